@@ -1,0 +1,33 @@
+"""The one family of errors: each says what happened, where, and what to do next."""
+
+
+class SymrouteError(Exception):
+    """Something that the user, a file or the system did: a message for people and a way on."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return "%s; %s" % (self.message, self.hint) if self.hint else self.message
+
+
+class InputError(SymrouteError):
+    """Wrong usage, configuration, snapshot or file content: nothing was changed (exit 2)."""
+
+    exit_code = 2
+
+
+class Refusal(SymrouteError):
+    """We could go on but will not without the user's word: nothing was changed (exit 3)."""
+
+    exit_code = 3
+
+
+class SystemFailure(SymrouteError):
+    """The system failed us: permission, netlink, disk (exit 4)."""
+
+    exit_code = 4

@@ -1,0 +1,340 @@
+"""The words of this project as immutable types; addresses are ``ipaddress`` objects, never strings.
+
+The same `Route` and `Rule` describe what the kernel has, what a plan wants, what a template
+prints and what netlink is told.
+"""
+
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from types import MappingProxyType
+from typing import Mapping, NamedTuple, Optional, Tuple, Union
+
+IPAddress = Union[IPv4Address, IPv6Address]
+IPInterface = Union[IPv4Interface, IPv6Interface]
+IPNetwork = Union[IPv4Network, IPv6Network]
+
+# linux/rtnetlink.h, enum rt_class_t
+TABLE_UNSPEC = 0
+TABLE_DEFAULT = 253
+TABLE_MAIN = 254
+TABLE_LOCAL = 255
+
+VERSIONS = (4, 6)
+ANY: Mapping[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
+LINK_LOCAL: Mapping[int, IPNetwork] = {
+    4: IPv4Network("169.254.0.0/16"),
+    6: IPv6Network("fe80::/10"),
+}
+
+NETWORK_SCRIPTS = "/etc/sysconfig/network-scripts"
+RT_TABLES = "/etc/iproute2/rt_tables"
+FRAGMENT = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
+
+# The block of priorities that is ours, counted from `Settings.priority_base` (DESIGN 2).
+STAGES = 3
+
+
+class Link(NamedTuple):
+    """A kernel network device."""
+
+    ifindex: int
+    name: str
+    kind: str = ""  # IFLA_INFO_KIND: bridge, veth, vlan …; "" for hardware
+    mac: str = ""  # lower case, colons
+    permanent_mac: str = ""  # IFLA_PERM_ADDRESS (Linux 5.6), what HWADDR= is matched with
+    master: str = ""  # name of the bridge, bond, team or VRF that it is a port of
+    table: int = 0  # a VRF's table
+    loopback: bool = False
+    up: bool = True  # IFF_UP
+    carrier: bool = True  # IFF_LOWER_UP
+    rp_filter: int = 0  # net.ipv4.conf.LINK.rp_filter alone, without "all"
+    connection: str = ""  # UUID of NetworkManager's active connection, where known
+
+
+class Address(NamedTuple):
+    """An address on a link, with its prefix length."""
+
+    link: str
+    interface: IPInterface
+    peer: Optional[IPAddress] = None  # the far end of a point-to-point link
+    scope: int = 0  # rtnetlink(7): 0 universe, 253 link, 254 host
+    dynamic: bool = False  # has a lifetime: DHCP or SLAAC
+    temporary: bool = False  # RFC 8981 privacy address
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.interface.version
+
+    @property
+    def ip(self) -> IPAddress:
+        """The address alone."""
+        return self.interface.ip
+
+    @property
+    def network(self) -> IPNetwork:
+        """The network on the link: the peer's where the address has a peer."""
+        if self.peer is not None:
+            return host_network(self.peer)
+        return self.interface.network
+
+
+class Hop(NamedTuple):
+    """One way out of a route: the link, and the gateway unless the destination is on the link."""
+
+    link: str = ""
+    gateway: Optional[IPAddress] = None
+    onlink: bool = False
+    weight: int = 1
+
+
+class Route(NamedTuple):
+    """A route in a table; `hops` is empty for blackhole, unreachable, prohibit and throw."""
+
+    destination: IPNetwork
+    table: int = TABLE_MAIN
+    type: str = "unicast"  # rtnetlink(7): unicast local broadcast anycast multicast blackhole …
+    hops: Tuple[Hop, ...] = ()
+    metric: int = 0
+    tos: int = 0
+    protocol: int = 0
+    scope: int = 0
+    source: Optional[IPAddress] = None  # RTA_PREFSRC
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.destination.version
+
+    @property
+    def default(self) -> bool:
+        """Whether it is the way to everything else."""
+        return self.destination.prefixlen == 0
+
+    @property
+    def hop(self) -> Hop:
+        """The first way out; an empty `Hop` where there is none."""
+        return self.hops[0] if self.hops else Hop()
+
+
+class Rule(NamedTuple):
+    """A rule of the RPDB: priority, selector, action (ip-rule(8), linux/fib_rules.h)."""
+
+    version: int
+    priority: int
+    source: Optional[IPNetwork] = None
+    destination: Optional[IPNetwork] = None
+    iif: str = ""
+    oif: str = ""
+    mark: int = 0
+    mask: int = 0  # 0: no mark selector
+    tos: int = 0
+    invert: bool = False  # ip rule add not …
+    action: str = "lookup"  # lookup goto nop blackhole unreachable prohibit
+    table: int = 0
+    target: int = 0  # goto: the priority to go on from
+    suppress_prefixlength: Optional[int] = None
+    suppress_ifgroup: Optional[int] = None
+    l3mdev: bool = False  # looks up the table of the packet's VRF
+    opaque: Tuple[str, ...] = ()  # selectors that are not modelled, e.g. "uidrange 0-99"
+    protocol: int = 0
+
+
+class Profile(NamedTuple):
+    """An ifcfg file of NetworkManager's; `name` is the file's name after ``ifcfg-``."""
+
+    name: str
+    id: str = ""  # NetworkManager's name of the connection: NAME=, else "System " and the name
+    device: str = ""
+    hwaddr: str = ""  # lower case, colons
+    uuid: str = ""
+    type: str = ""
+    method: str = ""  # BOOTPROTO, lower case
+    gateways: Tuple[IPAddress, ...] = ()  # GATEWAY=, GATEWAYn=, IPV6_DEFAULTGW=
+    managed: bool = True  # NM_CONTROLLED
+    onboot: bool = True
+    rules: bool = False  # has ROUTING_RULE keys, which NetworkManager drops beside a rule file
+    problem: str = ""  # why NetworkManager would not read the file
+
+
+class TableName(NamedTuple):
+    """A line of an rt_tables file; `owned` where it stands in our own block."""
+
+    id: int
+    name: str
+    path: str = ""
+    owned: bool = False
+
+
+class Lease(NamedTuple):
+    """What a DHCP lease says of the way out of a link."""
+
+    link: str
+    gateway: IPAddress
+    path: str = ""
+
+
+class ConfigFile(NamedTuple):
+    """A file below the root: absolute path as the host sees it, and its text."""
+
+    path: str
+    text: str
+
+
+class Host(NamedTuple):
+    """All that a plan depends on; sorted, so that equal hosts are equal values."""
+
+    links: Tuple[Link, ...] = ()
+    addresses: Tuple[Address, ...] = ()
+    routes: Tuple[Route, ...] = ()
+    rules: Tuple[Rule, ...] = ()
+    profiles: Tuple[Profile, ...] = ()
+    tables: Tuple[TableName, ...] = ()
+    leases: Tuple[Lease, ...] = ()
+    kernel: str = ""  # uname -r
+    suppress: Optional[bool] = None  # FRA_SUPPRESS_PREFIXLEN works; None: not probed
+    forwarding: Tuple[int, ...] = ()  # IP versions that the host forwards
+    rp_filter: int = 0  # net.ipv4.conf.all.rp_filter
+    dispatcher: str = ""  # path of the script that applies the files
+    network_service: bool = False  # initscripts' network.service is enabled
+    drop_ins: bool = True  # iproute2 reads rt_tables.d
+
+
+class TableChoice(NamedTuple):
+    """The user's word on an uplink's own table; 0 and "" where nothing is said."""
+
+    name: str = ""
+    id: int = 0
+
+
+class InterfaceSettings(NamedTuple):
+    """What the user says of one interface."""
+
+    table: TableChoice = TableChoice()
+    gateways: Tuple[IPAddress, ...] = ()  # at most one a family
+    profile: str = ""
+
+
+class Settings(NamedTuple):
+    """Configuration file and options together."""
+
+    guard: str = "auto"  # auto rules throw none
+    sources: str = "auto"  # auto address network
+    iif: Optional[bool] = None  # None: unless it would cut new container networks off
+    table_names: bool = False
+    priority_base: int = 20000
+    interfaces: Tuple[str, ...] = ()  # shell patterns; empty: all
+    exclude: Tuple[str, ...] = ()
+    interface: Mapping[str, InterfaceSettings] = MappingProxyType({})
+
+
+class Manner(NamedTuple):
+    """How `generate` goes about it, whatever the plan is."""
+
+    dry_run: bool = False
+    check: bool = False
+    prune: bool = False
+    convert: bool = False
+    force: bool = False
+
+
+class Gateway(NamedTuple):
+    """A way out of a link and where it was learnt; `address` is None on point-to-point links."""
+
+    version: int
+    address: Optional[IPAddress]
+    origin: str
+    onlink: bool = False
+
+
+class Skip(NamedTuple):
+    """A link, or one family of it, that gets no table of its own, and why."""
+
+    link: str
+    reason: str
+
+
+class Uplink(NamedTuple):
+    """A link with global addresses and a way out of its own, for the families in `gateways`."""
+
+    link: Link
+    addresses: Tuple[Address, ...]
+    gateways: Tuple[Gateway, ...]  # at most one a family
+    profile: Optional[Profile] = None
+
+    def gateway(self, version: int) -> Optional[Gateway]:
+        """The way out in that family, if it has one there."""
+        return next((each for each in self.gateways if each.version == version), None)
+
+
+class OwnTable(NamedTuple):
+    """The table that belongs to one uplink; `named` where an administrator's file names it."""
+
+    id: int
+    name: str
+    named: bool = False
+
+
+class UplinkPlan(NamedTuple):
+    """What one uplink gets; routes and rules in the order in which they are to be added."""
+
+    uplink: Uplink
+    table: OwnTable
+    routes: Tuple[Route, ...]
+    rules: Tuple[Rule, ...]
+
+
+class Plan(NamedTuple):
+    """The whole cure for a host; empty `uplinks`: nothing to do."""
+
+    uplinks: Tuple[UplinkPlan, ...] = ()
+    skips: Tuple[Skip, ...] = ()
+    guard: str = "rules"  # rules throw none
+    guard_reason: str = ""
+    iif: bool = True
+    notes: Tuple[str, ...] = ()  # what the user should know of the decisions taken
+    table_names: bool = False
+
+
+class Change(NamedTuple):
+    """One file as it is and as it will be; None: does not exist."""
+
+    path: str
+    before: Optional[bytes]
+    after: Optional[bytes]
+
+    @property
+    def kind(self) -> str:
+        """``create``, ``update``, ``delete`` or ``keep``."""
+        if self.before == self.after:
+            return "keep"
+        if self.before is None:
+            return "create"
+        return "delete" if self.after is None else "update"
+
+
+def host_network(address: IPAddress) -> IPNetwork:
+    """The /32 or /128 of an address."""
+    if isinstance(address, IPv4Address):
+        return IPv4Network((int(address), 32))
+    return IPv6Network((int(address), 128))
+
+
+def contains(outer: IPNetwork, inner: IPNetwork) -> bool:
+    """Whether `inner` lies in `outer` (``subnet_of`` is 3.7+)."""
+    if outer.version != inner.version or outer.prefixlen > inner.prefixlen:
+        return False
+    return int(inner.network_address) >> (inner.max_prefixlen - outer.prefixlen) == int(
+        outer.network_address
+    ) >> (inner.max_prefixlen - outer.prefixlen)
+
+
+def network_key(network: IPNetwork) -> Tuple[int, int, int]:
+    """A sort key over both families: version, address, prefix length."""
+    return (network.version, int(network.network_address), network.prefixlen)

@@ -1,0 +1,37 @@
+"""Rules, routes and networks as `ip` writes them (pure)."""
+
+from symroute_nm.model import Hop, Route, Rule
+
+
+def describe_rule(rule: Rule) -> str:
+    """The rule as `ip rule` writes it, without its priority."""
+    words = ["not"] if rule.invert else []
+    words += ["from", str(rule.source) if rule.source else "all"]
+    words += ["to", str(rule.destination)] if rule.destination else []
+    words += ["tos", "0x%02x" % rule.tos] if rule.tos else []
+    words += ["fwmark", "0x%x/0x%x" % (rule.mark, rule.mask)] if rule.mask else []
+    words += ["iif", rule.iif] if rule.iif else []
+    words += ["oif", rule.oif] if rule.oif else []
+    words += list(rule.opaque)
+    action = {"lookup": "lookup %d" % rule.table, "goto": "goto %d" % rule.target}
+    words.append("lookup [l3mdev-table]" if rule.l3mdev else action.get(rule.action, rule.action))
+    if rule.suppress_prefixlength is not None:
+        words.append("suppress_prefixlength %d" % rule.suppress_prefixlength)
+    return " ".join(words)
+
+
+def describe_route(route: Route) -> str:
+    """The route as `ip route` writes it, with its table."""
+    words = [] if route.type == "unicast" else [route.type]
+    words.append("default" if route.default else str(route.destination))
+    words += [describe_hop(each) for each in route.hops]
+    words += ["table", str(route.table)]
+    words += ["metric", str(route.metric)] if route.metric else []
+    return " ".join(words)
+
+
+def describe_hop(hop: Hop) -> str:
+    """``via GATEWAY dev LINK``."""
+    words = ["via", str(hop.gateway)] if hop.gateway else []
+    words += ["dev", hop.link] if hop.link else []
+    return " ".join(words + (["onlink"] if hop.onlink else []))
