@@ -1,0 +1,58 @@
+"""Reading a small file that somebody else wrote: never blocking, never more than one MiB."""
+
+import os
+import pathlib
+import stat
+
+from symroute_nm.errors import InputError, SystemFailure
+
+LIMIT = 1 << 20  # bytes
+
+
+def read(path: pathlib.Path) -> bytes:
+    """The content of a regular file; InputError if it is none or too long, else SystemFailure.
+
+    A path that the system cannot take (a NUL in it) is an InputError too.
+    """
+    try:
+        # Without O_NONBLOCK a FIFO of that name would hold us for ever.
+        descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        raise _failure(path, error) from error
+    except ValueError as error:
+        raise InputError("%r is not a path" % str(path), "name an existing file") from error
+    try:
+        return _content(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _content(path: pathlib.Path, descriptor: int) -> bytes:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise InputError("%s is not a regular file" % path, "move it away")
+    try:
+        text = _drain(descriptor)
+    except OSError as error:
+        raise _failure(path, error) from error
+    if len(text) > LIMIT:
+        raise InputError("%s is longer than %d bytes" % (path, LIMIT), "move it away")
+    return text
+
+
+def _drain(descriptor: int) -> bytes:
+    chunks = []
+    left = LIMIT + 1
+    while left > 0:
+        chunk = os.read(descriptor, left)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
+
+
+def _failure(path: pathlib.Path, error: OSError) -> SystemFailure:
+    return SystemFailure(
+        "%s cannot be read: %s" % (path, error.strerror or error),
+        "check its permissions, or run as root",
+    )

@@ -1,0 +1,253 @@
+"""What DHCP clients and NetworkManager wrote down of the links: leases, active connections.
+
+A lease is evidence of a gateway and no more, so a file that cannot be read or understood is none.
+"""
+
+import ipaddress
+import pathlib
+import re
+from types import MappingProxyType
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from symroute_nm import bounded
+from symroute_nm.errors import SymrouteError
+from symroute_nm.model import Lease
+
+_Gateway = Optional[ipaddress.IPv4Address]
+
+# dhclient's own folders and NetworkManager's (nm_dhcp_utils_get_leasefile_path()).
+_DHCLIENT = (
+    "var/lib/dhcp/dhclient*.lease*",
+    "var/lib/dhclient/dhclient*.lease*",
+    "var/lib/NetworkManager/dhclient*.lease",
+    "run/NetworkManager/dhclient*.lease",
+)
+_INTERNAL = ("var/lib/NetworkManager/internal-*.lease", "run/NetworkManager/internal-*.lease")
+_STATES = "run/NetworkManager/devices"
+
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_INTERNAL_NAME = re.compile(r"internal-%s-(?P<link>.+)\.lease" % _UUID, re.DOTALL)
+# A string may lack its end: were that a failure, each of many quotes would be tried up to the end.
+_TOKEN = re.compile(
+    r'"(?P<string>(?:[^"\\]|\\.)*)\\?(?:"|\Z)|(?P<word>[^\s{};,"#]+|[{};,])|#[^\n]*', re.DOTALL
+)
+_INDEX = re.compile(r"[1-9][0-9]{0,9}")
+
+_NO_NAMES: Mapping[int, str] = MappingProxyType({})
+
+
+class _Source(NamedTuple):
+    """What one file says of a link; the gateway is None where its last lease has none."""
+
+    link: str
+    gateway: _Gateway
+    path: str
+    changed: int  # nanoseconds since the epoch
+
+
+def read(root: pathlib.Path, names: Mapping[int, str] = _NO_NAMES) -> Tuple[Lease, ...]:
+    """The leases below `root`, one a link, by link; the file that was written last decides.
+
+    NetworkManager's later versions keep the gateway in the state of the device only, by interface
+    index: `names` (``{ifindex: name}``) brings these in, and they go before all files. Expired
+    leases count: their gateway is the best there is to know of a link that is down.
+    """
+    files = sorted(
+        (*_dhclient_sources(root), *_internal_sources(root)),
+        key=lambda each: (each.changed, each.path),
+    )
+    latest = {each.link: each for each in (*files, *_state_sources(root, names))}
+    return tuple(
+        Lease(link=link, gateway=each.gateway, path=each.path)
+        for link, each in sorted(latest.items())
+        if each.gateway is not None
+    )
+
+
+def connections(root: pathlib.Path) -> Mapping[int, str]:
+    """The UUIDs of NetworkManager's active connections, ``{ifindex: uuid}`` (nm-config.c)."""
+    found = {}
+    for index, path in _state_files(root):
+        uuid = _keyfile(_text(path)).get("device", {}).get("connection-uuid", "")
+        if re.fullmatch(_UUID, uuid):
+            found[index] = uuid.lower()
+    return MappingProxyType(found)
+
+
+def parse_dhclient(text: str) -> Mapping[str, _Gateway]:
+    """The gateway of each link's last lease in a file of dhclient.leases(5); never raises."""
+    found: Dict[str, _Gateway] = {}
+    lease: Optional[List[List[str]]] = None
+    for statement in _statements(text):
+        if statement == ["lease"]:
+            lease = []
+        elif lease is not None and statement != ["}"]:
+            lease.append(statement)
+        elif lease is not None:
+            found.update(_lease(lease))
+            lease = None
+    return MappingProxyType(found)
+
+
+def parse_internal(text: str) -> _Gateway:
+    """The gateway in a lease of NetworkManager's own client (ROUTER=, ROUTES=); never raises."""
+    values = _keyfile("[lease]\n" + text)["lease"]
+    return _choose({
+        "classless": _default_route(re.sub(r"[\"']", "", values.get("ROUTES", ""))),
+        "router": _first(re.split(r"[\s,\"']+", values.get("ROUTER", ""))),
+    })
+
+
+def parse_state(text: str) -> _Gateway:
+    """The gateway among the DHCP options in a device's state (NetworkManager 1.42)."""
+    options = _keyfile(text).get("dhcp4", {})
+    return _choose({
+        "classless": _default_route(options.get("dhcp4.rfc3442_classless_static_routes", "")),
+        "router": _first(options.get("dhcp4.routers", "").split()),
+    })
+
+
+def _dhclient_sources(root: pathlib.Path) -> Iterator[_Source]:
+    for path in _glob(root, _DHCLIENT):
+        if path.name.startswith("dhclient6"):  # router advertisements alone name IPv6 routers
+            continue
+        for link, gateway in parse_dhclient(_text(path)).items():
+            yield _Source(link, gateway, _shown(root, path), _changed(path))
+
+
+def _internal_sources(root: pathlib.Path) -> Iterator[_Source]:
+    for path in _glob(root, _INTERNAL):
+        name = _INTERNAL_NAME.fullmatch(path.name)
+        gateway = parse_internal(_text(path))
+        # Later versions write nothing but ADDRESS=: that says nothing about the gateway.
+        if name and gateway is not None:
+            yield _Source(name.group("link"), gateway, _shown(root, path), _changed(path))
+
+
+def _state_sources(root: pathlib.Path, names: Mapping[int, str]) -> Iterator[_Source]:
+    for index, path in _state_files(root):
+        gateway = parse_state(_text(path))
+        if index in names and gateway is not None:
+            yield _Source(names[index], gateway, _shown(root, path), 0)
+
+
+def _state_files(root: pathlib.Path) -> List[Tuple[int, pathlib.Path]]:
+    return sorted(
+        (int(path.name), path)
+        for path in _glob(root, (_STATES + "/*",))
+        if _INDEX.fullmatch(path.name)
+    )
+
+
+def _glob(root: pathlib.Path, patterns: Iterable[str]) -> List[pathlib.Path]:
+    found: List[pathlib.Path] = []
+    for pattern in patterns:
+        try:
+            found.extend(sorted(root.glob(pattern)))
+        except OSError:  # NetworkManager's folder is root's alone
+            continue
+    return found
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        return bounded.read(path).decode("utf-8", "replace")
+    except SymrouteError:
+        return ""
+
+
+def _changed(path: pathlib.Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _shown(root: pathlib.Path, path: pathlib.Path) -> str:
+    return "/%s" % path.relative_to(root)
+
+
+def _statements(text: str) -> Iterator[List[str]]:
+    """Words up to a ``;`` or ``{`` each, and ``}`` by itself; never empty."""
+    words: List[str] = []
+    for token in _TOKEN.finditer(text):
+        word = token.group("word") or token.group("string") or ""
+        if word not in (";", "{", "}") or token.group("string") is not None:
+            words.extend([word] if word else [])
+            continue
+        if words:
+            yield words
+            words = []
+        if word == "}":
+            yield [word]
+
+
+def _lease(statements: Iterable[Sequence[str]]) -> Mapping[str, _Gateway]:
+    link = ""
+    gateways: Dict[str, _Gateway] = {}
+    for keyword, *words in statements:
+        if keyword == "interface":
+            link = "".join(words)
+        elif keyword == "option":
+            gateways.update(_option(words))
+    return {link: _choose(gateways)} if link else {}
+
+
+def _option(words: Sequence[str]) -> Mapping[str, _Gateway]:
+    name, values = words[:1], list(words[1:])
+    if name == ["routers"]:
+        return {"router": _first(values)}
+    if name in (["rfc3442-classless-static-routes"], ["ms-classless-static-routes"]):
+        return {"classless": _default_octets([each for each in values if each != ","])}
+    if name == ["classless-static-routes"]:  # as RHEL's dhclient calls and prints it
+        return {"classless": _default_route(" ".join(values))}
+    return {}
+
+
+def _choose(gateways: Mapping[str, _Gateway]) -> _Gateway:
+    # Clients ignore the router beside a classless default route (RFC 3442), NetworkManager only
+    # where there is such a default.
+    return gateways.get("classless") or gateways.get("router")
+
+
+def _default_route(text: str) -> _Gateway:
+    words = re.split(r"[\s,]+", text.strip())
+    for destination, gateway in zip(words[::2], words[1::2]):
+        if destination in ("0.0.0.0/0", "0"):
+            return _first([gateway])
+    return None
+
+
+def _default_octets(words: Sequence[str]) -> _Gateway:
+    """The default's gateway in option 121: prefix length, its significant octets, gateway, …"""
+    position = 0
+    while position < len(words) and re.fullmatch(r"[0-9]{1,2}", words[position]):
+        gateway = position + 1 + (int(words[position]) + 7) // 8
+        if words[position] == "0":
+            return _first([".".join(words[gateway : gateway + 4])])
+        position = gateway + 4
+    return None
+
+
+def _first(words: Iterable[str]) -> _Gateway:
+    for word in words:
+        try:
+            address = ipaddress.IPv4Address(word)
+        except ValueError:
+            continue
+        if not (address.is_unspecified or address.is_loopback or address.is_multicast):
+            return address
+    return None
+
+
+def _keyfile(text: str) -> Mapping[str, Mapping[str, str]]:
+    """``{section: {key: value}}`` of a GKeyFile; lines that are none are passed over."""
+    sections: Dict[str, Dict[str, str]] = {}
+    section: Dict[str, str] = {}
+    for line in map(str.strip, text.split("\n")):
+        key, equals, value = line.partition("=")
+        if line.startswith("[") and line.endswith("]"):
+            section = sections.setdefault(line[1:-1], {})
+        elif equals and not line.startswith("#"):
+            section[key.strip()] = value.strip()
+    return sections

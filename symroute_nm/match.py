@@ -1,0 +1,62 @@
+"""Which profiles NetworkManager may use for a link (pure)."""
+
+from typing import Callable, Sequence, Tuple
+
+from symroute_nm.model import Link, Profile
+
+# Kinds of link (IFLA_INFO_KIND) that ifcfg files name in TYPE=; all else is wired.
+_VIRTUAL = ("bond", "bridge", "team", "vlan")
+_WIRED_KINDS = ("", "veth")
+_INFINIBAND = 20  # octets; of which NetworkManager compares the last eight
+_INFINIBAND_COMPARED = 8
+
+
+def match(link: Link, profiles: Sequence[Profile]) -> Tuple[Profile, ...]:
+    """The profiles that apply to `link`, those that name it first; several: it is ambiguous.
+
+    Sound profiles go before those with a problem, the active one before all, those that start at
+    boot before those that do not. One that NetworkManager is told to keep off stays, for it makes
+    NetworkManager leave the link alone whatever else there is.
+    """
+    found: Sequence[Profile] = [each for each in profiles if _binds(each, link)]
+    found = _prefer(found, lambda each: _active(each, link))
+    found = _prefer(found, lambda each: not each.problem)
+    found = _prefer(found, lambda each: each.onboot or not each.managed)
+    return tuple(sorted(found, key=lambda each: (each.device != link.name, each.name)))
+
+
+def _prefer(found: Sequence[Profile], better: Callable[[Profile], bool]) -> Sequence[Profile]:
+    return [each for each in found if better(each)] or found
+
+
+def _active(profile: Profile, link: Link) -> bool:
+    return bool(link.connection) and profile.uuid.lower() == link.connection.lower()
+
+
+def _binds(profile: Profile, link: Link) -> bool:
+    if profile.device:
+        return profile.device == link.name and _hardware_agrees(profile, link)
+    if profile.hwaddr:
+        return _same_type(profile, link) and _hardware_agrees(profile, link)
+    return _active(profile, link)
+
+
+def _hardware_agrees(profile: Profile, link: Link) -> bool:
+    # A port of a bond wears the bond's address: the permanent one decides where it is known. Where
+    # it is not (before Linux 5.6) and MACADDR= changed the other, NetworkManager's word counts.
+    if not profile.hwaddr or (not link.permanent_mac and _active(profile, link)):
+        return True
+    return _significant(profile.hwaddr) == _significant(link.permanent_mac or link.mac)
+
+
+def _significant(address: str) -> str:
+    octets = address.lower().split(":")
+    return ":".join(octets[-_INFINIBAND_COMPARED:] if len(octets) == _INFINIBAND else octets)
+
+
+def _same_type(profile: Profile, link: Link) -> bool:
+    # A VLAN, a bridge and a bond wear the address of a port: HWADDR alone would bind them all.
+    kind = profile.type.lower()
+    if kind in _VIRTUAL:
+        return kind == link.kind
+    return link.kind in _WIRED_KINDS
