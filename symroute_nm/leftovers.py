@@ -1,0 +1,58 @@
+"""Blocks of earlier runs that this plan does not write: which go, which stay and why (pure)."""
+
+from typing import Collection, NamedTuple, Tuple
+
+from symroute_nm.match import match
+from symroute_nm.model import FRAGMENT, RT_TABLES, Host, OwnTable, Plan
+from symroute_nm.uplinks import EXCLUDED
+
+_PREFIXES = ("route-", "route6-", "rule-", "rule6-")
+
+
+class Leftovers(NamedTuple):
+    """Paths whose block goes, paths whose block stays, the table names that stay with those."""
+
+    gone: Tuple[str, ...] = ()
+    kept: Tuple[str, ...] = ()
+    tables: Tuple[OwnTable, ...] = ()
+
+
+def sort_leftovers(
+    host: Host, plan: Plan, owned: Collection[str], wanted: Collection[str], prune: bool
+) -> Leftovers:
+    """What becomes of our blocks in `owned` that the plan's paths in `wanted` do not replace.
+
+    A link that is down or without address now may come back: its block stays unless `prune`. A
+    profile that is gone, or a link that the user excludes, does not: its block goes. Without any
+    uplink planned nothing goes but by `prune`.
+    """
+    rest = sorted(set(owned) - set(wanted))
+    fragments = [path for path in rest if path in (FRAGMENT, RT_TABLES)]
+    files = [path for path in rest if path not in fragments]
+    kept = [] if prune else [path for path in files if _may_come_back(host, plan, path)]
+    gone = [path for path in files if path not in kept]
+    if wanted or not kept:
+        gone += fragments
+    else:
+        kept += fragments
+    tables = tuple(OwnTable(each.id, each.name) for each in host.tables if each.owned)
+    return Leftovers(tuple(gone), tuple(kept), tables if kept else ())
+
+
+def profile_of(path: str) -> str:
+    """The profile that a route or rule file is named after; "" for other files."""
+    name = path.rpartition("/")[2]
+    prefix = next((each for each in _PREFIXES if name.startswith(each)), "")
+    return name[len(prefix):] if prefix else ""
+
+
+def _may_come_back(host: Host, plan: Plan, path: str) -> bool:
+    if not plan.uplinks:
+        return True
+    name = profile_of(path)
+    excluded = {each.link for each in plan.skips if each.reason.startswith(EXCLUDED)}
+    links = {
+        link.name for link in host.links
+        if any(each.name == name for each in match(link, host.profiles))
+    }
+    return name in {each.name for each in host.profiles} and not links & excluded

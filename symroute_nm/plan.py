@@ -1,0 +1,196 @@
+"""Host + settings -> plan: the rule set of DESIGN 2 (pure; the heart)."""
+
+import re
+from typing import FrozenSet, List, NamedTuple, Sequence, Tuple
+
+from symroute_nm.errors import Refusal
+from symroute_nm.model import (
+    STAGES,
+    TABLE_MAIN,
+    VERSIONS,
+    Host,
+    IPNetwork,
+    OwnTable,
+    Plan,
+    Rule,
+    Settings,
+    Uplink,
+    UplinkPlan,
+    contains,
+    host_network,
+    network_key,
+)
+from symroute_nm.owntables import fill_table
+from symroute_nm.tables import allocate_tables
+from symroute_nm.uplinks import check_gateways, find_uplinks, name_profiles, pair_families
+from symroute_nm.wording import describe_rule
+
+NOTHING_TO_DO = "fewer than two uplinks in any family: nothing to do"
+
+# linux 7764a45a8f1f and 73f5698e7721: fib_rules know suppress_prefixlength since 3.12.
+_SUPPRESS_SINCE = (3, 12)
+
+
+class _Draft(NamedTuple):
+    """What every uplink's part of the plan depends on."""
+
+    host: Host
+    settings: Settings
+    uplinks: Sequence[Uplink]
+    guard: str
+
+
+class Guard(NamedTuple):
+    """How internal networks are kept reachable, and why so."""
+
+    name: str  # rules throw none
+    reason: str
+
+
+def make_plan(host: Host, settings: Settings) -> Plan:
+    """The cure for the host; raises `InputError` or `Refusal` for what cannot be justified."""
+    survey = find_uplinks(host, settings)
+    check_gateways(host, survey.uplinks)
+    survey = pair_families(survey)
+    guard = choose_guard(host, settings)
+    plan = Plan(skips=survey.skips, guard=guard.name, guard_reason=guard.reason,
+                table_names=settings.table_names)
+    if not survey.uplinks:
+        return plan._replace(notes=(NOTHING_TO_DO,))
+    uplinks = name_profiles(host, settings, survey.uplinks)
+    _check_block(host, settings)
+    tables = allocate_tables(
+        [each.link.name for each in uplinks],
+        {name: each.table for name, each in settings.interface.items()},
+        host.tables,
+        used_tables(host),
+    )
+    draft = _Draft(host, settings, uplinks, guard.name)
+    planned = tuple(_plan_uplink(draft, each, tables[each.link.name]) for each in uplinks)
+    return plan._replace(uplinks=planned, notes=_notes(host, settings, guard.name))
+
+
+def choose_guard(host: Host, settings: Settings) -> Guard:
+    """The guard asked for, or the one that the kernel's evidence justifies."""
+    if settings.guard != "auto":
+        return Guard(settings.guard, "asked for")
+    if host.suppress is not None:
+        return Guard("rules" if host.suppress else "throw", "probed")
+    release = re.match(r"^(\d+)\.(\d+)", host.kernel)
+    if release and _SUPPRESS_SINCE <= (int(release.group(1)), int(release.group(2))):
+        return Guard("rules", "not probed; by kernel release %s" % host.kernel)
+    return Guard("throw", "not probed; kernel release %s may lack suppress_prefixlength" % (
+        host.kernel or "unknown"))
+
+
+def used_tables(host: Host) -> FrozenSet[int]:
+    """The ids that kernel routes, rules and VRFs use."""
+    return frozenset(
+        [each.table for each in host.routes]
+        + [each.table for each in host.rules]
+        + [each.table for each in host.links]
+    )
+
+
+def priorities(settings: Settings) -> range:
+    """The block of rule priorities that is ours."""
+    return range(settings.priority_base, settings.priority_base + STAGES)
+
+
+def is_ours(rule: Rule, settings: Settings) -> bool:
+    """Whether a kernel rule has the form of one of ours; known without any file of ours left."""
+    if rule.priority not in priorities(settings):
+        return False
+    selector = Rule(rule.version, 0, source=rule.source) if rule.source else Rule(
+        rule.version, 0, iif=rule.iif)
+    plain = rule._replace(priority=0, table=0, suppress_prefixlength=None, protocol=0)
+    last = rule.priority == priorities(settings)[-1]
+    suppress = None if last else 0
+    return (
+        plain == selector and bool(rule.source or rule.iif)
+        and rule.suppress_prefixlength == suppress
+    )
+
+
+def _check_block(host: Host, settings: Settings) -> None:
+    """Refuse a priority block in which somebody else's rules stand."""
+    for rule in host.rules:
+        if rule.priority in priorities(settings) and not is_ours(rule, settings):
+            raise Refusal(
+                "priority %d is taken by a rule that is not ours (%s)" % (
+                    rule.priority, describe_rule(rule)),
+                "set priority-base to the first of three free priorities")
+
+
+def _plan_uplink(draft: _Draft, uplink: Uplink, table: OwnTable) -> UplinkPlan:
+    return UplinkPlan(
+        uplink,
+        table,
+        routes=fill_table(draft.host, draft.uplinks, uplink, table, draft.guard),
+        rules=_rules(draft, uplink, table),
+    )
+
+
+def _rules(draft: _Draft, uplink: Uplink, table: OwnTable) -> Tuple[Rule, ...]:
+    rules: List[Rule] = []
+    for gateway in uplink.gateways:
+        version = gateway.version
+        for source in _sources(draft, uplink, version):
+            rules += _stages(draft, Rule(version, 0, source=source), table)
+        if uses_iif(draft.host, draft.settings, draft.guard, version):
+            rules += _stages(draft, Rule(version, 0, iif=uplink.link.name), table)
+    return tuple(sorted(rules, key=lambda each: (each.version, each.priority)))
+
+
+def uses_iif(host: Host, settings: Settings, guard: str, version: int) -> bool:
+    """Whether transit gets rules: not where they would cut a new container network off."""
+    if settings.iif is not None:
+        return settings.iif
+    return guard != "throw" or version not in host.forwarding
+
+
+def _stages(draft: _Draft, selector: Rule, table: OwnTable) -> List[Rule]:
+    """The selector's rules; transit (iif) goes by main's specific routes before T's."""
+    first, second, third = priorities(draft.settings)
+    last = selector._replace(priority=third, table=table.id)
+    if draft.guard != "rules":
+        return [last]
+    specific = selector._replace(
+        priority=second, table=TABLE_MAIN, suppress_prefixlength=0)
+    if selector.iif:
+        return [specific, last]
+    return [selector._replace(priority=first, table=table.id, suppress_prefixlength=0),
+            specific, last]
+
+
+def _sources(draft: _Draft, uplink: Uplink, version: int) -> Tuple[IPNetwork, ...]:
+    """What replies of this uplink come from: addresses, or networks where a lease may change."""
+    others = [
+        address.interface.network
+        for each in draft.uplinks if each.link.name != uplink.link.name
+        for address in each.addresses
+    ]
+    sources = set()
+    for address in uplink.addresses:
+        if address.version != version:
+            continue
+        network = address.interface.network
+        shared = any(contains(network, each) or contains(each, network) for each in others)
+        stable = not address.dynamic or shared or address.peer is not None
+        wide = draft.settings.sources == "network" or (
+            draft.settings.sources == "auto" and not stable)
+        sources.add(network if wide else host_network(address.ip))
+    return tuple(sorted(sources, key=network_key))
+
+
+def _notes(host: Host, settings: Settings, guard: str) -> Tuple[str, ...]:
+    notes = []
+    if guard == "throw":
+        notes.append("guard by throw routes: generate again whenever a container network is added")
+        for version in VERSIONS:
+            if not uses_iif(host, settings, guard, version):
+                notes.append("IPv%d is forwarded, so no rule catches transit (iif)" % version)
+    if guard == "none":
+        notes.append("no guard: replies to containers and other internal networks leave by the "
+                     "uplinks")
+    return tuple(notes)

@@ -1,0 +1,252 @@
+"""``symroute-nm.conf`` and command-line options -> `Settings`."""
+
+import configparser
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from symroute_nm import bounded
+from symroute_nm.errors import InputError
+from symroute_nm.model import InterfaceSettings, IPAddress, Settings, TableChoice
+from symroute_nm.tables import check_choice
+
+DEFAULT_PATH = "/etc/symroute-nm.conf"
+GUARDS = ("auto", "rules", "throw", "none")
+SOURCES = ("auto", "address", "network")
+
+_MAIN_SECTION = "symroute"
+_INTERFACE_PREFIX = "interface "
+# Three stages have to fit below main's own rule.
+_PRIORITY_RANGE = range(1, 32764)
+
+
+class Options(NamedTuple):
+    """What the command line says, as text; None and empty: nothing said."""
+
+    guard: Optional[str] = None
+    sources: Optional[str] = None
+    iif: Optional[bool] = None
+    table_names: Optional[bool] = None
+    interfaces: Tuple[str, ...] = ()
+    exclude: Tuple[str, ...] = ()
+    tables: Tuple[str, ...] = ()  # LINK=NAME[:ID]
+    gateways: Tuple[str, ...] = ()  # LINK=ADDRESS
+
+
+def read_settings(path: Path, required: bool = False) -> Settings:
+    """The configuration file's settings; defaults where it does not exist and is not `required`.
+
+    Raises `InputError` for anything in it that is not understood, `SystemFailure` if unreadable.
+    """
+    if not required and not path.exists():
+        return Settings()
+    try:
+        return parse_settings(bounded.read(path).decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        raise InputError("%s: not UTF-8" % path, "save it as UTF-8") from error
+
+
+def parse_settings(text: str, where: str = DEFAULT_PATH) -> Settings:
+    """The settings in a configuration's text; raises `InputError` with section and key."""
+    parser = configparser.ConfigParser(
+        delimiters=("=",), comment_prefixes=("#", ";"), interpolation=None, default_section=""
+    )
+    try:
+        parser.read_string(text, where)
+    except configparser.Error as error:
+        raise InputError(" ".join(str(error).split()), "mend that line") from error
+    settings = Settings()
+    interface: Dict[str, InterfaceSettings] = {}
+    for section in parser.sections():
+        keys = dict(parser.items(section))
+        place = "%s: [%s]" % (where, section)
+        if section == _MAIN_SECTION:
+            settings = _parse_main(keys, place)
+        elif section.startswith(_INTERFACE_PREFIX) and section[len(_INTERFACE_PREFIX):].strip():
+            name = section[len(_INTERFACE_PREFIX):].strip()
+            if name in interface:
+                raise InputError("%s: a second section for this interface" % place, "keep one")
+            interface[name] = _parse_interface(keys, place)
+        else:
+            raise InputError("%s: unknown section" % place,
+                             "use [symroute] or [interface NAME]")
+    return settings._replace(interface=interface)
+
+
+def apply_options(settings: Settings, options: Options) -> Settings:
+    """The settings with the command line's word put over the file's; raises `InputError`."""
+    interface = dict(settings.interface)
+    for text in options.tables:
+        link, choice = _split("--table", text, "eth0=users:2")
+        before = interface.get(link, InterfaceSettings())
+        interface[link] = before._replace(table=_parse_table("--table %s" % link, choice))
+    for text in options.gateways:
+        link, address = _split("--gateway", text, "eth1=10.0.5.1")
+        before = interface.get(link, InterfaceSettings())
+        said = _addresses("--gateway %s" % link, address)
+        kept = tuple(each for each in before.gateways
+                     if each.version not in {new.version for new in said})
+        interface[link] = before._replace(gateways=kept + said)
+    return settings._replace(
+        guard=_one_of("--guard", options.guard or settings.guard, GUARDS),
+        sources=_one_of("--sources", options.sources or settings.sources, SOURCES),
+        iif=settings.iif if options.iif is None else options.iif,
+        table_names=(
+            settings.table_names if options.table_names is None else options.table_names
+        ),
+        interfaces=options.interfaces or settings.interfaces,
+        exclude=settings.exclude + options.exclude,
+        interface=interface,
+    )
+
+
+def named_links(options: Options) -> Tuple[str, ...]:
+    """The links that the command line names outright, which therefore must exist."""
+    pairs = options.tables + options.gateways
+    plain = (name for name in options.interfaces if not set(name) & set("*?["))
+    return tuple(sorted({text.partition("=")[0] for text in pairs} | set(plain)))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``did you mean …?`` for a misspelt word, or the known words."""
+    import difflib  # only needed on the way to an error
+
+    choices = sorted(known)
+    close = difflib.get_close_matches(word, choices, 1)
+    return "did you mean %s?" % close[0] if close else "known: %s" % ", ".join(choices)
+
+
+def _parse_main(keys: Mapping[str, str], place: str) -> Settings:
+    defaults = Settings()
+    parsers: Dict[str, Callable[[str, str], Any]] = {
+        "guard": lambda where, text: _one_of(where, text, GUARDS),
+        "sources": lambda where, text: _one_of(where, text, SOURCES),
+        "iif": _unless_auto,
+        "table-names": _boolean,
+        "priority-base": _priority,
+        "interfaces": _patterns,
+        "exclude": _patterns,
+    }
+    return defaults._replace(**_parse_keys(keys, parsers, place))
+
+
+def _parse_interface(keys: Mapping[str, str], place: str) -> InterfaceSettings:
+    parsers: Dict[str, Callable[[str, str], Any]] = {
+        "table": _text,
+        "id": _table_id,
+        "gateway": _addresses,
+        "profile": _text,
+    }
+    values = _parse_keys(keys, parsers, place)
+    choice = TableChoice(name=str(values.pop("table", "")), id=values.pop("id", 0))
+    check_choice(place, choice)
+    if "gateway" in values:
+        values["gateways"] = values.pop("gateway")
+    return InterfaceSettings(table=choice)._replace(**values)
+
+
+def _parse_keys(
+    keys: Mapping[str, str], parsers: Mapping[str, Callable[[str, str], Any]], place: str
+) -> Dict[str, Any]:
+    values = {}
+    for key, text in keys.items():
+        if key not in parsers:
+            raise InputError("%s %s: unknown key" % (place, key), nearest(key, parsers))
+        values[key.replace("-", "_")] = parsers[key]("%s %s" % (place, key), text.strip())
+    return values
+
+
+def _split(option: str, text: str, example: str) -> Tuple[str, str]:
+    link, separator, value = text.partition("=")
+    if not separator or not link or not value:
+        raise InputError("%s: %r is not LINK=VALUE" % (option, text), "for example %s" % example)
+    return link, value
+
+
+def _parse_table(where: str, text: str) -> TableChoice:
+    name, separator, number = text.rpartition(":")
+    if not separator:
+        name, number = ("", text) if re.match(r"^[0-9]+$", text) else (text, "")
+    choice = TableChoice(name=name, id=_table_id(where, number) if number else 0)
+    check_choice(where, choice)
+    return choice
+
+
+def _one_of(where: str, text: str, choices: Sequence[str]) -> str:
+    if text not in choices:
+        raise InputError("%s: %r is not one of %s" % (where, text, ", ".join(choices)),
+                         nearest(text, choices))
+    return text
+
+
+def _boolean(where: str, text: str) -> bool:
+    value = configparser.ConfigParser.BOOLEAN_STATES.get(text.lower())
+    if value is None:
+        raise InputError("%s: %r is neither yes nor no" % (where, text), "write yes or no")
+    return value
+
+
+def _integer(where: str, text: str) -> int:
+    if not re.match(r"^[0-9]{1,10}$", text):
+        raise InputError("%s: %r is not a number" % (where, text), "write it in digits")
+    return int(text)
+
+
+def _table_id(where: str, text: str) -> int:
+    number = _integer(where, text)
+    check_choice(where, TableChoice(id=number))
+    if number == 0:
+        raise InputError("%s: 0 cannot be an own table's id" % where, "leave it out to get one")
+    return number
+
+
+def _priority(where: str, text: str) -> int:
+    number = _integer(where, text)
+    if number not in _PRIORITY_RANGE:
+        raise InputError("%s: %d is out of range" % (where, number),
+                         "use %d to %d" % (_PRIORITY_RANGE[0], _PRIORITY_RANGE[-1]))
+    return number
+
+
+def _unless_auto(where: str, text: str) -> Optional[bool]:
+    return None if text == "auto" else _boolean(where, text)
+
+
+def _text(where: str, text: str) -> str:
+    if not text:
+        raise InputError("%s: empty" % where, "give a value, or leave the key out")
+    return text
+
+
+def _patterns(where: str, text: str) -> Tuple[str, ...]:
+    return _words(_text(where, text))
+
+
+def _words(text: str) -> Tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
+def _address(word: str) -> IPAddress:
+    """The address; ValueError also for what only some versions of Python take.
+
+    A zone (``fe80::1%eth0``) can hold any text and `ip route` knows none; a leading zero is octal
+    to some.
+    """
+    address = ipaddress.ip_address(word)
+    if "%" in word or (isinstance(address, ipaddress.IPv4Address) and str(address) != word):
+        raise ValueError(word)
+    return address
+
+
+def _addresses(where: str, text: str) -> Tuple[IPAddress, ...]:
+    addresses = []
+    for word in _words(text):
+        try:
+            addresses.append(_address(word))
+        except ValueError:
+            raise InputError("%s: %r is not an address" % (where, word),
+                             "write an IPv4 or IPv6 address, without prefix length or zone") from None
+    if not addresses or len({each.version for each in addresses}) < len(addresses):
+        raise InputError("%s: give one address a family" % where, "for example 10.0.6.1")
+    return tuple(addresses)

@@ -1,0 +1,152 @@
+"""Names and ids of routing tables: rt_tables text, each uplink's own table (pure)."""
+
+import re
+from typing import AbstractSet, Dict, Mapping, Optional, Sequence, Set, Tuple
+
+from symroute_nm.errors import InputError, Refusal
+from symroute_nm.model import (
+    TABLE_DEFAULT,
+    TABLE_LOCAL,
+    TABLE_MAIN,
+    TABLE_UNSPEC,
+    OwnTable,
+    TableChoice,
+    TableName,
+)
+
+# iproute2 lib/rt_names.c, fread_id_name(): sscanf "0x%x %s" or "%d %s", so that the blank between
+# may be missing and all behind the name is passed over.
+_LINE = re.compile(r"[ \t]*(0x[0-9A-Fa-f]+(?![0-9A-Fa-f])|\+?[0-9]+(?![0-9]))\s*(\S+)", re.ASCII)
+_NAME = re.compile(r"^[A-Za-z0-9_.:@+-]{1,63}\Z")
+_NUMBER = re.compile(r"^(0x[0-9A-Fa-f]+|[0-9]+)\Z")
+_KEYWORDS = {"unspec", "default", "main", "local", "all", "cache"}
+_RESERVED = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
+
+LARGEST_ID = 2**32 - 1
+_MOST_DIGITS = 10
+# Above Tailscale's 52 and VPC CNI's device numbers, below amazon-ec2-net-utils' 10000+ifindex,
+# nm-cloud-setup's 30200-30499 and wg-quick's 51820.
+NEW_IDS = range(100, 10000)
+
+
+def parse_tables(text: str, path: str = "", owned: bool = False) -> Tuple[TableName, ...]:
+    """The names in an rt_tables file's text; lines that iproute2 would not read are passed over."""
+    matches = (_LINE.match(line) for line in text.split("\n"))
+    found = ((_number(match.group(1)), match.group(2)) for match in matches if match)
+    return tuple(
+        TableName(id=number, name=name, path=path, owned=owned)
+        for number, name in found
+        if number <= LARGEST_ID
+    )
+
+
+def check_choice(link: str, choice: TableChoice) -> None:
+    """Raise `InputError` unless the name and the id can be an own table's."""
+    if choice.id and (choice.id in _RESERVED or not 0 < choice.id <= LARGEST_ID):
+        raise InputError(
+            "%s: %d cannot be an own table's id" % (link, choice.id),
+            "use 1 to %d, but not 253 to 255" % LARGEST_ID,
+        )
+    if choice.name and not _usable(choice.name):
+        raise InputError(
+            "%s: %r cannot be a table's name" % (link, choice.name),
+            "use letters, digits and _.:@+-, not a number and not a name that iproute2 reserves",
+        )
+
+
+def allocate_tables(
+    links: Sequence[str],
+    choices: Mapping[str, TableChoice],
+    names: Sequence[TableName],
+    used: AbstractSet[int],
+) -> Dict[str, OwnTable]:
+    """The own table of each link, the same for the same input whatever its order: {link: table}.
+
+    `names` are all lines of all rt_tables files, `used` the ids in kernel routes, rules and VRFs.
+    Ids are kept by name from our own block; new ones are the lowest free. Raises `InputError`.
+    """
+    allotment = _Allotment(names, used)
+    wished = {link: choices.get(link, TableChoice()) for link in sorted(links)}
+    tables = {}
+    # The user's words first, then what is kept, so that a new id never takes one of those.
+    for link, choice in wished.items():
+        if choice.name or choice.id:
+            tables[link] = allotment.choose(link, choice)
+    rest = [link for link in wished if link not in tables]
+    for link in [each for each in rest if allotment.keeps(each)] + rest:
+        if link not in tables:
+            tables[link] = allotment.choose(link, TableChoice())
+    return tables
+
+
+def _number(text: str) -> int:
+    digits, base = (text[2:], 16) if text.startswith("0x") else (text, 10)
+    # Thousands of digits Python refuses, or takes long for; so many are out of range anyway.
+    return int(digits, base) if len(digits) <= _MOST_DIGITS else LARGEST_ID + 1
+
+
+def _usable(name: str) -> bool:
+    return bool(_NAME.match(name)) and not _NUMBER.match(name) and name not in _KEYWORDS
+
+
+class _Allotment:
+    """The ids and names that are gone, growing as tables are handed out."""
+
+    def __init__(self, names: Sequence[TableName], used: AbstractSet[int]) -> None:
+        self._foreign = {each.name: each for each in names if not each.owned}
+        self._owned = {each.name: each.id for each in names if each.owned}
+        self._named = {each.id: each for each in names if not each.owned}
+        self._busy: Set[int] = _RESERVED | set(used) | {each.id for each in names}
+        self._given: Dict[int, str] = {}
+        self._given_names: Set[str] = set()
+
+    def keeps(self, link: str) -> bool:
+        return self._default_name(link) in self._owned
+
+    def choose(self, link: str, choice: TableChoice) -> OwnTable:
+        check_choice(link, choice)
+        name = choice.name or self._name_of(choice.id) or self._default_name(link)
+        foreign = self._foreign.get(name)
+        known = foreign.id if foreign else self._owned.get(name)
+        if foreign and choice.id not in (0, foreign.id):
+            raise InputError(
+                "%s: table %s is already %d in %s" % (link, name, foreign.id, foreign.path),
+                "choose another name or id",
+            )
+        number = choice.id or self._free(known)
+        self._claim(link, number, name)
+        return OwnTable(id=number, name=name, named=foreign is not None)
+
+    def _name_of(self, number: int) -> str:
+        named = self._named.get(number) if number else None
+        return named.name if named else ""
+
+    def _default_name(self, link: str) -> str:
+        if _usable(link) and link not in self._foreign:
+            return link
+        return "%s-uplink" % link
+
+    def _free(self, known: Optional[int]) -> int:
+        if known is not None and known not in _RESERVED and known not in self._given:
+            return known
+        for number in NEW_IDS:
+            if number not in self._busy:
+                return number
+        raise Refusal("no table id from %d to %d is free" % (NEW_IDS[0], NEW_IDS[-1]),
+                      "give ids with --table LINK=NAME:ID")
+
+    def _claim(self, link: str, number: int, name: str) -> None:
+        named = self._named.get(number)
+        if named and named.name != name:
+            raise InputError(
+                "%s: table %d is already %s in %s" % (link, number, named.name, named.path),
+                "choose another id",
+            )
+        if number in self._given or name in self._given_names:
+            raise InputError(
+                "%s: table %s (%d) is already another uplink's" % (link, name, number),
+                "each uplink needs a table of its own",
+            )
+        self._given[number] = name
+        self._given_names.add(name)
+        self._busy.add(number)
