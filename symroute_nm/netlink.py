@@ -1,0 +1,212 @@
+"""rtnetlink(7) dumps, decoded by pyroute2's messages; the only pyroute2 import.
+
+pyroute2's package init loads NDB, conntrack, asyncio and more (over 100 ms); its message classes
+alone take a fifth of that. So they are imported below a bare stand-in for the package, and a
+socket of the standard library carries them.
+"""
+
+import errno
+import importlib
+import importlib.util
+import os
+import socket
+import struct
+import sys
+import types
+from typing import Any, Iterator, NamedTuple, Optional, Tuple
+
+from symroute_nm.errors import SystemFailure
+
+# linux/netlink.h and linux/rtnetlink.h
+RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_NEWRULE, RTM_GETRULE = 18, 22, 26, 32, 34
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, _NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
+_NLM_F_CREATE, _NLM_F_EXCL = 0x400, 0x200
+_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 1 << 3
+_FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN, _FRA_TABLE = 6, 14, 15
+_FR_ACT_TO_TBL = 1
+_HEADER = struct.Struct("=IHHII")
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+
+_RECEIVE_SIZE = 1 << 18
+_DUMP_TRIES = 10
+_TIMEOUT_SECONDS = 30.0
+
+
+class Message(NamedTuple):
+    """A decoded netlink message: its fixed fields and attributes by name."""
+
+    fields: Any  # pyroute2's message, which is a dict of the fixed fields
+
+    def attribute(self, name: str) -> Any:
+        """The attribute's value, or None."""
+        return self.fields.get_attr(name)
+
+
+class Dump(NamedTuple):
+    """What to ask the kernel to list, and by which pyroute2 message its answers are decoded."""
+
+    type: int
+    body: bytes
+    module: str
+
+    @property
+    def name(self) -> str:
+        """The message class's name, which is its module's."""
+        return self.module.rpartition(".")[2]
+
+
+LINKS = Dump(
+    RTM_GETLINK,
+    struct.pack("=BxHiII", 0, 0, 0, 0, 0)
+    + struct.pack("=HHI", 8, _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
+    "pyroute2.netlink.rtnl.ifinfmsg",
+)
+ADDRESSES = Dump(RTM_GETADDR, bytes(8), "pyroute2.netlink.rtnl.ifaddrmsg")
+ROUTES = Dump(RTM_GETROUTE, bytes(12), "pyroute2.netlink.rtnl.rtmsg")
+RULES = Dump(RTM_GETRULE, bytes(12), "pyroute2.netlink.rtnl.fibmsg")
+
+
+def open_netlink() -> socket.socket:
+    """A netlink socket in this network namespace; raises `SystemFailure`."""
+    try:
+        connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        connection.settimeout(_TIMEOUT_SECONDS)
+        connection.bind((0, 0))
+    except OSError as error:
+        raise SystemFailure("netlink: %s" % error.strerror, "run it on the host itself") from error
+    return connection
+
+
+def dump(connection: socket.socket, what: Dump) -> Tuple[Message, ...]:
+    """All messages of a dump, taken again while the kernel says that it changed meanwhile."""
+    decode = getattr(_import_message(what.module), what.name)
+    for _ in range(_DUMP_TRIES):
+        whole = _Whole()
+        messages = tuple(_decode(decode, part) for part in _exchange(connection, what, whole))
+        if not whole.interrupted:
+            return messages
+    raise SystemFailure("netlink: the routing tables change all the time", "try again")
+
+
+def probe_suppression() -> Optional[bool]:
+    """Whether the kernel honours FRA_SUPPRESS_PREFIXLEN; None where it may not be tried.
+
+    A rule with it is added in a scratch network namespace of a child and read back: a kernel
+    without it takes the rule and forgets the attribute.
+    """
+    reading, writing = os.pipe()
+    try:
+        child = os.fork()
+    except OSError:  # no more processes for this user
+        os.close(reading)
+        os.close(writing)
+        return None
+    if child == 0:
+        answer = b"?"
+        try:
+            answer = _probe_in_child()
+        finally:
+            # Whatever happened in the child, it must neither return nor print.
+            os.write(writing, answer)
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        answer = pipe.read(1)
+    os.waitpid(child, 0)
+    return {b"y": True, b"n": False}.get(answer)
+
+
+class _Whole:
+    """Whether a dump is of one moment."""
+
+    interrupted = False
+
+
+def _exchange(connection: socket.socket, what: Dump, whole: _Whole) -> Iterator[Tuple[bytes, int]]:
+    _send(connection, what.type, _NLM_F_REQUEST | _NLM_F_DUMP, what.body)
+    while True:
+        content = _receive(connection)
+        for offset, kind, flags in _headers(content):
+            whole.interrupted = whole.interrupted or bool(flags & _NLM_F_DUMP_INTR)
+            if kind == _NLMSG_DONE:
+                return
+            if kind == _NLMSG_ERROR:
+                _raise(struct.unpack_from("=i", content, offset + _HEADER.size)[0])
+            yield content, offset
+
+
+def _headers(content: bytes) -> Iterator[Tuple[int, int, int]]:
+    offset = 0
+    while offset + _HEADER.size <= len(content):
+        length, kind, flags, _, _ = _HEADER.unpack_from(content, offset)
+        yield offset, kind, flags
+        offset += max(_HEADER.size, (length + 3) & ~3)
+
+
+def _send(connection: socket.socket, kind: int, flags: int, body: bytes) -> None:
+    connection.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(_RECEIVE_SIZE)
+    except OSError as error:
+        # ENOBUFS: the kernel dropped a part of the answer; socket.timeout has no errno.
+        raise SystemFailure("netlink: %s" % (error.strerror or error), "try again") from error
+
+
+def _raise(number: int) -> None:
+    if number == -errno.EOPNOTSUPP:
+        raise SystemFailure("netlink: this kernel has no policy routing",
+                            "use one with CONFIG_IP_MULTIPLE_TABLES")
+    raise SystemFailure("netlink: %s" % os.strerror(-number), "run it as root, on the host itself")
+
+
+def _decode(message: Any, part: Tuple[bytes, int]) -> Message:
+    content, offset = part
+    decoded = message(content, offset=offset)
+    decoded.decode()
+    return Message(decoded)
+
+
+def _import_message(module: str) -> types.ModuleType:
+    if module in sys.modules:
+        return sys.modules[module]
+    whole = sys.modules.get("pyroute2")
+    spec = None if whole else importlib.util.find_spec("pyroute2")
+    if spec and spec.submodule_search_locations:
+        stand_in = types.ModuleType("pyroute2")
+        stand_in.__path__ = list(spec.submodule_search_locations)
+        sys.modules["pyroute2"] = stand_in
+    try:
+        return importlib.import_module(module)
+    finally:
+        if spec:
+            # Whoever imports pyroute2 after us gets the real one.
+            del sys.modules["pyroute2"]
+
+
+def _probe_in_child() -> bytes:
+    if not _enter_scratch_namespace():
+        return b"?"
+    connection = open_netlink()
+    attributes = struct.pack("=HHI", 8, _FRA_PRIORITY, 1)
+    attributes += struct.pack("=HHI", 8, _FRA_SUPPRESS_PREFIXLEN, 0)
+    attributes += struct.pack("=HHI", 8, _FRA_TABLE, 1)
+    body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 1, 0, 0, _FR_ACT_TO_TBL, 0)
+    flags = _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE | _NLM_F_EXCL
+    _send(connection, RTM_NEWRULE, flags, body + attributes)
+    _receive(connection)  # the acknowledgement; whether the rule is there, the dump tells
+    rules = [each for each in dump(connection, RULES) if each.attribute("FRA_PRIORITY") == 1]
+    if not rules:
+        return b"?"
+    return b"y" if rules[0].attribute("FRA_SUPPRESS_PREFIXLEN") == 0 else b"n"
+
+
+def _enter_scratch_namespace() -> bool:
+    """A network namespace of its own, in a user namespace where we are not root."""
+    import ctypes  # os.unshare is 3.12+
+
+    unshare = ctypes.CDLL(None, use_errno=True).unshare
+    return any(unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET))

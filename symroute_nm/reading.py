@@ -1,0 +1,39 @@
+"""All readers together: a root's files with this kernel, or with a snapshot, -> `Host`."""
+
+from pathlib import Path
+from typing import Optional
+
+from symroute_nm import files, leases, profiles, snapshot
+from symroute_nm.model import Host
+
+
+def read_host(root: Path, host_file: Optional[Path] = None, probe: bool = True) -> Host:
+    """The host as the kernel and the files below `root` show it, or as the snapshot says.
+
+    A snapshot carries its own files' content; only the names in rt_tables below `root` add to it,
+    so that a second run keeps the ids of the first. Raises `SymrouteError`.
+    """
+    if host_file is not None:
+        return _with_tables_of(root, snapshot.read_host(host_file))
+    from symroute_nm import host  # netlink is imported only where it is asked
+
+    kernel = host.read_host(probe)
+    connections = leases.connections(root)
+    return kernel._replace(
+        links=tuple(
+            each._replace(connection=connections.get(each.ifindex, "")) for each in kernel.links),
+        profiles=profiles.read(root),
+        leases=leases.read(root, {each.ifindex: each.name for each in kernel.links}),
+        tables=files.read_tables(root),
+        dispatcher=files.find_dispatcher(root),
+        network_service=files.has_network_service(root),
+        drop_ins=files.reads_drop_ins(root),
+    )
+
+
+def _with_tables_of(root: Path, host: Host) -> Host:
+    """The host with the table names below `root`, which win over the snapshot's of that name."""
+    found = files.read_tables(root)
+    names = {each.name for each in found}
+    older = tuple(each for each in host.tables if each.name not in names)
+    return host._replace(tables=tuple(sorted(older + found)))

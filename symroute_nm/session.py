@@ -1,0 +1,44 @@
+"""Over which address the administrator is logged in."""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Iterator, Optional
+
+from symroute_nm.model import IPAddress
+
+_SERVER_ADDRESS = 2  # sshd(8): SSH_CONNECTION is client address, client port, server address, port
+_GENERATIONS = 32
+
+
+def session_address() -> Optional[IPAddress]:
+    """This host's address of the SSH session that we run in; None where there is none.
+
+    sudo and su drop SSH_CONNECTION, so the environment of our ancestors is looked at, too.
+    """
+    for connection in _connections():
+        words = connection.split()
+        if _SERVER_ADDRESS < len(words):
+            try:
+                return ip_address(words[_SERVER_ADDRESS].partition("%")[0])
+            except ValueError:
+                continue
+    return None
+
+
+def _connections() -> Iterator[str]:
+    yield os.environ.get("SSH_CONNECTION", "")
+    number = os.getppid()
+    for _ in range(_GENERATIONS):
+        if number <= 1:
+            return
+        try:
+            content = Path("/proc/%d/environ" % number).read_bytes()
+            status = Path("/proc/%d/stat" % number).read_text(errors="replace")
+        except OSError:
+            return
+        for variable in content.split(b"\0"):
+            if variable.startswith(b"SSH_CONNECTION="):
+                yield variable.partition(b"=")[2].decode("ascii", "replace")
+        # proc(5): the command's name, which may hold anything, ends at the last parenthesis.
+        number = int(status.rpartition(")")[2].split()[1])
