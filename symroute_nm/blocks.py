@@ -1,0 +1,152 @@
+"""Generated blocks in files that may hold an administrator's own lines (pure, on bytes).
+
+A block begins with a ``# BEGIN symroute-nm`` line and ends with a ``# END symroute-nm`` line. What
+stands outside stays byte for byte: CRLF, a BOM, a missing last newline, bytes that are not UTF-8.
+"""
+
+import re
+from typing import List, NamedTuple, Optional, Tuple
+
+from symroute_nm.errors import InputError, Refusal
+
+BEGIN = '# BEGIN symroute-nm: generated, change with "symroute-nm generate"'
+END = "# END symroute-nm"
+
+# What `take_out` has to undo stands in the BEGIN line: there is no other place that an edit or a
+# copy of the file would keep.
+CUT = " (no newline before)"
+EMPTY = " (the file was empty)"
+
+_BEGIN_MARK = b"# BEGIN symroute-nm"
+_END_MARK = END.encode("ascii")
+_BOM = b"\xef\xbb\xbf"
+
+# The test of the dispatcher script (10-ifcfg-rh-routes.sh) for files that it sources as shell.
+_VARIABLES = re.compile(rb"^[ \t\r\f\v]*ADDRESS[0-9]+=", re.MULTILINE)
+_BLANK_OR_COMMENT = re.compile(rb"[ \t\r\f\v]*(#.*)?\Z", re.DOTALL)
+
+
+class Parts(NamedTuple):
+    """A file in three: foreign lines, the block with its marker lines or None, foreign lines."""
+
+    before: bytes
+    block: Optional[bytes] = None
+    after: bytes = b""
+
+    @property
+    def note(self) -> str:
+        """What the BEGIN line remembers of the file before: `CUT`, `EMPTY` or ""."""
+        first = (self.block or b"").split(b"\n", 1)[0]
+        return next((each for each in (CUT, EMPTY) if each.encode("ascii") in first), "")
+
+
+def has_marker(content: bytes) -> bool:
+    """Whether a line of the content begins or ends a block, damaged or not."""
+    return any(line.startswith((_BEGIN_MARK, _END_MARK)) for line in content.split(b"\n"))
+
+
+def split(content: bytes, path: str = "the file") -> Parts:
+    """The content in `Parts`; Refusal (naming `path` and the line) where markers do not pair up."""
+    lines = content.split(b"\n")
+    begins = [at for at, line in enumerate(lines) if line.startswith(_BEGIN_MARK)]
+    ends = [at for at, line in enumerate(lines) if line.startswith(_END_MARK)]
+    if not begins and not ends:
+        return Parts(content)
+    _check_markers(begins, ends, path)
+    start = sum(len(line) + 1 for line in lines[: begins[0]])
+    stop = sum(len(line) + 1 for line in lines[: ends[0] + 1])
+    return Parts(content[:start], content[start:stop], content[stop:])
+
+
+def _check_markers(begins: List[int], ends: List[int], path: str) -> None:
+    """Refusal unless there is one BEGIN and, after it, one END; line indices from 0."""
+    if len(begins) == 1 and len(ends) == 1 and begins[0] < ends[0]:
+        return
+    where = sorted([(at + 1, "BEGIN") for at in begins] + [(at + 1, "END") for at in ends])
+    raise Refusal(
+        "%s: the symroute-nm markers are damaged (%s; a block is one BEGIN line, then one END line)"
+        % (path, ", ".join("%s in line %d" % (name, line) for line, name in where)),
+        "delete the generated lines and their markers by hand, keep your own, and run it again",
+    )
+
+
+def put(existing: Optional[bytes], body: str, path: str = "the file") -> bytes:
+    """The content with `body` as its block: in place of the old one, else after all foreign lines.
+
+    `existing` is None where there is no file. InputError if the body has marker lines of its own.
+    """
+    text = body.encode("utf-8", "surrogateescape")
+    if has_marker(text):
+        raise InputError(
+            "%s: the generated text has a '%s' or BEGIN line of its own" % (path, END),
+            "take the marker lines out of the template: they are added",
+        )
+    parts = split(existing or b"", path)
+    if parts.block is not None:
+        return parts.before + _block(text, parts.note) + parts.after
+    if existing == b"":
+        return _block(text, EMPTY)
+    if parts.before and not parts.before.endswith(b"\n"):
+        return parts.before + b"\n" + _block(text, CUT)
+    return parts.before + _block(text, "")
+
+
+def _block(text: bytes, note: str) -> bytes:
+    newline = b"\n" if text and not text.endswith(b"\n") else b""
+    return (BEGIN + note).encode("ascii") + b"\n" + text + newline + _END_MARK + b"\n"
+
+
+def take_out(existing: bytes, path: str = "the file") -> Optional[bytes]:
+    """The content without its block; None: it held nothing else, so the file goes away with it.
+
+    Undoes `put` byte for byte, the newline that it had to insert included.
+    """
+    parts = split(existing, path)
+    if parts.block is None:
+        return existing
+    before = parts.before
+    # With foreign lines behind the block the newline is needed: without it two lines would be one.
+    if parts.note == CUT and not parts.after and before.endswith(b"\n"):
+        before = before[:-1]
+    rest = before + parts.after
+    return rest if rest or parts.note == EMPTY else None
+
+
+def is_variables_form(content: bytes) -> bool:
+    """Whether the dispatcher script sources the file as shell (``ADDRESSn=``), not as ip lines."""
+    return _VARIABLES.search(content) is not None
+
+
+def flaws(content: bytes) -> Tuple[str, ...]:
+    """What in a route or rule file breaks when the dispatcher script reads it, by line number."""
+    shell = is_variables_form(content)
+    lines = content.split(b"\n")
+    following = [*lines[1:], b""]
+    return tuple(
+        "line %d %s" % (number, flaw)
+        for number, (line, after) in enumerate(zip(lines, following), 1)
+        for flaw in _line_flaws(line, after, number == 1, shell)
+    )
+
+
+def _line_flaws(line: bytes, after: bytes, first: bool, shell: bool) -> List[str]:
+    found = []
+    if first and line.startswith(_BOM):
+        found.append("begins with a byte order mark, which breaks it: save without BOM")
+        line = line[len(_BOM) :]
+    comment = _BLANK_OR_COMMENT.match(line) is not None
+    if line.endswith(b"\r") and not comment:
+        found.append("ends in CR LF, and the CR breaks it: use LF alone (dos2unix)")
+    if not comment and not shell and re.search(rb"[ \t]#", line):
+        found.append("has a comment behind a route or rule, which breaks it: '#' must come first")
+    if _joins_comment(line, after, comment):
+        found.append("ends in a backslash, which joins it with the next line: one is a comment")
+    return found
+
+
+def _joins_comment(line: bytes, after: bytes, comment: bool) -> bool:
+    """Whether the shell's `read` (no -r) makes one line of a comment and something that is none."""
+    slashes = len(line) - len(line.rstrip(b"\\"))
+    return slashes % 2 == 1 and after.strip() != b"" and (
+        comment != (_BLANK_OR_COMMENT.match(after) is not None)
+    )

@@ -1,0 +1,111 @@
+"""What is to change below a root, and which files hold blocks of ours; reads only."""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
+
+from symroute_nm import blocks
+from symroute_nm.conversion import convert as convert_file
+from symroute_nm.errors import Refusal
+from symroute_nm.model import Change
+from symroute_nm.rooted import check_regular, is_link, locate, read, read_file, system
+
+_SCRIPTS = "/etc/sysconfig/network-scripts"
+_OWN_NAMES = (
+    (_SCRIPTS, re.compile(r"(route|rule)6?-.")),
+    ("/etc/iproute2", re.compile(r"rt_tables\Z")),
+    ("/etc/iproute2/rt_tables.d", re.compile(r".+\.conf\Z")),
+)
+# What NetworkManager passes over, too (utils_should_ignore_file of its ifcfg-rh plugin).
+_BACKUP_NAMES = re.compile(r"(~|\.(bak|orig|rej|rpmnew|rpmsave|rpmorig|augnew|augtmp))\Z")
+
+
+def changes(
+    root: Path,
+    wanted: Mapping[str, str],
+    unwanted: Iterable[str] = (),
+    convert: Optional[Mapping[str, str]] = None,
+) -> Tuple[Change, ...]:
+    """The changes below `root` that put and remove blocks, sorted by path, keeping ones included.
+
+    `wanted` is {path: body}, `unwanted` paths that lose their block, `convert` {path: device} the
+    files that may be rewritten from ``ADDRESSn=`` form. InputError, Refusal, SystemFailure.
+    """
+    found = [_with_block(root, path, body, convert or {}) for path, body in wanted.items()]
+    found += [_without_block(root, path) for path in set(unwanted) - set(wanted)]
+    return _distinct(root, sorted(found))
+
+
+def _with_block(root: Path, path: str, body: str, convert: Mapping[str, str]) -> Change:
+    before = read(root, path)
+    content = before
+    route_file = PurePosixPath(path).name.startswith("route")
+    if before is not None and route_file and blocks.is_variables_form(before):
+        if path not in convert:
+            raise Refusal(
+                "%s is in ADDRESSn= form, in which ip lines are not read" % path,
+                "rewrite it in ip form, or let --convert do so (the original goes to the backup)",
+            )
+        content = convert_file(blocks.take_out(before, path) or b"", convert[path], path)
+    return Change(path, before, blocks.put(content, body, path))
+
+
+def _without_block(root: Path, path: str) -> Change:
+    before = read(root, path)
+    after = None if before is None else blocks.take_out(before, path)
+    if before is not None and after is None and is_link(root, path):
+        raise Refusal(
+            "%s is a link, and the file that it points to holds nothing but our block" % path,
+            "remove the link and that file by hand",
+        )
+    return Change(path, before, after)
+
+
+def _distinct(root: Path, found: Sequence[Change]) -> Tuple[Change, ...]:
+    """One change a file: two paths can lead to the same one by links."""
+    places: Dict[Path, Change] = {}
+    for change in found:
+        first = places.setdefault(locate(root, change.path), change)
+        if first.after != change.after:
+            raise Refusal(
+                "%s and %s are the same file, by a link" % (first.path, change.path),
+                "remove the link: each needs its own content",
+            )
+    return tuple(places.values())
+
+
+def owned(root: Path) -> Tuple[str, ...]:
+    """The paths of all files below `root` that hold a block of ours, sorted; SystemFailure."""
+    found: Dict[Path, str] = {}
+    for path in _candidates(root):
+        place = _regular_place(root, path)
+        if place is None or not blocks.has_marker(read_file(place, path) or b""):
+            continue
+        # Of a file and a link to it, the file's own name.
+        if place not in found or not is_link(root, path):
+            found[place] = path
+    return tuple(sorted(found.values()))
+
+
+def _candidates(root: Path) -> Iterator[str]:
+    for folder, pattern in _OWN_NAMES:
+        place = locate(root, folder)
+        with system("read", folder):
+            try:
+                names = sorted(each.name for each in place.iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        for name in names:
+            if pattern.match(name) and not _BACKUP_NAMES.search(name):
+                yield folder + "/" + name
+
+
+def _regular_place(root: Path, path: str) -> Optional[Path]:
+    """Where a file stands; None for a folder, a FIFO, a link to nowhere: no block is in it."""
+    try:
+        place = locate(root, path)
+        with system("read", path):
+            check_regular(place.lstat(), path)
+        return place
+    except Refusal:
+        return None

@@ -1,0 +1,172 @@
+"""Route files in ``ADDRESSn=`` form rewritten in ip form (pure, on bytes).
+
+The dispatcher script sources a file with such a line as shell and reads no ip lines there, so the
+two forms cannot stand in one file.
+"""
+
+import ipaddress
+import re
+import shlex
+from typing import Dict, List, NamedTuple, Tuple
+
+from symroute_nm.errors import InputError
+
+_ASSIGNMENT = re.compile(r"(ADDRESS|NETMASK|PREFIX|GATEWAY|METRIC|OPTIONS)([0-9]+)=(.*)", re.DOTALL)
+_SAFE_OPTIONS = re.compile(r"[A-Za-z0-9_.:/ -]*\Z")
+_SAFE_DEVICE = re.compile(r"[A-Za-z0-9_.:@+-]+\Z")
+
+
+def convert(content: bytes, device: str, path: str = "the file") -> bytes:
+    """An ``ADDRESSn=`` route file in ip form (``NET/PREFIX via GW dev DEVICE metric N``).
+
+    Comments and blank lines stay; each route stands where its ADDRESSn stood. InputError, naming
+    `path` and line, for all that is not understood. Keys: ifcfg-rh reader, read_one_ip4_route().
+    """
+    if not _SAFE_DEVICE.match(device):
+        raise InputError("%s: no usable device name: %r" % (path, device), "give the link's name")
+    lines = [_read_line(line, number, path) for number, line in enumerate(_lines(content), 1)]
+    values = _collect(lines, path)
+    order = [line.number for line in lines if line.key == "ADDRESS"]
+    if order != list(range(len(order))):
+        raise InputError(
+            "%s: ADDRESSn must count 0, 1, 2 in this order, not %s: the rest is not applied"
+            % (path, ", ".join(map(str, order))),
+            "number the routes from 0 and run it again",
+        )
+    _check_strays(values, order, path)
+    routes = {number: _route(values, number, device, path) for number in order}
+    written = [text for line in lines for text in _written(line, routes)]
+    return "\n".join(written).encode("utf-8", "surrogateescape")
+
+
+class _Line(NamedTuple):
+    """A line of an ``ADDRESSn=`` file: an assignment, or (key "") a comment or blank line."""
+
+    at: int  # from 1
+    text: str = ""  # what stays: the line, or the comment behind its value
+    key: str = ""
+    number: int = 0
+    value: str = ""
+
+
+def _lines(content: bytes) -> List[str]:
+    return content.decode("utf-8", "surrogateescape").split("\n")
+
+
+def _read_line(text: str, at: int, path: str) -> _Line:
+    bare = text.strip(" \t\r")
+    if not bare or bare.startswith("#"):
+        return _Line(at, text)
+    words, comment = _shell_words(bare)
+    found = _ASSIGNMENT.match(words[0]) if len(words) == 1 else None
+    if found is None:
+        raise InputError(
+            "%s line %d is not understood: %r" % (path, at, bare),
+            "rewrite the file in ip form by hand (one 'NET/PREFIX via GATEWAY dev LINK' a line)",
+        )
+    return _Line(at, comment, found.group(1), int(found.group(2)), found.group(3).strip())
+
+
+def _shell_words(text: str) -> Tuple[List[str], str]:
+    """The words of a shell line and its comment; no words where quotes do not pair up.
+
+    shlex takes ``a#b`` for a comment, the shell does not: so the comment is looked for here.
+    """
+    starts = [found.start() + 1 for found in re.finditer(r"[ \t]#", text)]
+    for end in [*starts, len(text)]:
+        try:
+            return shlex.split(text[:end]), text[end:]
+        except ValueError:
+            continue
+    return [], ""
+
+
+def _collect(lines: List[_Line], path: str) -> Dict[Tuple[str, int], _Line]:
+    values: Dict[Tuple[str, int], _Line] = {}
+    for line in lines:
+        if not line.key:
+            continue
+        if (line.key, line.number) in values:
+            first = values[line.key, line.number].at
+            raise InputError(
+                "%s line %d: %s%d was set in line %d already"
+                % (path, line.at, line.key, line.number, first),
+                "keep one of the two",
+            )
+        values[line.key, line.number] = line
+    return values
+
+
+def _check_strays(values: Dict[Tuple[str, int], _Line], order: List[int], path: str) -> None:
+    for (key, number), line in values.items():
+        if number not in order:
+            raise InputError(
+                "%s line %d: %s%d has no ADDRESS%d" % (path, line.at, key, number, number),
+                "complete the route or delete the line",
+            )
+
+
+def _route(values: Dict[Tuple[str, int], _Line], number: int, device: str, path: str) -> str:
+    def value(key: str) -> str:
+        line = values.get((key, number))
+        return line.value if line else ""
+
+    at = values["ADDRESS", number].at
+    try:
+        words = [str(_network(value("ADDRESS"), value("NETMASK"), value("PREFIX")))]
+        # The kernel takes 0.0.0.0 for no gateway.
+        if value("GATEWAY") and int(_address(value("GATEWAY"))):
+            words += ["via", value("GATEWAY")]
+        words += ["dev", device]
+        if value("METRIC"):
+            words += ["metric", str(_number(value("METRIC")))]
+        return " ".join(words + _options(value("OPTIONS")))
+    except ValueError as error:
+        raise InputError(
+            "%s line %d: route %d is not understood: %s" % (path, at, number, error),
+            "mend the file, or rewrite it in ip form by hand",
+        ) from error
+
+
+def _network(address: str, netmask: str, prefix: str) -> ipaddress.IPv4Network:
+    """The destination, host bits cleared as NetworkManager does; ValueError if it is none."""
+    lengths = set()
+    if netmask:
+        mask = ipaddress.IPv4Network("0.0.0.0/" + netmask)
+        # ipaddress takes a length and an inverted mask, too; the script and NetworkManager do not.
+        if str(mask.netmask) != netmask:
+            raise ValueError("NETMASK %r" % netmask)
+        lengths.add(mask.prefixlen)
+    if prefix:
+        lengths.add(ipaddress.IPv4Network("0.0.0.0/%d" % _number(prefix)).prefixlen)
+    if len(lengths) != 1:
+        raise ValueError("NETMASK %r and PREFIX %r give no one length" % (netmask, prefix))
+    return ipaddress.IPv4Network("%s/%d" % (_address(address), lengths.pop()), strict=False)
+
+
+def _address(text: str) -> ipaddress.IPv4Address:
+    """The address; ValueError also for leading zeros: octal to some, decimal to others."""
+    address = ipaddress.IPv4Address(text)
+    if str(address) != text:
+        raise ValueError("address %r" % text)
+    return address
+
+
+def _number(text: str) -> int:
+    if not re.match(r"[0-9]{1,10}\Z", text) or int(text) >= 1 << 32:
+        raise ValueError("number %r" % text)
+    return int(text)
+
+
+def _options(text: str) -> List[str]:
+    if not _SAFE_OPTIONS.match(text):
+        raise ValueError("OPTIONS %r" % text)
+    return text.split()
+
+
+def _written(line: _Line, routes: Dict[int, str]) -> List[str]:
+    """The lines that take a line's place; a comment behind a value gets a line of its own."""
+    if not line.key:
+        return [line.text]
+    route = routes[line.number] if line.key == "ADDRESS" else ""
+    return [each for each in (line.text, route) if each]

@@ -1,0 +1,230 @@
+"""The journal of a write: the way back to the state before, also for the run after a killed one.
+
+A write keeps each previous file under a hidden second name (a link: going back needs no space and
+loses no attribute), then renames. The journal names all hidden files before the first is made; its
+own rename to ``journal.done`` is the moment at which the new state counts.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
+
+from symroute_nm.errors import Refusal
+from symroute_nm.rooted import (
+    STATE,
+    Attributes,
+    locate,
+    read_file,
+    sync_folder,
+    system,
+    write_new,
+)
+
+BACKUPS = STATE + "/backups"
+
+# Where hidden files of ours may stand without a journal that names them.
+_SWEPT = ("/etc/sysconfig/network-scripts", "/etc/iproute2", "/etc/iproute2/rt_tables.d")
+_HIDDEN = re.compile(r"\.symroute-nm\..+\.[0-9a-f]{8}\Z")
+_NAME_LIMIT = 40  # characters of the file's own name; NAME_MAX is 255 bytes
+
+
+class Entry(NamedTuple):
+    """One file of a write; digests are SHA-256 in hex, "" for a file that does not exist."""
+
+    path: str  # as asked for
+    target: str  # the real place, relative to the root
+    new: str  # hidden name of the coming content, "" for a deletion
+    old: str  # hidden name of the previous file, "" for a creation
+    before: str
+    after: str
+
+
+class Journal(NamedTuple):
+    """A write that has begun; `folders` (outermost first, relative to the root) it has to make."""
+
+    backup: str
+    entries: Tuple[Entry, ...]
+    folders: Tuple[str, ...] = ()
+
+
+def digest(content: Optional[bytes]) -> str:
+    """The SHA-256 in hex; "" for None."""
+    return "" if content is None else hashlib.sha256(content).hexdigest()
+
+
+def hidden_name(name: str) -> str:
+    """A name that no reader of the folder takes for a file of its own."""
+    return ".symroute-nm.%s.%s" % (name[:_NAME_LIMIT], os.urandom(4).hex())
+
+
+def begin(root: Path, journal: Journal) -> None:
+    """Put the journal on the disk; OSError."""
+    folder = locate(root, STATE)
+    files = [entry._asdict() for entry in journal.entries]
+    text = json.dumps({"format": 1, **journal._asdict(), "entries": files}, sort_keys=True)
+    place = folder / hidden_name("journal")
+    write_new(place, text.encode("ascii"), Attributes(), None)
+    place.rename(folder / "journal")
+    sync_folder(folder)
+
+
+def commit(root: Path) -> None:
+    """Make the new state count; OSError."""
+    folder = locate(root, STATE)
+    (folder / "journal").rename(folder / "journal.done")
+    sync_folder(folder)
+
+
+def finish(root: Path, journal: Journal) -> Tuple[str, ...]:
+    """Remove the hidden files and the journal; returns what went wrong, left to the next run."""
+    problems = _remove(_hidden_places(root, journal))
+    return problems or _remove([locate(root, STATE) / "journal.done"])
+
+
+def roll_back(root: Path, journal: Journal) -> Tuple[str, ...]:
+    """Put the previous state back; returns a sentence for each file that was changed by others.
+
+    Such a file stays as it is, and so does the backup. Can be repeated. SystemFailure.
+    """
+    folder = locate(root, STATE)
+    with system("put back the files of", folder / "journal", "free the cause, run it again"):
+        with contextlib.suppress(FileNotFoundError):
+            (folder / "journal.done").rename(folder / "journal")
+        notes = [note for entry in journal.entries for note in _put_back(root, entry, journal)]
+        for place in _hidden_places(root, journal):
+            _unlink(place)
+        _remove_folders(root, journal)
+        if not notes:
+            discard(locate(root, BACKUPS) / journal.backup)
+        _unlink(folder / "journal")
+        sync_folder(folder)
+    # The journal and the backup have hidden names of their own until they are whole.
+    return tuple(notes) + _remove(list(_strays(root)))
+
+
+def _put_back(root: Path, entry: Entry, journal: Journal) -> List[str]:
+    target = root / entry.target
+    old = target.parent / entry.old
+    if entry.old and not os.path.lexists(str(old)):
+        return []  # this file's turn had not come
+    current = _current(target, entry.path)
+    if current == entry.after:
+        if entry.old:
+            old.rename(target)
+        else:
+            _unlink(target)
+        sync_folder(target.parent)
+    elif current != entry.before:
+        return [
+            "%s was changed after the run that was interrupted and stays as it is; "
+            "what it was before stands in %s/%s" % (entry.path, BACKUPS, journal.backup)
+        ]
+    return []
+
+
+def _current(target: Path, path: str) -> str:
+    try:
+        return digest(read_file(target, path))
+    except Refusal:
+        return "not a file"
+
+
+def _hidden_places(root: Path, journal: Journal) -> List[Path]:
+    return [
+        (root / entry.target).parent / name
+        for entry in journal.entries
+        for name in (entry.new, entry.old)
+        if name
+    ]
+
+
+def _remove_folders(root: Path, journal: Journal) -> None:
+    for folder in reversed(journal.folders):
+        try:
+            (root / folder).rmdir()
+        except OSError:
+            continue  # never made, or in use by now
+
+
+def _unlink(place: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        place.unlink()
+
+
+def _remove(places: Iterable[Path]) -> Tuple[str, ...]:
+    """Remove files or folders, trying twice; returns what went wrong."""
+    return tuple(problem for place in places for problem in _remove_one(place))
+
+
+def _remove_one(place: Path) -> List[str]:
+    for last in (False, True):
+        try:
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(str(place))
+            else:
+                _unlink(place)
+            return []
+        except OSError as error:
+            if last:
+                return ["%s is left behind: %s" % (place, error.strerror or error)]
+    return []
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder as a whole: under a hidden name first, so that no half of it is ever seen."""
+    doomed = folder.parent / hidden_name(folder.name)
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(doomed)
+    _remove([doomed])
+
+
+def leftovers(root: Path) -> bool:
+    """Whether an interrupted run left something to `repair`."""
+    folder = locate(root, STATE)
+    return any(
+        os.path.lexists(str(folder / name)) for name in ("journal", "journal.done")
+    ) or any(True for _ in _strays(root))
+
+
+def repair(root: Path) -> Tuple[str, ...]:
+    """Undo or tidy up what an interrupted run left; under the lock. Returns what was done."""
+    folder = locate(root, STATE)
+    notes: List[str] = []
+    if os.path.lexists(str(folder / "journal.done")):
+        journal = _load(folder / "journal.done")
+        notes += ["an interrupted run had written all its files; its hidden files are removed"]
+        notes += finish(root, journal)
+    elif os.path.lexists(str(folder / "journal")):
+        journal = _load(folder / "journal")
+        kept = roll_back(root, journal)
+        paths = ", ".join(entry.path for entry in journal.entries)
+        notes += ["an interrupted run was undone, as before it are again: %s" % paths, *kept]
+    return tuple(notes) + _remove(list(_strays(root)))
+
+
+def _strays(root: Path) -> Iterator[Path]:
+    for path in (STATE, BACKUPS, *_SWEPT):
+        try:
+            folder = locate(root, path)
+            names = sorted(each.name for each in folder.iterdir())
+        except (Refusal, OSError):
+            continue  # a folder that cannot be read holds nothing that we wrote
+        yield from (folder / name for name in names if _HIDDEN.match(name))
+
+
+def _load(place: Path) -> Journal:
+    text = read_file(place, str(place)) or b""
+    try:
+        content = json.loads(text.decode("ascii"))
+        entries = tuple(Entry(**each) for each in content["entries"])
+        return Journal(content["backup"], entries, tuple(content["folders"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refusal(
+            "%s is damaged (%s)" % (place, error),
+            "compare the files with the newest backup in %s, then remove it" % BACKUPS,
+        ) from error

@@ -1,0 +1,55 @@
+"""One writer at a time: a lock that ends with its holder."""
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Iterator
+
+from symroute_nm.errors import Refusal
+from symroute_nm.rooted import STATE, locate, make_folders, missing_folders, system
+
+TIMEOUT = 10.0  # seconds
+_PAUSE = 0.05  # seconds
+
+
+@contextlib.contextmanager
+def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
+    """Hold the lock below `root`; Refusal, naming the holder, after `timeout` seconds.
+
+    flock(2) goes with the descriptor, so a dead process holds nobody up.
+    """
+    place = locate(root, STATE) / "lock"
+    with system("create", place, "run as root"):
+        make_folders(missing_folders(place))
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(str(place), flags, 0o644)
+    try:
+        with system("lock", place):
+            _acquire(descriptor, place, timeout)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, place: Path, timeout: float) -> None:
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise _held(descriptor, place, timeout) from None
+            time.sleep(_PAUSE)
+
+
+def _held(descriptor: int, place: Path, timeout: float) -> Refusal:
+    pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    holder = "process %s" % pid if pid.isdigit() else "another process"
+    return Refusal(
+        "%s is still held by %s after %g seconds" % (place, holder, timeout),
+        "wait until that run is over, then run it again",
+    )
