@@ -1,0 +1,183 @@
+"""The destination space cut into its classes: intervals of addresses that are all decided alike.
+
+Addresses are plain integers here, intervals inclusive; this is the exhaustive half of `rpdb`. All
+work on long lists is slicing at C speed: of two lists of intervals the shorter one is walked.
+"""
+
+from bisect import bisect_left, bisect_right
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+
+class Spans(NamedTuple):
+    """Disjoint intervals in ascending order: `starts[i]` to `ends[i]`, both inclusive."""
+
+    starts: List[int]
+    ends: List[int]
+
+
+class Flat(NamedTuple):
+    """Disjoint intervals in ascending order, with what holds in each."""
+
+    starts: List[int]
+    ends: List[int]
+    values: List[Any]
+
+
+class Lookup(NamedTuple):
+    """A table as one rule sees it: what it decides and what it leaves to the next rule."""
+
+    found: Flat
+    missing: Spans
+
+
+class Stage(NamedTuple):
+    """A rule reduced to what a sweep needs.
+
+    `where` it matches and `elsewhere` make up the whole space. `lookup` None and `target` None:
+    decides all that matches; `target`: the stage to go on from.
+    """
+
+    where: Spans
+    elsewhere: Spans
+    lookup: Optional[Lookup] = None
+    target: Optional[int] = None
+    doubt: str = ""  # what cannot be known of this rule
+
+
+class Piece(NamedTuple):
+    """What one stage decides (-1: no stage does), and the doubts met on the way there."""
+
+    stage: int
+    doubts: Tuple[str, ...]
+    flat: Flat
+
+
+def flatten(entries: Iterable[Tuple[int, int, Any]]) -> Flat:
+    """Nested intervals ``(first, last, value)`` cut so that the innermost one holds."""
+    flat = Flat([], [], [])
+    stack: List[Tuple[int, Any]] = []
+    cursor = 0
+    for first, last, value in sorted(entries, key=lambda each: (each[0], -each[1])):
+        cursor = _close(flat, stack, cursor, first)
+        if stack:
+            _append(flat, cursor, first - 1, stack[-1][1])
+        cursor = first
+        stack.append((last, value))
+    _close(flat, stack, cursor, None)
+    return flat
+
+
+def _close(flat: Flat, stack: List[Tuple[int, Any]], cursor: int, until: Optional[int]) -> int:
+    while stack and (until is None or stack[-1][0] < until):
+        last, value = stack.pop()
+        _append(flat, cursor, last, value)
+        cursor = max(cursor, last + 1)
+    return cursor
+
+
+def _append(flat: Flat, first: int, last: int, value: Any) -> None:
+    if first > last:
+        return
+    if flat.values and flat.values[-1] is value and flat.ends[-1] == first - 1:
+        flat.ends[-1] = last
+        return
+    flat.starts.append(first)
+    flat.ends.append(last)
+    flat.values.append(value)
+
+
+def merge(parts: Iterable[Tuple[int, int, Any]]) -> Flat:
+    """Disjoint ascending intervals, neighbours of the same value (by identity) made one."""
+    flat = Flat([], [], [])
+    for first, last, value in parts:
+        _append(flat, first, last, value)
+    return flat
+
+
+def gaps(starts: Sequence[int], ends: Sequence[int], space: Spans) -> Spans:
+    """What the intervals leave of `space`, which is one interval that holds them all."""
+    first, last = space.starts[0], space.ends[0]
+    pairs = zip([first, *(end + 1 for end in ends)], [*(start - 1 for start in starts), last])
+    kept = [(start, end) for start, end in pairs if start <= end]
+    return Spans([start for start, _ in kept], [end for _, end in kept])
+
+
+def overlay(flat: Flat, spans: Spans) -> Flat:
+    """What `flat` says inside `spans`."""
+    out = Flat([], [], [])
+    if len(flat.starts) < len(spans.starts):
+        for first, last, value in zip(*flat):
+            low, high = _clip(spans, first, last, out)
+            out.values.extend([value] * (high - low))
+    else:
+        for first, last in zip(*spans):
+            low, high = _clip(flat, first, last, out)
+            out.values.extend(flat.values[low:high])
+    return out
+
+
+def intersect(one: Spans, other: Spans) -> Spans:
+    """The intervals in both."""
+    short, long = (one, other) if len(one.starts) <= len(other.starts) else (other, one)
+    out = Spans([], [])
+    for first, last in zip(*short):
+        _clip(long, first, last, out)
+    return out
+
+
+def _clip(
+    source: Union[Spans, Flat], first: int, last: int, out: Union[Spans, Flat]
+) -> Tuple[int, int]:
+    """Append to `out` what of `source` lies in first … last; the range of positions there."""
+    low, high = bisect_left(source.ends, first), bisect_right(source.starts, last)
+    if low >= high:
+        return low, low
+    out.starts.extend(source.starts[low:high])
+    out.ends.extend(source.ends[low:high])
+    head = low - high
+    out.starts[head] = max(out.starts[head], first)
+    out.ends[-1] = min(out.ends[-1], last)
+    return low, high
+
+
+# Doubts met on the way → where they were
+Arrivals = Dict[Tuple[str, ...], Spans]
+
+
+def sweep(stages: Sequence[Stage], space: Spans) -> List[Piece]:
+    """Send `space` through the stages; the pieces cover it, each address once."""
+    arriving: List[Arrivals] = [{} for _ in range(len(stages) + 1)]
+    arriving[0][()] = space
+    pieces: List[Piece] = []
+    for index, stage in enumerate(stages):
+        for doubts, spans in arriving[index].items():
+            _send(arriving[index + 1], doubts, intersect(spans, stage.elsewhere))
+            inside = intersect(spans, stage.where)
+            after = (*doubts, stage.doubt) if stage.doubt else doubts
+            if stage.target is not None:
+                _send(arriving[stage.target], after, inside)
+            else:
+                pieces.append(Piece(index, after, _settle(stage, inside)))
+            if stage.lookup is not None:
+                _send(arriving[index + 1], after, intersect(inside, stage.lookup.missing))
+        arriving[index] = {}  # long lists; not needed any more
+    pieces.extend(Piece(-1, doubts, _same(spans)) for doubts, spans in arriving[-1].items())
+    return pieces
+
+
+def _settle(stage: Stage, spans: Spans) -> Flat:
+    return _same(spans) if stage.lookup is None else overlay(stage.lookup.found, spans)
+
+
+def _same(spans: Spans) -> Flat:
+    return Flat(spans.starts, spans.ends, [None] * len(spans.starts))
+
+
+def _send(there: Arrivals, doubts: Tuple[str, ...], spans: Spans) -> None:
+    if not spans.starts:
+        return
+    before = there.get(doubts)
+    if before is not None:
+        pairs = sorted(zip(before.starts + spans.starts, before.ends + spans.ends))
+        spans = Spans([start for start, _ in pairs], [end for _, end in pairs])
+    there[doubts] = spans

@@ -1,0 +1,133 @@
+"""What becomes of packets: decisions, the steps that led there, and their words (pure)."""
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import FrozenSet, NamedTuple, Optional, Tuple
+
+from symroute_nm.fib import ERRORS, Choice
+from symroute_nm.model import TABLE_MAIN, Hop, IPAddress, Route, Rule
+from symroute_nm.selectors import Asked, Packet, Selector, explain_mismatch
+
+
+class Decision(NamedTuple):
+    """What becomes of a packet; ``unreachable`` without rule and route where nothing decides.
+
+    `type` is unicast, local (also broadcast, anycast, multicast: see `route.type`), blackhole,
+    unreachable or prohibit. Of several `hops` the kernel uses one. `doubts` names rules that are
+    not modelled in full and come before the decision.
+    """
+
+    type: str
+    hops: Tuple[Hop, ...] = ()
+    route: Optional[Route] = None
+    rule: Optional[Rule] = None
+    doubts: Tuple[str, ...] = ()
+
+    @property
+    def table(self) -> Optional[int]:
+        """The number of the table that the route stands in."""
+        return None if self.route is None else self.route.table
+
+    @property
+    def priority(self) -> Optional[int]:
+        """The priority of the rule that decided."""
+        return None if self.rule is None else self.rule.priority
+
+    @property
+    def links(self) -> FrozenSet[str]:
+        """The names of the links that the packet may leave by; of the address where it is local."""
+        return frozenset(hop.link for hop in self.hops)
+
+
+class Step(NamedTuple):
+    """A rule that was tried, and in plain words what it decided or why it did not."""
+
+    rule: Rule
+    outcome: str
+    decided: bool
+
+
+class Class(NamedTuple):
+    """An interval of destinations, `first` to `last` as integers, that are all decided alike."""
+
+    version: int
+    first: int
+    last: int
+    decision: Decision
+
+    @property
+    def representative(self) -> IPAddress:
+        """Its first address, which speaks for all."""
+        return IPv4Address(self.first) if self.version == 4 else IPv6Address(self.first)
+
+
+class Tried(NamedTuple):
+    """A rule tried on a packet, and how that ended."""
+
+    selector: Selector
+    verdict: str
+    choice: Optional[Choice] = None
+
+
+def conclude(tried: Optional[Tried], doubts: Tuple[str, ...]) -> Decision:
+    """The decision of the rule that decided; None: no rule did."""
+    if tried is None:
+        return Decision("unreachable", doubts=doubts)
+    rule, choice = tried.selector.rule, tried.choice
+    if choice is None:
+        return Decision(rule.action, rule=rule, doubts=doubts)
+    return Decision(choice.type, choice.hops, choice.route, rule, doubts)
+
+
+def settle(decision: Decision, packet: Packet, asked: Asked) -> Decision:
+    """IPv4 sends what is bound to a link out there all the same (ip_route_output_key_hash_rcu)."""
+    if packet.version == 6 or not asked.bound or asked.vrf or decision.type not in ERRORS:
+        return decision
+    return Decision("unicast", (Hop(asked.bound),), doubts=decision.doubts)
+
+
+def describe(tried: Tried, asked: Asked, packet: Packet) -> str:
+    """What a rule did with a packet, in plain words."""
+    rule, choice = tried.selector.rule, tried.choice
+    if tried.verdict in ("mismatch", "unsure"):
+        return explain_mismatch(tried.selector, asked, packet)
+    if rule.action == "goto":
+        return "goes on from priority %d" % rule.target
+    if rule.action == "nop":
+        return "matches and does nothing (nop)"
+    if rule.action != "lookup":
+        return "decides: %s" % rule.action
+    where = (
+        "the VRF's table %d" % asked.vrf if rule.l3mdev else "table %d" % (rule.table or TABLE_MAIN)
+    )
+    if choice is None:
+        by = " by %s" % asked.bound if asked.bound else ""
+        return "%s has no route to %s%s" % (where, packet.destination, by)
+    return "%s: %s%s" % (where, _show(choice), _explain_verdict(tried))
+
+
+def _explain_verdict(tried: Tried) -> str:
+    rule, choice = tried.selector.rule, tried.choice
+    if tried.verdict == "throw":
+        return ", so the next rule is asked"
+    if tried.verdict != "suppressed" or choice is None:
+        return ""
+    length = choice.route.destination.prefixlen
+    if length <= tried.selector.suppress.prefixlength:
+        return ", suppressed: its prefix length %d is not above %d (suppress_prefixlength)" % (
+            length,
+            tried.selector.suppress.prefixlength,
+        )
+    return ", suppressed: its link is in group %d (suppress_ifgroup)" % (rule.suppress_ifgroup or 0)
+
+
+def _show(choice: Choice) -> str:
+    route = choice.route
+    parts = ["" if route.type == "unicast" else route.type + " "]
+    parts.append("default" if route.default else str(route.destination))
+    parts.append(" or".join(_show_hop(hop) for hop in choice.hops))
+    return "".join(parts)
+
+
+def _show_hop(hop: Hop) -> str:
+    by = "" if hop.gateway is None else " via %s" % hop.gateway
+    return by + (" dev %s" % hop.link if hop.link else "")

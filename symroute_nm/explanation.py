@@ -1,0 +1,113 @@
+"""One packet's walk through the RPDB, in plain words and as JSON's types (pure)."""
+
+from ipaddress import ip_address
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+from symroute_nm.errors import InputError
+from symroute_nm.model import Host, IPAddress, Settings
+from symroute_nm.plan import make_plan
+from symroute_nm.prove import put_plan
+from symroute_nm.rpdb import Decision, Packet, Rpdb, Step
+from symroute_nm.wording import describe_hop, describe_route, describe_rule
+
+_LARGEST_MARK = 2**32 - 1
+
+
+class Explanation(NamedTuple):
+    """What becomes of a packet, and every rule that was tried on the way."""
+
+    packet: Packet
+    decision: Decision
+    steps: Tuple[Step, ...]
+    planned: bool
+
+
+def parse_packet(host: Host, source: str, destination: str, iif: str, mark: str) -> Packet:
+    """The packet from a command line's words; raises `InputError`."""
+    if iif and iif not in {each.name for each in host.links}:
+        raise InputError("--iif %s: no such link" % iif, "see symroute-nm inspect")
+    packet = Packet(
+        destination=_parse_address("destination", destination),
+        source=None if source == "any" else _parse_address("source", source),
+        iif=iif,
+        mark=_parse_mark(mark),
+    )
+    if packet.source is not None and packet.source.version != packet.version:
+        raise InputError("%s and %s are of two families" % (source, destination),
+                         "give two IPv4 or two IPv6 addresses")
+    return packet
+
+
+def explain(host: Host, settings: Settings, packet: Packet, planned: bool) -> Explanation:
+    """The packet's walk on the host as it is, or as it would be after `generate`."""
+    if planned:
+        host = put_plan(host, settings, make_plan(host, settings))
+    decision, steps = Rpdb(host.rules, host.routes, host.links).trace(packet)
+    return Explanation(packet, decision, steps, planned)
+
+
+def as_json(explained: Explanation) -> Dict[str, Any]:
+    """{"decision": {"type", "device", "gateway", "table", "priority", …}, "trace": […]}."""
+    decision = explained.decision
+    unicast = decision.type == "unicast" and decision.hops
+    first = decision.hops[0] if unicast else None
+    return {
+        "decision": {
+            "type": decision.type,
+            "device": first.link if first else None,
+            "gateway": str(first.gateway) if first and first.gateway else None,
+            "table": decision.table,
+            "priority": decision.priority,
+            "hops": [
+                {"device": each.link, "gateway": str(each.gateway) if each.gateway else None}
+                for each in decision.hops
+            ],
+            "doubts": list(decision.doubts),
+        },
+        "trace": [
+            {"priority": each.rule.priority, "rule": describe_rule(each.rule),
+             "outcome": each.outcome, "decided": each.decided}
+            for each in explained.steps
+        ],
+    }
+
+
+def lines(explained: Explanation) -> List[str]:
+    """The walk, a line for each rule tried, and the decision last."""
+    packet, decision = explained.packet, explained.decision
+    words = ["from", str(packet.source or "any"), "to", str(packet.destination)]
+    words += ["iif", packet.iif] if packet.iif else []
+    words += ["mark", hex(packet.mark)] if packet.mark else []
+    heading = "%s%s:" % (" ".join(words), " (as after generate)" if explained.planned else "")
+    steps = ["%7d  %s: %s" % (each.rule.priority, describe_rule(each.rule), each.outcome)
+             for each in explained.steps]
+    doubts = ["in doubt: %s" % each for each in decision.doubts]
+    return [heading, *steps, *doubts, "=> %s" % _conclude(decision)]
+
+
+def _conclude(decision: Decision) -> str:
+    if decision.type == "local":
+        return "delivered on this host"
+    if decision.type != "unicast":
+        return "dropped (%s)" % decision.type
+    way = " or ".join(describe_hop(each) for each in decision.hops)
+    return "leaves %s%s" % (
+        way, " (route %s)" % describe_route(decision.route) if decision.route else "")
+
+
+def _parse_address(what: str, text: str) -> IPAddress:
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise InputError("%s: %r is not an address" % (what, text),
+                         "write an IPv4 or IPv6 address without a prefix length") from None
+
+
+def _parse_mark(text: str) -> int:
+    try:
+        number = int(text, 0)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= _LARGEST_MARK:
+        raise InputError("--mark %s: not a mark" % text, "write a number, for example 0x10")
+    return number

@@ -1,0 +1,265 @@
+"""What the kernel decides for a packet: the rules in order, their tables, and the way there (pure).
+
+The facts are those of net/core/fib_rules.c; see `selectors` and `fib` for matching and tables. Two
+limits of any model made from a listing: until the first rule is added, the kernel does not walk
+the rules at all but searches local and main (IPv4: as one table, the longest prefix of both;
+fib_unmerge), which is the same on any host without a route in main inside one of table local. And
+a lookup without a source chooses one and is then repeated with it: ask again with the source.
+"""
+
+from bisect import bisect_left, bisect_right
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from symroute_nm.classes import Lookup, Piece, Spans, Stage, gaps, intersect, sweep
+from symroute_nm.decisions import Class, Decision, Step, Tried, conclude, describe, settle
+from symroute_nm.fib import ERRORS, WHOLE, Query, Table
+from symroute_nm.model import TABLE_MAIN, Hop, IPNetwork, Link, Route, Rule
+from symroute_nm.selectors import (
+    Asked,
+    Packet,
+    Selector,
+    compile_rule,
+    doubtful,
+    matching,
+    span,
+    translate,
+)
+
+__all__ = ["Class", "Decision", "Packet", "Rpdb", "Step"]
+
+# rt6_need_strict: to these an IPv6 packet is routed by its own link only (::1, fe80::/10, ff00::/8)
+STRICT = Spans([1, 0xFE80 << 112, 0xFF00 << 112], [1, (0xFEC0 << 112) - 1, (1 << 128) - 1])
+RELAXED = gaps(STRICT.starts, STRICT.ends, WHOLE[6])
+
+
+# The verdicts that decide: the actions of rules, and a route
+FINAL = (*ERRORS, "found")
+
+
+class Rpdb:
+    """The routing policy database of a host: build it once, ask it often.
+
+    `links` tells VRFs and their ports; `groups` gives the group (``ip link show``) of every link,
+    None where it is unknown: rules with suppress_ifgroup are then in doubt.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        routes: Iterable[Route],
+        links: Iterable[Link] = (),
+        groups: Optional[Mapping[str, int]] = None,
+    ) -> None:
+        self._links = {link.name: link for link in links}
+        self._selectors = {4: [], 6: []}  # type: Dict[int, List[Selector]]
+        for rule in sorted(rules, key=lambda each: each.priority):
+            self._selectors[rule.version].append(compile_rule(rule, groups))
+        self._targets = {
+            version: _index_priorities(each) for version, each in self._selectors.items()
+        }
+        self._tables = _build_tables(routes)
+
+    def decide(self, packet: Packet) -> Decision:
+        """What becomes of one packet; InputError where its parts are of two families."""
+        asked = translate(packet, self._links)
+        doubts: Tuple[str, ...] = ()
+        for tried in self._walk(packet, asked):
+            if tried.selector.doubt and tried.verdict != "mismatch":
+                doubts = (*doubts, tried.selector.doubt)
+            if tried.verdict in FINAL:
+                return settle(conclude(tried, doubts), packet, asked)
+        return settle(Decision("unreachable", doubts=doubts), packet, asked)
+
+    def trace(self, packet: Packet) -> Tuple[Decision, Tuple[Step, ...]]:
+        """The decision, and every rule tried on the way, in the order of trial."""
+        asked, decision = translate(packet, self._links), self.decide(packet)
+        steps = []
+        for tried in self._walk(packet, asked):
+            words, final = describe(tried, asked, packet), tried.verdict in FINAL
+            if final and decision.rule is None:
+                words += "; but IPv4 sends what is bound to %s out there all the same" % asked.bound
+            steps.append(Step(tried.selector.rule, words, final and decision.rule is not None))
+        return decision, tuple(steps)
+
+    def classes(self, template: Packet, within: Optional[IPNetwork] = None) -> List[Class]:
+        """All destination classes in ascending order: they cover the family, or `within`.
+
+        Of the template's destination only the family counts.
+        """
+        found = sorted(self._cut(template, within, by_way=False), key=lambda each: each.first)
+        return _join(found)
+
+    def ways(self, template: Packet, within: Optional[IPNetwork] = None) -> List[Class]:
+        """One class for each distinct pair of type and ways out (and doubts) that destinations get.
+
+        As complete a proof as `classes` where only the way out matters, and far shorter: a table
+        of 20,000 routes by one gateway is one way; all that is local is one.
+        """
+        found: Dict[Tuple[str, Tuple[Hop, ...], Tuple[str, ...]], Class] = {}
+        for each in self._cut(template, within, by_way=True):
+            decision = each.decision
+            hops = () if decision.type == "local" else decision.hops
+            found.setdefault((decision.type, hops, decision.doubts), each)
+        return sorted(found.values(), key=lambda each: each.first)
+
+    def _walk(self, packet: Packet, asked: Asked) -> Iterator[Tried]:
+        selectors, targets = self._selectors[packet.version], self._targets[packet.version]
+        address, query = int(packet.destination), _question(packet, asked)
+        position = 0
+        while position < len(selectors):
+            tried = self._try(selectors[position], asked, address, query)
+            yield tried
+            if tried.verdict in FINAL:
+                return
+            position += 1
+            if tried.verdict == "goto":
+                position = max(position, targets.get(tried.selector.rule.target, 0))
+
+    def _try(self, selector: Selector, asked: Asked, address: int, query: Query) -> Tried:
+        if not _holds(matching(selector, asked), address):
+            unsure = _holds(doubtful(selector, asked), address)
+            return Tried(selector, "unsure" if unsure else "mismatch")
+        if selector.rule.action != "lookup":
+            return Tried(selector, selector.rule.action)
+        choice = self._table(selector.rule, asked).find(address, query)
+        if choice is None:
+            return Tried(selector, "missing")
+        if choice.type == "throw":
+            return Tried(selector, "throw", choice)
+        return Tried(selector, "suppressed" if selector.suppress.drops(choice) else "found", choice)
+
+    def _table(self, rule: Rule, asked: Asked) -> Table:
+        # fib_get_table, fib6_get_table: table 0 is main
+        number = (asked.vrf if rule.l3mdev else rule.table) or TABLE_MAIN
+        return self._tables.get((rule.version, number)) or Table(rule.version)
+
+    def _cut(self, template: Packet, within: Optional[IPNetwork], by_way: bool) -> List[Class]:
+        asked, version = translate(template, self._links), template.version
+        space = WHOLE[version] if within is None else span(within)
+        found: List[Class] = []
+        for part, query in _split_space(space, _question(template, asked), version):
+            plan = _Plan(template, asked, query, by_way, [], [])
+            self._fill(plan)
+            for piece in sweep(plan.stages, part):
+                found.extend(self._classify(piece, plan))
+        return found
+
+    def _fill(self, plan: "_Plan") -> None:
+        """The rules that can match, as stages; a rule in doubt for some packets is two stages."""
+        version = plan.template.version
+        parts = list(_select_parts(self._selectors[version], plan.asked))
+        origins = [index for index, _, _ in parts]
+        for following, (index, where, unsure) in enumerate(parts, 1):
+            selector = self._selectors[version][index]
+            elsewhere = gaps(where.starts, where.ends, WHOLE[version])
+            stage = Stage(where, elsewhere, doubt=selector.doubt)
+            action = "nop" if unsure else selector.rule.action
+            if action == "lookup":
+                stage = stage._replace(lookup=self._look(selector, plan))
+            elif action in ("goto", "nop"):
+                goal = self._targets[version].get(selector.rule.target, 0) * (action == "goto")
+                stage = stage._replace(target=max(following, bisect_left(origins, goal)))
+            plan.stages.append(stage)
+            plan.selectors.append(selector)
+
+    def _look(self, selector: Selector, plan: "_Plan") -> Lookup:
+        table = self._table(selector.rule, plan.asked)
+        return table.lookup(plan.query, selector.suppress, plan.by_way)
+
+    def _classify(self, piece: Piece, plan: "_Plan") -> Iterator[Class]:
+        """The intervals of a piece; `by_way` only one for each distinct value."""
+        flat = piece.flat
+        known: Dict[int, Decision] = {}
+        positions: Iterable[int] = range(len(flat.starts))
+        if plan.by_way:  # backwards, so that the first of each is kept
+            backwards = range(len(flat.starts) - 1, -1, -1)
+            positions = dict(zip(map(id, reversed(flat.values)), backwards)).values()
+        for position in positions:
+            first, value = flat.starts[position], flat.values[position]
+            if id(value) not in known:
+                known[id(value)] = self._conclude(piece, plan, first, value)
+            yield Class(plan.template.version, first, flat.ends[position], known[id(value)])
+
+    def _conclude(self, piece: Piece, plan: "_Plan", address: int, value: object) -> Decision:
+        tried = None
+        if piece.stage >= 0:
+            selector = plan.selectors[piece.stage]
+            choice = None
+            if value is not None:
+                choice = self._table(selector.rule, plan.asked).find(address, plan.query)
+            tried = Tried(selector, "found", choice)
+        return settle(conclude(tried, piece.doubts), plan.template, plan.asked)
+
+
+class _Plan(NamedTuple):
+    """What a sweep is about: its stages, and the rule of each."""
+
+    template: Packet
+    asked: Asked
+    query: Query
+    by_way: bool
+    stages: List[Stage]
+    selectors: List[Selector]
+
+
+def _select_parts(selectors: Sequence[Selector], asked: Asked) -> Iterator[Tuple[int, Spans, bool]]:
+    """Position of a rule, where it matches, and whether that is in doubt."""
+    for index, selector in enumerate(selectors):
+        unsure, sure = doubtful(selector, asked), matching(selector, asked)
+        if unsure.starts:
+            yield index, unsure, True
+        if sure.starts:
+            yield index, sure, False
+
+
+def _join(found: Iterable[Class]) -> List[Class]:
+    """Neighbours that are decided by the same rule and route, made one."""
+    out: List[Class] = []
+    for each in found:
+        if out and out[-1].last == each.first - 1 and _same(out[-1].decision, each.decision):
+            out[-1] = out[-1]._replace(last=each.last)
+        else:
+            out.append(each)
+    return out
+
+
+def _same(one: Decision, other: Decision) -> bool:
+    same = one.rule is other.rule and one.route is other.route and one.type == other.type
+    return same and one.hops == other.hops and one.doubts == other.doubts
+
+
+def _build_tables(routes: Iterable[Route]) -> Dict[Tuple[int, int], Table]:
+    by_table: Dict[Tuple[int, int], List[Route]] = {}
+    for route in routes:
+        by_table.setdefault((route.version, route.table), []).append(route)
+    return {key: Table(key[0], routes) for key, routes in by_table.items()}
+
+
+def _index_priorities(selectors: Sequence[Selector]) -> Dict[int, int]:
+    """Priority → position of its first rule, which is where a goto goes (fib_nl_newrule)."""
+    return {
+        selector.rule.priority: len(selectors) - position
+        for position, selector in enumerate(reversed(selectors), 1)
+    }
+
+
+def _question(packet: Packet, asked: Asked) -> Query:
+    query = Query(asked.tos if packet.version == 4 else 0, asked.bound, packet.iif)
+    if packet.version == 6 and packet.iif and _holds(STRICT, int(packet.destination)):
+        return query._replace(bound=packet.iif)
+    return query
+
+
+def _split_space(space: Spans, query: Query, version: int) -> List[Tuple[Spans, Query]]:
+    """IPv6 packets that came in are routed by their own link to `STRICT` destinations."""
+    if version == 4 or not query.inbound:
+        return [(space, query)]
+    return [
+        (intersect(space, RELAXED), query._replace(bound="")),
+        (intersect(space, STRICT), query._replace(bound=query.inbound)),
+    ]
+
+
+def _holds(spans: Spans, address: int) -> bool:
+    position = bisect_right(spans.starts, address) - 1
+    return position >= 0 and address <= spans.ends[position]

@@ -1,0 +1,224 @@
+"""The selectors of rules, and which destinations they leave for a packet (pure).
+
+The facts are those of fib_rule_match (net/core/fib_rules.c), fib4_rule_match and fib6_rule_match.
+"""
+
+from typing import FrozenSet, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from symroute_nm.classes import Spans, gaps
+from symroute_nm.errors import InputError
+from symroute_nm.fib import BITS, TOS_MASK, WHOLE, Suppress
+from symroute_nm.model import IPAddress, IPNetwork, Link, Rule
+
+LOOPBACK = "lo"
+NOWHERE = Spans([], [])
+# What of the DS field a rule sees: IPv4 the old TOS bits, IPv6 all but ECN
+DS_MASK = {4: TOS_MASK, 6: 0xFC}
+
+
+class Packet(NamedTuple):
+    """What the kernel looks at; of a template for classes, `destination` only gives the family."""
+
+    destination: IPAddress
+    source: Optional[IPAddress] = None  # None: not chosen yet, as before connect(2)
+    iif: str = ""  # the link that it came in by; "": sent by the host itself
+    oif: str = ""  # the link that its socket is bound to (SO_BINDTODEVICE); own packets only
+    mark: int = 0
+    tos: int = 0  # the whole DS field
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.destination.version
+
+
+class Asked(NamedTuple):
+    """A packet in the terms of selectors; `source` is None where no ``from`` can match (IPv6)."""
+
+    source: Optional[int]
+    iif: FrozenSet[str]
+    oif: FrozenSet[str]
+    mark: int
+    tos: int
+    vrf: int  # the table of its VRF; 0: none
+    bound: str  # the link that its route must have; "": any
+
+
+class Selector(NamedTuple):
+    """A rule with its selectors as integers; an address is in the source where masked it is equal.
+
+    `inside` is its destination, `outside` all else.
+    """
+
+    rule: Rule
+    source: int
+    source_mask: int
+    inside: Spans
+    outside: Spans
+    suppress: Suppress
+    doubt: str = ""
+
+
+def span(network: IPNetwork) -> Spans:
+    """A network as one interval."""
+    first = int(network.network_address)
+    return Spans([first], [first + (1 << (BITS[network.version] - network.prefixlen)) - 1])
+
+
+def compile_rule(rule: Rule, groups: Optional[Mapping[str, int]] = None) -> Selector:
+    """A rule made ready for matching; `groups` are the groups of links, None: not known."""
+    inside, outside = WHOLE[rule.version], NOWHERE
+    if rule.destination is not None and rule.destination.prefixlen:
+        inside = span(rule.destination)
+        outside = gaps(inside.starts, inside.ends, WHOLE[rule.version])
+    source = mask = 0
+    if rule.source is not None:
+        source, mask = int(rule.source.network_address), int(rule.source.netmask)
+    veto = _compile_suppress(rule, groups or {})
+    return Selector(rule, source, mask, inside, outside, veto, _describe_doubt(rule, groups))
+
+
+def _compile_suppress(rule: Rule, groups: Mapping[str, int]) -> Suppress:
+    length = -1 if rule.suppress_prefixlength is None else rule.suppress_prefixlength
+    links = [name for name, group in groups.items() if group == rule.suppress_ifgroup]
+    return Suppress(length, frozenset(links))
+
+
+def _describe_doubt(rule: Rule, groups: Optional[Mapping[str, int]]) -> str:
+    if rule.opaque:
+        return "rule %d: %s is not modelled, taken as not matching" % (
+            rule.priority,
+            ", ".join(rule.opaque),
+        )
+    if rule.suppress_ifgroup is None:
+        return ""
+    if groups is None:
+        words = "the groups of links are not known, taken as suppressing nothing"
+    elif rule.version == 6 and _divides(rule.suppress_ifgroup, groups):
+        # fib6_rule_suppress sees only the hop that the packet's hash has picked
+        words = "of a route by several links, taken as all being in the group of the first"
+    else:
+        return ""
+    return "rule %d: suppress_ifgroup %d: %s" % (rule.priority, rule.suppress_ifgroup, words)
+
+
+def _divides(group: int, groups: Mapping[str, int]) -> bool:
+    return len({each == group for name, each in groups.items() if name != LOOPBACK}) > 1
+
+
+def translate(packet: Packet, links: Mapping[str, Link]) -> Asked:
+    """A packet in the terms of selectors; InputError where its parts are of two families."""
+    version, source = packet.version, None if packet.source is None else int(packet.source)
+    if packet.source is not None and packet.source.version != version:
+        raise InputError(
+            "source %s and destination %s are of two families"
+            % (packet.source, packet.destination),
+            "give two IPv4 or two IPv6 addresses",
+        )
+    if source is None and version == 4:
+        source = 0  # the flow's saddr; IPv6 knows "no source" (RT6_LOOKUP_F_HAS_SADDR)
+    oif = "" if packet.iif else packet.oif
+    # A socket bound to a VRF is bound to its table, not to a link (l3mdev_update_flow).
+    bound = "" if oif in links and links[oif].table else oif
+    return Asked(
+        source,
+        frozenset((packet.iif or LOOPBACK, _master(packet.iif, links))) - {""},
+        frozenset((oif, _master(oif, links))) - {""},
+        packet.mark,
+        packet.tos & DS_MASK[version],
+        _find_vrf(oif, links) or _find_vrf(packet.iif, links),
+        bound,
+    )
+
+
+def _master(name: str, links: Mapping[str, Link]) -> str:
+    """The VRF that a link is a port of, ``""`` if none: its rules' iif and oif match ports too."""
+    link = links.get(name)
+    master = links.get(link.master) if link is not None else None
+    return master.name if master is not None and master.table else ""
+
+
+def _find_vrf(name: str, links: Mapping[str, Link]) -> int:
+    link = links.get(_master(name, links) or name)
+    return link.table if link is not None else 0
+
+
+def selected(selector: Selector, asked: Asked) -> bool:
+    """Whether the packet has all that the rule asks for but the destination, ``not`` left out."""
+    rule = selector.rule
+    if selector.source_mask and (
+        asked.source is None or asked.source & selector.source_mask != selector.source
+    ):
+        return False
+    if (rule.iif and rule.iif not in asked.iif) or (rule.oif and rule.oif not in asked.oif):
+        return False
+    if (rule.mark ^ asked.mark) & rule.mask or rule.tos not in (0, asked.tos):
+        return False
+    return not rule.l3mdev or bool(asked.vrf)
+
+
+def matching(selector: Selector, asked: Asked) -> Spans:
+    """The destinations for which the rule surely matches."""
+    rule = selector.rule
+    if not selected(selector, asked):
+        return WHOLE[rule.version] if rule.invert else NOWHERE
+    if rule.invert:
+        return selector.outside
+    return NOWHERE if rule.opaque else selector.inside
+
+
+def doubtful(selector: Selector, asked: Asked) -> Spans:
+    """The destinations for which a selector that is not modelled settles whether it matches."""
+    if not selector.rule.opaque or not selected(selector, asked):
+        return NOWHERE
+    return selector.inside
+
+
+def explain_mismatch(selector: Selector, asked: Asked, packet: Packet) -> str:
+    """In plain words why a rule does not match a packet."""
+    rule = selector.rule
+    if rule.opaque and selected(selector, asked) and _within(selector.inside, packet):
+        return "not tried: %s is not modelled" % ", ".join(rule.opaque)
+    if rule.invert:
+        return "does not match: the packet has all that this rule excludes (not)"
+    reasons = [words for wrong, words in _list_mismatches(selector, asked, packet) if wrong]
+    return "does not match: " + "; ".join(reasons)
+
+
+def _within(spans: Spans, packet: Packet) -> bool:
+    address = int(packet.destination)
+    return any(first <= address <= last for first, last in zip(*spans))
+
+
+def _list_mismatches(
+    selector: Selector, asked: Asked, packet: Packet
+) -> Sequence[Tuple[bool, str]]:
+    rule, mask = selector.rule, selector.source_mask
+    source = asked.source
+    return (
+        (
+            bool(mask) and (source is None or source & mask != selector.source),
+            "source %s is not in %s" % (packet.source or "none", rule.source),
+        ),
+        (
+            not _within(selector.inside, packet),
+            "destination %s is not in %s" % (packet.destination, rule.destination),
+        ),
+        (
+            bool(rule.iif) and rule.iif not in asked.iif,
+            "it came in by %s, not by %s" % (packet.iif or "lo (the host itself)", rule.iif),
+        ),
+        (
+            bool(rule.oif) and rule.oif not in asked.oif,
+            "its socket is bound to %s, not to %s" % (packet.oif or "no link", rule.oif),
+        ),
+        (
+            bool((rule.mark ^ asked.mark) & rule.mask),
+            "mark 0x%x is not 0x%x/0x%x" % (asked.mark, rule.mark, rule.mask),
+        ),
+        (
+            bool(rule.tos) and rule.tos != asked.tos,
+            "tos 0x%02x is not 0x%02x" % (asked.tos, rule.tos),
+        ),
+        (rule.l3mdev and not asked.vrf, "the packet is in no VRF"),
+    )

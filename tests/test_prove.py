@@ -1,0 +1,229 @@
+"""The proof: what it accepts, what it refuses and with which packet."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hosts import address, host, link, route, two_uplinks
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from symroute_nm.errors import Refusal
+from symroute_nm.generation import Generation, check_proof
+from symroute_nm.leftovers import Leftovers
+from symroute_nm.model import (
+    Hop,
+    InterfaceSettings,
+    Manner,
+    Route,
+    Rule,
+    Settings,
+    TableChoice,
+    TableName,
+)
+from symroute_nm.plan import make_plan
+from symroute_nm.prove import describe_failure, judge, our_tables, prove, put_plan
+
+TUN0 = link(9, "tun0", kind="tun")
+
+
+def with_rules(there, *rules):
+    return there._replace(rules=tuple(sorted(
+        there.rules + rules, key=lambda each: (each.version, each.priority))))
+
+
+def with_tunnel(there, *routes):
+    return there._replace(links=(*there.links, TUN0), routes=there.routes + routes)
+
+
+def proof_of(there, **fields):
+    wanted = Settings(**fields)
+    return prove(there, wanted, make_plan(there, wanted))
+
+
+def failures(proof):
+    return [each for verdict in proof.after for each in verdict.failures]
+
+
+def refusal(there, **fields):
+    wanted = Settings(**fields)
+    plan = make_plan(there, wanted)
+    made = Generation(plan, (), Leftovers(), prove(there, wanted, plan))
+    with pytest.raises(Refusal) as caught:
+        check_proof(made, Manner())
+    warned = check_proof(made, Manner(force=True))
+    assert all(each.startswith("warning: ") for each in warned) and warned
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("guard", ["rules", "throw"])
+def test_two_uplinks_are_asymmetric_before_and_symmetric_after(guard):
+    proof = proof_of(two_uplinks(), guard=guard)
+
+    assert proof.holds
+    assert {"10.0.6.5": False, "10.0.5.5": False, "2001:db8:6::5": False,
+            "2001:db8:5::5": False} == {str(each.address.ip): each.symmetric
+                                        for each in proof.before}
+    assert all(each.symmetric for each in proof.after)
+
+
+def test_plain_recipe_cuts_the_containers_off_and_only_warns_since_it_was_asked_for():
+    wanted = Settings(guard="none")
+    plan = make_plan(two_uplinks(), wanted)
+    proof = prove(two_uplinks(), wanted, plan)
+
+    assert {"10.0.6.5", "10.0.5.5"} == {str(each.address.ip) for each in failures(proof)}
+    assert all(each.internal and each.destination in ip_network("172.17.0.0/16")
+               for each in failures(proof))
+    warnings = check_proof(Generation(plan, (), Leftovers(), proof), Manner())
+    assert 2 == len(warnings)
+    assert "should go to the internal network dev docker0" in warnings[0]
+
+
+def test_a_vpn_rule_before_ours_is_refused_with_the_packet():
+    there = with_rules(
+        with_tunnel(two_uplinks(), route("default", "tun0", table=77)), Rule(4, 5000, table=77))
+
+    said = refusal(there)
+
+    assert "from 10.0.6.5 to " in said
+    assert "goes dev tun0 by rule 5000 (from all lookup 77)" in said
+    assert "should leave by eth0" in said
+
+
+def test_a_blackhole_rule_is_refused_with_the_packet():
+    there = with_rules(two_uplinks(), Rule(
+        4, 900, source=ip_network("10.0.6.5/32"), destination=ip_network("10.9.0.0/16"),
+        action="blackhole"))
+
+    said = refusal(there)
+
+    assert "from 10.0.6.5 to 10.9.0.1: goes blackhole by rule 900" in said
+    assert "10.0.5.5" not in said
+
+
+def test_a_blackhole_route_in_main_is_the_administrators_will():
+    blackhole = route("10.244.7.0/26", type="blackhole")
+    there = two_uplinks()
+    for guard in ("rules", "throw"):
+        assert proof_of(
+            there._replace(routes=(*there.routes, blackhole)), guard=guard).holds
+
+
+def test_another_default_in_the_table_that_was_asked_for_is_refused():
+    there = two_uplinks()
+    stale = route("default", "eth1", "10.0.5.1", table=7)
+    there = there._replace(routes=(*there.routes, stale))
+
+    said = refusal(there, interface={"eth0": InterfaceSettings(table=TableChoice("users", 7))})
+
+    assert "from 10.0.6.5 to " in said
+    assert "goes via 10.0.5.1 dev eth1 by rule 20002" in said
+
+
+def test_overlapping_uplinks_with_rules_by_network_are_refused():
+    there = host(
+        [link(2, "eth0"), link(3, "eth1")],
+        [address("eth0", "10.0.6.5/24"), address("eth1", "10.0.6.9/24")],
+        [route("default", "eth0", "10.0.6.1"), route("default", "eth1", "10.0.6.2", metric=5)])
+
+    assert proof_of(there).holds
+    said = refusal(there, sources="network")
+    assert "from 10.0.6.9 to " in said
+    assert "should leave by eth1" in said
+
+
+def test_a_default_route_in_halves_is_no_internal_network():
+    halves = (route("0.0.0.0/1", "tun0"), route("128.0.0.0/1", "tun0"))
+
+    said = refusal(with_tunnel(two_uplinks(), *halves))
+
+    assert "goes dev tun0 by rule 20001" in said
+
+
+def test_specific_networks_that_others_rules_reach_before_ours_are_theirs():
+    there = with_tunnel(two_uplinks(), route("100.64.0.0/10", "tun0", table=52))
+
+    assert proof_of(with_rules(there, Rule(4, 5270, table=52))).holds
+
+
+def test_a_rule_that_cannot_be_judged_is_refused():
+    there = with_rules(two_uplinks(), Rule(4, 300, table=254, opaque=("ip_proto 6",)))
+
+    assert "a rule that cannot be judged may catch it" in refusal(there)
+
+
+def test_packets_that_no_selector_of_ours_matches_are_left_alone():
+    there = two_uplinks()
+    asked = {"eth0": InterfaceSettings(table=TableChoice("users", 7))}
+    looked_up = with_rules(there, Rule(4, 40000, table=7))
+    jumping = with_rules(there, Rule(4, 100, iif="docker0", action="goto", target=20001))
+
+    assert "looks up our table 7" in refusal(looked_up, interface=asked)
+    assert "goes into our priorities" in refusal(jumping)
+
+
+def test_what_an_earlier_plan_left_does_not_count_as_others():
+    there = two_uplinks()
+    plan = make_plan(there, Settings())
+    again = put_plan(there, Settings(), plan)._replace(
+        tables=(TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True)))
+
+    assert (100, 101) == our_tables(again, Settings())
+    assert all(each.symmetric for each in judge(again, [each.uplink for each in plan.uplinks]))
+    assert put_plan(again, Settings(), plan).rules == again.rules
+    assert set(put_plan(again, Settings(), plan).routes) == set(again.routes)
+    assert proof_of(again).holds
+
+
+def test_a_failure_names_the_packet_the_way_and_what_is_wanted():
+    proof = proof_of(two_uplinks())
+    first = proof.before[0].failures[0]
+
+    assert (
+        "from 10.0.6.5 to 10.0.7.1 (and 4 more destination ranges): goes via 10.0.5.1 dev eth1 by "
+        "rule 32766 (from all lookup 254), route default via 10.0.5.1 dev eth1 table 254 metric "
+        "100; should leave by eth0") == describe_failure(first)
+
+
+def networks(prefixes):
+    return st.builds(
+        lambda number, length: ip_network((number & ~((1 << (32 - length)) - 1), length)),
+        st.integers(0x0A000000, 0x0AFFFFFF), prefixes)
+
+
+@st.composite
+def random_hosts(draw):
+    """Two or three uplinks with networks of any overlap but no common address, and what main
+    may have besides: bridges, static routes by gateways, blackholes, link-local routes."""
+    count = draw(st.integers(2, 3))
+    links = [link(number + 2, "eth%d" % number) for number in range(count)]
+    links += [link(9, "br0", kind="bridge"), link(10, "wg0", kind="wireguard")]
+    addresses = []
+    routes = []
+    for number in range(count):
+        length = draw(st.sampled_from([8, 16, 20, 24]))
+        network = ip_network("10.%d.6.0/24" % number).supernet(new_prefix=length)
+        own = network[5 + number] if length == 24 else ip_address("10.%d.6.5" % number)
+        addresses.append(address("eth%d" % number, "%s/%d" % (own, length)))
+        gateway = "10.%d.6.1" % number
+        routes.append(route("default", "eth%d" % number, gateway, metric=number))
+        for network in draw(st.lists(networks(st.integers(9, 30)), max_size=3)):
+            routes.append(Route(network, hops=(Hop("eth%d" % number, ip_address(gateway)),)))
+    for name in ("br0", "wg0"):
+        for network in draw(st.lists(networks(st.integers(9, 30)), max_size=3)):
+            routes.append(Route(network, hops=(Hop(name),)))
+    for network in draw(st.lists(networks(st.integers(9, 30)), max_size=2)):
+        routes.append(Route(network, type="blackhole"))
+    routes.append(route("169.254.0.0/16", "eth0", metric=1002))
+    unique = {(each.destination, each.metric): each for each in routes}
+    forwarding = draw(st.sampled_from([(), (4,)]))
+    return host(links, addresses, unique.values(), forwarding=forwarding)
+
+
+@given(random_hosts(), st.sampled_from(["rules", "throw"]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_plan_for_a_random_host_is_proved(there, guard):
+    proof = proof_of(there, guard=guard)
+
+    assert [] == [describe_failure(each) for each in failures(proof)]
+    assert proof.holds
