@@ -1,0 +1,154 @@
+"""`generate`, step by step: plan, render, compare, preflight, write."""
+
+from pathlib import Path
+from typing import Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
+
+from symroute_nm import blocks, changes, files, install, unified
+from symroute_nm.errors import InputError, Refusal
+from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
+from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Manner, Plan, Settings
+from symroute_nm.plan import make_plan
+from symroute_nm.prove import Proof, describe_failure, prove
+from symroute_nm.settings import Options, named_links, nearest
+
+_MOST_SHOWN = 10
+PACKAGE = "NetworkManager-dispatcher-routing-rules"
+
+
+class Generation(NamedTuple):
+    """A plan, what it changes below the root, and what it leaves of earlier runs."""
+
+    plan: Plan
+    changes: Tuple[Change, ...]
+    leftovers: Leftovers
+    proof: Proof
+
+
+def check_names(host: Host, options: Options) -> None:
+    """Raise `InputError` for a link that the command line names and the host does not have."""
+    links = {each.name for each in host.links}
+    for name in named_links(options):
+        if name not in links:
+            raise InputError("%s: no such interface" % name, nearest(name, links))
+
+
+def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Generation:
+    """The plan for the host and the changes below `root` that it asks for; writes nothing."""
+    plan = make_plan(host, settings)
+    owned = changes.owned(root)
+    wanted = _render(plan, host, Leftovers())
+    leftovers = sort_leftovers(host, plan, owned, wanted, manner.prune)
+    if leftovers.tables:
+        wanted = _render(plan, host, leftovers)
+    devices = _devices(plan) if manner.convert else {}
+    found = changes.changes(root, wanted, leftovers.gone, devices)
+    return Generation(plan, found, leftovers, prove(host, settings, plan))
+
+
+def check_proof(made: Generation, manner: Manner) -> List[str]:
+    """What could not be proved, as warnings; raises `Refusal` with the packets unless forced.
+
+    The plain recipe (guard none) is known to cut internal networks off: who asks for it is warned.
+    """
+    failures = [each for verdict in made.proof.after for each in verdict.failures]
+    expected = [each for each in failures if made.plan.guard == "none" and each.internal]
+    against = [describe_failure(each) for each in failures if each not in expected]
+    against += made.proof.intrusions
+    if against and not manner.force:
+        more = ["and %d more" % (len(against) - _MOST_SHOWN)] if len(against) > _MOST_SHOWN else []
+        raise Refusal(
+            "\n".join(["this plan cannot be proved:", *against[:_MOST_SHOWN], *more]),
+            "see symroute-nm explain; exclude the link, remove what stands in the way, or write "
+            "the files all the same with --force")
+    return ["warning: %s" % each for each in [*against, *map(describe_failure, expected)]]
+
+
+def preflight(
+    root: Path, host: Host, snapshot: bool, made: Generation, manner: Manner
+) -> List[str]:
+    """Warnings about whether the files will be applied; raises `Refusal` where they would not be.
+
+    Only where the root is this machine's own, and something is to be written.
+    """
+    if not made.plan.uplinks:
+        return []
+    here = root.resolve() == Path("/")
+    problem = _not_applied(host)
+    if here and snapshot:
+        problem = ("these files would describe the snapshot's host, but would be written to this "
+                   "one; give --root DIR")
+    if not problem:
+        return []
+    if here and not manner.force and not manner.dry_run:
+        raise Refusal(problem, "or write them all the same with --force")
+    return ["warning: %s" % problem]
+
+
+def recover(root: Path, note: Callable[[str], None]) -> None:
+    """Undo or tidy up what a killed run left below `root`; before anything there is read."""
+    for line in install.recover(root):
+        note(line)
+
+
+def flaw_notes(wanted: Iterable[Change]) -> List[str]:
+    """Lines of the administrator's own that the dispatcher script cannot take, with why."""
+    return [
+        "warning: %s %s" % (each.path, flaw)
+        for each in wanted if each.before is not None and profile_of(each.path)
+        for flaw in blocks.flaws(each.before)
+    ]
+
+
+def write(root: Path, wanted: Sequence[Change], note: Callable[[str], None]) -> None:
+    """Install the changes, all or nothing; raises `SymrouteError` with everything as before."""
+    install.install(root, wanted, note=note)
+
+
+def diff(wanted: Iterable[Change]) -> str:
+    """The changes as a unified diff."""
+    return unified.unified_diff(wanted)
+
+
+def changed(wanted: Iterable[Change]) -> bool:
+    """Whether anything is to be written."""
+    return any(each.kind != "keep" for each in wanted)
+
+
+def leftover_notes(leftovers: Leftovers) -> List[str]:
+    """What is said about blocks of earlier runs that stay."""
+    return ["kept %s: its link is no uplink now (--prune removes it)" % path
+            for path in leftovers.kept]
+
+
+def _render(plan: Plan, host: Host, leftovers: Leftovers) -> Dict[str, str]:
+    if not plan.uplinks:
+        return {}
+    from symroute_nm.render import render  # jinja2 is imported only when there is something to say
+
+    return render(plan, host, leftovers.tables)
+
+
+def _devices(plan: Plan) -> Dict[str, str]:
+    """The link of each route file: {path: link}."""
+    return {
+        "%s/%s-%s" % (NETWORK_SCRIPTS, kind, each.uplink.profile.name): each.uplink.link.name
+        for each in plan.uplinks if each.uplink.profile for kind in ("route", "route6")
+    }
+
+
+def _not_applied(host: Host) -> str:
+    """Why nothing would apply the files on the host; "" if something does."""
+    if host.network_service:
+        return ""
+    if not host.dispatcher:
+        return "%s is missing, so nothing would apply the files; %s" % (
+            files.SCRIPT, _install_command(host))
+    if "/pre-up.d/" not in host.dispatcher:
+        return "%s does not stand in pre-up.d, so it does not run before a link is up; link it " \
+            "there" % host.dispatcher
+    return ""
+
+
+def _install_command(host: Host) -> str:
+    command = "yum" if ".el7" in host.kernel else "dnf"
+    return "%s install %s" % (command, PACKAGE)

@@ -1,0 +1,227 @@
+"""What the commands say, as text, as rich tables and as JSON's types; `cli` prints it."""
+
+import shlex
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+
+from symroute_nm.errors import SymrouteError
+from symroute_nm.generation import Generation
+from symroute_nm.leftovers import profile_of
+from symroute_nm.model import (
+    TABLE_MAIN,
+    Host,
+    IPAddress,
+    Profile,
+    Rule,
+    Settings,
+    Skip,
+    Uplink,
+)
+from symroute_nm.plan import choose_guard, is_ours
+from symroute_nm.prove import Proof
+from symroute_nm.uplinks import Survey, find_profile, find_uplinks
+from symroute_nm.wording import describe_rule
+
+_KERNEL_PRIORITIES = {0, 32766, 32767}
+_FAMILY_OPTION = {4: "", 6: "-6 "}
+
+
+def inspection(host: Host, settings: Settings) -> Dict[str, Any]:
+    """The host as we understand it: {"uplinks": […], "skipped": […], "guard": {…}, …}."""
+    survey = find_uplinks(host, settings)
+    guard = choose_guard(host, settings)
+    return {
+        "uplinks": [_uplink(host, settings, each) for each in survey.uplinks],
+        "internal": _internal(host, survey),
+        "skipped": [each._asdict() for each in survey.skips],
+        "tables": [each._asdict() for each in host.tables],
+        "rules": [
+            {"version": each.version, "priority": each.priority, "rule": describe_rule(each),
+             "ours": is_ours(each, settings)}
+            for each in host.rules if each.priority not in _KERNEL_PRIORITIES
+        ],
+        "guard": {"name": guard.name, "reason": guard.reason, "suppress": host.suppress},
+        "dispatcher": host.dispatcher or None,
+        "network_service": host.network_service,
+        "forwarding": list(host.forwarding),
+        "kernel": host.kernel,
+    }
+
+
+def summary(made: Generation, commands: Sequence[str], dry_run: bool) -> Dict[str, Any]:
+    """What `generate` did or would do: {"changed": bool, "files": [{"path", "change"}], …}."""
+    files = [{"path": each.path, "change": each.kind} for each in made.changes]
+    return {
+        "changed": any(each["change"] != "keep" for each in files),
+        "dry_run": dry_run,
+        "guard": {"name": made.plan.guard, "reason": made.plan.guard_reason},
+        "files": files,
+        "uplinks": [
+            {
+                "link": each.uplink.link.name,
+                "profile": each.uplink.profile.name if each.uplink.profile else None,
+                "table": {"id": each.table.id, "name": each.table.name},
+                "gateways": _gateways(each.uplink),
+            }
+            for each in made.plan.uplinks
+        ],
+        "addresses": [
+            {"address": str(before.address.ip), "link": before.address.link,
+             "before": before.symmetric, "after": after.symmetric}
+            for before, after in zip(made.proof.before, made.proof.after)
+        ],
+        "skipped": [each._asdict() for each in made.plan.skips],
+        "notes": list(made.plan.notes),
+        "commands": list(commands),
+    }
+
+
+def verdict_lines(proof: Proof) -> List[str]:
+    """Each uplink address's replies before and after."""
+    words = {True: "symmetric", False: "asymmetric"}
+    return [
+        "%s (%s): %s -> %s" % (
+            before.address.ip, before.address.link, words[before.symmetric],
+            words[after.symmetric])
+        for before, after in zip(proof.before, proof.after)
+    ]
+
+
+def activation(
+    host: Host, settings: Settings, made: Generation, session: Optional[IPAddress]
+) -> List[str]:
+    """The commands that bring changed files to life, the session's own link last.
+
+    Rules of ours in the kernel that no file lists any more would stay: they are deleted by hand.
+    """
+    changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
+    uplinks = [each.uplink for each in made.plan.uplinks
+               if each.uplink.profile and each.uplink.profile.name in changed]
+    uplinks.sort(key=lambda each: session in {address.ip for address in each.addresses})
+    planned = {_bare(rule) for each in made.plan.uplinks for rule in each.rules}
+    stale = [] if made.leftovers.kept else [
+        rule for rule in host.rules if is_ours(rule, settings) and _bare(rule) not in planned]
+    return [
+        *("nmcli connection up %s" % shlex.quote(each.profile.id or each.profile.name)
+          for each in uplinks if each.profile),
+        *deletions(stale if made.plan.uplinks else []),
+    ]
+
+
+def deletions(rules: Iterable[Rule]) -> List[str]:
+    """The commands that delete these rules from the kernel."""
+    return [
+        "ip %srule del priority %d %s" % (
+            _FAMILY_OPTION[each.version], each.priority, describe_rule(each))
+        for each in rules
+    ]
+
+
+def _bare(rule: Rule) -> Rule:
+    """The rule without who added it, for comparison."""
+    return rule._replace(protocol=0)
+
+
+def activation_lines(commands: Sequence[str]) -> List[str]:
+    """The commands with a word on what they do."""
+    if not commands:
+        return []
+    return ["to bring it to life now (each takes its connection down for a moment):",
+            *("  %s" % each for each in commands)]
+
+
+def group_skips(skips: Iterable[Skip]) -> List[Tuple[str, str]]:
+    """The skips as (links, reason), links of one reason together."""
+    groups: Dict[str, List[str]] = {}
+    for each in skips:
+        groups.setdefault(each.reason, []).append(each.link)
+    return [(_some(links), reason) for reason, links in groups.items()]
+
+
+def skip_lines(skips: Iterable[Skip]) -> List[str]:
+    """The skips as lines of text."""
+    return ["skipped %s: %s" % (links, reason) for links, reason in group_skips(skips)]
+
+
+def inspection_tables(found: Dict[str, Any]) -> List[Any]:
+    """The inspection as rich tables and lines for people."""
+    from rich.table import Table  # rich is for people's tables only: --json does without
+
+    uplinks = Table("uplink", "profile", "addresses", "gateway", "learnt from", title="Uplinks")
+    for each in found["uplinks"]:
+        gateways = each["gateways"]
+        uplinks.add_row(
+            _safe(each["link"]),
+            _safe(each["profile"] or "none: %s" % each["problem"]),
+            "\n".join(each["addresses"]),
+            "\n".join(way["address"] or "on the link" for way in gateways),
+            "\n".join(_safe(way["origin"]) for way in gateways),
+        )
+    skipped = Table("link", "why it gets no table of its own", title="Other links")
+    for links, reason in group_skips(Skip(**each) for each in found["skipped"]):
+        skipped.add_row(_safe(links), _safe(reason))
+    rules = Table("IP", "priority", "rule", "ours", title="Rules besides the kernel's")
+    for each in found["rules"]:
+        rules.add_row(str(each["version"]), str(each["priority"]), _safe(each["rule"]),
+                      "yes" if each["ours"] else "no")
+    tables = Table("id", "name", "from", title="Table names")
+    for each in found["tables"]:
+        tables.add_row(str(each["id"]), _safe(each["name"]), _safe(each["path"]))
+    return [uplinks, skipped, rules, tables, *_facts(found)]
+
+
+def _facts(found: Dict[str, Any]) -> List[str]:
+    script = found["dispatcher"] or "not found: rule files would not be applied"
+    if found["network_service"]:
+        script += " (network.service is enabled and applies the files, too)"
+    return [
+        "guard: %s (%s)" % (found["guard"]["name"], found["guard"]["reason"]),
+        "dispatcher script: %s" % _safe(script),
+    ]
+
+
+def _uplink(host: Host, settings: Settings, uplink: Uplink) -> Dict[str, Any]:
+    profile: Optional[Profile] = None
+    problem = ""
+    try:
+        profile = find_profile(host, settings, uplink.link)
+    except SymrouteError as error:
+        problem = str(error)
+    return {
+        "link": uplink.link.name,
+        "profile": profile.name if profile else None,
+        "problem": problem,
+        "addresses": [str(each.interface) for each in uplink.addresses],
+        "dynamic": [str(each.interface) for each in uplink.addresses if each.dynamic],
+        "networks": sorted({str(each.network) for each in uplink.addresses}),
+        "gateways": _gateways(uplink),
+    }
+
+
+def _gateways(uplink: Uplink) -> List[Dict[str, Any]]:
+    return [
+        {"version": each.version, "address": str(each.address) if each.address else None,
+         "origin": each.origin}
+        for each in uplink.gateways
+    ]
+
+
+def _internal(host: Host, survey: Survey) -> List[Dict[str, str]]:
+    uplinks = {each.link.name for each in survey.uplinks}
+    return [
+        {"network": str(route.destination), "link": hop.link}
+        for route in host.routes if route.table == TABLE_MAIN and not route.default
+        for hop in route.hops if hop.link not in uplinks
+    ]
+
+
+def _some(links: Sequence[str]) -> str:
+    most = 8
+    if len(links) <= most:
+        return ", ".join(links)
+    return "%s and %d more" % (", ".join(links[:most]), len(links) - most)
+
+
+def _safe(text: str) -> str:
+    """Neither rich's markup nor a terminal's control characters."""
+    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return shown.replace("[", "\\[")
