@@ -96,6 +96,7 @@ def _link(message: Message, names: Dict[int, str]) -> Link:
         loopback=bool(flags & _IFF_LOOPBACK),
         up=bool(flags & _IFF_UP),
         carrier=bool(flags & _IFF_LOWER_UP),
+        group=message.attribute("IFLA_GROUP") or 0,
         rp_filter=_sysctl("ipv4/conf/%s/rp_filter" % name),
     )
 

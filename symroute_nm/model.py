@@ -53,6 +53,7 @@ class Link(NamedTuple):
     loopback: bool = False
     up: bool = True  # IFF_UP
     carrier: bool = True  # IFF_LOWER_UP
+    group: int = 0  # ip-link(8), what suppress_ifgroup goes by
     rp_filter: int = 0  # net.ipv4.conf.LINK.rp_filter alone, without "all"
     connection: str = ""  # UUID of NetworkManager's active connection, where known
 
@@ -187,6 +188,43 @@ class ConfigFile(NamedTuple):
     text: str
 
 
+class Arp(NamedTuple):
+    """How a link goes about ARP: the sysctls net.ipv4.conf.*.arp_* as they are in effect."""
+
+    link: str
+    ignore: int = 0
+    announce: int = 0
+    filter: int = 0
+
+
+class Published(NamedTuple):
+    """A DNAT of the host's firewall; ports as it writes them ("80", "8000:8010"), "" for all."""
+
+    target: IPAddress
+    target_port: str = ""
+    protocol: str = ""  # tcp udp …; "" for all
+    port: str = ""
+    at: Tuple[IPNetwork, ...] = ()  # the addresses that it is asked at; empty: all
+
+
+class Unread(NamedTuple):
+    """Something that could not be looked at, and why."""
+
+    subject: str
+    reason: str
+
+
+class Evidence(NamedTuple):
+    """What no plan depends on, but a diagnosis does."""
+
+    files: Tuple[ConfigFile, ...] = ()  # route-*, route6-*, rule-*, rule6-*
+    dispatcher_service: str = ""  # masked disabled; "" where nothing keeps it from being started
+    ipv6_rpfilter: str = ""  # IPv6_rpfilter of firewalld.conf; "" where firewalld is not enabled
+    arp: Tuple[Arp, ...] = ()
+    published: Tuple[Published, ...] = ()
+    unread: Tuple[Unread, ...] = ()
+
+
 class Host(NamedTuple):
     """All that a plan depends on; sorted, so that equal hosts are equal values."""
 
@@ -204,6 +242,7 @@ class Host(NamedTuple):
     dispatcher: str = ""  # path of the script that applies the files
     network_service: bool = False  # initscripts' network.service is enabled
     drop_ins: bool = True  # iproute2 reads rt_tables.d
+    evidence: Optional[Evidence] = None  # None: not read
 
 
 class TableChoice(NamedTuple):

@@ -1,13 +1,14 @@
 """Host + settings -> plan: the rule set of DESIGN 2 (pure; the heart)."""
 
 import re
-from typing import FrozenSet, List, NamedTuple, Sequence, Tuple
+from typing import FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm.errors import Refusal
 from symroute_nm.model import (
     STAGES,
     TABLE_MAIN,
     VERSIONS,
+    Address,
     Host,
     IPNetwork,
     OwnTable,
@@ -49,9 +50,8 @@ class Guard(NamedTuple):
 
 def make_plan(host: Host, settings: Settings) -> Plan:
     """The cure for the host; raises `InputError` or `Refusal` for what cannot be justified."""
-    survey = find_uplinks(host, settings)
+    survey = pair_families(find_uplinks(host, settings))
     check_gateways(host, survey.uplinks)
-    survey = pair_families(survey)
     guard = choose_guard(host, settings)
     plan = Plan(skips=survey.skips, guard=guard.name, guard_reason=guard.reason,
                 table_names=settings.table_names)
@@ -114,7 +114,7 @@ def is_ours(rule: Rule, settings: Settings) -> bool:
 
 def _check_block(host: Host, settings: Settings) -> None:
     """Refuse a priority block in which somebody else's rules stand."""
-    for rule in host.rules:
+    for rule in sorted(host.rules, key=lambda each: (each.version, each.priority)):
         if rule.priority in priorities(settings) and not is_ours(rule, settings):
             raise Refusal(
                 "priority %d is taken by a rule that is not ours (%s)" % (
@@ -165,22 +165,36 @@ def _stages(draft: _Draft, selector: Rule, table: OwnTable) -> List[Rule]:
 
 def _sources(draft: _Draft, uplink: Uplink, version: int) -> Tuple[IPNetwork, ...]:
     """What replies of this uplink come from: addresses, or networks where a lease may change."""
-    others = [
-        address.interface.network
-        for each in draft.uplinks if each.link.name != uplink.link.name
-        for address in each.addresses
-    ]
     sources = set()
     for address in uplink.addresses:
-        if address.version != version:
-            continue
-        network = address.interface.network
-        shared = any(contains(network, each) or contains(each, network) for each in others)
-        stable = not address.dynamic or shared or address.peer is not None
-        wide = draft.settings.sources == "network" or (
-            draft.settings.sources == "auto" and not stable)
-        sources.add(network if wide else host_network(address.ip))
+        if address.version == version:
+            wide = _selects_network(draft, uplink, address)
+            sources.add(address.interface.network if wide else host_network(address.ip))
     return tuple(sorted(sources, key=network_key))
+
+
+def _selects_network(draft: _Draft, uplink: Uplink, address: Address) -> bool:
+    if draft.settings.sources != "auto":
+        return draft.settings.sources == "network"
+    if not address.dynamic or address.peer is not None:
+        return False
+    network = address.interface.network
+    others = (
+        other.interface.network
+        for each in draft.uplinks if each.link.name != uplink.link.name
+        for other in each.addresses
+    )
+    shared = any(contains(network, each) or contains(each, network) for each in others)
+    return not shared and not any(
+        contains(network, each) for each in _elsewhere(draft.host, uplink))
+
+
+def _elsewhere(host: Host, uplink: Uplink) -> Iterator[IPNetwork]:
+    """What main reaches by other links: a rule for a network around it would catch its packets."""
+    for route in host.routes:
+        links = {each.link for each in route.hops}
+        if route.table == TABLE_MAIN and not route.default and uplink.link.name not in links:
+            yield route.destination
 
 
 def _notes(host: Host, settings: Settings, guard: str) -> Tuple[str, ...]:

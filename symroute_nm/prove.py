@@ -1,7 +1,7 @@
 """Symmetric or not, for every uplink address and every destination there is (pure, on rpdb)."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 from symroute_nm.model import (
     ANY,
@@ -33,7 +33,6 @@ _LINK_SCOPE: Mapping[int, Tuple[IPNetwork, ...]] = {
     6: (LINK_LOCAL[6], IPv6Network("ff00::/8")),
 }
 _LINK_SCOPE_TABLE = 1  # in `_Known`'s own database, which has no other but local and main
-_ERRORS = ("blackhole", "unreachable", "prohibit")
 
 
 class Failure(NamedTuple):
@@ -61,11 +60,11 @@ class Verdict(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """How each uplink address fares before and after a plan, and what else the plan would change."""
+    """How each uplink address fares before and after a plan, and what else would change."""
 
     before: Tuple[Verdict, ...]
     after: Tuple[Verdict, ...]
-    intrusions: Tuple[str, ...] = ()  # packets that our selectors do not match, changed all the same
+    intrusions: Tuple[str, ...] = ()  # why packets that we do not select would fare differently
 
     @property
     def holds(self) -> bool:
@@ -108,54 +107,87 @@ def judge(host: Host, uplinks: Sequence[Uplink]) -> Tuple[Verdict, ...]:
     """A verdict for each address of each uplink, in order."""
     database = Rpdb(host.rules, host.routes, host.links)
     names = frozenset(each.link.name for each in uplinks)
-    known = _Known(host)
+    known = _Known(host, names)
     return tuple(
         Verdict(address, tuple(_merge(_failures(database, known, names, address))))
         for uplink in uplinks for address in uplink.addresses
     )
 
 
-class _Known:
-    """What local and main know specifically, as destination classes by family."""
+class _Wanted(NamedTuple):
+    """What a range of destinations is due, by what local and main know specifically of it."""
 
-    def __init__(self, host: Host) -> None:
+    first: int
+    last: int
+    kind: str  # any: left alone, local, drop, internal, own: by the link of the source address
+    decision: Decision
+
+
+class _Known:
+    """What local and main know specifically, as ranges that cover each family."""
+
+    def __init__(self, host: Host, uplinks: FrozenSet[str]) -> None:
         rules: List[Rule] = []
-        for version in WIDEST_DEFAULT:
+        for version, widest in WIDEST_DEFAULT.items():
             rules.append(Rule(version, 0, table=TABLE_LOCAL))
             rules.append(Rule(version, 1, table=_LINK_SCOPE_TABLE))
-            rules.append(Rule(version, 2, table=TABLE_MAIN,
-                              suppress_prefixlength=WIDEST_DEFAULT[version]))
+            rules.append(Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=widest))
         routes = [each for each in host.routes if each.table in (TABLE_LOCAL, TABLE_MAIN)]
         routes += [Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
                    for networks in _LINK_SCOPE.values() for network in networks]
         self._database = Rpdb(rules, routes, host.links)
-        self._classes: Dict[int, List[Class]] = {}
+        self._uplinks = uplinks
+        self._ranges: Dict[int, List[_Wanted]] = {}
 
-    def classes(self, version: int) -> List[Class]:
-        if version not in self._classes:
+    def ranges(self, version: int) -> List[_Wanted]:
+        """In ascending order, neighbours that are due the same made one."""
+        if version not in self._ranges:
             template = Packet(destination=ANY[version].network_address)
-            self._classes[version] = self._database.classes(template)
-        return self._classes[version]
+            joined: List[_Wanted] = []
+            for each in self._database.classes(template):
+                wanted = _Wanted(each.first, each.last, self._kind(each.decision), each.decision)
+                if joined and _due_the_same(joined[-1], wanted):
+                    joined[-1] = joined[-1]._replace(last=wanted.last)
+                else:
+                    joined.append(wanted)
+            self._ranges[version] = joined
+        return self._ranges[version]
+
+    def _kind(self, decision: Decision) -> str:
+        if decision.table == _LINK_SCOPE_TABLE:
+            return "any"
+        if decision.type == "local":
+            return "local"
+        if decision.type != "unicast" and decision.route is not None:
+            return "drop"
+        return "internal" if _is_internal(decision, self._uplinks) else "own"
+
+
+def _due_the_same(one: _Wanted, other: _Wanted) -> bool:
+    same = one.kind == other.kind
+    return same and (one.kind in ("any", "local", "own") or (
+        one.decision.type == other.decision.type and one.decision.hops == other.decision.hops))
 
 
 def _failures(
-    database: Rpdb, known: _Known, uplinks: Iterable[str], address: Address
+    database: Rpdb, known: _Known, uplinks: FrozenSet[str], address: Address
 ) -> Iterator[Failure]:
     template = Packet(destination=ANY[address.version].network_address, source=address.ip)
     found = database.classes(template)
-    for first, last, actual, specific in _overlay(found, known.classes(address.version)):
-        wanted = _complaint(actual, specific, address.link, uplinks)
-        if wanted:
-            # Not the first, which is a network's own address, where there is another.
-            destination = _address(address.version, min(first + 1, last))
-            yield Failure(address, destination, actual, wanted, size=last - first + 1,
-                          internal=_is_internal(specific, uplinks))
+    for first, last, actual, due in _overlay(found, known.ranges(address.version)):
+        doubted = actual.doubts and due.kind != "any"
+        if not doubted and _is_right(actual, due, address.link, uplinks):
+            continue
+        # Not the first, which is a network's own address, where there is another.
+        destination = _address(address.version, min(first + 1, last))
+        yield Failure(address, destination, actual, _word(actual, due, address.link),
+                      size=last - first + 1, internal=due.kind == "internal")
 
 
 def _overlay(
-    found: Sequence[Class], known: Sequence[Class]
-) -> Iterator[Tuple[int, int, Decision, Decision]]:
-    """Both cuts of the destination space laid over each other: (first, last, one, other)."""
+    found: Sequence[Class], known: Sequence[_Wanted]
+) -> Iterator[Tuple[int, int, Decision, _Wanted]]:
+    """Both cuts of the destination space laid over each other: (first, last, decided, due)."""
     other = 0
     for each in found:
         first = each.first
@@ -163,33 +195,36 @@ def _overlay(
             while known[other].last < first:
                 other += 1
             last = min(each.last, known[other].last)
-            yield first, last, each.decision, known[other].decision
+            yield first, last, each.decision, known[other]
             first = last + 1
 
 
-def _complaint(
-    actual: Decision, specific: Decision, link: str, uplinks: Iterable[str]
-) -> str:
-    """Where the packet should go instead, in plain words; "" where it goes right."""
-    if specific.table == _LINK_SCOPE_TABLE:
-        return ""
+def _is_right(actual: Decision, due: _Wanted, link: str, uplinks: FrozenSet[str]) -> bool:
+    if due.kind == "own":
+        by_link = actual.type == "unicast" and all(each.link == link for each in actual.hops)
+        # Others' rules may reach networks of their own before ours: a VPN's peers.
+        return by_link or _is_internal(actual, uplinks)
+    if due.kind == "internal":
+        return actual.hops == due.decision.hops
+    return due.kind == "any" or actual.type == due.decision.type
+
+
+def _word(actual: Decision, due: _Wanted, link: str) -> str:
+    """Where the packet should go instead, in plain words."""
     if actual.doubts:
         return "a rule that cannot be judged may catch it: %s" % "; ".join(actual.doubts)
-    if "local" in (actual.type, specific.type):
-        return "" if actual.type == specific.type else "be delivered on this host"
-    if specific.type in _ERRORS and specific.route is not None:
-        return "" if actual.type == specific.type else "be dropped, as main says"
-    if _is_internal(specific, uplinks):
-        way = " or ".join(describe_hop(each) for each in specific.hops)
-        return "" if actual.hops == specific.hops else "go to the internal network %s" % way
-    if actual.type == "unicast" and actual.links == {link}:
-        return ""
-    return "" if _is_internal(actual, uplinks) else "leave by %s" % link
+    if due.kind == "internal":
+        way = " or ".join(describe_hop(each) for each in due.decision.hops)
+        return "go to the internal network %s" % way
+    return {
+        "local": "be delivered on this host",
+        "drop": "be dropped, as main says",
+    }.get(due.kind, "leave by %s" % link)
 
 
-def _is_internal(decision: Decision, uplinks: Iterable[str]) -> bool:
-    """Whether it goes by a specific route to a link that is no uplink: a container, a VPN's peer."""
-    if decision.type != "unicast" or decision.route is None or decision.links & set(uplinks):
+def _is_internal(decision: Decision, uplinks: FrozenSet[str]) -> bool:
+    """Whether a specific route leads to a link that is no uplink: a container, a VPN's peer."""
+    if decision.type != "unicast" or decision.route is None or decision.links & uplinks:
         return False
     destination = decision.route.destination
     return destination.prefixlen > WIDEST_DEFAULT[destination.version]

@@ -39,8 +39,8 @@ FINAL = (*ERRORS, "found")
 class Rpdb:
     """The routing policy database of a host: build it once, ask it often.
 
-    `links` tells VRFs and their ports; `groups` gives the group (``ip link show``) of every link,
-    None where it is unknown: rules with suppress_ifgroup are then in doubt.
+    `links` tells VRFs, their ports and every link's group; `groups` gives the groups instead.
+    Without either, rules with suppress_ifgroup are in doubt.
     """
 
     def __init__(
@@ -51,7 +51,9 @@ class Rpdb:
         groups: Optional[Mapping[str, int]] = None,
     ) -> None:
         self._links = {link.name: link for link in links}
-        self._selectors = {4: [], 6: []}  # type: Dict[int, List[Selector]]
+        if groups is None and self._links:
+            groups = {name: link.group for name, link in self._links.items()}
+        self._selectors: Dict[int, List[Selector]] = {4: [], 6: []}
         for rule in sorted(rules, key=lambda each: each.priority):
             self._selectors[rule.version].append(compile_rule(rule, groups))
         self._targets = {
