@@ -8,7 +8,7 @@ import click
 import typer
 
 from symroute_nm import __version__
-from symroute_nm.errors import InputError, SymrouteError
+from symroute_nm.errors import InputError, SymrouteError, SystemFailure
 
 if TYPE_CHECKING:
     from symroute_nm.model import Change, Host, Manner, Settings
@@ -67,6 +67,21 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def leave(code: int) -> None:
+    """End the process, all output written; the kernel frees memory faster than Python does."""
+    import os
+
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        _say("symroute-nm: standard output: %s" % error.strerror)
+        code = SystemFailure.exit_code
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _report_bug(kind: Any, error: Any, trace: Any) -> None:
     import os
     import traceback
@@ -113,11 +128,29 @@ def inspect(
 
 
 @app.command()
+def diagnose(
+    root: Path = ROOT, host: Optional[Path] = HOST, config: Optional[Path] = CONFIG,
+    as_json: bool = JSON,
+) -> int:
+    """Is it happening to me, and why; exit 1 if some reply takes the wrong way."""
+    from symroute_nm import checkup, diagnosis
+
+    settings = _read_settings(root, config)
+    found = diagnosis.diagnose(
+        _read_host(root, host, probe=False, evidence=True), settings)
+    if as_json:
+        _print_json(checkup.as_json(found))
+    else:
+        _print_lines(checkup.lines(found))
+    return 0 if found.symmetric else _FINDING
+
+
+@app.command()
 def snapshot(root: Path = ROOT) -> None:
     """Print this host as JSON, for --host on any other machine."""
     from symroute_nm.snapshot import dump_host
 
-    sys.stdout.write(dump_host(_read_host(root, None)))
+    sys.stdout.write(dump_host(_read_host(root, None, evidence=True)))
 
 
 @app.command()
@@ -253,12 +286,14 @@ def _generate(
     return _FINDING if manner.check and generation.changed(made.changes) else 0
 
 
-def _read_host(root: Path, host_file: Optional[Path], probe: bool = True) -> "Host":
+def _read_host(
+    root: Path, host_file: Optional[Path], probe: bool = True, evidence: bool = False
+) -> "Host":
     from symroute_nm import reading
 
     if host_file is None:
         _require_root(root)
-    return reading.read_host(root, host_file, probe)
+    return reading.read_host(root, host_file, probe, evidence)
 
 
 def _require_root(root: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm import blocks, changes, files, install, unified
+from symroute_nm import blocks, changes, files
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
 from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Manner, Plan, Settings
@@ -86,6 +86,8 @@ def preflight(
 
 def recover(root: Path, note: Callable[[str], None]) -> None:
     """Undo or tidy up what a killed run left below `root`; before anything there is read."""
+    from symroute_nm import install  # a dry run does without the writer
+
     for line in install.recover(root):
         note(line)
 
@@ -101,12 +103,16 @@ def flaw_notes(wanted: Iterable[Change]) -> List[str]:
 
 def write(root: Path, wanted: Sequence[Change], note: Callable[[str], None]) -> None:
     """Install the changes, all or nothing; raises `SymrouteError` with everything as before."""
+    from symroute_nm import install
+
     install.install(root, wanted, note=note)
 
 
 def diff(wanted: Iterable[Change]) -> str:
     """The changes as a unified diff."""
-    return unified.unified_diff(wanted)
+    from symroute_nm.unified import unified_diff
+
+    return unified_diff(wanted)
 
 
 def changed(wanted: Iterable[Change]) -> bool:

@@ -1,6 +1,6 @@
 """What an uplink's own table holds: connected networks, others by its gateway, throws (pure)."""
 
-from typing import Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from symroute_nm.model import (
     ANY,
@@ -72,7 +72,13 @@ def _main_routes(host: Host, version: int) -> List[Route]:
         if each.table == TABLE_MAIN and each.version == version and not each.default
         and each.type != "throw"
     )
-    return sorted(routes, key=lambda each: (network_key(each.destination), each.metric))
+    return sorted(routes, key=_by_preference)
+
+
+def _by_preference(route: Route) -> Tuple[Any, ...]:
+    """A sort key that is total, so that no order in which routes are listed shows in a plan."""
+    hops = [(each.link, str(each.gateway), each.onlink, each.weight) for each in route.hops]
+    return (network_key(route.destination), route.tos, route.metric, route.type, hops)
 
 
 def _needed(entries: Mapping[IPNetwork, Hop], fallback: Hop) -> Dict[IPNetwork, Hop]:

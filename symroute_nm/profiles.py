@@ -3,13 +3,11 @@
 Source: NetworkManager 1.42, src/core/settings/plugins/ifcfg-rh/nms-ifcfg-rh-{reader,utils}.c.
 """
 
-import hashlib
 import ipaddress
 import itertools
 import pathlib
 import re
 import socket
-import uuid
 from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
 from symroute_nm import bounded, shvar
@@ -103,12 +101,16 @@ def generated_uuid(name: str) -> str:
 
     "" where the system forbids MD5 (FIPS mode).
     """
+    import uuid  # few need it
+
     path = "%s/%s%s" % (FOLDER, PREFIX, name)
     digest = _md5(path.encode("utf-8", "surrogateescape"))
     return str(uuid.UUID(bytes=digest)) if digest else ""
 
 
 def _md5(text: bytes) -> bytes:
+    import hashlib
+
     try:
         return hashlib.new("md5", text, usedforsecurity=False).digest()
     except TypeError:  # Python < 3.9 knows no such argument

@@ -3,21 +3,31 @@
 from pathlib import Path
 from typing import Optional
 
-from symroute_nm import files, leases, profiles, snapshot
+from symroute_nm import files
 from symroute_nm.model import Host
 
 
-def read_host(root: Path, host_file: Optional[Path] = None, probe: bool = True) -> Host:
+def read_host(
+    root: Path, host_file: Optional[Path] = None, probe: bool = True, evidence: bool = False
+) -> Host:
     """The host as the kernel and the files below `root` show it, or as the snapshot says.
 
-    A snapshot carries its own files' content; only the names in rt_tables below `root` add to it,
-    so that a second run keeps the ids of the first. Raises `SymrouteError`.
+    `evidence`: with what only a diagnosis needs, for which the firewall is asked. A
+    snapshot carries its own files' content; only the names in rt_tables below `root` add to it, so
+    that a second run keeps the ids of the first. Raises `SymrouteError`.
     """
     if host_file is not None:
+        from symroute_nm import snapshot
+
         return _with_tables_of(root, snapshot.read_host(host_file))
-    from symroute_nm import host  # netlink is imported only where it is asked
+    # A snapshot needs none of these, above all no netlink.
+    from symroute_nm import host, leases, profiles
 
     kernel = host.read_host(probe)
+    if evidence:
+        from symroute_nm.evidence import read_evidence
+
+        kernel = kernel._replace(evidence=read_evidence(root, kernel.links))
     connections = leases.connections(root)
     return kernel._replace(
         links=tuple(

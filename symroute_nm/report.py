@@ -4,6 +4,7 @@ import shlex
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from symroute_nm.errors import SymrouteError
+from symroute_nm.findings import delete_rule
 from symroute_nm.generation import Generation
 from symroute_nm.leftovers import profile_of
 from symroute_nm.model import (
@@ -22,7 +23,6 @@ from symroute_nm.uplinks import Survey, find_profile, find_uplinks
 from symroute_nm.wording import describe_rule
 
 _KERNEL_PRIORITIES = {0, 32766, 32767}
-_FAMILY_OPTION = {4: "", 6: "-6 "}
 
 
 def inspection(host: Host, settings: Settings) -> Dict[str, Any]:
@@ -109,11 +109,7 @@ def activation(
 
 def deletions(rules: Iterable[Rule]) -> List[str]:
     """The commands that delete these rules from the kernel."""
-    return [
-        "ip %srule del priority %d %s" % (
-            _FAMILY_OPTION[each.version], each.priority, describe_rule(each))
-        for each in rules
-    ]
+    return [delete_rule(each) for each in rules]
 
 
 def _bare(rule: Rule) -> Rule:

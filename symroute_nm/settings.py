@@ -1,6 +1,5 @@
 """``symroute-nm.conf`` and command-line options -> `Settings`."""
 
-import configparser
 import ipaddress
 import re
 from pathlib import Path
@@ -39,7 +38,9 @@ def read_settings(path: Path, required: bool = False) -> Settings:
 
     Raises `InputError` for anything in it that is not understood, `SystemFailure` if unreadable.
     """
-    if not required and not path.exists():
+    if not path.exists():
+        if required:
+            raise InputError("%s: no such file" % path, "check --config")
         return Settings()
     try:
         return parse_settings(bounded.read(path).decode("utf-8-sig"), str(path))
@@ -49,6 +50,8 @@ def read_settings(path: Path, required: bool = False) -> Settings:
 
 def parse_settings(text: str, where: str = DEFAULT_PATH) -> Settings:
     """The settings in a configuration's text; raises `InputError` with section and key."""
+    import configparser  # only where there is a file
+
     parser = configparser.ConfigParser(
         delimiters=("=",), comment_prefixes=("#", ";"), interpolation=None, default_section=""
     )
@@ -181,6 +184,8 @@ def _one_of(where: str, text: str, choices: Sequence[str]) -> str:
 
 
 def _boolean(where: str, text: str) -> bool:
+    import configparser
+
     value = configparser.ConfigParser.BOOLEAN_STATES.get(text.lower())
     if value is None:
         raise InputError("%s: %r is neither yes nor no" % (where, text), "write yes or no")

@@ -24,7 +24,7 @@ VERSION = 1
 _LARGEST_FILE = 512 << 20
 _LARGEST_NUMBER = 2**32 - 1
 _MOST_DIGITS = 20
-_LONGEST_TEXT = 4096
+_LONGEST_TEXT = 1 << 20  # a file's content: what bounded.read() takes
 _SHOWN = 60
 _ADDRESSES = (
     IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network

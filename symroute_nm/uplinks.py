@@ -158,7 +158,10 @@ class _Ways:
 
     def __init__(self, host: Host) -> None:
         self.addresses: Dict[str, List[Address]] = {}
-        for address in sorted(host.addresses, key=lambda each: (each.version, each.interface)):
+        for address in sorted(
+            host.addresses,
+            key=lambda each: (each.version, each.interface, str(each.peer), each.dynamic),
+        ):
             if is_global(address):
                 self.addresses.setdefault(address.link, []).append(address)
         self.defaults: Dict[Tuple[str, int], List[Tuple[Route, Hop]]] = {}
@@ -264,9 +267,10 @@ def _routed(ways: _Ways, link: Link, version: int, host: Host) -> Iterator[Gatew
             yield Gateway(version, hop.gateway, origin, hop.onlink)
 
 
-def _by_preference(way: Tuple[Route, Hop]) -> Tuple[int, int, int]:
+def _by_preference(way: Tuple[Route, Hop]) -> Tuple[int, int, int, int, bool]:
     route, hop = way
-    return (route.metric, route.table, int(hop.gateway) if hop.gateway else 0)
+    gateway = int(hop.gateway) if hop.gateway else 0
+    return (route.tos, route.metric, route.table, gateway, hop.onlink)
 
 
 def _chosen_tables(host: Host, ways: _Ways, link: Link, version: int) -> Tuple[int, ...]:

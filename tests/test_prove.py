@@ -180,7 +180,7 @@ def test_a_failure_names_the_packet_the_way_and_what_is_wanted():
     first = proof.before[0].failures[0]
 
     assert (
-        "from 10.0.6.5 to 10.0.7.1 (and 3 more destination ranges): goes via 10.0.5.1 dev eth1 by "
+        "from 10.0.6.5 to 10.0.7.1 (and 4 more destination ranges): goes via 10.0.5.1 dev eth1 by "
         "rule 32766 (from all lookup 254), route default via 10.0.5.1 dev eth1 table 254 metric "
         "100; should leave by eth0") == describe_failure(first)
 
