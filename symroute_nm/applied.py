@@ -1,0 +1,148 @@
+"""Whether anything applies the route and rule files, as findings (pure).
+
+The facts are those of NetworkManager's dispatcher script; see DESIGN 3.
+"""
+
+import re
+import shlex
+from typing import Dict, Iterator, List, Set
+
+from symroute_nm import blocks
+from symroute_nm.errors import SymrouteError
+from symroute_nm.findings import ERROR, NOTICE, WARNING, Case, Finding
+from symroute_nm.leftovers import profile_of
+from symroute_nm.match import match
+from symroute_nm.model import NETWORK_SCRIPTS, Host, Uplink
+from symroute_nm.rulefiles import is_rule_file
+from symroute_nm.uplinks import find_profile
+
+PACKAGE = "NetworkManager-dispatcher-routing-rules"
+SERVICE = "NetworkManager-dispatcher.service"
+
+_SCRIPT = "10-ifcfg-rh-routes.sh"
+_KINDS = ("route", "route6", "rule", "rule6")
+_ASSIGNMENT = re.compile(r"\s*(?:[A-Za-z_][A-Za-z0-9_]*=.*|#.*)?")
+
+
+def find_service(case: Case) -> Iterator[Finding]:
+    """The dispatcher script is missing, stands in the wrong folder, or is never started."""
+    host = case.host
+    if host.network_service or not (case.uplinks or case.listed):
+        return
+    severity = ERROR if case.listed else WARNING
+    if not host.dispatcher:
+        yield Finding(
+            "dispatcher-missing", severity,
+            "%s is missing: nothing applies rule files, and NetworkManager itself ignores the "
+            "route files beside them" % _SCRIPT, _install(host))
+    elif "/pre-up.d/" not in host.dispatcher:
+        folder, _, script = host.dispatcher.rpartition("/")
+        base = re.sub(r"/no-wait\.d\Z", "", folder)
+        yield Finding(
+            "dispatcher-not-pre-up", severity,
+            "%s does not stand in pre-up.d: it does not run before a link is up" % host.dispatcher,
+            "ln -s %s %s/pre-up.d/%s" % (host.dispatcher, base, script))
+    yield from _find_unit(case, severity)
+
+
+def _find_unit(case: Case, severity: str) -> Iterator[Finding]:
+    if case.evidence.dispatcher_service == "masked":
+        yield Finding(
+            "dispatcher-masked", severity,
+            "%s is masked: no dispatcher script runs, so nothing applies rule files" % SERVICE,
+            "systemctl unmask %s\nsystemctl enable %s" % (SERVICE, SERVICE))
+    if case.evidence.dispatcher_service == "disabled":
+        yield Finding(
+            "dispatcher-disabled", severity,
+            "%s is disabled: NetworkManager cannot start it by its D-Bus name, so nothing applies "
+            "rule files" % SERVICE,
+            "systemctl enable %s" % SERVICE)
+
+
+def _install(host: Host) -> str:
+    return "%s install %s" % ("yum" if ".el7" in host.kernel else "dnf", PACKAGE)
+
+
+def find_misnamed_files(case: Case) -> Iterator[Finding]:
+    """Rule files named after the device where the profile has another name: nothing is applied."""
+    paths = {each.path for each in case.files}
+    devices = {profile_of(each) for each in paths if is_rule_file(each)}
+    names = {each.name for each in case.host.profiles}
+    for link in case.host.links:
+        if link.name not in devices or link.name in names:
+            continue
+        profiles = match(link, case.host.profiles)
+        if len(profiles) != 1 or profiles[0].name in devices:
+            continue
+        profile = profiles[0].name
+        yield Finding(
+            "files-named-after-device", ERROR,
+            "the rule files of %s are named after the device, but its profile is ifcfg-%s: none of "
+            "them is applied" % (link.name, profile),
+            "\n".join(_moves(paths, link.name, profile)))
+
+
+def _moves(paths: Set[str], device: str, profile: str) -> Iterator[str]:
+    for kind in _KINDS:
+        old, new = ("%s/%s-%s" % (NETWORK_SCRIPTS, kind, each) for each in (device, profile))
+        words = (shlex.quote(old), shlex.quote(new))
+        if old in paths:
+            yield ("cat %s >> %s && rm %s" % (*words, words[0]) if new in paths
+                   else "mv %s %s" % words)
+
+
+def find_profiles(case: Case) -> Iterator[Finding]:
+    """Uplinks without an ifcfg profile that NetworkManager and the script can use."""
+    for uplink in case.uplinks:
+        try:
+            find_profile(case.host, case.settings, uplink.link)
+        except SymrouteError as error:
+            # A host that is symmetric by other means than our files needs no profile.
+            broken = uplink.link.name in case.asymmetric_links
+            yield Finding(_profile_code(case, uplink), ERROR if broken else NOTICE,
+                          error.message, error.hint)
+
+
+def _profile_code(case: Case, uplink: Uplink) -> str:
+    profiles = match(uplink.link, case.host.profiles)
+    if not profiles:
+        return "profile-not-ifcfg"
+    if len(profiles) == 1 and not profiles[0].managed:
+        return "nm-controlled-no"
+    return "profile-unusable"
+
+
+def find_variables_form(case: Case) -> Iterator[Finding]:
+    """Route files of ``ADDRESSn=`` lines, to which no ip line can be added."""
+    uplinks = {each.name for uplink in case.uplinks
+               for each in match(uplink.link, case.host.profiles)}
+    ruled = {profile_of(each.path) for each in case.files if is_rule_file(each.path)}
+    for file in case.files:
+        if is_rule_file(file.path) or not blocks.is_variables_form(_encode(file.text)):
+            continue
+        commands = [line for line in file.text.split("\n") if not _ASSIGNMENT.fullmatch(line)]
+        if commands:
+            yield Finding(
+                "variables-form", ERROR,
+                "%s is in ADDRESSn= form, so the dispatcher script runs the whole file as shell: "
+                "its line %r is no route but a command" % (file.path, commands[0]),
+                "symroute-nm generate --convert")
+        elif profile_of(file.path) in uplinks | ruled:
+            yield Finding(
+                "variables-form", NOTICE,
+                "%s is in ADDRESSn= form: ip lines added to it would not be read" % file.path,
+                "symroute-nm generate --convert")
+
+
+def find_broken_lines(case: Case) -> Iterator[Finding]:
+    """Lines that the dispatcher script cannot read, while all the others run."""
+    lines: Dict[str, List[str]] = {
+        each.path: list(blocks.flaws(_encode(each.text))) for each in case.files}
+    for path, flaws in lines.items():
+        if flaws:
+            yield Finding("broken-lines", ERROR, "%s: %s" % (path, "; ".join(flaws)),
+                          "mend %s by hand" % path)
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

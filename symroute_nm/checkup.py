@@ -1,0 +1,70 @@
+"""A diagnosis as lines for people and as JSON's types; `cli` prints it."""
+
+from typing import Any, Dict, Iterator, List
+
+from symroute_nm.diagnosis import Astray, Diagnosis, Outcome
+from symroute_nm.findings import Finding
+from symroute_nm.verdicts import describe_failure
+from symroute_nm.wording import describe_route, describe_rule
+
+_WORDS = {True: "symmetric", False: "asymmetric"}
+
+
+def as_json(found: Diagnosis) -> Dict[str, Any]:
+    """{"symmetric": bool, "addresses": […], "findings": [{"code", "severity", …}]}."""
+    return {
+        "symmetric": found.symmetric,
+        "addresses": [
+            {"address": str(each.address.ip), "link": each.address.link,
+             "symmetric": each.symmetric, "rp_filter": each.rp_filter,
+             "failures": [_astray(each, failed) for failed in each.astray]}
+            for each in found.outcomes
+        ],
+        "findings": [each._asdict() for each in found.findings],
+    }
+
+
+def _astray(outcome: Outcome, astray: Astray) -> Dict[str, Any]:
+    failure = astray.failure
+    decision = failure.decision
+    # Of several ways out, one that is wrong.
+    hops = sorted(decision.hops, key=lambda each: each.link == outcome.address.link)
+    hop = hops[0] if hops and decision.type == "unicast" else None
+    rule, route = decision.rule, decision.route
+    return {
+        "destination": str(failure.destination),
+        "ranges": failure.classes,
+        "type": decision.type,
+        "leaves_by": hop.link if hop else None,
+        "gateway": str(hop.gateway) if hop and hop.gateway else None,
+        "rule": "%d: %s" % (rule.priority, describe_rule(rule)) if rule else None,
+        "route": describe_route(route) if route else None,
+        "dropped_on_arrival": astray.dropped,
+        "message": describe_failure(failure),
+    }
+
+
+def lines(found: Diagnosis) -> List[str]:
+    """A line for each address, what fails below it, and then the findings."""
+    text = [line for each in found.outcomes for line in _outcome(each)]
+    if not found.outcomes:
+        text.append("fewer than two uplinks in any family: replies have one way out")
+    if not found.symmetric:
+        text += ["", "to cure it: symroute-nm generate (first with --dry-run)"]
+    for each in found.findings:
+        text += ["", *_finding(each)]
+    return text
+
+
+def _outcome(outcome: Outcome) -> Iterator[str]:
+    yield "%s (%s): %s" % (outcome.address.ip, outcome.address.link, _WORDS[outcome.symmetric])
+    for each in outcome.astray:
+        yield "  %s" % describe_failure(each.failure)
+        if each.dropped:
+            by = "firewalld's IPv6_rpfilter" if outcome.rp_filter is None else "rp_filter"
+            yield "  such requests do not even get in: %s drops them" % by
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield "%s: %s [%s]" % (finding.severity, finding.message, finding.code)
+    yield from ("  %s" % each for each in finding.remedy.split("\n") if each)

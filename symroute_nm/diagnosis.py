@@ -1,0 +1,121 @@
+"""Is it happening to me, and why: a host as it is -> verdicts and findings (pure)."""
+
+from typing import NamedTuple, Optional, Tuple
+
+from symroute_nm import applied, ownrules, services, surroundings
+from symroute_nm.choices import Settings
+from symroute_nm.findings import Case, Finding, gather
+from symroute_nm.model import TABLE_MAIN, VERSIONS, Address, Host, Rule
+from symroute_nm.rpdb import Packet, Rpdb
+from symroute_nm.rulefiles import list_rules
+from symroute_nm.surroundings import STRICT_IPV6
+from symroute_nm.uplinks import find_uplinks, pair_families
+from symroute_nm.verdicts import Failure, judge
+
+_STRICT = 1  # ip-sysctl.rst: rp_filter 1 is RFC 3704's strict mode, 2 the loose one
+_ERRORS = ("blackhole", "unreachable", "prohibit")
+_FINDERS = (
+    applied.find_service,
+    applied.find_misnamed_files,
+    applied.find_profiles,
+    applied.find_variables_form,
+    applied.find_broken_lines,
+    ownrules.find_missing,
+    ownrules.find_empty_tables,
+    ownrules.find_stale_sources,
+    ownrules.find_leaked,
+    ownrules.find_duplicates,
+    surroundings.find_foreign_rules,
+    surroundings.find_taken,
+    surroundings.find_shared_networks,
+    surroundings.find_rpfilter,
+    services.find_published,
+    surroundings.find_without_gateway,
+    surroundings.find_unread,
+)
+
+
+class Astray(NamedTuple):
+    """Replies that go wrong, and whether their requests are dropped on arrival already."""
+
+    failure: Failure
+    dropped: bool
+
+
+class Outcome(NamedTuple):
+    """How one uplink address fares; `rp_filter` is the effective one, None for IPv6."""
+
+    address: Address
+    rp_filter: Optional[int]
+    astray: Tuple[Astray, ...]
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether every reply goes where it should."""
+        return not self.astray
+
+
+class Diagnosis(NamedTuple):
+    """An outcome for each address of two or more uplinks, and all other findings."""
+
+    outcomes: Tuple[Outcome, ...]
+    findings: Tuple[Finding, ...]
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether every address is."""
+        return all(each.symmetric for each in self.outcomes)
+
+
+def diagnose(host: Host, settings: Settings) -> Diagnosis:
+    """The host judged as it is now; `host.evidence` should have been read."""
+    survey = find_uplinks(host, settings)
+    uplinks = pair_families(survey).uplinks
+    verdicts = judge(host, uplinks)
+    files = host.evidence.files if host.evidence else ()
+    case = Case(host, settings, survey, uplinks, verdicts, list_rules(files, host))
+    arrival = _Arrival(host)
+    return Diagnosis(
+        outcomes=tuple(
+            Outcome(
+                each.address,
+                arrival.rp_filter(each.address),
+                tuple(Astray(failure, arrival.is_dropped(failure)) for failure in each.failures),
+            )
+            for each in verdicts
+        ),
+        findings=gather(find(case) for find in _FINDERS),
+    )
+
+
+class _Arrival:
+    """What happens to requests before anybody can answer (fib_validate_source)."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._own = {each.name: each.rp_filter for each in host.links}
+        rules = [Rule(version, 0, table=TABLE_MAIN) for version in VERSIONS]
+        self._main = Rpdb(rules, host.routes, host.links)
+
+    def rp_filter(self, address: Address) -> Optional[int]:
+        """The one in effect for requests to an address; None: IPv6 has none."""
+        four = address.version == VERSIONS[0]
+        return self._level(address.link) if four else None
+
+    def _level(self, link: str) -> int:
+        # ip-sysctl.rst: the higher of all's and the link's own.
+        return max(self._host.rp_filter, self._own.get(link, 0))
+
+    def is_dropped(self, failure: Failure) -> bool:
+        """Whether a reverse path filter keeps requests out to which this would be the reply."""
+        links = {failure.address.link}
+        if failure.internal:
+            links = set(self._main.decide(Packet(failure.destination)).links)
+        decision = failure.decision
+        if links & decision.links:
+            return False
+        if self.rp_filter(failure.address) is None:
+            evidence = self._host.evidence
+            return evidence is not None and evidence.ipv6_rpfilter in STRICT_IPV6
+        level = max((self._level(each) for each in links), default=0)
+        return level == _STRICT or (level > 0 and decision.type in _ERRORS)

@@ -1,0 +1,170 @@
+"""What only a diagnosis needs: rule files' texts, services, ARP sysctls, the firewall's DNATs."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
+
+from symroute_nm import bounded
+from symroute_nm.errors import SymrouteError
+from symroute_nm.model import NETWORK_SCRIPTS, Link
+from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
+from symroute_nm.published import parse_iptables, parse_nft
+
+FILES, PORTS = "rule files", "published ports"  # subjects of `Unread`
+
+# The dispatcher script reads no other names; backups are nobody's.
+_NAME = re.compile(r"(?:route|rule)6?-.+")
+_BACKUP = re.compile(r".*(?:~|\.(?:bak|orig|rej|rpmnew|rpmsave|rpmorig))")
+_UNIT = "NetworkManager-dispatcher.service"
+# org.freedesktop.nm_dispatcher.service: by this alias D-Bus has systemd start the dispatcher.
+_ALIAS = "dbus-org.freedesktop.nm-dispatcher.service"
+_ADMIN_UNITS = ("etc/systemd/system", "run/systemd/system")
+_VENDOR_UNITS = ("usr/lib/systemd/system", "lib/systemd/system")
+_FIREWALLD = "etc/systemd/system/multi-user.target.wants/firewalld.service"
+_FIREWALLD_CONF = "etc/firewalld/firewalld.conf"
+_RPFILTER = re.compile(r"^[ \t]*IPv6_rpfilter[ \t]*=[ \t]*(\S+)", re.MULTILINE)
+_RPFILTER_DEFAULT = "yes"  # firewalld.conf(5)
+_PROC = Path("/proc/sys/net/ipv4/conf")
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_TIMEOUT_SECONDS = 10
+
+
+class _Listing(NamedTuple):
+    """A command that lists the firewall, and who understands it."""
+
+    command: Tuple[str, ...]
+    parse: Callable[[str], Iterator[Published]]
+
+
+# Not -t nat: of a table that is asked for by name, iptables-save loads the kernel module.
+_LISTINGS = (
+    _Listing(("iptables-save",), parse_iptables),
+    _Listing(("ip6tables-save",), parse_iptables),
+    _Listing(("nft", "list", "ruleset"), parse_nft),
+)
+
+
+def read_evidence(root: Path, links: Iterable[Link]) -> Evidence:
+    """What the files below `root` and this kernel say; what cannot be read stands in `unread`."""
+    files, unread = _read_files(root / NETWORK_SCRIPTS.lstrip("/"))
+    published, unlisted = _read_published()
+    return Evidence(
+        files=files,
+        dispatcher_service=_dispatcher_service(root),
+        ipv6_rpfilter=_ipv6_rpfilter(root),
+        arp=tuple(_arp(each.name) for each in links if not each.loopback),
+        published=published,
+        unread=(*unread, *unlisted),
+    )
+
+
+def _read_files(folder: Path) -> Tuple[Tuple[ConfigFile, ...], List[Unread]]:
+    found, unread = [], []
+    try:
+        names = sorted(each.name for each in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return (), []
+    except OSError as error:
+        return (), [Unread(FILES, "%s: %s" % (folder, error.strerror or error))]
+    for name in names:
+        if not _NAME.fullmatch(name) or _BACKUP.fullmatch(name):
+            continue
+        try:
+            text = bounded.read(folder / name).decode("utf-8", "replace")
+        except SymrouteError as error:
+            unread.append(Unread(FILES, error.message))
+        else:
+            path = "%s/%s" % (NETWORK_SCRIPTS, _printable(name))
+            found.append(ConfigFile(path, text.replace("\0", "\ufffd")))
+    return tuple(found), unread
+
+
+def _printable(name: str) -> str:
+    """A file's name, which may be any bytes, as text that JSON takes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _dispatcher_service(root: Path) -> str:
+    """What keeps systemd from starting the dispatcher: ``masked``, ``disabled`` or ""."""
+    if any(_is_masked(root / folder / name) for folder in _ADMIN_UNITS for name in (_UNIT, _ALIAS)):
+        return "masked"
+    shipped = any((root / folder / _UNIT).exists() for folder in _VENDOR_UNITS)
+    # A link below another root leads to a file of this one: that it is there must do.
+    enabled = any(os.path.lexists(str(root / folder / _ALIAS))
+                  for folder in _ADMIN_UNITS + _VENDOR_UNITS)
+    return "disabled" if shipped and not enabled else ""
+
+
+def _is_masked(unit: Path) -> bool:
+    """systemd.unit(5): a unit that is empty or a link to /dev/null cannot be started."""
+    try:
+        if unit.is_symlink():
+            return os.readlink(str(unit)) == "/dev/null"
+        return unit.is_file() and unit.stat().st_size == 0
+    except OSError:
+        return False
+
+
+def _ipv6_rpfilter(root: Path) -> str:
+    if not os.path.lexists(str(root / _FIREWALLD)):
+        return ""
+    try:
+        text = bounded.read(root / _FIREWALLD_CONF).decode("utf-8", "replace")
+    except SymrouteError:
+        return _RPFILTER_DEFAULT
+    found = _RPFILTER.findall(text)
+    return found[-1].lower() if found else _RPFILTER_DEFAULT
+
+
+def _arp(link: str) -> Arp:
+    """ip-sysctl.rst: the higher of all's and the link's own value; of arp_filter, either."""
+    return Arp(link, *(
+        max(_sysctl("all", name), _sysctl(link, name))
+        for name in ("arp_ignore", "arp_announce", "arp_filter")))
+
+
+def _sysctl(link: str, name: str) -> int:
+    try:
+        return int((_PROC / link / name).read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _read_published() -> Tuple[Tuple[Published, ...], List[Unread]]:
+    if os.geteuid() != 0:
+        return (), [Unread(PORTS, "only root may list the firewall's rules")]
+    found: Set[Published] = set()
+    unread, missing = [], 0
+    for listing in _LISTINGS:
+        try:
+            found.update(listing.parse(_run(listing.command)))
+        except FileNotFoundError:
+            missing += 1
+        except (OSError, subprocess.SubprocessError) as error:
+            unread.append(Unread(PORTS, "%s: %s" % (" ".join(listing.command), _reason(error))))
+    if missing == len(_LISTINGS):
+        unread.append(Unread(PORTS, "neither iptables-save nor nft is installed"))
+    return tuple(sorted(found, key=str)), unread
+
+
+def _run(command: Sequence[str]) -> str:
+    ran = subprocess.run(  # noqa: S603  one of `_LISTINGS`
+        command,
+        env={"PATH": _PATH, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=True,
+        timeout=_TIMEOUT_SECONDS,
+    )
+    return ran.stdout.decode("utf-8", "replace")
+
+
+def _reason(error: Exception) -> str:
+    """Why a command said nothing: its own last word where it has one."""
+    said = getattr(error, "stderr", None) or b""
+    lines = said.decode("utf-8", "replace").split("\n") if isinstance(said, bytes) else []
+    first = next((line.strip() for line in lines if line.strip()), "")
+    return first or getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,117 @@
+"""What a diagnosis finds besides asymmetry, where it looks for it, and remedies (pure)."""
+
+import shlex
+from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
+
+from symroute_nm.choices import Settings
+from symroute_nm.match import match
+from symroute_nm.model import Host, Link, Profile, Rule, Uplink
+from symroute_nm.observation import ConfigFile, Evidence
+from symroute_nm.plan import is_ours
+from symroute_nm.rulefiles import ListedRule
+from symroute_nm.uplinks import Survey
+from symroute_nm.verdicts import Verdict
+from symroute_nm.wording import describe_rule
+
+ERROR, WARNING, NOTICE = SEVERITIES = ("error", "warning", "notice")
+
+_FAMILY_OPTION = {4: "", 6: "-6 "}
+_MOST_SHOWN = 3
+
+
+class Finding(NamedTuple):
+    """Something that costs administrators hours: its evidence, and the command that helps.
+
+    `code` is for programs and stays; `remedy` has a line for each command, "" where none helps.
+    """
+
+    code: str
+    severity: str
+    message: str
+    remedy: str = ""
+
+
+class Case(NamedTuple):
+    """All that findings are looked for in."""
+
+    host: Host
+    settings: Settings
+    survey: Survey  # before `pair_families`
+    uplinks: Tuple[Uplink, ...]  # after it
+    verdicts: Tuple[Verdict, ...]
+    listed: Tuple[ListedRule, ...]
+
+    @property
+    def evidence(self) -> Evidence:
+        """What was read for the diagnosis; nothing where it was not."""
+        return self.host.evidence or Evidence()
+
+    @property
+    def files(self) -> Tuple[ConfigFile, ...]:
+        """The route and rule files."""
+        return self.evidence.files
+
+    @property
+    def our_rules(self) -> Tuple[Rule, ...]:
+        """The rules in the kernel that have the form of ours, without who added them."""
+        return tuple(each._replace(protocol=0) for each in self.host.rules
+                     if is_ours(each, self.settings))
+
+    @property
+    def asymmetric_links(self) -> FrozenSet[str]:
+        """The names of the uplinks that have an address with replies that go astray."""
+        return frozenset(each.address.link for each in self.verdicts if not each.symmetric)
+
+    def gravity(self, link: str) -> str:
+        """How grave it is that a link's rules or routes are not in force."""
+        return ERROR if link in self.asymmetric_links else WARNING
+
+
+def delete_rule(rule: Rule) -> str:
+    """The command that deletes a rule from the kernel."""
+    # A link's name may hold what a shell would act on, but no blank (dev_valid_name).
+    words = map(shlex.quote, describe_rule(rule).split())
+    return "ip %srule del priority %d %s" % (
+        _FAMILY_OPTION[rule.version], rule.priority, " ".join(words))
+
+
+def delete_rules(rules: Iterable[Rule]) -> str:
+    """The commands that delete rules from the kernel, a line each."""
+    return "\n".join(delete_rule(each) for each in rules)
+
+
+def bring_up(profile: Profile) -> str:
+    """The command that has NetworkManager apply a profile and its files again."""
+    return "nmcli connection up %s" % shlex.quote(profile.id or profile.name)
+
+
+def bring_up_link(host: Host, link: Link) -> str:
+    """The command for the link's profile, or for the device where none is known."""
+    profiles = match(link, host.profiles)
+    if profiles:
+        return bring_up(profiles[0])
+    return "nmcli device connect %s" % shlex.quote(link.name)
+
+
+def some_rules(rules: Sequence[Rule]) -> str:
+    """The first few rules with their priorities, as evidence."""
+    return some(["%d: %s" % (each.priority, describe_rule(each)) for each in rules])
+
+
+def some(words: Sequence[str], most: int = _MOST_SHOWN) -> str:
+    """The first few, and how many more."""
+    shown = list(words[:most])
+    if len(words) > most:
+        shown.append("and %d more" % (len(words) - most))
+    return ", ".join(shown)
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 rule``, ``3 rules``."""
+    return "%d %s%s" % (number, noun, "" if number == 1 else "s")
+
+
+def gather(findings: Iterable[Iterator[Finding]]) -> Tuple[Finding, ...]:
+    """All findings, the gravest first, else in the order in which they were looked for."""
+    found: List[Finding] = [each for some_of_them in findings for each in some_of_them]
+    return tuple(sorted(found, key=lambda each: SEVERITIES.index(each.severity)))

@@ -1,0 +1,49 @@
+"""What no plan depends on but a diagnosis does, as immutable types; a part of `model.Host`."""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple, Tuple, Union
+
+
+class ConfigFile(NamedTuple):
+    """A file below the root: absolute path as the host sees it, and its text."""
+
+    path: str
+    text: str
+
+
+class Arp(NamedTuple):
+    """How a link goes about ARP: the sysctls net.ipv4.conf.*.arp_* as they are in effect."""
+
+    link: str
+    ignore: int = 0
+    announce: int = 0
+    filter: int = 0
+
+
+class Published(NamedTuple):
+    """A DNAT of the host's firewall; ports as it writes them ("80", "8000:8010"), "" for all."""
+
+    target: Union[IPv4Address, IPv6Address]
+    target_port: str = ""
+    protocol: str = ""  # tcp udp …; "" for all
+    port: str = ""
+    # The addresses that it is asked at; empty: all.
+    at: Tuple[Union[IPv4Network, IPv6Network], ...] = ()
+
+
+class Unread(NamedTuple):
+    """Something that could not be looked at, and why."""
+
+    subject: str
+    reason: str
+
+
+class Evidence(NamedTuple):
+    """All of it, as it was read."""
+
+    files: Tuple[ConfigFile, ...] = ()  # route-*, route6-*, rule-*, rule6-*
+    dispatcher_service: str = ""  # masked disabled; "" where nothing keeps it from being started
+    ipv6_rpfilter: str = ""  # IPv6_rpfilter of firewalld.conf; "" where firewalld is not enabled
+    arp: Tuple[Arp, ...] = ()
+    published: Tuple[Published, ...] = ()
+    unread: Tuple[Unread, ...] = ()

@@ -1,0 +1,145 @@
+"""Our rules and tables in the kernel against the files, as findings (pure)."""
+
+from typing import Dict, FrozenSet, Iterator, List, Sequence, Set, Tuple
+
+from symroute_nm.findings import (
+    WARNING,
+    Case,
+    Finding,
+    bring_up_link,
+    delete_rules,
+    plural,
+    some,
+    some_rules,
+)
+from symroute_nm.match import match
+from symroute_nm.model import TABLE_MAIN, IPNetwork, Link, Rule, contains, host_network
+from symroute_nm.plan import is_ours
+from symroute_nm.rulefiles import ListedRule, count
+from symroute_nm.uplinks import is_global
+from symroute_nm.wording import describe_rule
+
+
+def find_duplicates(case: Case) -> Iterator[Finding]:
+    """The same rule several times: of ours, or of a line without a priority."""
+    again = [(rule, times) for rule, times in count(case.our_rules).items() if times > 1]
+    if again:
+        extra = [rule for rule, times in again for _ in range(times - 1)]
+        yield Finding(
+            "duplicate-rules", WARNING,
+            "%s of ours stand in the kernel more than once: %s" % (
+                plural(len(again), "rule"), some_rules([rule for rule, _ in again])),
+            delete_rules(extra))
+    for listed in dict.fromkeys(each for each in case.listed if not each.rule.priority):
+        yield from _find_repeated(case, listed)
+
+
+def _find_repeated(case: Case, listed: ListedRule) -> Iterator[Finding]:
+    same = [each for each in case.host.rules
+            if each._replace(priority=0, protocol=0) == listed.rule]
+    if len(same) > 1:
+        yield Finding(
+            "duplicate-rules", WARNING,
+            "%s lists the rule %s without a priority, so each restart of NetworkManager adds it "
+            "again: it stands in the kernel %d times" % (
+                listed.path, describe_rule(listed.rule), len(same)),
+            "\n".join((delete_rules(same[:-1]),
+                       "give its line in %s a priority of its own" % listed.path)))
+
+
+def find_leaked(case: Case) -> Iterator[Finding]:
+    """Rules of ours that no file lists any more, so that no ``down`` deletes them."""
+    leaked = _leaked(case)
+    if leaked:
+        yield Finding(
+            "leaked-rules", WARNING,
+            "%s of ours in the kernel no rule file lists, so nothing deletes them: %s" % (
+                plural(len(leaked), "rule"), some_rules(leaked)),
+            delete_rules(leaked))
+
+
+def _leaked(case: Case) -> Tuple[Rule, ...]:
+    unread = any(each.subject == "rule files" for each in case.evidence.unread)
+    if case.host.evidence is None or unread:
+        return ()
+    listed = {each.rule for each in case.listed}
+    return tuple(dict.fromkeys(each for each in case.our_rules if each not in listed))
+
+
+def find_missing(case: Case) -> Iterator[Finding]:
+    """Rules of ours in files whose link is up, and which the kernel has not."""
+    present = set(case.our_rules)
+    absent: Dict[str, List[ListedRule]] = {}
+    for each in case.listed:
+        if is_ours(each.rule, case.settings) and each.rule not in present:
+            absent.setdefault(each.profile, []).append(each)
+    addressed = {each.link for each in case.host.addresses if is_global(each)}
+    for link in case.host.links if absent else ():
+        names = [each.name for each in match(link, case.host.profiles)]
+        if len(names) == 1 and names[0] in absent and _is_active(link) and link.name in addressed:
+            yield _missing(case, link, absent[names[0]])
+
+
+def _missing(case: Case, link: Link, absent: Sequence[ListedRule]) -> Finding:
+    return Finding(
+        "missing-rules", case.gravity(link.name),
+        "%s of %s are not in the kernel: %s was not brought up since they were written, or the "
+        "dispatcher did not run: %s" % (
+            plural(len(absent), "rule"),
+            " and ".join(sorted({each.path for each in absent})), link.name,
+            some_rules([each.rule for each in absent])),
+        bring_up_link(case.host, link))
+
+
+def find_stale_sources(case: Case) -> Iterator[Finding]:
+    """Rules of ours for a network in which the host has no address any more."""
+    leaked = set(_leaked(case))
+    sources: Dict[IPNetwork, Set[int]] = {}
+    for rule in case.our_rules:
+        if rule.source is not None and rule not in leaked:
+            sources.setdefault(rule.source, set()).add(rule.table)
+    own = [host_network(each.ip) for each in case.host.addresses]
+    for source, tables in sources.items():
+        if not any(contains(source, each) for each in own):
+            yield _stale(case, source, tables - {TABLE_MAIN})
+
+
+def _stale(case: Case, source: IPNetwork, tables: Set[int]) -> Finding:
+    links = {hop.link for route in case.host.routes if route.table in tables for hop in route.hops}
+    now = [str(each.interface) for each in case.host.addresses
+           if each.link in links and each.version == source.version]
+    where = "%s has %s now" % (" and ".join(sorted(links)), some(now)) if now else ""
+    return Finding(
+        "stale-source", WARNING,
+        "our rules from %s match no address of this host: %s" % (
+            source, where or "its lease moved to another network, or its link is down"),
+        "symroute-nm generate")
+
+
+def find_empty_tables(case: Case) -> Iterator[Finding]:
+    """Own tables without a default route while their link is up."""
+    filled = {(each.version, each.table) for each in case.host.routes if each.default}
+    seen: Dict[Tuple[int, int], List[Rule]] = {}
+    for rule in case.our_rules:
+        if rule.table != TABLE_MAIN and (rule.version, rule.table) not in filled:
+            seen.setdefault((rule.version, rule.table), []).append(rule)
+    for (version, table), rules in seen.items():
+        names = _links_of(case, rules)
+        for link in (each for each in case.host.links if each.name in names and _is_active(each)):
+            yield Finding(
+                "routes-missing", case.gravity(link.name),
+                "our rules for %s look up table %d, which has no IPv%d default route: routes go "
+                "when a link is set down, and NetworkManager restores main's alone" % (
+                    link.name, table, version),
+                bring_up_link(case.host, link))
+
+
+def _links_of(case: Case, rules: Sequence[Rule]) -> FrozenSet[str]:
+    sources = [each.source for each in rules if each.source is not None]
+    return frozenset([each.iif for each in rules if each.iif] + [
+        each.link for each in case.host.addresses
+        if any(contains(source, host_network(each.ip)) for source in sources)])
+
+
+def _is_active(link: Link) -> bool:
+    return link.up and link.carrier

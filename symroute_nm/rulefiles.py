@@ -1,0 +1,122 @@
+"""The rules that rule files list, as the dispatcher script hands them to `ip` (pure)."""
+
+import re
+from ipaddress import ip_network
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from symroute_nm.leftovers import profile_of
+from symroute_nm.model import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, Host, IPNetwork, Rule
+from symroute_nm.observation import ConfigFile
+
+_RULE_FILE = re.compile(r".*/rule(6?)-[^/]+")
+_TABLES = {"main": TABLE_MAIN, "local": TABLE_LOCAL, "default": TABLE_DEFAULT}
+# ip-rule(8): the words that we write ourselves, and their other spellings; `ip` takes any beginning
+# of most of them, but nobody writes those.
+_WORDS = {
+    "priority": "priority", "preference": "priority", "pref": "priority", "order": "priority",
+    "from": "source", "to": "destination", "iif": "iif", "dev": "iif", "oif": "oif",
+    "lookup": "table", "table": "table", "suppress_prefixlength": "suppress_prefixlength",
+    "fwmark": "mark",
+}
+_FULL_MASK = 0xFFFFFFFF
+
+
+class ListedRule(NamedTuple):
+    """A rule in a file: `path` as the host sees it, and the profile that the file is named after.
+
+    Without a priority in the file, the kernel chooses one each time: `rule.priority` is 0 then.
+    """
+
+    rule: Rule
+    path: str
+
+    @property
+    def profile(self) -> str:
+        """What the file is named after."""
+        return profile_of(self.path)
+
+
+def list_rules(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
+    """The rules in all of the rule files, in order; lines that are not understood are left out."""
+    tables = {**{each.name: each.id for each in host.tables}, **_TABLES}
+    return tuple(
+        ListedRule(rule, file.path)
+        for file in files for rule in _rules(file, tables)
+    )
+
+
+def is_rule_file(path: str) -> bool:
+    """Whether it is a ``rule-`` or ``rule6-`` file by its name."""
+    return _RULE_FILE.fullmatch(path) is not None
+
+
+def parse_rule(line: str, version: int, tables: Mapping[str, int]) -> Optional[Rule]:
+    """The rule that ``ip rule add LINE`` makes; None where the line is not wholly understood.
+
+    `tables` are the names of tables: {name: number}.
+    """
+    words = line.split()
+    if not words or len(words) % 2:  # all that we understand comes in pairs
+        return None
+    fields: Dict[str, object] = {"version": version, "priority": 0, "table": TABLE_MAIN}
+    for word, value in zip(words[::2], words[1::2]):
+        if word not in _WORDS:
+            return None
+        try:
+            fields.update(_field(_WORDS[word], value, version, tables))
+        except ValueError:
+            return None
+    return Rule(**fields)  # type: ignore[arg-type]  # each by its own name
+
+
+def _rules(file: ConfigFile, tables: Mapping[str, int]) -> Iterator[Rule]:
+    name = _RULE_FILE.fullmatch(file.path)
+    version = 6 if name and name.group(1) else 4
+    for line in _lines(file.text) if name else ():
+        rule = parse_rule(line, version, tables)
+        if rule is not None:
+            yield rule
+
+
+def _lines(text: str) -> List[str]:
+    """Without blank lines and comments, and joined where the shell's `read` joins them."""
+    joined = re.sub(r"\\\n", "", text)
+    return [line for line in joined.split("\n") if not re.match(r"\s*(#|\Z)", line)]
+
+
+def _field(
+    name: str, value: str, version: int, tables: Mapping[str, int]
+) -> Mapping[str, object]:
+    if name in ("source", "destination"):
+        return {name: _network(value, version)}
+    if name == "table":
+        return {name: tables[value] if value in tables else _number(value)}
+    if name == "mark":
+        mark, slash, mask = value.partition("/")
+        return {"mark": _number(mark), "mask": _number(mask) if slash else _FULL_MASK}
+    return {name: value if name in ("iif", "oif") else _number(value)}
+
+
+def _network(value: str, version: int) -> Optional[IPNetwork]:
+    if value in ("all", "any", "default"):
+        return None
+    network = ip_network(value, strict=False)
+    if network.version != version:
+        raise ValueError("of another family")
+    return network if network.prefixlen else None
+
+
+def _number(text: str) -> int:
+    number = int(text, 0)
+    if not 0 <= number <= _FULL_MASK:
+        raise ValueError("out of range")
+    return number
+
+
+def count(rules: Sequence[Rule]) -> Dict[Rule, int]:
+    """How often each rule is there, whoever added it: {rule: times}."""
+    found: Dict[Rule, int] = {}
+    for rule in rules:
+        bare = rule._replace(protocol=0)
+        found[bare] = found.get(bare, 0) + 1
+    return found

@@ -1,0 +1,123 @@
+"""Published container ports whose answers source rules cannot catch, as findings (pure).
+
+The answer is the container's until the packet has been routed: connection tracking puts the host's
+address in only on its way out (netfilter's hook postrouting), so no ``from`` rule of ours sees it.
+"""
+
+from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from symroute_nm.findings import WARNING, Case, Finding, some
+from symroute_nm.model import ANY, TABLE_MAIN, Hop, IPAddress, Rule, Uplink, contains, host_network
+from symroute_nm.observation import Published
+from symroute_nm.rpdb import Decision, Packet, Rpdb
+from symroute_nm.verdicts import WIDEST_DEFAULT
+
+
+class _Way(NamedTuple):
+    """Where answers leave, and the uplinks whose askers they therefore do not reach."""
+
+    version: int
+    behind: str  # the internal link
+    exits: Tuple[str, ...]
+    unanswered: Tuple[str, ...]
+
+
+def find_published(case: Case) -> Iterator[Finding]:
+    """Ports that are asked by all uplinks and answer by some."""
+    if not case.evidence.published or not case.uplinks:
+        return
+    routes = _Routes(case)
+    groups: Dict[_Way, List[str]] = {}
+    for each in case.evidence.published:
+        way = routes.judge(each)
+        if way is not None:
+            groups.setdefault(way, []).append(_describe(each))
+    for way, services in groups.items():
+        yield _finding(case, way, services)
+
+
+class _Routes:
+    """The host's whole RPDB beside main alone, each asked for many services."""
+
+    def __init__(self, case: Case) -> None:
+        host = case.host
+        self._uplinks = case.uplinks
+        self._names = {each.link.name for each in case.survey.uplinks}
+        self._all = Rpdb(host.rules, host.routes, host.links)
+        rules = [Rule(version, 0, table=TABLE_MAIN) for version in ANY]
+        self._main = Rpdb(rules, host.routes, host.links)
+        self._afar = {version: self._find_afar(version) for version in ANY}
+        self._marked = _marked_links(case)
+
+    def judge(self, published: Published) -> Optional[_Way]:
+        """None where the target is not internal, or every uplink's askers get answers."""
+        version = published.target.version
+        inward = self._main.decide(Packet(published.target))
+        if inward.type != "unicast" or inward.links & self._names or _is_default(inward):
+            return None
+        behind = min(inward.links)
+        exits = self._exits(published.target, behind)
+        unanswered = tuple(sorted(
+            each.link.name for each in self._uplinks
+            if each.gateway(version) and each.link.name not in exits | self._marked
+            and _is_asked(published, each)))
+        if not exits or not unanswered:
+            return None
+        return _Way(version, behind, tuple(sorted(exits)), unanswered)
+
+    def _exits(self, target: IPAddress, behind: str) -> FrozenSet[str]:
+        found: Set[str] = set()
+        for destination in self._afar[target.version]:
+            answer = Packet(destination, source=target, iif=behind)
+            found |= self._all.decide(answer).links
+        return frozenset(found)
+
+    def _find_afar(self, version: int) -> List[IPAddress]:
+        """One destination for each way out by which main reaches what it has no network for."""
+        found: Dict[Tuple[Hop, ...], IPAddress] = {}
+        for each in self._main.classes(Packet(ANY[version].network_address)):
+            if _is_default(each.decision):
+                found.setdefault(each.decision.hops, each.representative)
+        return list(found.values())
+
+
+def _is_default(decision: Decision) -> bool:
+    route = decision.route
+    return route is not None and decision.type == "unicast" and (
+        route.destination.prefixlen <= WIDEST_DEFAULT[route.version])
+
+
+def _is_asked(published: Published, uplink: Uplink) -> bool:
+    own = [host_network(each.ip) for each in uplink.addresses
+           if each.version == published.target.version]
+    if not published.at:
+        return bool(own)
+    return any(contains(network, each) for network in published.at for each in own)
+
+
+def _marked_links(case: Case) -> FrozenSet[str]:
+    """The links to which rules by mark send packets: whoever made those restores marks."""
+    tables = {(each.version, each.table) for each in case.host.rules if each.mask}
+    return frozenset(
+        hop.link for route in case.host.routes
+        if route.default and (route.version, route.table) in tables for hop in route.hops)
+
+
+def _describe(published: Published) -> str:
+    target = "[%s]" % published.target if ":" in str(published.target) else str(published.target)
+    target += ":%s" % published.target_port if published.target_port else ""
+    words = [published.protocol, published.port or published.target_port]
+    return "%s to %s" % (" ".join(each for each in words if each) or "all ports", target)
+
+
+def _finding(case: Case, way: _Way, services: List[str]) -> Finding:
+    exits = " or ".join(way.exits)
+    at = [str(address.ip) for uplink in case.uplinks if uplink.link.name in way.exits
+          for address in uplink.addresses if address.version == way.version]
+    publish = "publish them at %s only (docker run -p %s:PORT:PORT)" % (at[0], at[0]) if at else ""
+    return Finding(
+        "published-ports", WARNING,
+        "ports published to %s (%s) answer by %s whatever address is asked, for rules by source do "
+        "not see the host's address in a container's answer: who asks them by %s gets none" % (
+            way.behind, some(services), exits, " or ".join(way.unanswered)),
+        publish or "publish them at an address of %s only" % exits)

@@ -1,0 +1,222 @@
+"""What of others stands in the way: their rules and tables, ARP, firewalld; as findings (pure)."""
+
+import shlex
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
+
+from symroute_nm.findings import (
+    ERROR,
+    NOTICE,
+    WARNING,
+    Case,
+    Finding,
+    some,
+)
+from symroute_nm.model import (
+    ANY,
+    STAGES,
+    TABLE_LOCAL,
+    TABLE_MAIN,
+    Address,
+    IPNetwork,
+    Link,
+    Rule,
+    contains,
+    network_key,
+)
+from symroute_nm.observation import Arp
+from symroute_nm.plan import is_ours, priorities
+from symroute_nm.prove import our_tables
+from symroute_nm.rpdb import Packet, Rpdb
+from symroute_nm.verdicts import Failure
+from symroute_nm.wording import describe_rule
+
+STRICT_IPV6 = ("yes", "strict", "strict-forward")  # firewalld.conf(5); loose lets them in
+_IGNORE, _ANNOUNCE = (1, 2), 2  # ip-sysctl.rst: answer for own addresses, ask from own addresses
+_LAST_PRIORITY = 32765
+_WIRED = ("", "bond", "team", "vlan", "veth")
+
+
+def find_shared_networks(case: Case) -> Iterator[Finding]:
+    """Uplinks on one network, of which any may answer ARP for the other's address."""
+    known = {each.link: each for each in case.evidence.arp}
+    for network, links in _shared(case):
+        wrong = [each for each in links if not _is_strict(known.get(each, Arp(each)))]
+        if wrong:
+            state = "; ".join(_describe_arp(known[each]) for each in wrong if each in known)
+            yield Finding(
+                "shared-network", WARNING if case.host.evidence else NOTICE,
+                "%s are on one network (%s): each may answer ARP for the others' addresses, so "
+                "requests come in by the wrong link (%s)" % (
+                    " and ".join(links), network, state or "the arp_* sysctls are not known"),
+                "\n".join(map(_set_arp, wrong)) + "\nkeep it in /etc/sysctl.d/, too")
+
+
+def _shared(case: Case) -> Iterator[Tuple[IPNetwork, List[str]]]:
+    """The widest IPv4 networks that hold several uplinks; IPv6 has no such trouble."""
+    addresses = [each for uplink in case.survey.uplinks for each in uplink.addresses
+                 if each.version == 4]  # noqa: PLR2004  IP version
+    groups: List[Tuple[IPNetwork, Set[str]]] = []
+    for address in sorted(addresses, key=lambda each: network_key(each.interface.network)):
+        network = address.interface.network
+        if not groups or not contains(groups[-1][0], network):
+            groups.append((network, set()))
+        groups[-1][1].add(address.link)
+    for network, links in groups:
+        if len(links) > 1:
+            yield network, sorted(links)
+
+
+def _is_strict(arp: Arp) -> bool:
+    # arp_filter answers by routing: right where source rules are in force.
+    return (arp.ignore in _IGNORE or arp.filter > 0) and arp.announce == _ANNOUNCE
+
+
+def _describe_arp(arp: Arp) -> str:
+    return "%s: arp_ignore %d, arp_announce %d, arp_filter %d" % arp
+
+
+def _set_arp(link: str) -> str:
+    # sysctl(8): with slashes, since a VLAN's name has a dot in it.
+    settings = ("net/ipv4/conf/%s/%s" % (link, each) for each in ("arp_ignore=1", "arp_announce=2"))
+    return "sysctl -w %s" % " ".join(map(shlex.quote, settings))
+
+
+def find_rpfilter(case: Case) -> Iterator[Finding]:
+    """firewalld's own reverse path filter, beside which IPv6 has none."""
+    hit = [str(each.address.ip) for each in case.verdicts
+           if not each.symmetric and each.address.version == 6]  # noqa: PLR2004  IP version
+    value = case.evidence.ipv6_rpfilter
+    if hit and value in STRICT_IPV6:
+        yield Finding(
+            "firewalld-rpfilter", WARNING,
+            "firewalld drops IPv6 requests whose answer would leave by another link "
+            "(IPv6_rpfilter=%s in /etc/firewalld/firewalld.conf): here those to %s" % (
+                value, some(hit)),
+            "symroute-nm generate\n"
+            "or set IPv6_rpfilter=no there, and then: systemctl restart firewalld")
+
+
+def find_foreign_rules(case: Case) -> Iterator[Finding]:
+    """Rules of others that come before ours and decide on replies of uplink addresses."""
+    first = priorities(case.settings)[0]
+    before = [
+        each for each in case.host.rules
+        if each.priority < first and not each.l3mdev
+        and not (each.action == "lookup" and each.table == TABLE_LOCAL)]
+    if not before:
+        return
+    caught = _caught(case)
+    failures = [failure for verdict in case.verdicts for failure in verdict.failures]
+    for rule in before:
+        failure = next((each for each in failures if _is_fault(each, rule)), None)
+        if failure is not None or rule in caught:
+            yield _foreign(rule, caught.get(rule, ()), failure)
+
+
+def _caught(case: Case) -> Dict[Rule, List[str]]:
+    """{rule: the uplink addresses some of whose replies it decides on}."""
+    database = Rpdb(case.host.rules, case.host.routes, case.host.links)
+    found: Dict[Rule, List[str]] = {}
+    for uplink in case.uplinks:
+        for address in uplink.addresses:
+            template = Packet(ANY[address.version].network_address, source=address.ip)
+            decisions = (each.decision for each in database.classes(template))
+            for rule in {each.rule for each in decisions if each.rule is not None}:
+                found.setdefault(rule, []).append(str(address.ip))
+    return found
+
+
+def _is_fault(failure: Failure, rule: Rule) -> bool:
+    doubts = failure.decision.doubts
+    return failure.decision.rule == rule or (
+        failure.address.version == rule.version
+        and any(each.startswith("rule %d:" % rule.priority) for each in doubts))
+
+
+def _foreign(rule: Rule, caught: Sequence[str], failure: Optional[Failure]) -> Finding:
+    what = "rule %d (%s) comes before ours" % (rule.priority, describe_rule(rule))
+    if failure is None:
+        return Finding("foreign-rules", NOTICE, "%s and decides on replies of %s: rightly now, but "
+                       "whoever made it can change that" % (what, some(caught)))
+    lower = rule.priority - STAGES
+    move = "set priority-base = %d in /etc/symroute-nm.conf" % lower
+    return Finding(
+        "foreign-rules", ERROR,
+        "%s and takes replies of %s away, for example to %s" % (
+            what, failure.address.ip, failure.destination),
+        "symroute-nm explain %s %s\nthen remove the rule where it is made%s" % (
+            failure.address.ip, failure.destination, ", or %s" % move if lower > 0 else ""))
+
+
+def find_taken(case: Case) -> Iterator[Finding]:
+    """Rules of others at our priorities, and such as look up our tables."""
+    ours = our_tables(case.host, case.settings)
+    for rule in case.host.rules:
+        if is_ours(rule, case.settings):
+            continue
+        if rule.priority in priorities(case.settings):
+            yield Finding(
+                "priority-taken", WARNING,
+                "rule %d (%s) is not ours, but has one of our priorities: generate refuses" % (
+                    rule.priority, describe_rule(rule)),
+                "set priority-base = %d in /etc/symroute-nm.conf" % _free_base(case))
+        if rule.action == "lookup" and rule.table in ours:
+            yield Finding(
+                "foreign-tables", WARNING,
+                "rule %d (%s) is not ours, but looks up our table %d: generate refuses" % (
+                    rule.priority, describe_rule(rule), rule.table),
+                "give that rule a table of its own, or the uplink another: "
+                "symroute-nm generate --table LINK=NAME:ID")
+
+
+def _free_base(case: Case) -> int:
+    taken = {each.priority for each in case.host.rules}
+    first = case.settings.priority_base
+    candidates: List[int] = [*range(first, _LAST_PRIORITY - STAGES), *range(first, 0, -1)]
+    free = (base for base in candidates if not taken & set(range(base, base + STAGES)))
+    return next(free, first)
+
+
+def find_without_gateway(case: Case) -> Iterator[Finding]:
+    """Links that look like uplinks, but no gateway of theirs is known."""
+    uplinks = {each.link.name for each in case.survey.uplinks}
+    known = {each.version for uplink in case.survey.uplinks for each in uplink.gateways}
+    reasons = {each.link: each.reason for each in case.survey.skips}
+    addresses: Dict[str, List[Address]] = {}
+    for each in case.host.addresses:
+        if each.scope == 0 and not each.ip.is_link_local and each.peer is None \
+                and each.version in known:
+            addresses.setdefault(each.link, []).append(each)
+    for link in case.host.links:
+        if _looks_like_uplink(link, reasons.get(link.name, "")) and link.name in addresses:
+            yield _without_gateway(link, addresses[link.name][0], sorted(uplinks))
+
+
+def _looks_like_uplink(link: Link, reason: str) -> bool:
+    return link.kind in _WIRED and not link.master and reason.startswith("no default route")
+
+
+def _without_gateway(link: Link, address: Address, uplinks: Sequence[str]) -> Finding:
+    return Finding(
+        "no-gateway", NOTICE,
+        "no gateway of %s is known: who asks %s from beyond %s is answered by %s" % (
+            link.name, address.ip, address.network, " or ".join(uplinks)),
+        "where such requests come: symroute-nm generate --gateway %s=ADDRESS" % (
+            shlex.quote(link.name)))
+
+
+def find_unread(case: Case) -> Iterator[Finding]:
+    """What could not be looked at."""
+    if case.host.evidence is None:
+        yield Finding(
+            "not-read", NOTICE,
+            "rule files, ARP sysctls and published ports were not looked at: the snapshot was made "
+            "without them", "make it again, as root: symroute-nm snapshot")
+    uplinks = {each.link.name for each in case.survey.uplinks}
+    internal = any(
+        hop.link not in uplinks for route in case.host.routes
+        if route.table == TABLE_MAIN and not route.default for hop in route.hops)
+    for each in case.evidence.unread:
+        if internal or each.subject != "published ports":
+            yield Finding("not-read", NOTICE, "%s were not looked at: %s" % (
+                each.subject, each.reason), "run it again as root")
