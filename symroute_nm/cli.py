@@ -1,17 +1,33 @@
-"""The commands; the only module that prints or picks exit codes."""
+"""The commands; the only module that picks exit codes."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, List, Optional
 
 import click
 import typer
 
 from symroute_nm import __version__
 from symroute_nm.errors import InputError, SymrouteError, SystemFailure
+from symroute_nm.options import (
+    CONFIG,
+    EXCLUDE,
+    GATEWAY,
+    GUARD,
+    HOST,
+    IIF,
+    INTERFACE,
+    JSON,
+    ROOT,
+    SOURCES,
+    TABLE,
+    TABLE_NAMES,
+)
+from symroute_nm.terminal import flush, say, write, write_json, write_lines
 
 if TYPE_CHECKING:
-    from symroute_nm.model import Change, Host, Manner, Settings
+    from symroute_nm.choices import Manner, Settings
+    from symroute_nm.model import Host
     from symroute_nm.settings import Options
 
 _BUG, _INTERRUPTED, _FINDING = 70, 130, 1
@@ -25,23 +41,6 @@ app = typer.Typer(
     help="Symmetric policy routing for hosts with two or more networks.",
 )
 
-ROOT = typer.Option("/", "--root", metavar="DIR", help="All files below DIR.")
-HOST = typer.Option(None, "--host", metavar="FILE", help="A snapshot instead of this machine.")
-CONFIG = typer.Option(
-    None, "--config", metavar="FILE", help="Instead of /etc/symroute-nm.conf below the root.")
-JSON = typer.Option(False, "--json", help="For programs.")
-INTERFACE = typer.Option(
-    [], "--interface", "-i", metavar="NAME", help="Only these links can be uplinks (patterns).")
-EXCLUDE = typer.Option([], "--exclude", "-x", metavar="NAME", help="No uplinks (patterns).")
-TABLE = typer.Option([], "--table", metavar="LINK=NAME:ID", help="eth0=users:2")
-GATEWAY = typer.Option([], "--gateway", metavar="LINK=ADDRESS", help="eth1=10.0.5.1")
-GUARD = typer.Option(
-    None, "--guard", metavar="auto|rules|throw|none", help="How internal networks are kept.")
-SOURCES = typer.Option(
-    None, "--sources", metavar="auto|address|network", help="What rules select replies by.")
-IIF = typer.Option(None, "--iif/--no-iif", help="Rules for transit, too, or not.")
-TABLE_NAMES = typer.Option(
-    None, "--table-names/--table-numbers", help="Name tables by name in rules and routes.")
 
 
 def main() -> None:
@@ -52,13 +51,13 @@ def main() -> None:
         code = typer.main.get_command(app)(standalone_mode=False)
     except SymrouteError as error:
         for line in str(error).splitlines():
-            _say("symroute-nm: %s" % line)
+            say("symroute-nm: %s" % line)
         code = error.exit_code
     except click.ClickException as error:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        _say("symroute-nm: interrupted")
+        say("symroute-nm: interrupted")
         code = _INTERRUPTED
     except BrokenPipeError:
         # Nobody reads us any more (… | head); Python would complain again at exit.
@@ -76,7 +75,7 @@ def leave(code: int) -> None:
     except BrokenPipeError:
         pass
     except OSError as error:
-        _say("symroute-nm: standard output: %s" % error.strerror)
+        say("symroute-nm: standard output: %s" % error.strerror)
         code = SystemFailure.exit_code
     sys.stderr.flush()
     os._exit(code)
@@ -87,14 +86,14 @@ def _report_bug(kind: Any, error: Any, trace: Any) -> None:
     import traceback
 
     traceback.print_exception(kind, error, trace)
-    _say("symroute-nm: this is a bug; please report it with the lines above")
-    sys.stdout.flush()
+    say("symroute-nm: this is a bug; please report it with the lines above")
+    flush()
     os._exit(_BUG)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print("symroute-nm %s" % __version__)
+        write("symroute-nm %s\n" % __version__)
         raise typer.Exit()
 
 
@@ -116,7 +115,7 @@ def inspect(
 
     found = report.inspection(_read_host(root, host), _read_settings(root, config))
     if as_json:
-        _print_json(found)
+        write_json(found)
         return
     from rich.console import Console
 
@@ -124,7 +123,7 @@ def inspect(
     with console.capture() as capture:
         for each in report.inspection_tables(found):
             console.print(each)
-    _print(capture.get())
+    write(capture.get())
 
 
 @app.command()
@@ -139,9 +138,9 @@ def diagnose(
     found = diagnosis.diagnose(
         _read_host(root, host, probe=False, evidence=True), settings)
     if as_json:
-        _print_json(checkup.as_json(found))
+        write_json(checkup.as_json(found))
     else:
-        _print_lines(checkup.lines(found))
+        write_lines(checkup.lines(found))
     return 0 if found.symmetric else _FINDING
 
 
@@ -150,7 +149,7 @@ def snapshot(root: Path = ROOT) -> None:
     """Print this host as JSON, for --host on any other machine."""
     from symroute_nm.snapshot import dump_host
 
-    sys.stdout.write(dump_host(_read_host(root, None, evidence=True)))
+    write(dump_host(_read_host(root, None, evidence=True)))
 
 
 @app.command()
@@ -171,9 +170,9 @@ def explain(
     packet = explanation.parse_packet(found, source, destination, iif, mark)
     explained = explanation.explain(found, settings, packet, planned)
     if as_json:
-        _print_json(explanation.as_json(explained))
+        write_json(explanation.as_json(explained))
     else:
-        _print_lines(explanation.lines(explained))
+        write_lines(explanation.lines(explained))
     return 0
 
 
@@ -193,7 +192,7 @@ def generate(
     force: bool = typer.Option(False, "--force", help="Write what would be refused."),
 ) -> int:
     """Plan, show the difference, and write the route, rule and rt_tables files."""
-    from symroute_nm.model import Manner
+    from symroute_nm.choices import Manner
     from symroute_nm.settings import Options
 
     options = Options(
@@ -210,23 +209,23 @@ def remove(
     dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
 ) -> int:
     """Take every block and file of ours away; all else stays byte for byte."""
-    from symroute_nm import generation
+    from symroute_nm import generation, report
     from symroute_nm.changes import changes, owned
 
     _require_root(root)
     if not dry_run:
-        generation.recover(root, _say)
+        generation.recover(root, say)
     found = changes(root, {}, owned(root))
     if dry_run and not as_json:
-        _print(generation.diff(found))
+        write(generation.diff(found))
     if not dry_run:
-        generation.write(root, found, _say)
+        generation.write(root, found, say)
     if as_json:
-        _print_json({"dry_run": dry_run, "files": [
+        write_json({"dry_run": dry_run, "files": [
             {"path": each.path, "change": each.kind} for each in found]})
     elif not dry_run:
-        _print_changes(found)
-        _print_lines(_still_in_force(root, config))
+        write_lines(report.change_lines(found))
+        write_lines(_still_in_force(root, config))
     return 0
 
 
@@ -242,16 +241,16 @@ def undo(
     _require_root(root)
     if list_only:
         names = [each.name for each in reversed(backups.backups(root))]
-        _print_json(names) if as_json else _print_lines(names)
+        write_json(names) if as_json else write_lines(names)
         return 0
-    generation.recover(root, _say)
+    generation.recover(root, say)
     saved = backups.find(root, name)
-    install.restore(root, saved.name, note=_say)
+    install.restore(root, saved.name, note=say)
     paths = [each.path for each in saved.files]
     if as_json:
-        _print_json({"restored": saved.name, "files": paths})
+        write_json({"restored": saved.name, "files": paths})
     else:
-        _print_lines("restored  %s" % each for each in paths)
+        write_lines("restored  %s" % each for each in paths)
     return 0
 
 
@@ -263,26 +262,27 @@ def _generate(
     from symroute_nm.session import session_address
 
     if not manner.dry_run:
-        generation.recover(root, _say)
+        generation.recover(root, say)
     host = _read_host(root, host_file, probe=settings.guard == "auto")
     generation.check_names(host, options)
     made = generation.prepare(root, host, settings, manner)
     warnings = generation.preflight(root, host, host_file is not None, made, manner)
     commands = report.activation(host, settings, made, session_address())
-    _say_all([*warnings, *made.plan.notes, *generation.leftover_notes(made.leftovers),
+    say(*[*warnings, *made.plan.notes, *generation.name_notes(host, settings),
+              *generation.leftover_notes(made.leftovers),
               *generation.flaw_notes(made.changes)])
     if manner.dry_run and not (manner.check or as_json):
-        _print(generation.diff(made.changes))
-    _say_all(generation.check_proof(made, manner))
+        write(generation.diff(made.changes))
+    say(*generation.check_proof(made, manner))
     if not manner.dry_run:
-        generation.write(root, made.changes, _say)
+        generation.write(root, made.changes, say)
     if as_json:
-        _print_json(report.summary(made, commands, manner.dry_run))
+        write_json(report.summary(made, commands, manner.dry_run))
     elif not manner.dry_run:
-        _print_changes(made.changes)
-        _print_lines(report.skip_lines(made.plan.skips))
-        _print_lines(report.verdict_lines(made.proof))
-        _print_lines(report.activation_lines(commands))
+        write_lines(report.change_lines(made.changes))
+        write_lines(report.skip_lines(made.plan.skips))
+        write_lines(report.verdict_lines(made.proof))
+        write_lines(report.activation_lines(commands))
     return _FINDING if manner.check and generation.changed(made.changes) else 0
 
 
@@ -325,46 +325,3 @@ def _read_settings(
     path = config or root / settings.DEFAULT_PATH.lstrip("/")
     found = settings.read_settings(path, required=config is not None)
     return settings.apply_options(found, options or settings.Options())
-
-
-def _print(text: str) -> None:
-    """Text on stdout; what its encoding does not have (LC_ALL=C) as a backslash escape."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        _print(_visible(line) + "\n")
-
-
-def _print_changes(changes: "Sequence[Change]") -> None:
-    verbs = {"create": "wrote", "update": "updated", "delete": "removed", "keep": "unchanged"}
-    for each in changes:
-        _print("%-9s %s\n" % (verbs[each.kind], _visible(each.path)))
-    if all(each.kind == "keep" for each in changes):
-        print("nothing to change")
-
-
-def _print_json(content: Any) -> None:
-    import json
-
-    print(json.dumps(content, indent=2))
-
-
-def _say_all(lines: Iterable[str]) -> None:
-    for line in lines:
-        _say(line)
-
-
-def _say(line: str) -> None:
-    """A line for people, on stderr, with what a terminal would act on made visible."""
-    print(_visible(line), file=sys.stderr)
-
-
-def _visible(line: str) -> str:
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,8 +3,9 @@
 from ipaddress import ip_address
 from typing import Any, Dict, List, NamedTuple, Tuple
 
+from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError
-from symroute_nm.model import Host, IPAddress, Settings
+from symroute_nm.model import Host, IPAddress
 from symroute_nm.plan import make_plan
 from symroute_nm.prove import put_plan
 from symroute_nm.rpdb import Decision, Packet, Rpdb, Step

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm import blocks, changes, files
+from symroute_nm.choices import Manner, Settings
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
-from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Manner, Plan, Settings
+from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
 from symroute_nm.plan import make_plan
-from symroute_nm.prove import Proof, describe_failure, prove
+from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
+from symroute_nm.verdicts import describe_failure
 
 _MOST_SHOWN = 10
 PACKAGE = "NetworkManager-dispatcher-routing-rules"
@@ -30,6 +32,13 @@ def check_names(host: Host, options: Options) -> None:
     for name in named_links(options):
         if name not in links:
             raise InputError("%s: no such interface" % name, nearest(name, links))
+
+
+def name_notes(host: Host, settings: Settings) -> List[str]:
+    """What is said about sections of the configuration whose link the host does not have."""
+    links = {each.name for each in host.links}
+    return ["[interface %s]: no such interface here; %s" % (name, nearest(name, links))
+            for name in sorted(set(settings.interface) - links)]
 
 
 def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Generation:
@@ -122,7 +131,7 @@ def changed(wanted: Iterable[Change]) -> bool:
 
 def leftover_notes(leftovers: Leftovers) -> List[str]:
     """What is said about blocks of earlier runs that stay."""
-    return ["kept %s: its link is no uplink now (--prune removes it)" % path
+    return ["kept %s: not planned now, but may be again (--prune removes it)" % path
             for path in leftovers.kept]
 
 

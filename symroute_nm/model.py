@@ -12,8 +12,9 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from types import MappingProxyType
 from typing import Mapping, NamedTuple, Optional, Tuple, Union
+
+from symroute_nm.observation import Evidence
 
 IPAddress = Union[IPv4Address, IPv6Address]
 IPInterface = Union[IPv4Interface, IPv6Interface]
@@ -181,50 +182,6 @@ class Lease(NamedTuple):
     path: str = ""
 
 
-class ConfigFile(NamedTuple):
-    """A file below the root: absolute path as the host sees it, and its text."""
-
-    path: str
-    text: str
-
-
-class Arp(NamedTuple):
-    """How a link goes about ARP: the sysctls net.ipv4.conf.*.arp_* as they are in effect."""
-
-    link: str
-    ignore: int = 0
-    announce: int = 0
-    filter: int = 0
-
-
-class Published(NamedTuple):
-    """A DNAT of the host's firewall; ports as it writes them ("80", "8000:8010"), "" for all."""
-
-    target: IPAddress
-    target_port: str = ""
-    protocol: str = ""  # tcp udp …; "" for all
-    port: str = ""
-    at: Tuple[IPNetwork, ...] = ()  # the addresses that it is asked at; empty: all
-
-
-class Unread(NamedTuple):
-    """Something that could not be looked at, and why."""
-
-    subject: str
-    reason: str
-
-
-class Evidence(NamedTuple):
-    """What no plan depends on, but a diagnosis does."""
-
-    files: Tuple[ConfigFile, ...] = ()  # route-*, route6-*, rule-*, rule6-*
-    dispatcher_service: str = ""  # masked disabled; "" where nothing keeps it from being started
-    ipv6_rpfilter: str = ""  # IPv6_rpfilter of firewalld.conf; "" where firewalld is not enabled
-    arp: Tuple[Arp, ...] = ()
-    published: Tuple[Published, ...] = ()
-    unread: Tuple[Unread, ...] = ()
-
-
 class Host(NamedTuple):
     """All that a plan depends on; sorted, so that equal hosts are equal values."""
 
@@ -243,44 +200,6 @@ class Host(NamedTuple):
     network_service: bool = False  # initscripts' network.service is enabled
     drop_ins: bool = True  # iproute2 reads rt_tables.d
     evidence: Optional[Evidence] = None  # None: not read
-
-
-class TableChoice(NamedTuple):
-    """The user's word on an uplink's own table; 0 and "" where nothing is said."""
-
-    name: str = ""
-    id: int = 0
-
-
-class InterfaceSettings(NamedTuple):
-    """What the user says of one interface."""
-
-    table: TableChoice = TableChoice()
-    gateways: Tuple[IPAddress, ...] = ()  # at most one a family
-    profile: str = ""
-
-
-class Settings(NamedTuple):
-    """Configuration file and options together."""
-
-    guard: str = "auto"  # auto rules throw none
-    sources: str = "auto"  # auto address network
-    iif: Optional[bool] = None  # None: unless it would cut new container networks off
-    table_names: bool = False
-    priority_base: int = 20000
-    interfaces: Tuple[str, ...] = ()  # shell patterns; empty: all
-    exclude: Tuple[str, ...] = ()
-    interface: Mapping[str, InterfaceSettings] = MappingProxyType({})
-
-
-class Manner(NamedTuple):
-    """How `generate` goes about it, whatever the plan is."""
-
-    dry_run: bool = False
-    check: bool = False
-    prune: bool = False
-    convert: bool = False
-    force: bool = False
 
 
 class Gateway(NamedTuple):

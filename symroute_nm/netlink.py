@@ -12,8 +12,9 @@ import os
 import socket
 import struct
 import sys
+import threading
 import types
-from typing import Any, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import SystemFailure
 
@@ -92,29 +93,12 @@ def dump(connection: socket.socket, what: Dump) -> Tuple[Message, ...]:
 def probe_suppression() -> Optional[bool]:
     """Whether the kernel honours FRA_SUPPRESS_PREFIXLEN; None where it may not be tried.
 
-    A rule with it is added in a scratch network namespace of a child and read back: a kernel
-    without it takes the rule and forgets the attribute.
+    A rule with it is added in a scratch network namespace and read back: a kernel without it takes
+    the rule and forgets the attribute.
     """
-    reading, writing = os.pipe()
-    try:
-        child = os.fork()
-    except OSError:  # no more processes for this user
-        os.close(reading)
-        os.close(writing)
-        return None
-    if child == 0:
-        answer = b"?"
-        try:
-            answer = _probe_in_child()
-        finally:
-            # Whatever happened in the child, it must neither return nor print.
-            os.write(writing, answer)
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        answer = pipe.read(1)
-    os.waitpid(child, 0)
-    return {b"y": True, b"n": False}.get(answer)
+    # Never both: a child that is forked while a thread ends may find the dynamic loader locked.
+    answer = _probe_in_thread() if os.geteuid() == 0 else _probe_in_child()
+    return {"y": True, "n": False}.get(answer)
 
 
 class _Whole:
@@ -145,7 +129,10 @@ def _headers(content: bytes) -> Iterator[Tuple[int, int, int]]:
 
 
 def _send(connection: socket.socket, kind: int, flags: int, body: bytes) -> None:
-    connection.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body)
+    try:
+        connection.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body)
+    except OSError as error:
+        raise SystemFailure("netlink: %s" % error.strerror, "try again") from error
 
 
 def _receive(connection: socket.socket) -> bytes:
@@ -187,10 +174,55 @@ def _import_message(module: str) -> types.ModuleType:
             del sys.modules["pyroute2"]
 
 
-def _probe_in_child() -> bytes:
-    if not _enter_scratch_namespace():
-        return b"?"
-    connection = open_netlink()
+def _probe_in_thread() -> str:
+    """As root: unshare(2) moves the calling thread alone, and the namespace goes with it."""
+    answers: List[str] = []
+    thread = threading.Thread(target=lambda: answers.append(_probe_beside(_CLONE_NEWNET)))
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads
+        return "?"
+    thread.join()
+    return answers[0] if answers else "?"
+
+
+def _probe_in_child() -> str:
+    """As anybody: whose network namespace needs a user namespace, which a thread cannot have."""
+    reading, writing = os.pipe()
+    try:
+        child = os.fork()
+    except OSError:  # no more processes for this user
+        child = -1
+    if child == 0:
+        answer = "?"
+        try:
+            answer = _probe_beside(_CLONE_NEWUSER | _CLONE_NEWNET)
+        finally:
+            # Whatever happened in the child, it must neither return nor print.
+            os.write(writing, answer.encode())
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        answer = pipe.read(1)
+    if child > 0:
+        os.waitpid(child, 0)
+    return answer
+
+
+def _probe_beside(flags: int) -> str:
+    """y, n or ?, asked in namespaces of the caller's own, which it never leaves again."""
+    import ctypes  # os.unshare is 3.12+
+
+    if ctypes.CDLL(None).unshare(flags):
+        return "?"
+    try:
+        with open_netlink() as connection:
+            return _probe(connection)
+    except SystemFailure:
+        return "?"
+
+
+def _probe(connection: socket.socket) -> str:
     attributes = struct.pack("=HHI", 8, _FRA_PRIORITY, 1)
     attributes += struct.pack("=HHI", 8, _FRA_SUPPRESS_PREFIXLEN, 0)
     attributes += struct.pack("=HHI", 8, _FRA_TABLE, 1)
@@ -200,13 +232,5 @@ def _probe_in_child() -> bytes:
     _receive(connection)  # the acknowledgement; whether the rule is there, the dump tells
     rules = [each for each in dump(connection, RULES) if each.attribute("FRA_PRIORITY") == 1]
     if not rules:
-        return b"?"
-    return b"y" if rules[0].attribute("FRA_SUPPRESS_PREFIXLEN") == 0 else b"n"
-
-
-def _enter_scratch_namespace() -> bool:
-    """A network namespace of its own, in a user namespace where we are not root."""
-    import ctypes  # os.unshare is 3.12+
-
-    unshare = ctypes.CDLL(None, use_errno=True).unshare
-    return any(unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET))
+        return "?"
+    return "y" if rules[0].attribute("FRA_SUPPRESS_PREFIXLEN") == 0 else "n"

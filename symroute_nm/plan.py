@@ -1,8 +1,9 @@
 """Host + settings -> plan: the rule set of DESIGN 2 (pure; the heart)."""
 
 import re
-from typing import FrozenSet, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import FrozenSet, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
+from symroute_nm.choices import Settings
 from symroute_nm.errors import Refusal
 from symroute_nm.model import (
     STAGES,
@@ -14,14 +15,13 @@ from symroute_nm.model import (
     OwnTable,
     Plan,
     Rule,
-    Settings,
     Uplink,
     UplinkPlan,
     contains,
     host_network,
     network_key,
 )
-from symroute_nm.owntables import fill_table
+from symroute_nm.owntables import Network, fill_table, find_networks
 from symroute_nm.tables import allocate_tables
 from symroute_nm.uplinks import check_gateways, find_uplinks, name_profiles, pair_families
 from symroute_nm.wording import describe_rule
@@ -39,6 +39,7 @@ class _Draft(NamedTuple):
     settings: Settings
     uplinks: Sequence[Uplink]
     guard: str
+    networks: Mapping[int, Sequence[Network]]
 
 
 class Guard(NamedTuple):
@@ -65,7 +66,8 @@ def make_plan(host: Host, settings: Settings) -> Plan:
         host.tables,
         used_tables(host),
     )
-    draft = _Draft(host, settings, uplinks, guard.name)
+    networks = find_networks(host, uplinks, guard.name)
+    draft = _Draft(host, settings, uplinks, guard.name, networks)
     planned = tuple(_plan_uplink(draft, each, tables[each.link.name]) for each in uplinks)
     return plan._replace(uplinks=planned, notes=_notes(host, settings, guard.name))
 
@@ -126,7 +128,7 @@ def _plan_uplink(draft: _Draft, uplink: Uplink, table: OwnTable) -> UplinkPlan:
     return UplinkPlan(
         uplink,
         table,
-        routes=fill_table(draft.host, draft.uplinks, uplink, table, draft.guard),
+        routes=fill_table(draft.networks, uplink, table, draft.guard),
         rules=_rules(draft, uplink, table),
     )
 

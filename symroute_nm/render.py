@@ -79,6 +79,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
+        optimized=False,  # constant folding takes longer than it saves
         autoescape=False,  # noqa: S701  plain text files, no markup
     )
 

@@ -3,17 +3,18 @@
 import shlex
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
+from symroute_nm.choices import Settings
 from symroute_nm.errors import SymrouteError
 from symroute_nm.findings import delete_rule
 from symroute_nm.generation import Generation
 from symroute_nm.leftovers import profile_of
 from symroute_nm.model import (
     TABLE_MAIN,
+    Change,
     Host,
     IPAddress,
     Profile,
     Rule,
-    Settings,
     Skip,
     Uplink,
 )
@@ -73,6 +74,14 @@ def summary(made: Generation, commands: Sequence[str], dry_run: bool) -> Dict[st
         "notes": list(made.plan.notes),
         "commands": list(commands),
     }
+
+
+def change_lines(changes: Sequence[Change]) -> List[str]:
+    """What was done to each file."""
+    verbs = {"create": "wrote", "update": "updated", "delete": "removed", "keep": "unchanged"}
+    lines = ["%-9s %s" % (verbs[each.kind], each.path) for each in changes]
+    changed = any(each.kind != "keep" for each in changes)
+    return lines if changed else [*lines, "nothing to change"]
 
 
 def verdict_lines(proof: Proof) -> List[str]:
@@ -142,15 +151,15 @@ def inspection_tables(found: Dict[str, Any]) -> List[Any]:
     """The inspection as rich tables and lines for people."""
     from rich.table import Table  # rich is for people's tables only: --json does without
 
-    uplinks = Table("uplink", "profile", "addresses", "gateway", "learnt from", title="Uplinks")
+    uplinks = Table("uplink", "profile", "addresses", "ways out", title="Uplinks")
     for each in found["uplinks"]:
-        gateways = each["gateways"]
         uplinks.add_row(
             _safe(each["link"]),
             _safe(each["profile"] or "none: %s" % each["problem"]),
             "\n".join(each["addresses"]),
-            "\n".join(way["address"] or "on the link" for way in gateways),
-            "\n".join(_safe(way["origin"]) for way in gateways),
+            "\n".join(
+                "%s: %s" % (way["address"] or "on the link", _safe(way["origin"]))
+                for way in each["gateways"]),
         )
     skipped = Table("link", "why it gets no table of its own", title="Other links")
     for links, reason in group_skips(Skip(**each) for each in found["skipped"]):

@@ -8,12 +8,24 @@ a lookup without a source chooses one and is then repeated with it: ask again wi
 """
 
 from bisect import bisect_left, bisect_right
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Dict,
+    Hashable,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from symroute_nm.classes import Lookup, Piece, Spans, Stage, gaps, intersect, sweep
 from symroute_nm.decisions import Class, Decision, Step, Tried, conclude, describe, settle
 from symroute_nm.fib import ERRORS, WHOLE, Query, Table
-from symroute_nm.model import TABLE_MAIN, Hop, IPNetwork, Link, Route, Rule
+from symroute_nm.model import TABLE_MAIN, IPNetwork, Link, Route, Rule
 from symroute_nm.selectors import (
     Asked,
     Packet,
@@ -31,6 +43,9 @@ __all__ = ["Class", "Decision", "Packet", "Rpdb", "Step"]
 STRICT = Spans([1, 0xFE80 << 112, 0xFF00 << 112], [1, (0xFEC0 << 112) - 1, (1 << 128) - 1])
 RELAXED = gaps(STRICT.starts, STRICT.ends, WHOLE[6])
 
+
+# Part of the destination space
+Within = Union[IPNetwork, Spans, None]
 
 # The verdicts that decide: the actions of rules, and a route
 FINAL = (*ERRORS, "found")
@@ -60,6 +75,7 @@ class Rpdb:
             version: _index_priorities(each) for version, each in self._selectors.items()
         }
         self._tables = _build_tables(routes)
+        self._last: Optional[_Plan] = None
 
     def decide(self, packet: Packet) -> Decision:
         """What becomes of one packet; InputError where its parts are of two families."""
@@ -83,7 +99,14 @@ class Rpdb:
             steps.append(Step(tried.selector.rule, words, final and decision.rule is not None))
         return decision, tuple(steps)
 
-    def classes(self, template: Packet, within: Optional[IPNetwork] = None) -> List[Class]:
+    def signature(self, template: Packet) -> Hashable:
+        """What tells templates apart: those of equal signature are decided alike everywhere."""
+        asked = translate(template, self._links)
+        parts = _select_parts(self._selectors[template.version], asked)
+        matching_rules = tuple((index, unsure) for index, _, unsure in parts)
+        return (template.version, _question(template, asked), asked.vrf, matching_rules)
+
+    def classes(self, template: Packet, within: Within = None) -> List[Class]:
         """All destination classes in ascending order: they cover the family, or `within`.
 
         Of the template's destination only the family counts.
@@ -91,13 +114,13 @@ class Rpdb:
         found = sorted(self._cut(template, within, by_way=False), key=lambda each: each.first)
         return _join(found)
 
-    def ways(self, template: Packet, within: Optional[IPNetwork] = None) -> List[Class]:
-        """One class for each distinct pair of type and ways out (and doubts) that destinations get.
+    def ways(self, template: Packet, within: Within = None) -> List[Class]:
+        """One class for each rule, type and ways out (and doubts) that destinations get.
 
         As complete a proof as `classes` where only the way out matters, and far shorter: a table
         of 20,000 routes by one gateway is one way; all that is local is one.
         """
-        found: Dict[Tuple[str, Tuple[Hop, ...], Tuple[str, ...]], Class] = {}
+        found: Dict[Tuple[object, ...], Class] = {}
         for each in self._cut(template, within, by_way=True):
             decision = each.decision
             hops = () if decision.type == "local" else decision.hops
@@ -135,16 +158,23 @@ class Rpdb:
         number = (asked.vrf if rule.l3mdev else rule.table) or TABLE_MAIN
         return self._tables.get((rule.version, number)) or Table(rule.version)
 
-    def _cut(self, template: Packet, within: Optional[IPNetwork], by_way: bool) -> List[Class]:
+    def _cut(self, template: Packet, within: Within, by_way: bool) -> List[Class]:
         asked, version = translate(template, self._links), template.version
-        space = WHOLE[version] if within is None else span(within)
+        space = _space(within, version)
         found: List[Class] = []
         for part, query in _split_space(space, _question(template, asked), version):
-            plan = _Plan(template, asked, query, by_way, [], [])
-            self._fill(plan)
+            plan = self._prepare(_Plan(template, asked, query, by_way, [], []))
             for piece in sweep(plan.stages, part):
                 found.extend(self._classify(piece, plan))
         return found
+
+    def _prepare(self, plan: "_Plan") -> "_Plan":
+        """The plan with its stages; the last one is kept, since many ask for part after part."""
+        last = self._last
+        if last is None or last[:4] != plan[:4]:
+            self._fill(plan)
+            self._last = last = plan
+        return last
 
     def _fill(self, plan: "_Plan") -> None:
         """The rules that can match, as stages; a rule in doubt for some packets is two stages."""
@@ -202,6 +232,12 @@ class _Plan(NamedTuple):
     by_way: bool
     stages: List[Stage]
     selectors: List[Selector]
+
+
+def _space(within: Within, version: int) -> Spans:
+    if within is None:
+        return WHOLE[version]
+    return within if isinstance(within, Spans) else span(within)
 
 
 def _select_parts(selectors: Sequence[Selector], asked: Asked) -> Iterator[Tuple[int, Spans, bool]]:

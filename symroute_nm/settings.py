@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm import bounded
+from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import InputError
-from symroute_nm.model import InterfaceSettings, IPAddress, Settings, TableChoice
+from symroute_nm.model import IPAddress
 from symroute_nm.tables import check_choice
 
 DEFAULT_PATH = "/etc/symroute-nm.conf"
@@ -251,7 +252,7 @@ def _addresses(where: str, text: str) -> Tuple[IPAddress, ...]:
             addresses.append(_address(word))
         except ValueError:
             raise InputError("%s: %r is not an address" % (where, word),
-                             "write an IPv4 or IPv6 address, without prefix length or zone") from None
+                             "write an address without prefix length or zone") from None
     if not addresses or len({each.version for each in addresses}) < len(addresses):
         raise InputError("%s: give one address a family" % where, "for example 10.0.6.1")
     return tuple(addresses)

@@ -156,6 +156,14 @@ def _check(host: Host, where: str) -> None:
     for index, address in enumerate(host.addresses):
         if address.peer is not None and address.peer.version != address.version:
             _fail("%s: host.addresses[%d]" % (where, index), "address and peer are of two families")
+    _check_routes(host, where)
+    for index, rule in enumerate(host.rules):
+        for network in (rule.source, rule.destination):
+            if rule.version not in VERSIONS or (network and network.version != rule.version):
+                _fail("%s: host.rules[%d]" % (where, index), "selectors of another family")
+
+
+def _check_routes(host: Host, where: str) -> None:
     for index, route in enumerate(host.routes):
         place = "%s: host.routes[%d]" % (where, index)
         if route.source is not None and route.source.version != route.version:
@@ -164,10 +172,6 @@ def _check(host: Host, where: str) -> None:
             # An IPv4 route may go by an IPv6 gateway (RFC 5549), not the reverse.
             if hop.gateway is not None and hop.gateway.version < route.version:
                 _fail(place, "an IPv6 route cannot have the gateway %s" % hop.gateway)
-    for index, rule in enumerate(host.rules):
-        for network in (rule.source, rule.destination):
-            if rule.version not in VERSIONS or (network and network.version != rule.version):
-                _fail("%s: host.rules[%d]" % (where, index), "selectors of another family")
 
 
 def _parse_integer(text: str) -> int:

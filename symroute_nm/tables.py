@@ -3,6 +3,7 @@
 import re
 from typing import AbstractSet, Dict, Mapping, Optional, Sequence, Set, Tuple
 
+from symroute_nm.choices import TableChoice
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.model import (
     TABLE_DEFAULT,
@@ -10,7 +11,6 @@ from symroute_nm.model import (
     TABLE_MAIN,
     TABLE_UNSPEC,
     OwnTable,
-    TableChoice,
     TableName,
 )
 

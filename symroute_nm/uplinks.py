@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.match import match
 from symroute_nm.model import (
@@ -15,12 +16,10 @@ from symroute_nm.model import (
     Gateway,
     Hop,
     Host,
-    InterfaceSettings,
     IPNetwork,
     Link,
     Profile,
     Route,
-    Settings,
     Skip,
     Uplink,
     contains,

@@ -1,0 +1,21 @@
+"""The options that several commands share."""
+
+import typer
+
+ROOT = typer.Option("/", "--root", metavar="DIR", help="All files below DIR.")
+HOST = typer.Option(None, "--host", metavar="FILE", help="A snapshot instead of this machine.")
+CONFIG = typer.Option(
+    None, "--config", metavar="FILE", help="Instead of /etc/symroute-nm.conf below the root.")
+JSON = typer.Option(False, "--json", help="For programs.")
+INTERFACE = typer.Option(
+    [], "--interface", "-i", metavar="NAME", help="Only these links can be uplinks (patterns).")
+EXCLUDE = typer.Option([], "--exclude", "-x", metavar="NAME", help="No uplinks (patterns).")
+TABLE = typer.Option([], "--table", metavar="LINK=NAME:ID", help="eth0=users:2")
+GATEWAY = typer.Option([], "--gateway", metavar="LINK=ADDRESS", help="eth1=10.0.5.1")
+GUARD = typer.Option(
+    None, "--guard", metavar="auto|rules|throw|none", help="How internal networks are kept.")
+SOURCES = typer.Option(
+    None, "--sources", metavar="auto|address|network", help="What rules select replies by.")
+IIF = typer.Option(None, "--iif/--no-iif", help="Rules for transit, too, or not.")
+TABLE_NAMES = typer.Option(
+    None, "--table-names/--table-numbers", help="Name tables by name in rules and routes.")

@@ -1,0 +1,267 @@
+"""Symmetric or not, for every uplink address and every destination there is (pure, on rpdb)."""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import (
+    Dict,
+    FrozenSet,
+    Hashable,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Tuple,
+)
+
+from symroute_nm.classes import Spans
+from symroute_nm.model import (
+    ANY,
+    LINK_LOCAL,
+    TABLE_LOCAL,
+    TABLE_MAIN,
+    Address,
+    Hop,
+    Host,
+    IPAddress,
+    IPNetwork,
+    Route,
+    Rule,
+    Uplink,
+)
+from symroute_nm.rpdb import Class, Decision, Packet, Rpdb
+from symroute_nm.wording import describe_hop, describe_route, describe_rule
+
+# A default route in halves or less (OpenVPN's redirect-gateway: 0.0.0.0/1 and 128.0.0.0/1; ::/3,
+# 2000::/4, 3000::/4) is a way to everything, not to a network behind an internal link.
+WIDEST_DEFAULT = {4: 1, 6: 4}
+
+# Link-local and multicast destinations belong to the link that they are asked for on.
+_LINK_SCOPE: Mapping[int, Tuple[IPNetwork, ...]] = {
+    4: (LINK_LOCAL[4], IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32")),
+    6: (LINK_LOCAL[6], IPv6Network("ff00::/8")),
+}
+_LINK_SCOPE_TABLE = 1  # in `_Known`'s own database, which has no other but local and main
+
+
+class Failure(NamedTuple):
+    """A packet from an uplink's address that does not go where it should, for all of its kind."""
+
+    address: Address
+    destination: IPAddress  # speaks for all destinations that fail in the same way
+    decision: Decision
+    wanted: str  # in plain words
+    classes: int = 1  # how many intervals fail so
+    internal: bool = False  # it should have gone to an internal network
+
+
+class Verdict(NamedTuple):
+    """What becomes of one uplink address's replies, over all destinations."""
+
+    address: Address
+    failures: Tuple[Failure, ...]
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether every reply leaves by the link of the address, or to an internal network."""
+        return not self.failures
+
+
+def judge(host: Host, uplinks: Sequence[Uplink]) -> Tuple[Verdict, ...]:
+    """A verdict for each address of each uplink, in order."""
+    bench = _Bench(host, frozenset(each.link.name for each in uplinks))
+    return tuple(
+        Verdict(address, tuple(bench.failures(address)))
+        for uplink in uplinks for address in uplink.addresses
+    )
+
+
+def describe_failure(failure: Failure) -> str:
+    """The packet that fails and why, in one line."""
+    decision = failure.decision
+    way = " or ".join(describe_hop(each) for each in decision.hops) or decision.type
+    because = " by rule %d (%s)" % (
+        decision.rule.priority, describe_rule(decision.rule)) if decision.rule else ""
+    route = ", route %s" % describe_route(decision.route) if decision.route else ""
+    more = " (and %d more destination ranges)" % (
+        failure.classes - 1) if failure.classes > 1 else ""
+    return "from %s to %s%s: goes %s%s%s; should %s" % (
+        failure.address.ip, failure.destination, more, way, because, route, failure.wanted)
+
+
+class _Due(NamedTuple):
+    """What a part of the destination space is due, by what local and main know specifically."""
+
+    kind: str  # local, drop, internal, own: by the link of the source address
+    spans: Spans
+    classes: List[Class]  # as local and main alone decide there
+
+
+class _Group(NamedTuple):
+    """Destinations that are decided alike and due the same; the widest interval stands for all."""
+
+    actual: Decision
+    specific: Decision  # as local and main alone decide
+    first: int
+    last: int
+    classes: int
+
+
+class _Bench:
+    """The host's RPDB beside what is due; what many addresses share is worked out once."""
+
+    def __init__(self, host: Host, uplinks: FrozenSet[str]) -> None:
+        self._database = Rpdb(host.rules, host.routes, host.links)
+        self._host, self._uplinks = host, uplinks
+        self._dues: Dict[int, List[_Due]] = {}
+        self._groups: Dict[Hashable, List[_Group]] = {}
+
+    def failures(self, address: Address) -> Iterator[Failure]:
+        template = Packet(destination=ANY[address.version].network_address, source=address.ip)
+        for due in self._due(address.version):
+            # The few ways out tell at once whether all is right; the many classes, what is not.
+            ways = self._database.ways(template, due.spans)
+            if all(self._is_plainly_right(each.decision, due, address.link) for each in ways):
+                continue
+            for group in self._group(template, due):
+                if group.actual.doubts or not self._is_right(group, due, address.link):
+                    yield _failure(address, due, group)
+
+    def _due(self, version: int) -> List[_Due]:
+        if version not in self._dues:
+            self._dues[version] = list(_find_dues(self._host, self._uplinks, version))
+        return self._dues[version]
+
+    def _is_plainly_right(self, actual: Decision, due: _Due, link: str) -> bool:
+        """Whether it is right for every destination of that due, as far as that alone tells."""
+        if actual.doubts:
+            return False
+        if due.kind == "own":
+            return _leaves_by(actual, link)
+        # What main decides by a specific route is what it is due: that is where dues come from.
+        by_main = actual.rule is not None and actual.rule.table == TABLE_MAIN
+        return actual.type == "local" if due.kind == "local" else by_main
+
+    def _is_right(self, group: _Group, due: _Due, link: str) -> bool:
+        if due.kind == "own":
+            # Others' rules may reach networks of their own before ours: a VPN's peers.
+            return _leaves_by(group.actual, link) or _is_internal(group.actual, self._uplinks)
+        if due.kind == "internal":
+            return group.actual.hops == group.specific.hops
+        return group.actual.type == group.specific.type
+
+    def _group(self, template: Packet, due: _Due) -> List[_Group]:
+        key = (self._database.signature(template), due.kind)
+        if key not in self._groups:
+            self._groups[key] = _merge(
+                _overlay(self._database.classes(template, due.spans), due.classes))
+        return self._groups[key]
+
+
+def _find_dues(host: Host, uplinks: FrozenSet[str], version: int) -> Iterator[_Due]:
+    rules = [
+        Rule(version, 0, table=TABLE_LOCAL),
+        Rule(version, 1, table=_LINK_SCOPE_TABLE),
+        Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=WIDEST_DEFAULT[version]),
+    ]
+    routes = [each for each in host.routes if each.table in (TABLE_LOCAL, TABLE_MAIN)]
+    routes += [Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
+               for network in _LINK_SCOPE[version]]
+    dues: Dict[str, List[Class]] = {}
+    template = Packet(destination=ANY[version].network_address)
+    for each in Rpdb(rules, routes, host.links).classes(template):
+        dues.setdefault(_kind(each.decision, uplinks), []).append(each)
+    for kind, classes in dues.items():
+        if kind != "any":
+            spans = Spans([each.first for each in classes], [each.last for each in classes])
+            yield _Due(kind, _join(spans), classes)
+
+
+def _kind(decision: Decision, uplinks: FrozenSet[str]) -> str:
+    if decision.table == _LINK_SCOPE_TABLE:
+        return "any"
+    if decision.type == "local":
+        return "local"
+    if decision.type != "unicast" and decision.route is not None:
+        return "drop"
+    return "internal" if _is_internal(decision, uplinks) else "own"
+
+
+def _join(spans: Spans) -> Spans:
+    """Neighbours made one."""
+    joined = Spans([], [])
+    for first, last in zip(*spans):
+        if joined.ends and joined.ends[-1] == first - 1:
+            joined.ends[-1] = last
+        else:
+            joined.starts.append(first)
+            joined.ends.append(last)
+    return joined
+
+
+def _overlay(
+    found: Sequence[Class], known: Sequence[Class]
+) -> Iterator[Tuple[int, int, Decision, Decision]]:
+    """Both cuts of one part of the destination space, laid over each other; ascending."""
+    other = 0
+    for each in found:
+        while known[other].last < each.first:
+            other += 1
+        while other < len(known) and known[other].first <= each.last:
+            yield (max(each.first, known[other].first), min(each.last, known[other].last),
+                   each.decision, known[other].decision)
+            if known[other].last > each.last:
+                break
+            other += 1
+        other = min(other, len(known) - 1)
+
+
+def _merge(parts: Iterable[Tuple[int, int, Decision, Decision]]) -> List[_Group]:
+    groups: Dict[Tuple[object, ...], _Group] = {}
+    for first, last, actual, specific in parts:
+        key = (id(actual.rule), actual.type, actual.hops, actual.doubts,
+               specific.type, specific.hops)
+        known = groups.get(key)
+        if known is None:
+            groups[key] = _Group(actual, specific, first, last, 1)
+        elif last - first > known.last - known.first:
+            groups[key] = _Group(actual, specific, first, last, known.classes + 1)
+        else:
+            groups[key] = known._replace(classes=known.classes + 1)
+    return list(groups.values())
+
+
+def _leaves_by(actual: Decision, link: str) -> bool:
+    return actual.type == "unicast" and all(each.link == link for each in actual.hops)
+
+
+def _failure(address: Address, due: _Due, group: _Group) -> Failure:
+    # Not the first, which is a network's own address, where there is another.
+    destination = _address(address.version, min(group.first + 1, group.last))
+    return Failure(address, destination, group.actual, _word(group, due, address.link),
+                   classes=group.classes, internal=due.kind == "internal")
+
+
+def _word(group: _Group, due: _Due, link: str) -> str:
+    """Where the packet should go instead, in plain words."""
+    if group.actual.doubts:
+        return "a rule that cannot be judged may catch it: %s" % "; ".join(group.actual.doubts)
+    if due.kind == "internal":
+        way = " or ".join(describe_hop(each) for each in group.specific.hops)
+        return "go to the internal network %s" % way
+    return {
+        "local": "be delivered on this host",
+        "drop": "be dropped, as main says",
+    }.get(due.kind, "leave by %s" % link)
+
+
+def _is_internal(decision: Decision, uplinks: FrozenSet[str]) -> bool:
+    """Whether a specific route leads to a link that is no uplink: a container, a VPN's peer."""
+    if decision.type != "unicast" or decision.route is None or decision.links & uplinks:
+        return False
+    destination = decision.route.destination
+    return destination.prefixlen > WIDEST_DEFAULT[destination.version]
+
+
+def _address(version: int, number: int) -> IPAddress:
+    return IPv4Address(number) if version == IPv4Address(0).version else IPv6Address(number)
