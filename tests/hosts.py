@@ -59,11 +59,12 @@ def host(
     """A host with these links and addresses, the routes that follow from them, and `routes`."""
     addresses = tuple(addresses)
     derived = [each for address in addresses for each in connected(address)]
-    given = dict(
-        rules=kernel_rules(), kernel=KERNEL, suppress=True, dispatcher=SCRIPT, tables=VENDOR,
-        profiles=tuple(Profile(name=each.name, device=each.name, id="System " + each.name)
-                       for each in links if each.name.startswith("eth")),
-    )
+    given = {
+        "rules": kernel_rules(), "kernel": KERNEL, "suppress": True, "dispatcher": SCRIPT,
+        "tables": VENDOR,
+        "profiles": tuple(Profile(name=each.name, device=each.name, id="System " + each.name)
+                          for each in links if each.name.startswith("eth")),
+    }
     given.update(fields)
     return Host(
         links=(Link(1, "lo", loopback=True), *links), addresses=addresses,

@@ -7,21 +7,14 @@ from hosts import address, host, link, route, two_uplinks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from symroute_nm.choices import InterfaceSettings, Manner, Settings, TableChoice
 from symroute_nm.errors import Refusal
 from symroute_nm.generation import Generation, check_proof
 from symroute_nm.leftovers import Leftovers
-from symroute_nm.model import (
-    Hop,
-    InterfaceSettings,
-    Manner,
-    Route,
-    Rule,
-    Settings,
-    TableChoice,
-    TableName,
-)
+from symroute_nm.model import Hop, Route, Rule, TableName
 from symroute_nm.plan import make_plan
-from symroute_nm.prove import describe_failure, judge, our_tables, prove, put_plan
+from symroute_nm.prove import our_tables, prove, put_plan
+from symroute_nm.verdicts import describe_failure, judge
 
 TUN0 = link(9, "tun0", kind="tun")
 
@@ -221,7 +214,7 @@ def random_hosts(draw):
 
 
 @given(random_hosts(), st.sampled_from(["rules", "throw"]))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_plan_for_a_random_host_is_proved(there, guard):
     proof = proof_of(there, guard=guard)
 

@@ -38,7 +38,8 @@ RTA_DST, RTA_SRC, RTA_IIF, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 2, 3, 4, 5, 6
 RTA_MULTIPATH, RTA_TABLE, RTA_MARK = 9, 15, 16
 TYPES = "unspec unicast local broadcast anycast multicast blackhole unreachable prohibit throw"
 ROUTE_TYPES = dict(enumerate(TYPES.split()))
-ACTIONS = dict(enumerate("- lookup goto nop - - blackhole unreachable prohibit".split()))
+ACTIONS = dict(enumerate(
+    ["-", "lookup", "goto", "nop", "-", "-", "blackhole", "unreachable", "prohibit"]))
 FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_GOTO, FRA_PRIORITY, FRA_FWMARK = 1, 2, 3, 4, 6, 10
 FRA_SUPPRESS_IFGROUP, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_FWMASK = 13, 14, 15, 16
 FRA_OIFNAME, FRA_L3MDEV, FRA_UID_RANGE, FRA_IP_PROTO, FRA_DPORT = 17, 19, 20, 22, 24
@@ -204,12 +205,17 @@ def in_namespace(function):
         return pool.submit(body).result()
 
 
-SYSCTLS = (
-    "ipv4.conf.all.forwarding=1 ipv4.conf.all.accept_local=1 ipv4.conf.all.rp_filter=0 "
-    "ipv4.conf.default.rp_filter=0 ipv4.conf.all.send_redirects=0 "
-    "ipv4.conf.default.send_redirects=0 ipv6.conf.default.accept_dad=0 "
-    "ipv6.conf.default.addr_gen_mode=1 ipv6.conf.all.forwarding=1"
-).split()
+SYSCTLS = [
+    "ipv4.conf.all.forwarding=1",
+    "ipv4.conf.all.accept_local=1",
+    "ipv4.conf.all.rp_filter=0",
+    "ipv4.conf.default.rp_filter=0",
+    "ipv4.conf.all.send_redirects=0",
+    "ipv4.conf.default.send_redirects=0",
+    "ipv6.conf.default.accept_dad=0",
+    "ipv6.conf.default.addr_gen_mode=1",
+    "ipv6.conf.all.forwarding=1",
+]
 
 
 class Case:
@@ -272,7 +278,7 @@ class Case:
             prefix, kind = self.prefix(), ""
             if self.random.random() < 0.25:
                 kind = self.random.choice(
-                    "blackhole unreachable prohibit throw throw local".split()
+                    ["blackhole", "unreachable", "prohibit", "throw", "throw", "local"]
                 )
             way = (
                 self.way() if not kind else "dev %s" % self.random.choice(LINKS) * (kind == "local")
@@ -341,7 +347,7 @@ class Case:
         if kind < 0.15:
             yield "goto %d" % self.random.choice((10, 20, 30, 40, 50, 60, 32766))
         elif kind < 0.3:
-            yield self.random.choice("nop blackhole unreachable prohibit".split())
+            yield self.random.choice(["nop", "blackhole", "unreachable", "prohibit"])
         elif kind < 0.33:
             yield "l3mdev"
         else:
@@ -536,7 +542,8 @@ def test_the_model_decides_as_the_kernel_does(version):
         assert not wrong, complain(case, wrong)
         seen += found
     if CASES >= 50:  # fewer, as in a replay, need not show all
-        needed = "unicast local blackhole unreachable prohibit throw suppressed multipath".split()
+        needed = ["unicast", "local", "blackhole", "unreachable", "prohibit", "throw",
+                  "suppressed", "multipath"]
         assert not [word for word in (*needed, "goes on", "nothing") if seen[word] < 20], seen
         assert CASES * PACKETS == seen["rule"] + seen["nothing"]
 

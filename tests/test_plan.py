@@ -1,0 +1,359 @@
+"""The rule set: guards, sources, priorities; and that it depends on the host, not on any order."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from case_hosts import CASES, forwarding_throw, plain
+from hosts import DOCKER0, ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from symroute_nm import owntables
+from symroute_nm.choices import Settings
+from symroute_nm.errors import Refusal, SymrouteError
+from symroute_nm.model import Hop, Host, Profile, Route, Rule, contains
+from symroute_nm.plan import choose_guard, is_ours, make_plan, used_tables
+from symroute_nm.wording import describe_rule
+
+DEFAULTS = Settings()
+
+
+def rules(plan, name="eth0", version=4):
+    """The rules of an uplink as text."""
+    return [
+        "%d %s" % (rule.priority, describe_rule(rule))
+        for each in plan.uplinks if each.uplink.link.name == name
+        for rule in each.rules if rule.version == version
+    ]
+
+
+def routes(plan, name="eth0", version=4):
+    """{destination: (type, hop)} of an uplink's own table."""
+    return {
+        str(route.destination): (route.type, route.hop)
+        for each in plan.uplinks if each.uplink.link.name == name
+        for route in each.routes if route.version == version
+    }
+
+
+def test_the_rule_set_of_the_design():
+    plan = make_plan(two_uplinks(), DEFAULTS)
+    assert [
+        "20000 from 10.0.6.5/32 lookup 100 suppress_prefixlength 0",
+        "20001 from 10.0.6.5/32 lookup 254 suppress_prefixlength 0",
+        "20001 from all iif eth0 lookup 254 suppress_prefixlength 0",
+        "20002 from 10.0.6.5/32 lookup 100",
+        "20002 from all iif eth0 lookup 100",
+    ] == rules(plan)
+    gateway = ip_address("10.0.6.1")
+    assert {
+        "10.0.6.0/24": ("unicast", Hop("eth0")),
+        "10.0.5.0/24": ("unicast", Hop("eth0", gateway)),
+        "0.0.0.0/0": ("unicast", Hop("eth0", gateway)),
+    } == routes(plan)
+
+
+def test_guard_by_throw_routes_needs_no_suppression():
+    plan = make_plan(two_uplinks(), Settings(guard="throw"))
+    assert ["20002 from 10.0.6.5/32 lookup 100"] == rules(plan)
+    expected = ["20002 from 2001:db8:6::5/128 lookup 100", "20002 from all iif eth0 lookup 100"]
+    assert expected == rules(plan, version=6)
+    assert ("throw", Hop()) == routes(plan)["172.17.0.0/16"]
+    assert ["IPv4 is forwarded, so no rule catches transit (iif)"] == [
+        note for note in plan.notes if "forwarded" in note]
+
+
+def test_the_plain_recipe_knows_nothing_but_its_own_link():
+    plan = make_plan(two_uplinks(), Settings(guard="none"))
+    expected = ["20002 from 10.0.6.5/32 lookup 100", "20002 from all iif eth0 lookup 100"]
+    assert expected == rules(plan)
+    assert {"10.0.6.0/24", "0.0.0.0/0"} == set(routes(plan))
+    assert any("no guard" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("guard", "suppress", "kernel", "expected"),
+    [
+        ("auto", True, "", "rules"),
+        ("auto", False, "6.1.0", "throw"),
+        ("auto", None, "6.1.0-18-amd64", "rules"),
+        ("auto", None, "3.12.0", "rules"),
+        ("auto", None, "3.11.10", "throw"),
+        ("auto", None, "3.10.0-1160.el7.x86_64", "throw"),
+        ("auto", None, "10.0.0", "rules"),
+        ("auto", None, "", "throw"),
+        ("auto", None, "unknown", "throw"),
+        ("rules", False, "", "rules"),
+        ("none", True, "", "none"),
+    ],
+)
+def test_the_guard_goes_by_the_evidence(guard, suppress, kernel, expected):
+    made = Host(suppress=suppress, kernel=kernel)
+    found = choose_guard(made, Settings(guard=guard))
+    assert expected == found.name
+    assert ("asked for" if guard != "auto" else "probed") in found.reason
+
+
+@pytest.mark.parametrize(
+    ("iif", "guard", "forwarding", "expected"),
+    [
+        (None, "rules", (4,), True), (None, "none", (4,), True), (None, "throw", (), True),
+        (None, "throw", (4,), False), (True, "throw", (4,), True), (False, "rules", (), False),
+    ],
+)
+def test_transit_gets_rules_unless_they_would_cut_networks_off(iif, guard, forwarding, expected):
+    plan = make_plan(plain(forwarding=forwarding), Settings(guard=guard, iif=iif))
+    assert expected == any("iif" in each for each in rules(plan))
+
+
+@pytest.mark.parametrize(
+    ("sources", "text", "fields", "expected"),
+    [
+        ("auto", "10.0.6.5/24", {}, "10.0.6.5/32"),
+        ("auto", "10.0.6.5/24", {"dynamic": True}, "10.0.6.0/24"),
+        ("address", "10.0.6.5/24", {"dynamic": True}, "10.0.6.5/32"),
+        ("network", "10.0.6.5/24", {}, "10.0.6.0/24"),
+        ("auto", "10.0.4.5/22", {"dynamic": True}, "10.0.4.5/32"),  # around eth1's network
+        ("auto", "10.0.6.5/32", {"dynamic": True, "peer": ip_address("10.0.6.1")}, "10.0.6.5/32"),
+    ],
+)
+def test_what_replies_come_from(sources, text, fields, expected):
+    made = host([ETH0, ETH1], [address("eth0", text, **fields), address("eth1", "10.0.5.5/24")],
+                [route("10.0.6.1/32", "eth0"), route("default", "eth0", "10.0.6.1"),
+                 route("default", "eth1", "10.0.5.1")])
+    plan = make_plan(made, Settings(sources=sources))
+    found = {each.split()[2] for each in rules(plan)} - {"all"}
+    assert {expected} == found
+
+
+def test_a_network_inside_another_uplinks_is_no_source():
+    made = host([ETH0, ETH1], [address("eth0", "10.0.6.5/24", dynamic=True),
+                               address("eth1", "10.0.5.5/16")],
+                [route("default", "eth0", "10.0.6.1"), route("default", "eth1", "10.0.5.1")])
+    assert {"10.0.6.5/32", "all"} == {each.split()[2] for each in rules(make_plan(made, DEFAULTS))}
+
+
+def test_link_local_networks_are_never_sent_by_a_gateway():
+    made = plain(routes=[route("169.254.0.0/16", "eth1", metric=1003)])
+    assert "169.254.0.0/16" not in routes(make_plan(made, DEFAULTS))
+    thrown = routes(make_plan(made, Settings(guard="throw")))
+    assert ("throw", Hop()) == thrown["169.254.0.0/16"]
+    assert ("unicast", Hop("eth1")) == routes(make_plan(made, DEFAULTS), "eth1")["169.254.0.0/16"]
+
+
+def test_the_better_metric_decides_who_reaches_a_network():
+    bridge = link(6, "virbr0", kind="bridge")
+    for metrics, expected in (((10, 20), Hop()), ((20, 10), Hop("eth0", ip_address("10.0.6.1")))):
+        made = plain([bridge], routes=[
+            route("10.9.0.0/16", "virbr0", metric=metrics[0]),
+            route("10.9.0.0/16", "eth1", "10.0.5.9", metric=metrics[1])])
+        found = routes(make_plan(made, Settings(guard="throw")))
+        assert expected == found.get("10.9.0.0/16", ("", expected))[1]
+
+
+def test_the_connected_route_stands_before_what_goes_by_it():
+    for name in sorted(CASES):
+        try:
+            plan = make_plan(CASES[name](), DEFAULTS)
+        except SymrouteError:
+            continue
+        for each in plan.uplinks:
+            gateways = [bool(route.hop.gateway) for route in each.routes
+                        if route.version == 4 and not route.default]
+            assert sorted(gateways) == gateways, name
+            defaults = [route.default for route in each.routes if route.version == 4]
+            assert defaults[-1:] in ([True], []), name
+
+
+def test_fewer_than_two_uplinks_is_nothing_to_do():
+    plan = make_plan(CASES["one-uplink"](), DEFAULTS)
+    assert ((), 1) == (plan.uplinks, len(plan.notes))
+    assert () == make_plan(Host(), DEFAULTS).uplinks
+
+
+def test_nothing_to_do_is_no_reason_to_ask_for_profiles():
+    made = CASES["one-uplink"]()._replace(profiles=())
+    assert () == make_plan(made, DEFAULTS).uplinks
+
+
+@pytest.mark.parametrize("number", [20000, 20001, 20002])
+def test_a_taken_priority_is_refused(number):
+    rule = Rule(4, number, mark=1, mask=1, table=7)
+    with pytest.raises(Refusal, match="priority %d .*fwmark 0x1/0x1 lookup 7" % number):
+        make_plan(plain(rules=(*kernel_rules(), rule)), DEFAULTS)
+    moved = Settings(priority_base=number + 1)
+    assert str(number + 1) == rules(make_plan(plain(rules=(rule,)), moved))[0].split()[0]
+
+
+def test_rules_of_an_earlier_plan_are_known_as_ours():
+    for guard in ("rules", "throw", "none"):
+        settings = Settings(guard=guard)
+        plan = make_plan(two_uplinks(), settings)
+        found = [rule for each in plan.uplinks for rule in each.rules]
+        assert all(is_ours(rule._replace(protocol=3), settings) for rule in found)
+        made = two_uplinks()._replace(rules=(*kernel_rules(), *found))
+        assert [each.rules for each in plan.uplinks] != []
+        assert rules(plan)[-1].rsplit(" ", 1)[0] == rules(
+            make_plan(made, settings))[-1].rsplit(" ", 1)[0]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(4, 19999, iif="eth0", table=100),
+        Rule(4, 20003, iif="eth0", table=100),
+        Rule(4, 20002, table=100),
+        Rule(4, 20000, iif="eth0", table=100),
+        Rule(4, 20002, iif="eth0", table=100, suppress_prefixlength=0),
+        Rule(4, 20001, iif="eth0", table=254, suppress_prefixlength=8),
+        Rule(4, 20002, iif="eth0", source=ip_network("10.0.6.5/32"), table=100),
+        Rule(4, 20002, iif="eth0", table=100, invert=True),
+        Rule(4, 20002, iif="eth0", action="blackhole"),
+        Rule(4, 20002, iif="eth0", mark=1, mask=1, table=100),
+        Rule(4, 20002, iif="eth0", opaque=("uidrange 0-99",), table=100),
+    ],
+)
+def test_rules_of_others_are_not_ours(rule):
+    assert not is_ours(rule, DEFAULTS)
+
+
+def test_tables_in_use_are_seen_in_routes_rules_and_vrfs():
+    made = Host(links=(link(2, "blue", table=5),), rules=(Rule(4, 1, table=6),),
+                routes=(Route(ip_network("10.0.0.0/8"), table=7),))
+    assert {5, 6, 7} == used_tables(made)
+
+
+def test_a_kernel_without_suppression_is_told_what_that_means():
+    plan = make_plan(forwarding_throw(), DEFAULTS)
+    assert ("throw", "probed") == (plan.guard, plan.guard_reason)
+    assert any("generate again" in note for note in plan.notes)
+
+
+# Small worlds in which much overlaps.
+NAMES = ("eth0", "eth1", "eth2", "docker0", "wg0")
+NETWORKS = ("10.0.5.0/24", "10.0.6.0/24", "10.0.0.0/8", "10.0.6.128/25", "172.17.0.0/16",
+            "169.254.0.0/16", "2001:db8:5::/64", "fe80::/64")
+GATEWAYS = {4: ("10.0.5.1", "10.0.6.1"), 6: ("fe80::1", "2001:db8:5::1")}
+names = st.sampled_from(NAMES)
+
+
+@st.composite
+def some_route(draw):
+    version = draw(st.sampled_from([4, 4, 6]))
+    network = ip_network(draw(st.sampled_from(
+        ["0.0.0.0/0" if version == 4 else "::/0",
+         *(each for each in NETWORKS if ip_network(each).version == version)])))
+    gateway = draw(st.one_of(st.none(), st.sampled_from(GATEWAYS[version]).map(ip_address)))
+    kind = draw(st.sampled_from(["unicast"] * 5 + ["blackhole", "throw"]))
+    hops = (Hop(draw(names), gateway, draw(st.booleans())),) if kind == "unicast" else ()
+    return Route(network, table=draw(st.sampled_from([254, 254, 254, 100, 200])), type=kind,
+                 hops=hops, metric=draw(st.sampled_from([0, 100])),
+                 tos=draw(st.sampled_from([0, 0, 0, 8])))
+
+
+some_address = st.builds(
+    lambda name, text, dynamic: address(name, text, dynamic=dynamic), names,
+    st.sampled_from(["10.0.6.5/24", "10.0.5.5/24", "10.0.6.7/25", "172.17.0.1/16",
+                     "2001:db8:5::5/64", "fe80::5/64"]), st.booleans())
+some_rule = st.builds(
+    lambda version, priority, source, iif, table: Rule(
+        version, priority, ip_network(source) if source and version == 4 else None, iif=iif,
+        table=table),
+    st.sampled_from([4, 6]), st.sampled_from([5, 999, 20000, 20002, 32766]),
+    st.sampled_from(["", "10.0.6.5/32", "10.0.5.0/24"]), st.sampled_from(["", "eth0", "eth1"]),
+    st.sampled_from([100, 200, 254]))
+some_profile = st.builds(
+    lambda name, device: Profile(name, device=device), st.sampled_from(["eth0", "eth1", "b"]),
+    st.sampled_from(["eth0", "eth1", "eth2"]))
+
+
+@st.composite
+def small_hosts(draw):
+    """Hosts with three uplinks at most, most of them with a plan."""
+    links = tuple(link(number, name) for number, name in enumerate(NAMES, 2))
+    base = two_uplinks()
+    if draw(st.booleans()):
+        base = base._replace(profiles=tuple(
+            draw(st.lists(some_profile, unique_by=lambda each: each.name, max_size=3))))
+    rule_list = draw(st.lists(
+        some_rule, max_size=3, unique_by=lambda each: (each.version, each.priority)))
+    return base._replace(
+        links=links,
+        addresses=base.addresses + tuple(draw(st.lists(some_address, max_size=3))),
+        routes=base.routes + tuple(draw(st.lists(some_route(), max_size=5))),
+        rules=tuple(rule_list),
+    )
+
+
+def planned(made, settings):
+    try:
+        return make_plan(made, settings)
+    except SymrouteError as error:
+        return str(error)
+
+
+@given(small_hosts(), st.randoms(), st.sampled_from(["rules", "throw", "none"]))
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_the_plan_does_not_depend_on_any_order(made, random, guard):
+    settings = Settings(guard=guard)
+
+    def shuffled(values):
+        order = list(values)
+        random.shuffle(order)
+        return tuple(order)
+
+    other = made._replace(
+        links=shuffled(made.links), addresses=shuffled(made.addresses),
+        routes=shuffled(made.routes), rules=shuffled(made.rules), profiles=shuffled(made.profiles))
+    assert planned(made, settings) == planned(other, settings)
+
+
+BITS = 4  # a network space small enough to try every address
+
+
+@st.composite
+def small_networks(draw):
+    length = draw(st.integers(0, BITS))
+    number = draw(st.integers(0, 2**BITS - 1)) >> (BITS - length) << (BITS - length)
+    return ip_network("10.0.0.%d/%d" % (number, 32 - BITS + length)) if length else ip_network(
+        "10.0.0.0/%d" % draw(st.sampled_from([0, 28])), strict=False)
+
+
+def decide(entries, number, fallback, default):
+    """The longest prefix's entry; `fallback` where none but the default route has it."""
+    destination = ip_network("10.0.0.%d/32" % number)
+    found = [each for each in entries if contains(each, destination) and each.prefixlen]
+    if found:
+        return entries[max(found, key=lambda each: each.prefixlen)]
+    return default if fallback is None else fallback
+
+
+HOPS = [Hop(), Hop("eth0"), Hop("eth0", ip_address("10.0.0.1"))]
+
+
+@given(st.dictionaries(small_networks(), st.sampled_from(HOPS), max_size=8), st.booleans())
+def test_entries_left_out_change_no_decision(entries, suppressing):
+    everything = ip_network("0.0.0.0/0")
+    out = HOPS[-1]
+    entries = dict(entries)
+    entries[everything] = out
+    fallback = Hop() if suppressing else out
+    kept = owntables._needed(entries, fallback)
+    assert {each: entries[each] for each in kept} == kept
+    assert out == kept[everything]
+    for number in range(2**BITS):
+        assert decide(entries, number, fallback, out) == decide(kept, number, fallback, out)
+    # Nothing more can be left out.
+    for network in set(kept) - {everything}:
+        fewer = {each: hop for each, hop in kept.items() if each != network}
+        assert any(decide(fewer, number, fallback, out) != decide(kept, number, fallback, out)
+                   for number in range(2**BITS)) or any(
+            each != network and contains(network, each) for each in kept)
+
+
+def test_docker_can_come_and_go_without_a_new_plan():
+    with_bridge = make_plan(plain([DOCKER0], [address("docker0", "172.17.0.1/16")]), DEFAULTS)
+    assert [each.rules for each in make_plan(plain(), DEFAULTS).uplinks] == [
+        each.rules for each in with_bridge.uplinks]
+    assert routes(make_plan(plain(), DEFAULTS)) == routes(with_bridge)

@@ -1,0 +1,255 @@
+"""Snapshots: what is dumped is read back, and nothing hostile gets further than an InputError."""
+
+import json
+from ipaddress import ip_address, ip_interface, ip_network
+
+import pytest
+from case_hosts import CASES
+from hosts import two_uplinks
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from symroute_nm.errors import InputError, SystemFailure
+from symroute_nm.model import Address, Hop, Host, Lease, Link, Profile, Route, Rule, TableName
+from symroute_nm.snapshot import dump_host, load_host, read_host
+
+WHERE = "host.json"
+
+
+def document(**fields):
+    return {"format": "symroute-nm host", "version": 1, "host": fields}
+
+
+def load(content):
+    text = content if isinstance(content, str) else json.dumps(content)
+    return load_host(text.encode("utf-8", "surrogatepass"), WHERE)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_hosts_come_back_as_they_were(name):
+    host = CASES[name]()
+    assert host == load(dump_host(host))
+
+
+fours = st.integers(0, 2**32 - 1).map(ip_address)
+sixes = st.integers(2**64, 2**128 - 1).map(ip_address)
+numbers = st.integers(0, 2**32 - 1)
+words = st.text(st.characters(blacklist_characters="\0"), max_size=9)
+
+
+def made(kind, **fields):
+    """`kind` with these fields alone: st.builds() would make up the others from their types."""
+    return st.builds(lambda **given: kind(**given), **fields)  # noqa: PLW0108  hides the types
+
+
+def family(version, addresses, longest):
+    """Strategies of one family: addresses, routes, rules."""
+    optional = st.one_of(st.none(), addresses)
+    nets = st.builds(lambda ip, length: ip_network("%s/%d" % (ip, length), strict=False),
+                     addresses, st.integers(0, longest))
+    interfaces = st.builds(lambda ip, length: ip_interface("%s/%d" % (ip, length)),
+                           addresses, st.integers(0, longest))
+    hops = st.lists(made(Hop, link=words, gateway=optional, onlink=st.booleans()), max_size=2)
+    limits = st.one_of(st.none(), numbers)
+    return (
+        made(Address, link=words, interface=interfaces, peer=optional, scope=numbers,
+             dynamic=st.booleans()),
+        made(Route, destination=nets, table=numbers, type=words, hops=hops.map(tuple),
+             metric=numbers, tos=numbers, source=optional),
+        made(Rule, version=st.just(version), priority=numbers, source=st.one_of(st.none(), nets),
+             iif=words, mark=numbers, suppress_prefixlength=limits,
+             opaque=st.lists(words, max_size=2).map(tuple)),
+    )
+
+
+FOUR, SIX = family(4, fours, 32), family(6, sixes, 128)
+
+
+def several(*strategies):
+    return st.lists(st.one_of(*strategies), max_size=3).map(tuple)
+
+
+hosts = made(
+    Host,
+    links=st.lists(made(Link, ifindex=numbers, name=words, mac=words, table=numbers,
+                        up=st.booleans()), unique_by=lambda each: each.name, max_size=3).map(tuple),
+    addresses=several(FOUR[0], SIX[0]),
+    routes=several(FOUR[1], SIX[1]),
+    rules=several(FOUR[2], SIX[2]),
+    profiles=several(made(Profile, name=words, id=words,
+                          gateways=st.lists(fours, max_size=2).map(tuple))),
+    tables=several(made(TableName, id=numbers, name=words, path=words, owned=st.booleans())),
+    leases=several(made(Lease, link=words, gateway=fours)),
+    kernel=words,
+    suppress=st.sampled_from([None, True, False]),
+    forwarding=st.sampled_from([(), (4,), (4, 6)]),
+    drop_ins=st.booleans(),
+)
+
+
+@given(hosts)
+def test_any_host_comes_back_as_it_was(host):
+    text = dump_host(host)
+    assert host == load(text)
+    assert text == dump_host(load(text))
+
+
+def test_only_what_differs_from_the_defaults_is_written():
+    assert {"host": {}, "version": 1, "format": "symroute-nm host"} == json.loads(dump_host(Host()))
+
+
+ROUTE = {"destination": "10.0.0.0/8"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("\ufeff{}", "not JSON"),
+        (dump_host(two_uplinks())[:-20], "not JSON"),
+        ("[" * 100000, "not JSON"),
+        ('{"a":' * 100000, "not JSON"),
+        ('{"format": "symroute-nm host", "version": %s}' % ("9" * 100000), "not JSON"),
+        ("[]", "no snapshot"),
+        ("null", "no snapshot"),
+        ("NaN", "no snapshot"),
+        ('{"format": ["symroute-nm host"]}', "no snapshot"),
+        (dict(document(), format="netplan"), "no snapshot"),
+        (dict(document(), version=2), "version 2, but this program reads version 1"),
+        (dict(document(), version=1.0), "version 1.0"),
+        (dict(document(), version=True), "version True"),
+        (dict(document(), version="1"), "version '1'"),
+        ({"format": "symroute-nm host"}, "version None"),
+        (dict(document(), host=None), "host: not an object"),
+        (document(links=None), "host.links: not a list"),
+        (document(links={}), "host.links: not a list"),
+        (document(links=[1]), r"host.links\[0\]: not an object"),
+        (document(links=[{}]), r"host.links\[0\]: no field 'ifindex'"),
+        (document(links=[{"ifindex": 1}]), "no field 'name'"),
+        (document(links=[{"ifindex": "1", "name": "lo"}]), "ifindex: '1' is not a number"),
+        (document(links=[{"ifindex": True, "name": "lo"}]), "ifindex: True is not a number"),
+        (document(links=[{"ifindex": 1.0, "name": "lo"}]), "ifindex: 1.0 is not a number"),
+        (document(links=[{"ifindex": -1, "name": "lo"}]), "ifindex: -1 is out of range"),
+        (document(links=[{"ifindex": 2**32, "name": "lo"}]), "ifindex: 4294967296 is out of range"),
+        (document(links=[{"ifindex": 1, "name": None}]), "name: None is not text"),
+        (document(links=[{"ifindex": 1, "name": "a\0"}]), "NUL"),
+        (document(links=[{"ifindex": 1, "name": "a" * (2**20 + 1)}]), "text too long"),
+        (document(links=[{"ifindex": 1, "name": "a", "loopback": 1}]), "1 is not true or false"),
+        (document(links=[{"ifindex": 1, "name": "a"}] * 2), "two links of one name"),
+        (document(colour="red"), "unknown field 'colour'"),
+        (document(links=[{"ifindex": 1, "name": "lo", "\ud800\n": 1}]), "unknown field"),
+        (document(suppress="yes"), "suppress: 'yes' is not true or false"),
+        (document(forwarding=4), "forwarding: not a list"),
+        (document(routes=[{"destination": "10.0.0.1/8"}]), "'10.0.0.1/8' is not a network"),
+        (document(routes=[{"destination": 167772160}]), "167772160 is not a network"),
+        (document(routes=[{"destination": ["10.0.0.0", 8]}]), "a list is not a network"),
+        (document(routes=[dict(ROUTE, table=2**32)]), "4294967296 is out of range"),
+        (document(routes=[dict(ROUTE, source="fe80::1")]), "two families"),
+        (document(routes=[{"destination": "::/0", "hops": [{"gateway": "10.0.0.1"}]}]),
+         "cannot have the gateway 10.0.0.1"),
+        (document(routes=[dict(ROUTE, hops=[{"gateway": "fe80::1%eth0; rm *"}])]),
+         "is not an address"),
+        (document(addresses=[{"link": "a", "interface": "fe80::1%a b/64"}]), "is not an address"),
+        (document(addresses=[{"link": "a", "interface": "10.0.0.1/24", "peer": "fe80::1"}]),
+         r"host.addresses\[0\]: address and peer are of two families"),
+        (document(addresses=[{"link": "a", "interface": "10.0.0.1/33"}]), "is not an address"),
+        (document(rules=[{"version": 5, "priority": 1}]), r"host.rules\[0\]"),
+        (document(rules=[{"version": 6, "priority": 1, "source": "10.0.0.0/8"}]), "another family"),
+    ],
+)
+def test_a_broken_snapshot_is_refused_with_the_place(content, words):
+    with pytest.raises(InputError, match=words) as error:
+        load(content)
+    assert str(error.value).startswith(WHERE)
+    assert 400 > len(str(error.value))
+
+
+@pytest.mark.parametrize("depth", [10, 300, 600, 900, 990, 5000, 100000])
+@pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"links":', "}")])
+def test_nesting_of_any_depth_is_refused(depth, left, right):
+    nested = left * depth + right * depth if left == "[" else left * depth + "0" + right * depth
+    for place in ('"host": %s', '"host": {"kernel": %s}', '"host": {"links": %s}',
+                  '"host": {"links": [{"ifindex": 1, "name": %s}]}', '"host": {"suppress": %s}'):
+        with pytest.raises(InputError):
+            load('{"format": "symroute-nm host", "version": 1, %s}' % (place % nested))
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity", "1e999", "-0", "0.1"])
+def test_numbers_that_json_does_not_know(constant):
+    text = '{"format": "symroute-nm host", "version": 1, "host": {"rp_filter": %s}}' % constant
+    if constant == "-0":
+        assert 0 == load(text).rp_filter
+        return
+    with pytest.raises(InputError, match="rp_filter"):
+        load(text)
+
+
+def test_of_duplicate_keys_one_counts():
+    text = '{"format": "x", "format": "symroute-nm host", "version": 1, "host": {"kernel": 1, ' \
+        '"kernel": "5.14"}}'
+    assert "5.14" == load(text).kernel
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\x80", b"\0", "{}".encode("utf-16")])
+def test_bytes_that_are_not_utf8(content):
+    with pytest.raises(InputError, match=r"host\.json"):
+        load_host(content, WHERE)
+
+
+@given(st.binary())
+def test_any_bytes_are_refused(content):
+    with pytest.raises(InputError):
+        load_host(content, WHERE)
+
+
+def paths(value, path=()):
+    """Where in a document something stands, from the root on."""
+    yield path
+    if isinstance(value, dict):
+        children = value.items()
+    else:
+        children = enumerate(value) if isinstance(value, list) else ()
+    for key, each in children:
+        yield from paths(each, (*path, key))
+
+
+BASE = json.loads(dump_host(CASES["wg-quick"]()))
+PLACES = sorted(paths(BASE), key=repr)
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5),
+              st.sampled_from(["10.0.0.1", "::1/128", "0.0.0.0/0", "fe80::1%x", "\ud800", "main"])),
+    lambda inner: st.one_of(st.lists(inner, max_size=2),
+                            st.dictionaries(st.text(max_size=3), inner, max_size=2)),
+    max_leaves=4)
+
+
+@given(st.sampled_from(PLACES), json_values, st.booleans())
+@example((), None, False)
+def test_anything_anywhere_is_a_host_or_an_input_error(path, value, delete):
+    changed = json.loads(json.dumps(BASE))
+    if path:
+        place = changed
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        if delete:
+            del place[path[-1]]
+    else:
+        changed = value
+    try:
+        assert isinstance(load(changed), Host)
+    except InputError as error:
+        assert str(error)
+
+
+def test_a_file_that_is_missing_or_none(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_host(tmp_path / "none")
+    with pytest.raises(SystemFailure, match="directory"):
+        read_host(tmp_path)
+
+
+def test_a_file_is_read(tmp_path):
+    (tmp_path / "host.json").write_text(dump_host(two_uplinks()))
+    assert two_uplinks() == read_host(tmp_path / "host.json")

@@ -1,0 +1,165 @@
+"""Names and ids of tables: what iproute2 reads, and who gets which."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symroute_nm.choices import TableChoice
+from symroute_nm.errors import InputError, Refusal, SymrouteError
+from symroute_nm.model import OwnTable, TableName
+from symroute_nm.tables import LARGEST_ID, NEW_IDS, allocate_tables, check_choice, parse_tables
+
+RESERVED = (0, 253, 254, 255)
+LINKS = ("eth0", "eth1", "eth2")
+
+
+def names(text):
+    return [(each.id, each.name) for each in parse_tables(text)]
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [  # each as `ip route add default dev lo table NAME` of iproute2 6.1 takes it
+        ("100 users", [(100, "users")]),
+        ("100\tusers", [(100, "users")]),
+        ("  0x64 users # for people", [(100, "users")]),
+        ("100 users of ours", [(100, "users")]),
+        ("100users", [(100, "users")]),
+        ("0150 users", [(150, "users")]),
+        ("+150 users", [(150, "users")]),
+        ("100 users#1", [(100, "users#1")]),
+        ("100 users\r", [(100, "users")]),
+        ("# 100 users", []),
+        ("#100 users", []),
+        ("", []),
+        ("100", []),
+        ("1000", []),
+        ("users 100", []),
+        ("-1 users", []),
+        ("4294967296 users", []),
+        ("0x" + "f" * 5000 + " users", []),
+        ("9" * 5000 + " users", []),
+    ],
+)
+def test_lines_as_iproute2_reads_them(line, read):
+    assert read == names(line)
+    assert [(7, "before"), *read, (8, "after")] == names("7 before\n%s\n8 after\n" % line)
+
+
+def test_names_know_where_they_stand():
+    found = parse_tables("100 users\n", "/etc/iproute2/rt_tables", owned=True)
+    assert (TableName(100, "users", "/etc/iproute2/rt_tables", True),) == found
+
+
+@given(st.text(), st.booleans())
+def test_any_text_can_be_read(text, owned):
+    assert all(0 <= each.id <= LARGEST_ID for each in parse_tables(text, owned=owned))
+
+
+@pytest.mark.parametrize("number", [*RESERVED[1:], LARGEST_ID + 1, -1])
+def test_reserved_ids_cannot_be_chosen(number):
+    with pytest.raises(InputError, match="eth0: %d " % number):
+        check_choice("eth0", TableChoice(id=number))
+
+
+@pytest.mark.parametrize(
+    "name", ["main", "local", "default", "unspec", "all", "cache", "12", "0x1f", "a b", "a*", "é",
+             "a\n", "\n", "x" * 64, "$(id)"])
+def test_names_that_ip_or_the_shell_would_misread_cannot_be_chosen(name):
+    with pytest.raises(InputError, match="eth0"):
+        check_choice("eth0", TableChoice(name=name))
+
+
+def test_new_ids_are_the_lowest_free_in_order_of_name():
+    found = allocate_tables(["eth2", "eth0", "eth1"], {}, [TableName(101, "foo")], {100, 103})
+    assert {"eth0": 102, "eth1": 104, "eth2": 105} == {
+        link: table.id for link, table in found.items()}
+
+
+def test_ids_are_kept_by_name_from_our_own_block():
+    owned = [TableName(105, "eth0", owned=True), TableName(100, "eth1", owned=True)]
+    found = allocate_tables(LINKS, {}, owned, {100, 105})
+    assert [OwnTable(105, "eth0"), OwnTable(100, "eth1"), OwnTable(101, "eth2")] == [
+        found[link] for link in LINKS]
+
+
+def test_a_new_link_takes_no_id_that_another_keeps():
+    owned = [TableName(100, "eth1", owned=True)]
+    assert 101 == allocate_tables(["eth0", "eth1"], {}, owned, set())["eth0"].id
+
+
+def test_a_chosen_id_is_taken_from_whoever_kept_it():
+    owned = [TableName(100, "eth0", owned=True)]
+    found = allocate_tables(["eth0", "eth1"], {"eth1": TableChoice(id=100)}, owned, set())
+    assert (OwnTable(101, "eth0"), OwnTable(100, "eth1")) == (found["eth0"], found["eth1"])
+
+
+def test_a_name_of_the_administrators_keeps_its_id_and_is_not_ours_to_give():
+    choices = {"eth0": TableChoice("users")}
+    found = allocate_tables(["eth0"], choices, [TableName(7, "users")], {7})
+    assert OwnTable(7, "users", named=True) == found["eth0"]
+
+
+def test_an_id_of_the_administrators_brings_its_name():
+    found = allocate_tables(["eth0"], {"eth0": TableChoice(id=7)}, [TableName(7, "users")], {7})
+    assert OwnTable(7, "users", named=True) == found["eth0"]
+
+
+def test_a_foreign_table_of_the_links_name_is_left_alone():
+    found = allocate_tables(["eth0"], {}, [TableName(7, "eth0")], {7})
+    assert OwnTable(100, "eth0-uplink") == found["eth0"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "foreign"),
+    [
+        ({"eth0": TableChoice("users", 5)}, [TableName(7, "users")]),
+        ({"eth0": TableChoice("users", 7)}, [TableName(7, "admins")]),
+        ({"eth0": TableChoice(id=5), "eth1": TableChoice(id=5)}, []),
+        ({"eth0": TableChoice("x"), "eth1": TableChoice("x")}, []),
+        ({"eth0": TableChoice("eth1")}, []),
+    ],
+)
+def test_what_cannot_be_had_is_refused(choices, foreign):
+    with pytest.raises(InputError, match=r"eth[01]: table"):
+        allocate_tables(["eth0", "eth1"], choices, foreign, set())
+
+
+def test_no_free_id_says_how_to_go_on():
+    with pytest.raises(Refusal, match="--table"):
+        allocate_tables(["eth0"], {}, [], set(NEW_IDS))
+
+
+ids = st.sampled_from([1, 7, 100, 101, 102, 103, 254])
+words = st.sampled_from(["eth0", "eth1", "eth2", "users", "main"])
+
+
+@given(
+    st.lists(st.sampled_from(LINKS), unique=True),
+    st.dictionaries(st.sampled_from(LINKS), st.builds(TableChoice, st.sampled_from(
+        ["", "users", "admins", "eth0"]), st.sampled_from([0, 7, 100, 101]))),
+    st.lists(st.builds(TableName, ids, words, owned=st.booleans()),
+             unique_by=(lambda each: each.name, lambda each: each.id), max_size=4),
+    st.sets(ids),
+)
+def test_each_link_gets_a_table_of_its_own_whatever_the_order(links, choices, known, used):
+    def allocated(order, lines):
+        try:
+            return allocate_tables(order, choices, lines, used)
+        except SymrouteError as error:
+            return str(error)
+
+    found = allocated(links, known)
+    for order in itertools.permutations(links):
+        assert found == allocated(order, known[::-1])
+    if isinstance(found, str):
+        return
+    tables = list(found.values())
+    assert len({each.id for each in tables}) == len({each.name for each in tables}) == len(links)
+    assert not {each.id for each in tables} & set(RESERVED)
+    kept = {each.name: each.id for each in known}
+    for link, table in found.items():
+        free = not choices.get(link, TableChoice()).id and table.name not in kept
+        assert not (free and table.id in used)
