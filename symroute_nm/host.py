@@ -134,9 +134,14 @@ def _address(message: Message, names: Dict[int, str]) -> Address:
 
 
 def _read_routes(messages: Iterable[Message], names: Dict[int, str]) -> Tuple[Route, ...]:
+    """All routes but cached ones and those for certain IPv6 sources only (RTA_SRC).
+
+    Taken for plain, the latter would be wrong evidence for every other source.
+    """
     routes = [
         _route(each, names) for each in messages
-        if each.fields["family"] in _VERSIONS and not each.fields["flags"] & _RTM_F_CLONED
+        if each.fields["family"] in _VERSIONS and not each.fields["src_len"]
+        and not each.fields["flags"] & _RTM_F_CLONED
     ]
     return tuple(sorted(routes, key=route_key))
 

@@ -82,9 +82,9 @@ class Address(NamedTuple):
     @property
     def network(self) -> IPNetwork:
         """The network on the link: the peer's where the address has a peer."""
-        if self.peer is not None:
-            return host_network(self.peer)
-        return self.interface.network
+        if self.peer is None:
+            return self.interface.network
+        return _around(self.peer, self.interface.network.prefixlen)
 
 
 class Hop(NamedTuple):
@@ -282,6 +282,12 @@ def host_network(address: IPAddress) -> IPNetwork:
     if isinstance(address, IPv4Address):
         return IPv4Network((int(address), 32))
     return IPv6Network((int(address), 128))
+
+
+def _around(address: IPAddress, length: int) -> IPNetwork:
+    """The network of that prefix length in which the address lies."""
+    kind = IPv4Network if isinstance(address, IPv4Address) else IPv6Network
+    return kind((int(address), length), strict=False)
 
 
 def contains(outer: IPNetwork, inner: IPNetwork) -> bool:

@@ -1,0 +1,88 @@
+"""What may be skipped: in CI nothing that is not named here, with the reason why it may be."""
+
+import os
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import pytest
+from namespace import Namespace, missing
+
+import symroute_nm
+
+# Who needs one of these needs network namespaces, and is essential: a part of the promise.
+_NAMESPACE_FIXTURES = {"script", "lab", "plain", "namespace"}
+# What CI may skip: beginning of the reason -> why it may be.
+_MAY_BE_SKIPPED = {
+    "no ACLs on this file system": "a property of the machine's /tmp",
+    "no security.selinux on this file system": "only kernels with SELinux have it",
+    "chattr +i does not work on this file system": "a property of the machine's /tmp",
+}
+
+_skipped: List[Any] = []
+
+
+def pytest_report_header() -> str:
+    """Which package is tested: the installed one, unless it is run by hand in a checkout."""
+    return "symroute_nm: %s" % Path(symroute_nm.__file__).parent
+
+
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """Mark what needs network namespaces, and that as essential."""
+    for item in items:
+        if _NAMESPACE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("namespace")
+        if item.get_closest_marker("namespace"):
+            item.add_marker("essential")
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    """Remember what was skipped."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(report)
+
+
+def pytest_collectreport(report: Any) -> None:
+    """Remember modules that were skipped as a whole."""
+    if report.skipped:
+        _skipped.append(report)
+
+
+def _unexcused() -> List[str]:
+    found = []
+    for report in _skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = reason.replace("Skipped: ", "", 1)
+        excused = any(reason.startswith(each) for each in _MAY_BE_SKIPPED)
+        if "essential" in report.keywords or not excused:
+            found.append("%s: %s" % (report.nodeid, reason))
+    return found
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail in CI if something was skipped that must not be."""
+    if _in_ci() and session.exitstatus == 0 and _unexcused():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what must not be skipped in CI, and was."""
+    unexcused = _unexcused() if _in_ci() else []
+    if unexcused:
+        terminalreporter.section("skipped, and must not be in CI", red=True)
+        for line in unexcused:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    """A network namespace with nothing but lo in it."""
+    reason = missing()
+    if reason:
+        pytest.skip(reason)  # it is essential: CI does not let this pass
+    with Namespace() as made:
+        yield made
