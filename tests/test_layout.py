@@ -20,7 +20,8 @@ PURE = {
     "__init__", "applied", "blocks", "checkup", "choices", "classes", "conversion", "decisions",
     "diagnosis", "errors", "explanation", "fib", "findings", "leftovers", "match", "model",
     "observation", "ownrules", "owntables", "plan", "prove", "published", "rpdb", "rulefiles",
-    "selectors", "services", "shvar", "surroundings", "tables", "unified", "uplinks", "verdicts", "wording",
+    "selectors", "services", "shvar", "surroundings", "tables", "unified", "uplinks", "verdicts",
+    "wording",
 }
 # What each reader and each writer stands on.
 GROUND = {"bounded": set(), "netlink": set(), "rooted": set()}
