@@ -1,14 +1,17 @@
 """`generate`, step by step: plan, render, compare, preflight, write."""
 
+import os
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm import blocks, changes, files
+from symroute_nm import blocks, changes, files, rooted
 from symroute_nm.choices import Manner, Settings
+from symroute_nm.dormant import Dormant, find_dormant, wake
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
 from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
-from symroute_nm.plan import make_plan
+from symroute_nm.observation import ConfigFile
+from symroute_nm.plan import check_block, make_plan
 from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
 from symroute_nm.verdicts import describe_failure
@@ -24,6 +27,7 @@ class Generation(NamedTuple):
     changes: Tuple[Change, ...]
     leftovers: Leftovers
     proof: Proof
+    notes: Tuple[str, ...] = ()
 
 
 def check_names(host: Host, options: Options) -> None:
@@ -51,7 +55,11 @@ def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Gener
         wanted = _render(plan, host, leftovers)
     devices = _devices(plan) if manner.convert else {}
     found = changes.changes(root, wanted, leftovers.gone, devices)
-    return Generation(plan, found, leftovers, prove(host, settings, plan))
+    dormant = read_dormant(root, host, plan, found)
+    awake = wake(host, plan, dormant.rules)
+    check_block(awake, settings)
+    return Generation(
+        plan, found, leftovers, prove(awake, settings, plan), dormant.notes)
 
 
 def check_proof(made: Generation, manner: Manner) -> List[str]:
@@ -67,9 +75,36 @@ def check_proof(made: Generation, manner: Manner) -> List[str]:
         more = ["and %d more" % (len(against) - _MOST_SHOWN)] if len(against) > _MOST_SHOWN else []
         raise Refusal(
             "\n".join(["this plan cannot be proved:", *against[:_MOST_SHOWN], *more]),
-            "see symroute-nm explain; exclude the link, remove what stands in the way, or write "
-            "the files all the same with --force")
+            "see symroute-nm diagnose and explain; exclude the link, remove what stands in the "
+            "way, or write the files all the same with --force")
     return ["warning: %s" % each for each in [*against, *map(describe_failure, expected)]]
+
+
+def read_dormant(
+    root: Path, host: Host, plan: Plan, found: Iterable[Change]
+) -> Dormant:
+    """The administrator's own lines in rule files that the script will read beside ours.
+
+    It reads the files of the device as well as those of the profile as soon as the profile has a
+    rule file: what slept in them until now wakes up.
+    """
+    contents = {each.path: each.after for each in found}
+    files_read = []
+    for path in _rule_paths(plan):
+        content = contents[path] if path in contents else rooted.read(root, path)
+        parts = blocks.split(content or b"", path)
+        text = (parts.before + parts.after).decode("utf-8", "surrogateescape")
+        files_read.append(ConfigFile(path, text))
+    return find_dormant(files_read, host, {each.uplink.link.name for each in plan.uplinks})
+
+
+def _rule_paths(plan: Plan) -> List[str]:
+    names = {
+        name for each in plan.uplinks if each.uplink.profile
+        for name in (each.uplink.profile.name, each.uplink.link.name)
+    }
+    return sorted("%s/%s-%s" % (NETWORK_SCRIPTS, kind, name)
+                  for kind in ("rule", "rule6") for name in names)
 
 
 def preflight(
@@ -79,9 +114,9 @@ def preflight(
 
     Only where the root is this machine's own, and something is to be written.
     """
-    if not made.plan.uplinks:
+    if not changed(made.changes):
         return []
-    here = root.resolve() == Path("/")
+    here = os.path.realpath(str(root)) == "/"  # resolve() raises for a link that leads in circles
     problem = _not_applied(host)
     if here and snapshot:
         problem = ("these files would describe the snapshot's host, but would be written to this "
@@ -105,8 +140,8 @@ def flaw_notes(wanted: Iterable[Change]) -> List[str]:
     """Lines of the administrator's own that the dispatcher script cannot take, with why."""
     return [
         "warning: %s %s" % (each.path, flaw)
-        for each in wanted if each.before is not None and profile_of(each.path)
-        for flaw in blocks.flaws(each.before)
+        for each in wanted if each.after is not None and profile_of(each.path)
+        for flaw in blocks.flaws(each.after)
     ]
 
 
@@ -131,8 +166,11 @@ def changed(wanted: Iterable[Change]) -> bool:
 
 def leftover_notes(leftovers: Leftovers) -> List[str]:
     """What is said about blocks of earlier runs that stay."""
-    return ["kept %s: not planned now, but may be again (--prune removes it)" % path
+    kept = ["kept %s: not planned now, but may be again (--prune removes it)" % path
             for path in leftovers.kept]
+    again = ["generate again once its link is back: until then the other tables do not know its "
+             "networks"] if any(profile_of(path) for path in leftovers.kept) else []
+    return kept + again
 
 
 def _render(plan: Plan, host: Host, leftovers: Leftovers) -> Dict[str, str]:

@@ -4,6 +4,7 @@ The same `Route` and `Rule` describe what the kernel has, what a plan wants, wha
 prints and what netlink is told.
 """
 
+import re
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -35,6 +36,11 @@ LINK_LOCAL: Mapping[int, IPNetwork] = {
 
 NETWORK_SCRIPTS = "/etc/sysconfig/network-scripts"
 RT_TABLES = "/etc/iproute2/rt_tables"
+# Names of backups, which NetworkManager passes over (utils_should_ignore_file of its ifcfg-rh
+# plugin); .rpmsave and .rpmorig are not among them: it loads those.
+BACKUP_NAME = re.compile(
+    r".+(?:\.bak|~|\.orig|\.rej|\.rpmnew|\.augnew|\.augtmp|;[0-9a-f]{8})", re.IGNORECASE | re.DOTALL
+)
 FRAGMENT = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
 
 # The block of priorities that is ours, counted from `Settings.priority_base` (DESIGN 2).
@@ -282,6 +288,15 @@ def host_network(address: IPAddress) -> IPNetwork:
     if isinstance(address, IPv4Address):
         return IPv4Network((int(address), 32))
     return IPv6Network((int(address), 128))
+
+
+def is_global(address: Address) -> bool:
+    """Whether others can ask the host at it: neither link-local, nor of link or host scope."""
+    return (
+        address.scope == 0
+        and not address.ip.is_loopback
+        and not contains(LINK_LOCAL[address.version], host_network(address.ip))
+    )
 
 
 def _around(address: IPAddress, length: int) -> IPNetwork:

@@ -1,10 +1,21 @@
 """Host + settings -> plan: the rule set of DESIGN 2 (pure; the heart)."""
 
 import re
-from typing import FrozenSet, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import (
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from symroute_nm.choices import Settings
-from symroute_nm.errors import Refusal
+from symroute_nm.errors import InputError, Refusal
+from symroute_nm.gateways import check_gateways
 from symroute_nm.model import (
     STAGES,
     TABLE_MAIN,
@@ -22,8 +33,8 @@ from symroute_nm.model import (
     network_key,
 )
 from symroute_nm.owntables import Network, fill_table, find_networks
-from symroute_nm.tables import allocate_tables
-from symroute_nm.uplinks import check_gateways, find_uplinks, name_profiles, pair_families
+from symroute_nm.tables import allocate_tables, our_tables
+from symroute_nm.uplinks import find_uplinks, name_profiles, pair_families
 from symroute_nm.wording import describe_rule
 
 NOTHING_TO_DO = "fewer than two uplinks in any family: nothing to do"
@@ -59,13 +70,14 @@ def make_plan(host: Host, settings: Settings) -> Plan:
     if not survey.uplinks:
         return plan._replace(notes=(NOTHING_TO_DO,))
     uplinks = name_profiles(host, settings, survey.uplinks)
-    _check_block(host, settings)
+    check_block(host, settings)
     tables = allocate_tables(
         [each.link.name for each in uplinks],
         {name: each.table for name, each in settings.interface.items()},
         host.tables,
         used_tables(host),
     )
+    _check_vrfs(host, tables.values())
     networks = find_networks(host, uplinks, guard.name)
     draft = _Draft(host, settings, uplinks, guard.name, networks)
     planned = tuple(_plan_uplink(draft, each, tables[each.link.name]) for each in uplinks)
@@ -114,14 +126,54 @@ def is_ours(rule: Rule, settings: Settings) -> bool:
     )
 
 
-def _check_block(host: Host, settings: Settings) -> None:
-    """Refuse a priority block in which somebody else's rules stand."""
+def our_rules(host: Host, settings: Settings) -> FrozenSet[Rule]:
+    """The kernel's rules of ours: they look up our tables, or main for the same selector beside.
+
+    Known at any priority, so that another priority-base finds those of the one before.
+    """
+    ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
+    plain = [each for each in host.rules if _is_plain(each)]
+    own = [each for each in plain if each.table in ours]
+    beside = {(_selector(each), each.priority + step) for each in own for step in (-1, 1)}
+    return frozenset(own + [
+        each for each in plain
+        if each.table == TABLE_MAIN and each.suppress_prefixlength == 0
+        and (_selector(each), each.priority) in beside
+    ])
+
+
+def _is_plain(rule: Rule) -> bool:
+    """Whether it selects by source or by link alone, as ours do, and looks a table up."""
+    selector = Rule(rule.version, rule.priority, source=rule.source, iif=rule.iif,
+                    table=rule.table, suppress_prefixlength=rule.suppress_prefixlength,
+                    protocol=rule.protocol)
+    return rule == selector and bool(rule.source) != bool(rule.iif)
+
+
+def _selector(rule: Rule) -> Tuple[int, Optional[IPNetwork], str]:
+    return (rule.version, rule.source, rule.iif)
+
+
+def check_block(host: Host, settings: Settings) -> None:
+    """Raise `Refusal` for a priority block in which somebody else's rules stand."""
+    ours = our_rules(host, settings)
     for rule in sorted(host.rules, key=lambda each: (each.version, each.priority)):
-        if rule.priority in priorities(settings) and not is_ours(rule, settings):
+        if rule.priority in priorities(settings) and rule not in ours:
+            left = "; if an earlier run left it, delete it (ip rule del priority %d %s)" % (
+                rule.priority, describe_rule(rule)) if is_ours(rule, settings) else ""
             raise Refusal(
                 "priority %d is taken by a rule that is not ours (%s)" % (
                     rule.priority, describe_rule(rule)),
-                "set priority-base to the first of three free priorities")
+                "set priority-base to the first of three free priorities" + left)
+
+
+def _check_vrfs(host: Host, tables: Iterable[OwnTable]) -> None:
+    """A VRF's table cannot be an uplink's: its rule looks it up for others' packets."""
+    vrfs = {each.table: each.name for each in host.links if each.table}
+    for table in tables:
+        if table.id in vrfs:
+            raise InputError("table %d is the VRF %s's" % (table.id, vrfs[table.id]),
+                             "choose another id for %s" % table.name)
 
 
 def _plan_uplink(draft: _Draft, uplink: Uplink, table: OwnTable) -> UplinkPlan:
@@ -170,17 +222,31 @@ def _sources(draft: _Draft, uplink: Uplink, version: int) -> Tuple[IPNetwork, ..
     sources = set()
     for address in uplink.addresses:
         if address.version == version:
-            wide = _selects_network(draft, uplink, address)
-            sources.add(address.interface.network if wide else host_network(address.ip))
+            network = _find_network(draft.host, address)
+            wide = _selects_network(draft, uplink, address, network)
+            sources.add(network if wide else host_network(address.ip))
     return tuple(sorted(sources, key=network_key))
 
 
-def _selects_network(draft: _Draft, uplink: Uplink, address: Address) -> bool:
+def _find_network(host: Host, address: Address) -> IPNetwork:
+    """The network in which the next lease would be; DHCPv6 gives /128s within an RA's prefix."""
+    network = address.interface.network
+    around = [
+        route.destination for route in host.routes
+        if route.table == TABLE_MAIN and not route.default and contains(route.destination, network)
+        and any(hop.link == address.link and hop.gateway is None for hop in route.hops)
+    ] if network.prefixlen == network.max_prefixlen else []
+    wider = [each for each in around if each != network]
+    return max(wider, key=lambda each: each.prefixlen, default=network)
+
+
+def _selects_network(
+    draft: _Draft, uplink: Uplink, address: Address, network: IPNetwork
+) -> bool:
     if draft.settings.sources != "auto":
         return draft.settings.sources == "network"
     if not address.dynamic or address.peer is not None:
         return False
-    network = address.interface.network
     others = (
         other.interface.network
         for each in draft.uplinks if each.link.name != uplink.link.name

@@ -1,16 +1,16 @@
 """A plan put into a host's whole RPDB and judged there, before it is written (pure)."""
 
-from typing import (
-    Iterator,
-    NamedTuple,
-    Tuple,
-)
+from ipaddress import IPv6Network
+from typing import Iterator, NamedTuple, Tuple
 
 from symroute_nm.choices import Settings
-from symroute_nm.model import TABLE_MAIN, Host, IPNetwork, Plan, Route
-from symroute_nm.plan import is_ours, priorities
+from symroute_nm.model import Host, IPNetwork, Plan, Route
+from symroute_nm.plan import our_rules, priorities
 from symroute_nm.verdicts import Verdict, judge
 from symroute_nm.wording import describe_rule
+
+# linux/ipv6_route.h, IP6_RT_PRIO_USER: what the kernel takes for no metric
+_IPV6_METRIC = 1024
 
 
 class Proof(NamedTuple):
@@ -37,24 +37,31 @@ def prove(host: Host, settings: Settings, plan: Plan) -> Proof:
 
 
 def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
-    """The host as it will be with the plan in force, and what earlier plans left gone."""
-    rules = [each for each in host.rules if not is_ours(each, settings)]
+    """The host as it will be once the planned connections have been brought up."""
+    ours = our_rules(host, settings)
+    rules = [each for each in host.rules if each not in ours]
     rules += [rule for each in plan.uplinks for rule in each.rules]
-    ours = our_tables(host, settings)
-    routes = [each for each in host.routes if each.table not in ours]
+    rules.sort(key=lambda each: (each.version, each.priority))
+    routes = list(_staying(host, plan))
     # A route that somebody else's table has already stays: adding ours says "File exists".
     taken = {_identity(each) for each in routes}
     routes += [
         route for each in plan.uplinks for route in each.routes if _identity(route) not in taken
     ]
-    rules.sort(key=lambda each: (each.version, each.priority))
     return host._replace(rules=tuple(rules), routes=tuple(routes))
 
 
-def our_tables(host: Host, settings: Settings) -> Tuple[int, ...]:
-    """The tables that earlier plans filled: named in our fragment, or looked up by our rules."""
-    looked_up = {each.table for each in host.rules if is_ours(each, settings)} - {TABLE_MAIN}
-    return tuple(sorted(looked_up | {each.id for each in host.tables if each.owned}))
+def _staying(host: Host, plan: Plan) -> Iterator[Route]:
+    """The routes that the plan does not replace: all but those in our tables.
+
+    In a table that an administrator named, only the uplink's own go when it is brought up.
+    """
+    ours = {each.id for each in host.tables if each.owned}
+    links = {each.table.id: {each.uplink.link.name} for each in plan.uplinks}
+    for route in host.routes:
+        own = links.get(route.table) == {each.link for each in route.hops}
+        if route.table not in ours and not own:
+            yield route
 
 
 def _find_intrusions(host: Host, settings: Settings, plan: Plan) -> Iterator[str]:
@@ -64,8 +71,9 @@ def _find_intrusions(host: Host, settings: Settings, plan: Plan) -> Iterator[str
     table that another rule looks up, or our rules as the target of another rule's goto.
     """
     tables = {each.table.id for each in plan.uplinks}
+    ours = our_rules(host, settings)
     for rule in host.rules:
-        if is_ours(rule, settings):
+        if rule in ours:
             continue
         if rule.action == "lookup" and rule.table in tables:
             yield "the rule %d (%s) looks up our table %d" % (
@@ -76,4 +84,7 @@ def _find_intrusions(host: Host, settings: Settings, plan: Plan) -> Iterator[str
 
 
 def _identity(route: Route) -> Tuple[int, IPNetwork, int, int]:
-    return (route.table, route.destination, route.tos, route.metric)
+    metric = route.metric
+    if not metric and isinstance(route.destination, IPv6Network):
+        metric = _IPV6_METRIC
+    return (route.table, route.destination, route.tos, metric)

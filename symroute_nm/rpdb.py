@@ -124,7 +124,8 @@ class Rpdb:
         for each in self._cut(template, within, by_way=True):
             decision = each.decision
             hops = () if decision.type == "local" else decision.hops
-            found.setdefault((decision.type, hops, decision.doubts), each)
+            key = (id(decision.rule), decision.type, hops, decision.doubts)
+            found.setdefault(key, each)
         return sorted(found.values(), key=lambda each: each.first)
 
     def _walk(self, packet: Packet, asked: Asked) -> Iterator[Tried]:

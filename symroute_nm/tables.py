@@ -1,7 +1,7 @@
 """Names and ids of routing tables: rt_tables text, each uplink's own table (pure)."""
 
 import re
-from typing import AbstractSet, Dict, Mapping, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence, Set, Tuple
 
 from symroute_nm.choices import TableChoice
 from symroute_nm.errors import InputError, Refusal
@@ -47,11 +47,26 @@ def check_choice(link: str, choice: TableChoice) -> None:
             "%s: %d cannot be an own table's id" % (link, choice.id),
             "use 1 to %d, but not 253 to 255" % LARGEST_ID,
         )
-    if choice.name and not _usable(choice.name):
+    if choice.name and not is_usable_name(choice.name):
         raise InputError(
             "%s: %r cannot be a table's name" % (link, choice.name),
             "use letters, digits and _.:@+-, not a number and not a name that iproute2 reserves",
         )
+
+
+def our_tables(
+    names: Sequence[TableName], choices: Iterable[TableChoice]
+) -> FrozenSet[int]:
+    """The ids of own tables: named in our block, or chosen by the user by id or known name."""
+    known = {each.name: each.id for each in names}
+    chosen = (each.id or known.get(each.name, TABLE_UNSPEC) for each in choices)
+    owned = (each.id for each in names if each.owned)
+    return frozenset((*chosen, *owned)) - _RESERVED
+
+
+def is_usable_name(name: str) -> bool:
+    """Whether iproute2, the dispatcher script and people take the name for a table's."""
+    return bool(_NAME.match(name)) and not _NUMBER.match(name) and name not in _KEYWORDS
 
 
 def allocate_tables(
@@ -85,10 +100,6 @@ def _number(text: str) -> int:
     return int(digits, base) if len(digits) <= _MOST_DIGITS else LARGEST_ID + 1
 
 
-def _usable(name: str) -> bool:
-    return bool(_NAME.match(name)) and not _NUMBER.match(name) and name not in _KEYWORDS
-
-
 class _Allotment:
     """The ids and names that are gone, growing as tables are handed out."""
 
@@ -119,10 +130,10 @@ class _Allotment:
 
     def _name_of(self, number: int) -> str:
         named = self._named.get(number) if number else None
-        return named.name if named else ""
+        return named.name if named and is_usable_name(named.name) else ""
 
     def _default_name(self, link: str) -> str:
-        if _usable(link) and link not in self._foreign:
+        if is_usable_name(link) and link not in self._foreign:
             return link
         return "%s-uplink" % link
 

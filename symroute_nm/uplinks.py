@@ -2,28 +2,19 @@
 
 import re
 from fnmatch import fnmatchcase
-from itertools import chain
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm.choices import InterfaceSettings, Settings
-from symroute_nm.errors import InputError, Refusal, SymrouteError
+from symroute_nm.errors import Refusal, SymrouteError
+from symroute_nm.gateways import Ways, find_gateways
 from symroute_nm.match import match
 from symroute_nm.model import (
-    LINK_LOCAL,
-    TABLE_MAIN,
     VERSIONS,
-    Address,
-    Gateway,
-    Hop,
     Host,
-    IPNetwork,
     Link,
     Profile,
-    Route,
     Skip,
     Uplink,
-    contains,
-    host_network,
 )
 
 # What neither a shell's word splitting nor its globbing changes (the dispatcher script does both),
@@ -43,12 +34,12 @@ class Survey(NamedTuple):
 
 def find_uplinks(host: Host, settings: Settings) -> Survey:
     """All links with global addresses and a gateway in some family; profiles not yet looked at."""
-    ways = _Ways(host)
+    ways = Ways(host)
     uplinks: List[Uplink] = []
     skips: List[Skip] = []
     for link in sorted(host.links, key=lambda each: each.name):
         reason = _reason_before(link, ways, settings)
-        gateways = () if reason else tuple(_gateways(ways, link, host, settings))
+        gateways = () if reason else tuple(find_gateways(ways, link, host, settings))
         if gateways:
             addresses = tuple(
                 each for each in ways.addresses[link.name]
@@ -78,28 +69,6 @@ def pair_families(survey: Survey) -> Survey:
     return Survey(tuple(kept), tuple(sorted(skips)))
 
 
-def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
-    """Raise `InputError` for a gateway that the link cannot reach, or that is the host itself."""
-    ours = {each.ip for each in host.addresses}
-    on_link: Dict[str, List[IPNetwork]] = {}
-    for route in host.routes:
-        if route.table == TABLE_MAIN and route.type == "unicast":
-            for hop in route.hops:
-                if hop.gateway is None and not route.default:
-                    on_link.setdefault(hop.link, []).append(route.destination)
-    for address in host.addresses:
-        on_link.setdefault(address.link, []).append(address.network)
-    for uplink in uplinks:
-        for gateway in uplink.gateways:
-            _check_gateway(uplink.link.name, gateway, on_link.get(uplink.link.name, []))
-            if gateway.address in ours:
-                raise InputError(
-                    "%s: the gateway %s is an address of this host" % (
-                        uplink.link.name, gateway.address),
-                    "set gateway in [interface %s]" % uplink.link.name,
-                )
-
-
 def name_profiles(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[Uplink, ...]:
     """The uplinks with their profiles; raises one `Refusal` that tells all that is wrong."""
     named, problems = [], []
@@ -110,6 +79,7 @@ def name_profiles(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> 
             problems.append(str(error))
         else:
             named.append(uplink._replace(profile=profile))
+    links = {each.name for each in host.links}
     taken: Dict[str, str] = {}
     for each in named:
         name = each.profile.name if each.profile else ""
@@ -117,6 +87,11 @@ def name_profiles(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> 
             problems.append("%s and %s: both use the profile %s; give each a profile of its own" % (
                 taken[name], each.link.name, name))
         taken[name] = each.link.name
+        if name != each.link.name and name in links:
+            problems.append(
+                "%s: its profile ifcfg-%s is named after another link, and the dispatcher script "
+                "reads a link's own name, too: both would get both files; rename it (DEVICE=%s "
+                "belongs into ifcfg-%s)" % (each.link.name, name, each.link.name, each.link.name))
     if problems:
         raise Refusal("\n".join(problems))
     return tuple(named)
@@ -132,7 +107,7 @@ def find_profile(host: Host, settings: Settings, link: Link) -> Profile:
     if wished:
         profiles = tuple(each for each in host.profiles if each.name == wished)
     if not profiles:
-        raise Refusal(_no_profile(link, wished), (
+        raise Refusal(_no_profile(host, link, wished), (
             "make an ifcfg profile for it (nmcli connection migrate --plugin ifcfg-rh PROFILE, or "
             "write %s%s), or leave it out with --exclude %s" % (_IFCFG, link.name, link.name)))
     if _TWO <= len(profiles):
@@ -143,43 +118,7 @@ def find_profile(host: Host, settings: Settings, link: Link) -> Profile:
     return profiles[0]
 
 
-def is_global(address: Address) -> bool:
-    """Whether others can ask the host at it: neither link-local, nor of link or host scope."""
-    return (
-        address.scope == 0
-        and not address.ip.is_loopback
-        and not contains(LINK_LOCAL[address.version], host_network(address.ip))
-    )
-
-
-class _Ways:
-    """What leads out of each link, indexed once."""
-
-    def __init__(self, host: Host) -> None:
-        self.addresses: Dict[str, List[Address]] = {}
-        for address in sorted(
-            host.addresses,
-            key=lambda each: (each.version, each.interface, str(each.peer), each.dynamic),
-        ):
-            if is_global(address):
-                self.addresses.setdefault(address.link, []).append(address)
-        self.defaults: Dict[Tuple[str, int], List[Tuple[Route, Hop]]] = {}
-        self.networks: Dict[str, List[str]] = {}
-        for route in host.routes:
-            if route.type == "unicast" and (route.default or route.table == TABLE_MAIN):
-                self._add(route)
-        self.vrfs = {each.name: each for each in host.links if each.kind == "vrf"}
-        self.table_names = {each.id: each.name for each in host.tables}
-
-    def _add(self, route: Route) -> None:
-        for hop in route.hops:
-            if route.default:
-                self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
-            else:
-                self.networks.setdefault(hop.link, []).append(str(route.destination))
-
-
-def _reason_before(link: Link, ways: _Ways, settings: Settings) -> str:
+def _reason_before(link: Link, ways: Ways, settings: Settings) -> str:
     """Why the link cannot be an uplink, whatever its routes say; "" if it can."""
     if link.loopback:
         return "loopback"
@@ -198,7 +137,7 @@ def _unwanted(link: Link, settings: Settings) -> str:
     return "" if asked else "not among the interfaces asked for"
 
 
-def _in_vrf(link: Link, ways: _Ways) -> str:
+def _in_vrf(link: Link, ways: Ways) -> str:
     if link.kind == "vrf":
         return "VRF device: its table %d is left alone" % link.table
     if link.master in ways.vrfs:
@@ -214,94 +153,23 @@ def _without_address(link: Link) -> str:
     return "%sno global address" % (state if link.up else "down, ")
 
 
-def _internal(ways: _Ways, link: Link) -> str:
+def _internal(ways: Ways, link: Link) -> str:
+    if not link.up:
+        return "down: no default route through it now"
     networks = sorted(ways.networks.get(link.name, ()))
     what = "internal network %s" % ", ".join(networks) if networks else "nothing behind it"
     return "no default route through it: %s" % what
 
 
-def _gateways(ways: _Ways, link: Link, host: Host, settings: Settings) -> Iterator[Gateway]:
-    for version in VERSIONS:
-        if any(each.version == version for each in ways.addresses[link.name]):
-            gateway = _gateway(ways, link, version, host, settings)
-            if gateway:
-                yield gateway
-
-
-def _gateway(
-    ways: _Ways, link: Link, version: int, host: Host, settings: Settings
-) -> Optional[Gateway]:
-    """The first evidence in DESIGN's order: configuration, main, other tables, ifcfg, lease."""
-    interface = settings.interface.get(link.name, InterfaceSettings())
-    said = (each for each in interface.gateways if each.version == version)
-    evidence = chain(
-        (Gateway(version, each, "configuration") for each in said),
-        _routed(ways, link, version, host),
-        (
-            Gateway(version, address, "GATEWAY in ifcfg-%s" % profile.name)
-            for profile in match(link, host.profiles)
-            for address in profile.gateways if address.version == version
-        ),
-        (
-            Gateway(version, lease.gateway, "DHCP lease %s" % lease.path)
-            for lease in host.leases
-            if lease.link == link.name and lease.gateway.version == version
-        ),
-    )
-    return next(evidence, None)
-
-
-def _routed(ways: _Ways, link: Link, version: int, host: Host) -> Iterator[Gateway]:
-    """Default routes through the link: main's, then those of tables chosen for its addresses."""
-    found = sorted(ways.defaults.get((link.name, version), []), key=_by_preference)
-    for route, hop in found:
-        if route.table == TABLE_MAIN:
-            metric = " (metric %d)" % route.metric if route.metric else ""
-            yield Gateway(version, hop.gateway, "main's default route" + metric, hop.onlink)
-    chosen = _chosen_tables(host, ways, link, version)
-    for route, hop in found:
-        if route.table in chosen:
-            name = ways.table_names.get(route.table, "")
-            origin = "table %d%s" % (route.table, " (%s)" % name if name else "")
-            yield Gateway(version, hop.gateway, origin, hop.onlink)
-
-
-def _by_preference(way: Tuple[Route, Hop]) -> Tuple[int, int, int, int, bool]:
-    route, hop = way
-    gateway = int(hop.gateway) if hop.gateway else 0
-    return (route.tos, route.metric, route.table, gateway, hop.onlink)
-
-
-def _chosen_tables(host: Host, ways: _Ways, link: Link, version: int) -> Tuple[int, ...]:
-    """The tables that some rule chooses for this link's own addresses.
-
-    A default in any other table (wg-quick's, a VPN's) is not evidence that the link is an uplink.
-    """
-    networks = [each.network for each in ways.addresses[link.name]]
-    return tuple(
-        rule.table
-        for rule in host.rules
-        if rule.version == version and rule.action == "lookup" and not rule.invert
-        and (rule.iif == link.name or (
-            rule.source is not None and any(contains(each, rule.source) for each in networks)))
-    )
-
-
-def _check_gateway(link: str, gateway: Gateway, networks: Iterable[IPNetwork]) -> None:
-    address = gateway.address
-    if address is None or gateway.onlink or address.is_link_local:
-        return
-    if any(contains(each, host_network(address)) for each in networks):
-        return
-    if address.version != gateway.version:
-        return  # RFC 5549: an IPv4 route by an IPv6 gateway, as main has it
-    raise InputError("%s: %s is on no network of %s" % (link, address, link),
-                     "set gateway in [interface %s]" % link)
-
-
-def _no_profile(link: Link, wished: str) -> str:
+def _no_profile(host: Host, link: Link, wished: str) -> str:
     if wished:
         return "%s: there is no profile %s%s" % (link.name, _IFCFG, wished)
+    for profile in host.profiles:
+        if profile.device == link.name and profile.hwaddr:
+            return "%s: %s%s names it, but HWADDR=%s is not its address (%s)" % (
+                link.name, _IFCFG, profile.name, profile.hwaddr, link.permanent_mac or link.mac)
+        if profile.name == link.name and profile.problem:
+            return "%s: %s%s: %s" % (link.name, _IFCFG, profile.name, profile.problem)
     return "%s: no ifcfg profile has it, so no file would be applied" % link.name
 
 

@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import (
+    AbstractSet,
     Dict,
     FrozenSet,
     Hashable,
@@ -28,13 +29,16 @@ from symroute_nm.model import (
     Route,
     Rule,
     Uplink,
+    contains,
+    network_key,
 )
 from symroute_nm.rpdb import Class, Decision, Packet, Rpdb
 from symroute_nm.wording import describe_hop, describe_route, describe_rule
 
-# A default route in halves or less (OpenVPN's redirect-gateway: 0.0.0.0/1 and 128.0.0.0/1; ::/3,
-# 2000::/4, 3000::/4) is a way to everything, not to a network behind an internal link.
-WIDEST_DEFAULT = {4: 1, 6: 4}
+# A link that has specific routes to this much of a family's addresses is a way to everything, in
+# pieces, and no internal network: OpenVPN's redirect-gateway has 0.0.0.0/1 and 128.0.0.0/1, or ::/3
+# and 2000::/4; WireGuard's AllowedIPs may spell the Internet out. 2000::/3 is an eighth of IPv6.
+_WIDE_SHARE = 8
 
 # Link-local and multicast destinations belong to the link that they are asked for on.
 _LINK_SCOPE: Mapping[int, Tuple[IPNetwork, ...]] = {
@@ -69,7 +73,8 @@ class Verdict(NamedTuple):
 
 def judge(host: Host, uplinks: Sequence[Uplink]) -> Tuple[Verdict, ...]:
     """A verdict for each address of each uplink, in order."""
-    bench = _Bench(host, frozenset(each.link.name for each in uplinks))
+    names = frozenset(each.link.name for each in uplinks)
+    bench = _Bench(host, names | find_wide_links(host, names))
     return tuple(
         Verdict(address, tuple(bench.failures(address)))
         for uplink in uplinks for address in uplink.addresses
@@ -87,6 +92,29 @@ def describe_failure(failure: Failure) -> str:
         failure.classes - 1) if failure.classes > 1 else ""
     return "from %s to %s%s: goes %s%s%s; should %s" % (
         failure.address.ip, failure.destination, more, way, because, route, failure.wanted)
+
+
+def find_wide_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
+    """The links that are no uplinks and yet lead to most of a family: a VPN's default in pieces."""
+    spans: Dict[Tuple[str, int], List[IPNetwork]] = {}
+    for route in host.routes:
+        if route.type == "unicast" and not route.default:
+            for hop in route.hops:
+                if hop.link not in uplinks:
+                    spans.setdefault((hop.link, route.version), []).append(route.destination)
+    return frozenset(
+        link for (link, version), networks in spans.items()
+        if sum(each.num_addresses for each in collapse(networks))
+        >= ANY[version].num_addresses // _WIDE_SHARE)
+
+
+def collapse(networks: Iterable[IPNetwork]) -> List[IPNetwork]:
+    """The networks without those that lie in another."""
+    kept: List[IPNetwork] = []
+    for network in sorted(networks, key=network_key):
+        if not kept or not contains(kept[-1], network):
+            kept.append(network)
+    return kept
 
 
 class _Due(NamedTuple):
@@ -162,7 +190,7 @@ def _find_dues(host: Host, uplinks: FrozenSet[str], version: int) -> Iterator[_D
     rules = [
         Rule(version, 0, table=TABLE_LOCAL),
         Rule(version, 1, table=_LINK_SCOPE_TABLE),
-        Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=WIDEST_DEFAULT[version]),
+        Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0),
     ]
     routes = [each for each in host.routes if each.table in (TABLE_LOCAL, TABLE_MAIN)]
     routes += [Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
@@ -245,7 +273,8 @@ def _failure(address: Address, due: _Due, group: _Group) -> Failure:
 def _word(group: _Group, due: _Due, link: str) -> str:
     """Where the packet should go instead, in plain words."""
     if group.actual.doubts:
-        return "a rule that cannot be judged may catch it: %s" % "; ".join(group.actual.doubts)
+        return "be judged, but a rule that cannot be may catch it: %s" % "; ".join(
+            group.actual.doubts)
     if due.kind == "internal":
         way = " or ".join(describe_hop(each) for each in group.specific.hops)
         return "go to the internal network %s" % way
@@ -255,12 +284,16 @@ def _word(group: _Group, due: _Due, link: str) -> str:
     }.get(due.kind, "leave by %s" % link)
 
 
-def _is_internal(decision: Decision, uplinks: FrozenSet[str]) -> bool:
-    """Whether a specific route leads to a link that is no uplink: a container, a VPN's peer."""
-    if decision.type != "unicast" or decision.route is None or decision.links & uplinks:
-        return False
-    destination = decision.route.destination
-    return destination.prefixlen > WIDEST_DEFAULT[destination.version]
+def _is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
+    """Whether a specific route leads to a link that leads nowhere else: a container, a VPN's peer.
+
+    `outward` are the uplinks and the links that are a way to everything.
+    """
+    route = decision.route
+    return (
+        decision.type == "unicast" and route is not None and not route.default
+        and not decision.links & outward
+    )
 
 
 def _address(version: int, number: int) -> IPAddress:

@@ -1,6 +1,9 @@
 """Rules, routes and networks as `ip` writes them (pure)."""
 
-from symroute_nm.model import Hop, Route, Rule
+from symroute_nm.model import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, Hop, Route, Rule
+
+# iproute2 knows these without any file.
+_KERNEL_TABLES = {TABLE_DEFAULT: "default", TABLE_MAIN: "main", TABLE_LOCAL: "local"}
 
 
 def describe_rule(rule: Rule) -> str:
@@ -13,7 +16,8 @@ def describe_rule(rule: Rule) -> str:
     words += ["iif", rule.iif] if rule.iif else []
     words += ["oif", rule.oif] if rule.oif else []
     words += list(rule.opaque)
-    action = {"lookup": "lookup %d" % rule.table, "goto": "goto %d" % rule.target}
+    table = _KERNEL_TABLES.get(rule.table, str(rule.table))
+    action = {"lookup": "lookup %s" % table, "goto": "goto %d" % rule.target}
     words.append("lookup [l3mdev-table]" if rule.l3mdev else action.get(rule.action, rule.action))
     if rule.suppress_prefixlength is not None:
         words.append("suppress_prefixlength %d" % rule.suppress_prefixlength)

@@ -18,10 +18,10 @@ LONGEST_FUNCTION = 50
 # The layers, from the inside out. A module imports from its own layer and those before it.
 PURE = {
     "__init__", "applied", "blocks", "checkup", "choices", "classes", "conversion", "decisions",
-    "diagnosis", "errors", "explanation", "fib", "findings", "leftovers", "match", "model",
-    "observation", "ownrules", "owntables", "plan", "prove", "published", "rpdb", "rulefiles",
-    "selectors", "services", "shvar", "surroundings", "tables", "unified", "uplinks", "verdicts",
-    "wording",
+    "diagnosis", "dormant", "errors", "explanation", "fib", "findings", "gateways", "leftovers",
+    "match", "model", "observation", "ownrules", "owntables", "plan", "prove", "published", "rpdb",
+    "rulefiles", "selectors", "services", "shvar", "surroundings", "tables", "unified", "uplinks",
+    "verdicts", "wording",
 }
 # What each reader and each writer stands on.
 GROUND = {"bounded": set(), "netlink": set(), "rooted": set()}
@@ -146,8 +146,9 @@ def layers() -> Dict[str, Set[str]]:
     allowed["render"] = set(PURE)
     # What puts readers, the core and writers together.
     allowed["reading"] = PURE | READERS
-    allowed["generation"] = PURE | {"files", "settings", "render"} | set(WRITERS)
+    allowed["generation"] = PURE | {"files", "rooted", "settings", "render"} | set(WRITERS)
     allowed["report"] = PURE | {"generation"}
+    allowed["reversal"] = PURE | {"reading", "report"}
     everything = set(MODULES)
     allowed.update(dict.fromkeys(TOP, everything))
     return allowed

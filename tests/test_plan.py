@@ -1,6 +1,6 @@
 """The rule set: guards, sources, priorities; and that it depends on the host, not on any order."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 from case_hosts import CASES, forwarding_throw, plain
@@ -10,10 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from symroute_nm import owntables
-from symroute_nm.choices import Settings
-from symroute_nm.errors import Refusal, SymrouteError
-from symroute_nm.model import Hop, Host, Profile, Route, Rule, contains
-from symroute_nm.plan import choose_guard, is_ours, make_plan, used_tables
+from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
+from symroute_nm.errors import InputError, Refusal, SymrouteError
+from symroute_nm.model import Hop, Host, Link, Profile, Route, Rule, TableName, contains
+from symroute_nm.plan import choose_guard, is_ours, make_plan, our_rules, used_tables
 from symroute_nm.wording import describe_rule
 
 DEFAULTS = Settings()
@@ -41,8 +41,8 @@ def test_the_rule_set_of_the_design():
     plan = make_plan(two_uplinks(), DEFAULTS)
     assert [
         "20000 from 10.0.6.5/32 lookup 100 suppress_prefixlength 0",
-        "20001 from 10.0.6.5/32 lookup 254 suppress_prefixlength 0",
-        "20001 from all iif eth0 lookup 254 suppress_prefixlength 0",
+        "20001 from 10.0.6.5/32 lookup main suppress_prefixlength 0",
+        "20001 from all iif eth0 lookup main suppress_prefixlength 0",
         "20002 from 10.0.6.5/32 lookup 100",
         "20002 from all iif eth0 lookup 100",
     ] == rules(plan)
@@ -192,7 +192,10 @@ def test_rules_of_an_earlier_plan_are_known_as_ours():
         plan = make_plan(two_uplinks(), settings)
         found = [rule for each in plan.uplinks for rule in each.rules]
         assert all(is_ours(rule._replace(protocol=3), settings) for rule in found)
-        made = two_uplinks()._replace(rules=(*kernel_rules(), *found))
+        owned = tuple(TableName(each.table.id, each.table.name, owned=True)
+                      for each in plan.uplinks)
+        made = two_uplinks()._replace(rules=(*kernel_rules(), *found), tables=owned)
+        assert set(found) == our_rules(made, settings)
         assert [each.rules for each in plan.uplinks] != []
         assert rules(plan)[-1].rsplit(" ", 1)[0] == rules(
             make_plan(made, settings))[-1].rsplit(" ", 1)[0]
@@ -357,3 +360,44 @@ def test_docker_can_come_and_go_without_a_new_plan():
     assert [each.rules for each in make_plan(plain(), DEFAULTS).uplinks] == [
         each.rules for each in with_bridge.uplinks]
     assert routes(make_plan(plain(), DEFAULTS)) == routes(with_bridge)
+
+
+def test_rules_of_our_form_in_a_table_that_is_not_ours_are_somebody_elses():
+    theirs = Rule(4, 20002, source=ip_network("10.0.6.9/32"), table=77)
+    made = plain(rules=(theirs,))
+
+    assert frozenset() == our_rules(made, DEFAULTS)
+    with pytest.raises(Refusal, match=r"ip rule del priority 20002 from 10\.0\.6\.9/32"):
+        make_plan(made, DEFAULTS)
+
+
+def test_another_priority_base_finds_the_rules_of_the_one_before():
+    plan = make_plan(two_uplinks(), DEFAULTS)
+    found = tuple(rule for each in plan.uplinks for rule in each.rules)
+    owned = tuple(TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks)
+    made = two_uplinks(rules=(*kernel_rules(), *found), tables=owned)
+    moved = DEFAULTS._replace(priority_base=97)
+
+    assert set(found) == our_rules(made, moved)
+    assert {97, 98, 99} == {
+        rule.priority for each in make_plan(made, moved).uplinks for rule in each.rules}
+
+
+def test_a_vrfs_table_cannot_be_an_uplinks():
+    made = two_uplinks()
+    made = made._replace(links=(*made.links, Link(30, "red", kind="vrf", table=10)))
+    chosen = {"eth0": InterfaceSettings(table=TableChoice("users", 10))}
+
+    with pytest.raises(InputError, match="table 10 is the VRF red's"):
+        make_plan(made, DEFAULTS._replace(interface=chosen))
+
+
+def test_a_lease_of_one_address_selects_the_network_that_main_has_around_it():
+    made = two_uplinks()
+    leased = tuple(
+        each._replace(interface=ip_interface("2001:db8:6::5/128"), dynamic=True)
+        if str(each.interface) == "2001:db8:6::5/64" else each for each in made.addresses)
+    plan = make_plan(made._replace(addresses=leased), DEFAULTS)
+
+    assert {"2001:db8:6::/64"} == {
+        str(rule.source) for rule in plan.uplinks[0].rules if rule.version == 6 and rule.source}

@@ -12,9 +12,9 @@ from symroute_nm.errors import Refusal
 from symroute_nm.generation import Generation, check_proof
 from symroute_nm.leftovers import Leftovers
 from symroute_nm.model import Hop, Route, Rule, TableName
-from symroute_nm.plan import make_plan
-from symroute_nm.prove import our_tables, prove, put_plan
-from symroute_nm.verdicts import describe_failure, judge
+from symroute_nm.plan import make_plan, our_rules
+from symroute_nm.prove import prove, put_plan
+from symroute_nm.verdicts import describe_failure, find_wide_links, judge
 
 TUN0 = link(9, "tun0", kind="tun")
 
@@ -142,7 +142,7 @@ def test_specific_networks_that_others_rules_reach_before_ours_are_theirs():
 def test_a_rule_that_cannot_be_judged_is_refused():
     there = with_rules(two_uplinks(), Rule(4, 300, table=254, opaque=("ip_proto 6",)))
 
-    assert "a rule that cannot be judged may catch it" in refusal(there)
+    assert "a rule that cannot be may catch it" in refusal(there)
 
 
 def test_packets_that_no_selector_of_ours_matches_are_left_alone():
@@ -161,11 +161,54 @@ def test_what_an_earlier_plan_left_does_not_count_as_others():
     again = put_plan(there, Settings(), plan)._replace(
         tables=(TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True)))
 
-    assert (100, 101) == our_tables(again, Settings())
+    assert len(plan.uplinks) == len({each.table for each in our_rules(again, Settings())
+                                     if each.table != 254})
     assert all(each.symmetric for each in judge(again, [each.uplink for each in plan.uplinks]))
     assert put_plan(again, Settings(), plan).rules == again.rules
     assert set(put_plan(again, Settings(), plan).routes) == set(again.routes)
     assert proof_of(again).holds
+
+
+def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_does_not():
+    there = two_uplinks()
+    there = there._replace(
+        links=(*there.links, link(8, "br1", kind="bridge")),
+        routes=(*there.routes, route("172.18.0.0/16", "br1"),
+                route("172.18.0.0/16", "docker0", table=77)))
+    there = with_rules(
+        there, Rule(4, 50, destination=ip_network("172.17.0.0/16"), table=254),
+        Rule(4, 100, destination=ip_network("172.18.0.0/16"), table=77))
+
+    assert "should go to the internal network dev br1" in refusal(there)
+
+
+def test_an_ipv6_route_without_metric_meets_the_one_of_1024():
+    there = two_uplinks()
+    stale = route("default", "eth1", "2001:db8:5::1", table=77, metric=1024)
+    there = there._replace(routes=(*there.routes, stale))
+
+    said = refusal(there, interface={"eth0": InterfaceSettings(table=TableChoice("users", 77))})
+
+    assert "goes via 2001:db8:5::1 dev eth1 by rule 20002" in said
+
+
+def test_a_vpn_that_spells_the_internet_out_is_no_internal_network():
+    everything = ip_network("0.0.0.0/0")
+    private = ip_network("10.0.0.0/8")
+    pieces = tuple(route(str(each), "tun0") for each in everything.address_exclude(private))
+    there = with_tunnel(two_uplinks(), *pieces)
+
+    assert frozenset({"tun0"}) == find_wide_links(there, {"eth0", "eth1"})
+    said = refusal(there)
+    assert "goes dev tun0 by rule 20001" in said
+    assert "should leave by eth0" in said
+
+
+def test_a_network_behind_a_vpn_is_internal():
+    there = with_tunnel(two_uplinks(), route("10.128.0.0/9", "tun0"), route("fd00::/8", "tun0"))
+
+    assert frozenset() == find_wide_links(there, {"eth0", "eth1"})
+    assert proof_of(there).holds
 
 
 def test_a_failure_names_the_packet_the_way_and_what_is_wanted():
@@ -174,7 +217,7 @@ def test_a_failure_names_the_packet_the_way_and_what_is_wanted():
 
     assert (
         "from 10.0.6.5 to 10.0.7.1 (and 4 more destination ranges): goes via 10.0.5.1 dev eth1 by "
-        "rule 32766 (from all lookup 254), route default via 10.0.5.1 dev eth1 table 254 metric "
+        "rule 32766 (from all lookup main), route default via 10.0.5.1 dev eth1 table 254 metric "
         "100; should leave by eth0") == describe_failure(first)
 
 

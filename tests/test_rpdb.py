@@ -404,7 +404,8 @@ def test_the_ways_of_the_guarded_host():
     assert (
         sorted(
             [
-                ("unicast", (hop("eth0", "10.0.6.1"),)),
+                ("unicast", (hop("eth0", "10.0.6.1"),)),  # by the first stage
+                ("unicast", (hop("eth0", "10.0.6.1"),)),  # and by the third
                 ("unicast", (hop("eth0"),)),
                 ("unicast", (hop("docker0"),)),
                 ("local", (hop("eth1"),)),  # the first of the two
@@ -537,7 +538,8 @@ def test_the_ways_are_those_of_the_classes(seed):
 
 def way_of(decision):
     hops = () if decision.type == "local" else decision.hops
-    return decision.type, hops, decision.doubts
+    # The rule, too: by it a proof tells what main itself decided.
+    return id(decision.rule), decision.type, hops, decision.doubts
 
 
 @settings(max_examples=50, deadline=None)

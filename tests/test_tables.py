@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from symroute_nm.choices import TableChoice
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.model import OwnTable, TableName
-from symroute_nm.tables import LARGEST_ID, NEW_IDS, allocate_tables, check_choice, parse_tables
+from symroute_nm.tables import (
+    LARGEST_ID,
+    NEW_IDS,
+    allocate_tables,
+    check_choice,
+    our_tables,
+    parse_tables,
+)
 
 RESERVED = (0, 253, 254, 255)
 LINKS = ("eth0", "eth1", "eth2")
@@ -163,3 +170,18 @@ def test_each_link_gets_a_table_of_its_own_whatever_the_order(links, choices, kn
     for link, table in found.items():
         free = not choices.get(link, TableChoice()).id and table.name not in kept
         assert not (free and table.id in used)
+
+
+def test_a_name_that_would_break_a_line_never_gets_into_a_file():
+    names = (TableName(5, "x\npriority 1 from all lookup 9", "/etc/iproute2/rt_tables"),)
+
+    with pytest.raises(InputError, match="table 5 is already"):
+        allocate_tables(["eth0"], {"eth0": TableChoice(id=5)}, names, frozenset())
+
+
+def test_our_tables_are_those_of_our_block_and_of_the_users_choice():
+    names = (TableName(100, "eth0", owned=True), TableName(2, "users", "/etc/iproute2/rt_tables"),
+             TableName(9, "others", "/etc/iproute2/rt_tables"))
+
+    assert {100, 2, 7} == our_tables(names, [TableChoice("users"), TableChoice(id=7)])
+    assert {100} == our_tables(names, [TableChoice(), TableChoice("unknown")])

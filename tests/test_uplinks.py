@@ -8,12 +8,11 @@ from hosts import ETH0, ETH1, address, host, kernel_rules, link, route, two_upli
 
 from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.model import Lease, Profile, Rule, Skip
+from symroute_nm.gateways import check_gateways
+from symroute_nm.model import Lease, Profile, Rule, Skip, TableName, is_global
 from symroute_nm.uplinks import (
-    check_gateways,
     find_profile,
     find_uplinks,
-    is_global,
     name_profiles,
     pair_families,
 )
@@ -249,3 +248,57 @@ def test_two_links_cannot_share_a_profile():
                 [BY_ETH0, BY_ETH1], profiles=(both,))
     with pytest.raises(Refusal, match="eth0 and eth1: both use the profile any"):
         name_profiles(made, Settings(), find_uplinks(made, Settings()).uplinks)
+
+
+def test_a_profile_named_after_another_link_is_refused():
+    made = two_uplinks(profiles=(
+        Profile("eth0", device="eth1"), Profile("eth1", device="eth0")))
+    uplinks = find_uplinks(made, Settings()).uplinks
+
+    with pytest.raises(Refusal, match="eth0: its profile ifcfg-eth1 is named after another link"):
+        name_profiles(made, Settings(), uplinks)
+
+
+def test_a_profile_of_another_card_is_named_in_the_refusal():
+    made = one(profiles=(Profile("eth0", device="eth0", hwaddr="52:54:00:00:00:99"),))
+
+    with pytest.raises(Refusal, match="HWADDR=52:54:00:00:00:99 is not its address"):
+        find_profile(made, Settings(), made.links[1])
+
+
+def test_a_lease_of_another_network_is_no_evidence():
+    assert [] == gateways(one(leases=(Lease("eth0", ip_address("10.99.0.1"), "x"),)))
+    assert [("10.0.6.1", "DHCP lease x")] == gateways(
+        one(leases=(Lease("eth0", ip_address("10.0.6.1"), "x"),)))
+
+
+def test_what_we_wrote_ourselves_does_not_outrank_what_it_was_learnt_from():
+    made = one(
+        profiles=(Profile("eth0", device="eth0", gateways=(ip_address("10.0.6.254"),)),),
+        tables=(TableName(100, "eth0", owned=True),))
+    made = made._replace(
+        routes=(*made.routes, route("default", "eth0", "10.0.6.1", table=100)),
+        rules=(*made.rules, Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100)))
+
+    assert [("10.0.6.254", "GATEWAY in ifcfg-eth0")] == gateways(made)
+    bare = made._replace(profiles=())
+    assert [("10.0.6.1", "table 100 (eth0)")] == gateways(bare)
+    assert [("10.0.6.1", "table 100")] == gateways(bare._replace(tables=()))
+
+
+@pytest.mark.parametrize("edge", ["10.0.6.255", "10.0.6.0"])
+def test_a_networks_edge_is_no_gateway(edge):
+    made = one()
+    settings = Settings(interface={"eth0": InterfaceSettings(gateways=(ip_address(edge),))})
+
+    with pytest.raises(InputError, match="%s is the network's own or its broadcast" % edge):
+        check_gateways(made, find_uplinks(made, settings).uplinks)
+
+
+def test_a_link_that_is_down_says_so():
+    made = one()
+    made = made._replace(links=tuple(
+        each._replace(up=each.name != "eth0") for each in made.links))
+
+    assert ["down: no default route through it now"] == [
+        each.reason for each in find_uplinks(made, Settings()).skips if each.link == "eth0"]

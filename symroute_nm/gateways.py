@@ -1,0 +1,186 @@
+"""By which gateway each link leads out, where that was learnt, and whether it can be (pure)."""
+
+from itertools import chain
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+
+from symroute_nm.choices import InterfaceSettings, Settings
+from symroute_nm.errors import InputError
+from symroute_nm.match import match
+from symroute_nm.model import (
+    TABLE_MAIN,
+    VERSIONS,
+    Address,
+    Gateway,
+    Hop,
+    Host,
+    IPNetwork,
+    Link,
+    Route,
+    Uplink,
+    contains,
+    host_network,
+    is_global,
+)
+from symroute_nm.tables import our_tables
+
+_IPV4 = 4
+
+
+class Ways:
+    """What leads out of each link, indexed once."""
+
+    def __init__(self, host: Host) -> None:
+        self.addresses: Dict[str, List[Address]] = {}
+        for address in sorted(
+            host.addresses,
+            key=lambda each: (each.version, each.interface, str(each.peer), each.dynamic),
+        ):
+            if is_global(address):
+                self.addresses.setdefault(address.link, []).append(address)
+        self.defaults: Dict[Tuple[str, int], List[Tuple[Route, Hop]]] = {}
+        self.networks: Dict[str, List[str]] = {}
+        for route in host.routes:
+            if route.type == "unicast" and (route.default or route.table == TABLE_MAIN):
+                self._add(route)
+        self.vrfs = {each.name: each for each in host.links if each.kind == "vrf"}
+        self.table_names = {each.id: each.name for each in host.tables}
+
+    def _add(self, route: Route) -> None:
+        for hop in route.hops:
+            if route.default:
+                self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
+            else:
+                self.networks.setdefault(hop.link, []).append(str(route.destination))
+
+
+def find_gateways(ways: Ways, link: Link, host: Host, settings: Settings) -> Iterator[Gateway]:
+    """One gateway for each family in which the link has global addresses and evidence of one."""
+    for version in VERSIONS:
+        if any(each.version == version for each in ways.addresses[link.name]):
+            gateway = _gateway(ways, link, version, host, settings)
+            if gateway:
+                yield gateway
+
+
+def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
+    """Raise `InputError` for a gateway that the link cannot reach, or that is the host itself."""
+    ours = {each.ip for each in host.addresses}
+    on_link: Dict[str, List[IPNetwork]] = {}
+    for route in host.routes:
+        if route.table == TABLE_MAIN and route.type == "unicast":
+            for hop in route.hops:
+                if hop.gateway is None and not route.default:
+                    on_link.setdefault(hop.link, []).append(route.destination)
+    for address in host.addresses:
+        on_link.setdefault(address.link, []).append(address.network)
+    for uplink in uplinks:
+        for gateway in uplink.gateways:
+            _check_gateway(uplink.link.name, gateway, on_link.get(uplink.link.name, []))
+            if gateway.address in ours:
+                raise InputError(
+                    "%s: the gateway %s is an address of this host" % (
+                        uplink.link.name, gateway.address),
+                    "set gateway in [interface %s]" % uplink.link.name,
+                )
+
+
+def _gateway(
+    ways: Ways, link: Link, version: int, host: Host, settings: Settings
+) -> Optional[Gateway]:
+    """The first evidence in DESIGN's order: configuration, main, other tables, ifcfg, lease."""
+    interface = settings.interface.get(link.name, InterfaceSettings())
+    said = (each for each in interface.gateways if each.version == version)
+    ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
+    routed = list(_routed(ways, link, version, host))
+    evidence = chain(
+        (Gateway(version, each, "configuration") for each in said),
+        (gateway for table, gateway in routed if table not in ours),
+        (each for each in _written(host, link) if _is_likely(ways, link, version, each)),
+        # What we wrote ourselves comes last: it would outlive what it was learnt from.
+        (gateway for table, gateway in routed if table in ours),
+    )
+    return next(evidence, None)
+
+
+def _written(host: Host, link: Link) -> Iterator[Gateway]:
+    """What ifcfg files and DHCP leases say."""
+    for profile in match(link, host.profiles):
+        for address in profile.gateways:
+            yield Gateway(address.version, address, "GATEWAY in ifcfg-%s" % profile.name)
+    for lease in host.leases:
+        if lease.link == link.name:
+            yield Gateway(lease.gateway.version, lease.gateway, "DHCP lease %s" % lease.path)
+
+
+def _is_likely(ways: Ways, link: Link, version: int, gateway: Gateway) -> bool:
+    """Whether the link can reach it: an old lease of another network is no evidence."""
+    if gateway.version != version or gateway.address is None:
+        return False
+    there = host_network(gateway.address)
+    return gateway.address.is_link_local or any(
+        contains(each.network, there) for each in ways.addresses[link.name])
+
+
+def _routed(
+    ways: Ways, link: Link, version: int, host: Host
+) -> Iterator[Tuple[int, Gateway]]:
+    """Default routes through the link by table: main's, then those chosen for its addresses."""
+    found = sorted(ways.defaults.get((link.name, version), []), key=_by_preference)
+    for route, hop in found:
+        if route.table == TABLE_MAIN:
+            metric = " (metric %d)" % route.metric if route.metric else ""
+            origin = "main's default route" + metric
+            yield route.table, Gateway(version, hop.gateway, origin, hop.onlink)
+    chosen = _chosen_tables(host, ways, link, version)
+    for route, hop in found:
+        if route.table in chosen:
+            name = ways.table_names.get(route.table, "")
+            origin = "table %d%s" % (route.table, " (%s)" % name if name else "")
+            yield route.table, Gateway(version, hop.gateway, origin, hop.onlink)
+
+
+def _by_preference(way: Tuple[Route, Hop]) -> Tuple[int, int, int, int, bool]:
+    route, hop = way
+    gateway = int(hop.gateway) if hop.gateway else 0
+    return (route.tos, route.metric, route.table, gateway, hop.onlink)
+
+
+def _chosen_tables(host: Host, ways: Ways, link: Link, version: int) -> Tuple[int, ...]:
+    """The tables that some rule chooses for this link's own addresses.
+
+    A default in any other table (wg-quick's, a VPN's) is not evidence that the link is an uplink.
+    """
+    networks = [each.network for each in ways.addresses[link.name]]
+    return tuple(
+        rule.table
+        for rule in host.rules
+        if rule.version == version and rule.action == "lookup" and not rule.invert
+        and (rule.iif == link.name or (
+            rule.source is not None and any(contains(each, rule.source) for each in networks)))
+    )
+
+
+def _check_gateway(link: str, gateway: Gateway, networks: Iterable[IPNetwork]) -> None:
+    address = gateway.address
+    if address is None or gateway.onlink or address.is_link_local:
+        return
+    around = [each for each in networks if contains(each, host_network(address))]
+    if around:
+        _check_host_address(link, gateway, around)
+        return
+    if address.version != gateway.version:
+        return  # RFC 5549: an IPv4 route by an IPv6 gateway, as main has it
+    raise InputError("%s: %s is on no network of %s" % (link, address, link),
+                     "set gateway in [interface %s]" % link)
+
+
+def _check_host_address(link: str, gateway: Gateway, around: Iterable[IPNetwork]) -> None:
+    """The kernel takes no broadcast address for a next hop (fib_check_nh)."""
+    for network in around:
+        edges = (network.network_address, network.broadcast_address)
+        small = network.prefixlen >= network.max_prefixlen - 1  # RFC 3021: both are hosts
+        if network.version == _IPV4 and not small and gateway.address in edges:
+            raise InputError(
+                "%s: %s is the network's own or its broadcast address in %s" % (
+                    link, gateway.address, network),
+                "set gateway in [interface %s]" % link)
