@@ -5,7 +5,7 @@ The facts are those of NetworkManager's dispatcher script; see DESIGN 3.
 
 import re
 import shlex
-from typing import Dict, Iterator, List, Set
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set
 
 from symroute_nm import blocks
 from symroute_nm.errors import SymrouteError
@@ -24,24 +24,53 @@ _KINDS = ("route", "route6", "rule", "rule6")
 _ASSIGNMENT = re.compile(r"\s*(?:[A-Za-z_][A-Za-z0-9_]*=.*|#.*)?")
 
 
+class Absence(NamedTuple):
+    """Why nothing applies the files, and what helps; `code` is a finding's."""
+
+    code: str
+    reason: str
+    remedy: str
+
+
+def find_absence(host: Host) -> Optional[Absence]:
+    """What is wrong with the dispatcher script; None where something applies the files."""
+    if host.network_service:
+        return None
+    if not host.dispatcher:
+        return _explain_missing(host)
+    if "/pre-up.d/" in host.dispatcher:
+        return None
+    folder, _, script = host.dispatcher.rpartition("/")
+    base = re.sub(r"/no-wait\.d\Z", "", folder)
+    return Absence(
+        "dispatcher-not-pre-up",
+        "%s does not stand in pre-up.d: it does not run before a link is up" % host.dispatcher,
+        "ln -s %s %s/pre-up.d/%s" % (host.dispatcher, base, script))
+
+
+def _explain_missing(host: Host) -> Absence:
+    if ".el10" in host.kernel:
+        return Absence(
+            "dispatcher-missing",
+            "%s is missing, and RHEL 10 has no package with it: nothing there reads ifcfg, route "
+            "or rule files" % _SCRIPT,
+            "keep rules and routes in the connections themselves: ipv4.routing-rules and "
+            "ipv4.routes, see nm-settings(5)")
+    return Absence(
+        "dispatcher-missing",
+        "%s is missing: nothing applies rule files, and NetworkManager itself ignores the route "
+        "files beside them" % _SCRIPT,
+        "%s install %s" % ("yum" if ".el7" in host.kernel else "dnf", PACKAGE))
+
+
 def find_service(case: Case) -> Iterator[Finding]:
     """The dispatcher script is missing, stands in the wrong folder, or is never started."""
-    host = case.host
-    if host.network_service or not (case.uplinks or case.listed):
+    if case.host.network_service or not (case.uplinks or case.listed):
         return
     severity = ERROR if case.listed else WARNING
-    if not host.dispatcher:
-        yield Finding(
-            "dispatcher-missing", severity,
-            "%s is missing: nothing applies rule files, and NetworkManager itself ignores the "
-            "route files beside them" % _SCRIPT, _install(host))
-    elif "/pre-up.d/" not in host.dispatcher:
-        folder, _, script = host.dispatcher.rpartition("/")
-        base = re.sub(r"/no-wait\.d\Z", "", folder)
-        yield Finding(
-            "dispatcher-not-pre-up", severity,
-            "%s does not stand in pre-up.d: it does not run before a link is up" % host.dispatcher,
-            "ln -s %s %s/pre-up.d/%s" % (host.dispatcher, base, script))
+    absence = find_absence(case.host)
+    if absence:
+        yield Finding(absence.code, severity, absence.reason, absence.remedy)
     yield from _find_unit(case, severity)
 
 
@@ -57,10 +86,6 @@ def _find_unit(case: Case, severity: str) -> Iterator[Finding]:
             "%s is disabled: NetworkManager cannot start it by its D-Bus name, so nothing applies "
             "rule files" % SERVICE,
             "systemctl enable %s" % SERVICE)
-
-
-def _install(host: Host) -> str:
-    return "%s install %s" % ("yum" if ".el7" in host.kernel else "dnf", PACKAGE)
 
 
 def find_misnamed_files(case: Case) -> Iterator[Finding]:

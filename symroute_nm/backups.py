@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.journal import BACKUPS, digest, discard, hidden_name
+from symroute_nm.journal import BACKUPS, digest, discard, hidden_name, typed
 from symroute_nm.model import Change
 from symroute_nm.rooted import (
     Attributes,
@@ -27,6 +27,7 @@ from symroute_nm.rooted import (
 from symroute_nm.unified import unified_diff
 
 KEPT = 10
+_MODES, _OWNERS = range(0o10000), range(-1, 2**32)
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-([0-9]+)\Z")
 
 
@@ -74,11 +75,20 @@ def _load(root: Path, name: str) -> Backup:
     text = read(root, path) or b""
     try:
         content = json.loads(text.decode("ascii"))
-        return Backup(name, tuple(Saved(**each) for each in content["files"]))
-    except (ValueError, KeyError, TypeError) as error:
+        files = tuple(typed(Saved, each) for each in content["files"])
+        for each in files:
+            _check_attributes(each)
+        return Backup(name, files)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refusal(
             "%s is damaged (%s)" % (path, error), "remove that backup's folder, or pick another"
         ) from error
+
+
+def _check_attributes(saved: Saved) -> None:
+    """ValueError for what chmod(2) or chown(2) cannot take."""
+    if saved.mode not in _MODES or not all(each in _OWNERS for each in (saved.uid, saved.gid)):
+        raise ValueError("%s: impossible mode or owner" % saved.path)
 
 
 def save(root: Path, name: str, files: Sequence[Tuple[Change, Attributes]]) -> None:
@@ -97,9 +107,7 @@ def save(root: Path, name: str, files: Sequence[Tuple[Change, Attributes]]) -> N
 
 
 def new_name(root: Path, now: datetime.datetime) -> str:
-    """The name of the backup to come; a time without a zone is UTC."""
-    if now.tzinfo is not None:
-        now = now.astimezone(datetime.timezone.utc)
+    """The name of the backup to come; `now` is in UTC."""
     count = max(map(_count, _names(root)), default=0) + 1
     return "%s-%d" % (now.strftime("%Y%m%dT%H%M%SZ"), count)
 
@@ -142,12 +150,11 @@ def find(root: Path, name: str = "") -> Backup:
     return _load(root, name or names[-1])
 
 
-def undoing(root: Path, name: str = "") -> Tuple[Change, ...]:
-    """The changes that bring back the state before a write (the newest for "").
+def undoing(root: Path, backup: Backup) -> Tuple[Change, ...]:
+    """The changes that bring back the state that a backup holds, keeping ones included.
 
     Refusal, with the diff, if a file is no longer what that write made of it.
     """
-    backup = find(root, name)
     changes = tuple(
         Change(saved.path, read(root, saved.path), _content(root, backup.name, saved))
         for saved in backup.files

@@ -5,7 +5,7 @@ stands outside stays byte for byte: CRLF, a BOM, a missing last newline, bytes t
 """
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, Match, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import InputError, Refusal
 
@@ -14,11 +14,13 @@ END = "# END symroute-nm"
 
 # What `take_out` has to undo stands in the BEGIN line: there is no other place that an edit or a
 # copy of the file would keep.
-CUT = " (no newline before)"
+# The length tells the line that `put` had to end from one that somebody wrote since.
+CUT = " (no newline before, %d bytes)"
 EMPTY = " (the file was empty)"
 
 _BEGIN_MARK = b"# BEGIN symroute-nm"
 _END_MARK = END.encode("ascii")
+_NOTE = re.compile(rb" \((?:no newline before, ([0-9]{1,10}) bytes|the file was empty)\)")
 _BOM = b"\xef\xbb\xbf"
 
 # The test of the dispatcher script (10-ifcfg-rh-routes.sh) for files that it sources as shell.
@@ -36,8 +38,17 @@ class Parts(NamedTuple):
     @property
     def note(self) -> str:
         """What the BEGIN line remembers of the file before: `CUT`, `EMPTY` or ""."""
-        first = (self.block or b"").split(b"\n", 1)[0]
-        return next((each for each in (CUT, EMPTY) if each.encode("ascii") in first), "")
+        found = self._found_note()
+        return found.group().decode("ascii") if found else ""
+
+    @property
+    def cut(self) -> int:
+        """The length in bytes of what stood before without a last newline; -1: it had one."""
+        found = self._found_note()
+        return int(found.group(1)) if found and found.group(1) else -1
+
+    def _found_note(self) -> Optional[Match[bytes]]:
+        return _NOTE.search((self.block or b"").split(b"\n", 1)[0])
 
 
 def has_marker(content: bytes) -> bool:
@@ -87,7 +98,7 @@ def put(existing: Optional[bytes], body: str, path: str = "the file") -> bytes:
     if existing == b"":
         return _block(text, EMPTY)
     if parts.before and not parts.before.endswith(b"\n"):
-        return parts.before + b"\n" + _block(text, CUT)
+        return parts.before + b"\n" + _block(text, CUT % len(parts.before))
     return parts.before + _block(text, "")
 
 
@@ -106,7 +117,7 @@ def take_out(existing: bytes, path: str = "the file") -> Optional[bytes]:
         return existing
     before = parts.before
     # With foreign lines behind the block the newline is needed: without it two lines would be one.
-    if parts.note == CUT and not parts.after and before.endswith(b"\n"):
+    if not parts.after and before.endswith(b"\n") and len(before) == parts.cut + 1:
         before = before[:-1]
     rest = before + parts.after
     return rest if rest or parts.note == EMPTY else None

@@ -7,7 +7,7 @@ from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 from symroute_nm import blocks
 from symroute_nm.conversion import convert as convert_file
 from symroute_nm.errors import Refusal
-from symroute_nm.model import Change
+from symroute_nm.model import BACKUP_NAME, Change
 from symroute_nm.rooted import check_regular, is_link, locate, read, read_file, system
 
 _SCRIPTS = "/etc/sysconfig/network-scripts"
@@ -16,8 +16,6 @@ _OWN_NAMES = (
     ("/etc/iproute2", re.compile(r"rt_tables\Z")),
     ("/etc/iproute2/rt_tables.d", re.compile(r".+\.conf\Z")),
 )
-# What NetworkManager passes over, too (utils_should_ignore_file of its ifcfg-rh plugin).
-_BACKUP_NAMES = re.compile(r"(~|\.(bak|orig|rej|rpmnew|rpmsave|rpmorig|augnew|augtmp))\Z")
 
 
 def changes(
@@ -96,7 +94,7 @@ def _candidates(root: Path) -> Iterator[str]:
             except (FileNotFoundError, NotADirectoryError):
                 continue
         for name in names:
-            if pattern.match(name) and not _BACKUP_NAMES.search(name):
+            if pattern.match(name) and not BACKUP_NAME.fullmatch(name):
                 yield folder + "/" + name
 
 

@@ -3,11 +3,13 @@
 from typing import Any, Dict, Iterator, List
 
 from symroute_nm.diagnosis import Astray, Diagnosis, Outcome
-from symroute_nm.findings import Finding
+from symroute_nm.findings import ERROR, Finding
 from symroute_nm.verdicts import describe_failure
 from symroute_nm.wording import describe_route, describe_rule
 
 _WORDS = {True: "symmetric", False: "asymmetric"}
+# Where one of these makes replies go astray, the files are right and the kernel is not.
+_IN_KERNEL_ALONE = {"missing-rules", "routes-missing", "stale-routes", "leaked-rules"}
 
 
 def as_json(found: Diagnosis) -> Dict[str, Any]:
@@ -49,11 +51,15 @@ def lines(found: Diagnosis) -> List[str]:
     text = [line for each in found.outcomes for line in _outcome(each)]
     if not found.outcomes:
         text.append("fewer than two uplinks in any family: replies have one way out")
-    if not found.symmetric:
+    if not found.symmetric and not any(map(_is_in_kernel_alone, found.findings)):
         text += ["", "to cure it: symroute-nm generate (first with --dry-run)"]
     for each in found.findings:
         text += ["", *_finding(each)]
     return text
+
+
+def _is_in_kernel_alone(finding: Finding) -> bool:
+    return finding.severity == ERROR and finding.code in _IN_KERNEL_ALONE
 
 
 def _outcome(outcome: Outcome) -> Iterator[str]:

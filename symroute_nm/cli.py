@@ -1,5 +1,8 @@
 """The commands; the only module that picks exit codes."""
 
+import contextlib
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Optional
@@ -8,7 +11,7 @@ import click
 import typer
 
 from symroute_nm import __version__
-from symroute_nm.errors import InputError, SymrouteError, SystemFailure
+from symroute_nm.errors import SymrouteError, SystemFailure
 from symroute_nm.options import (
     CONFIG,
     EXCLUDE,
@@ -23,7 +26,7 @@ from symroute_nm.options import (
     TABLE,
     TABLE_NAMES,
 )
-from symroute_nm.terminal import flush, say, write, write_json, write_lines
+from symroute_nm.terminal import flush, open_streams, say, write, write_json, write_lines
 
 if TYPE_CHECKING:
     from symroute_nm.choices import Manner, Settings
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from symroute_nm.settings import Options
 
 _BUG, _INTERRUPTED, _FINDING = 70, 130, 1
+_WIDE = 200  # columns
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 app = typer.Typer(
     add_completion=False,
@@ -42,10 +47,23 @@ app = typer.Typer(
 )
 
 
-
 def main() -> None:
     """Run the command line and exit as DESIGN 6 says; the entry point."""
+    open_streams()
     sys.excepthook = _report_bug
+    for number in _ENDING:
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup(1) has it ignored
+            signal.signal(number, _end)
+    code = _run()
+    try:
+        flush()
+    except SystemFailure as error:
+        say("symroute-nm: %s" % error)
+        code = error.exit_code
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         # Not app(): that puts typer's own excepthook, and exit code 1, in place of ours.
         code = typer.main.get_command(app)(standalone_mode=False)
@@ -59,36 +77,29 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         say("symroute-nm: interrupted")
         code = _INTERRUPTED
-    except BrokenPipeError:
-        # Nobody reads us any more (… | head); Python would complain again at exit.
-        sys.stdout = sys.stderr
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
+
+
+def _end(number: int, _: Any) -> None:
+    """As an interrupt from the keyboard: a write that has begun puts everything back."""
+    for each in (signal.SIGINT, *_ENDING):
+        signal.signal(each, signal.SIG_IGN)  # a second one must not stop that
+    sys.exit(128 + number)
 
 
 def leave(code: int) -> None:
-    """End the process, all output written; the kernel frees memory faster than Python does."""
-    import os
-
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        pass
-    except OSError as error:
-        say("symroute-nm: standard output: %s" % error.strerror)
-        code = SystemFailure.exit_code
-    sys.stderr.flush()
+    """End the process; the kernel frees memory faster than Python does."""
+    with contextlib.suppress(SystemFailure):
+        flush()
     os._exit(code)
 
 
 def _report_bug(kind: Any, error: Any, trace: Any) -> None:
-    import os
     import traceback
 
     traceback.print_exception(kind, error, trace)
     say("symroute-nm: this is a bug; please report it with the lines above")
-    flush()
-    os._exit(_BUG)
+    leave(_BUG)
 
 
 def _show_version(wanted: bool) -> None:
@@ -119,7 +130,8 @@ def inspect(
         return
     from rich.console import Console
 
-    console = Console()
+    # What is no terminal has no width: nothing is to be folded at 80 columns.
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
     with console.capture() as capture:
         for each in report.inspection_tables(found):
             console.print(each)
@@ -135,8 +147,7 @@ def diagnose(
     from symroute_nm import checkup, diagnosis
 
     settings = _read_settings(root, config)
-    found = diagnosis.diagnose(
-        _read_host(root, host, probe=False, evidence=True), settings)
+    found = diagnosis.diagnose(_read_host(root, host, probe=False, evidence=True), settings)
     if as_json:
         write_json(checkup.as_json(found))
     else:
@@ -209,10 +220,12 @@ def remove(
     dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
 ) -> int:
     """Take every block and file of ours away; all else stays byte for byte."""
-    from symroute_nm import generation, report
+    from symroute_nm import generation, reading, report, reversal
     from symroute_nm.changes import changes, owned
 
-    _require_root(root)
+    reading.require_root(root)
+    # Before anything is gone: a broken configuration must not come to light after.
+    commands = reversal.commands(root, _read_settings(root, config))
     if not dry_run:
         generation.recover(root, say)
     found = changes(root, {}, owned(root))
@@ -221,11 +234,10 @@ def remove(
     if not dry_run:
         generation.write(root, found, say)
     if as_json:
-        write_json({"dry_run": dry_run, "files": [
-            {"path": each.path, "change": each.kind} for each in found]})
+        write_json(reversal.removal(found, commands, dry_run))
     elif not dry_run:
         write_lines(report.change_lines(found))
-        write_lines(_still_in_force(root, config))
+        write_lines(reversal.command_lines(commands))
     return 0
 
 
@@ -236,21 +248,20 @@ def undo(
     list_only: bool = typer.Option(False, "--list", help="Show the backups, newest first."),
 ) -> int:
     """Bring the files back to what they were before the last generate or remove."""
-    from symroute_nm import backups, generation, install
+    from symroute_nm import backups, generation, install, reading, reversal
 
-    _require_root(root)
+    reading.require_root(root)
     if list_only:
         names = [each.name for each in reversed(backups.backups(root))]
         write_json(names) if as_json else write_lines(names)
         return 0
     generation.recover(root, say)
-    saved = backups.find(root, name)
-    install.restore(root, saved.name, note=say)
-    paths = [each.path for each in saved.files]
+    restored, found = install.restore(root, name, say)
+    notes = reversal.after_undo(found)
     if as_json:
-        write_json({"restored": saved.name, "files": paths})
+        write_json(reversal.restoration(restored, found, notes))
     else:
-        write_lines("restored  %s" % each for each in paths)
+        write_lines([*reversal.restored_lines(found), *notes])
     return 0
 
 
@@ -268,7 +279,7 @@ def _generate(
     made = generation.prepare(root, host, settings, manner)
     warnings = generation.preflight(root, host, host_file is not None, made, manner)
     commands = report.activation(host, settings, made, session_address())
-    say(*[*warnings, *made.plan.notes, *generation.name_notes(host, settings),
+    say(*[*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
               *generation.leftover_notes(made.leftovers),
               *generation.flaw_notes(made.changes)])
     if manner.dry_run and not (manner.check or as_json):
@@ -291,30 +302,7 @@ def _read_host(
 ) -> "Host":
     from symroute_nm import reading
 
-    if host_file is None:
-        _require_root(root)
     return reading.read_host(root, host_file, probe, evidence)
-
-
-def _require_root(root: Path) -> None:
-    """Only the output of a snapshot's plan may go to a folder that is not there yet."""
-    if not root.is_dir():
-        raise InputError("%s: no such folder" % root, "correct --root")
-
-
-def _still_in_force(root: Path, config: Optional[Path]) -> List[str]:
-    """How to delete our rules from this kernel: with no file left, nothing else will."""
-    from symroute_nm import report
-    from symroute_nm.plan import is_ours
-
-    if root.resolve() != Path("/"):
-        return []
-    settings = _read_settings(root, config)
-    rules = [each for each in _read_host(root, None, probe=False).rules if is_ours(each, settings)]
-    if not rules:
-        return []
-    return ["still in force until the next boot; to end them now:",
-            *("  %s" % each for each in report.deletions(rules))]
 
 
 def _read_settings(

@@ -4,6 +4,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from symroute_nm import applied, ownrules, services, surroundings
 from symroute_nm.choices import Settings
+from symroute_nm.fib import ERRORS
 from symroute_nm.findings import Case, Finding, gather
 from symroute_nm.model import TABLE_MAIN, VERSIONS, Address, Host, Rule
 from symroute_nm.rpdb import Packet, Rpdb
@@ -13,7 +14,6 @@ from symroute_nm.uplinks import find_uplinks, pair_families
 from symroute_nm.verdicts import Failure, judge
 
 _STRICT = 1  # ip-sysctl.rst: rp_filter 1 is RFC 3704's strict mode, 2 the loose one
-_ERRORS = ("blackhole", "unreachable", "prohibit")
 _FINDERS = (
     applied.find_service,
     applied.find_misnamed_files,
@@ -23,6 +23,7 @@ _FINDERS = (
     ownrules.find_missing,
     ownrules.find_empty_tables,
     ownrules.find_stale_sources,
+    ownrules.find_stale_routes,
     ownrules.find_leaked,
     ownrules.find_duplicates,
     surroundings.find_foreign_rules,
@@ -118,4 +119,4 @@ class _Arrival:
             evidence = self._host.evidence
             return evidence is not None and evidence.ipv6_rpfilter in STRICT_IPV6
         level = max((self._level(each) for each in links), default=0)
-        return level == _STRICT or (level > 0 and decision.type in _ERRORS)
+        return level == _STRICT or (level > 0 and decision.type in ERRORS)

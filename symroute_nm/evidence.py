@@ -8,15 +8,14 @@ from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Set
 
 from symroute_nm import bounded
 from symroute_nm.errors import SymrouteError
-from symroute_nm.model import NETWORK_SCRIPTS, Link
+from symroute_nm.model import BACKUP_NAME, NETWORK_SCRIPTS, Link
 from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
 from symroute_nm.published import parse_iptables, parse_nft
 
 FILES, PORTS = "rule files", "published ports"  # subjects of `Unread`
 
-# The dispatcher script reads no other names; backups are nobody's.
+# The dispatcher script reads no other names; of backups there is no profile.
 _NAME = re.compile(r"(?:route|rule)6?-.+")
-_BACKUP = re.compile(r".*(?:~|\.(?:bak|orig|rej|rpmnew|rpmsave|rpmorig))")
 _UNIT = "NetworkManager-dispatcher.service"
 # org.freedesktop.nm_dispatcher.service: by this alias D-Bus has systemd start the dispatcher.
 _ALIAS = "dbus-org.freedesktop.nm-dispatcher.service"
@@ -69,7 +68,7 @@ def _read_files(folder: Path) -> Tuple[Tuple[ConfigFile, ...], List[Unread]]:
     except OSError as error:
         return (), [Unread(FILES, "%s: %s" % (folder, error.strerror or error))]
     for name in names:
-        if not _NAME.fullmatch(name) or _BACKUP.fullmatch(name):
+        if not _NAME.fullmatch(name) or BACKUP_NAME.fullmatch(name):
             continue
         try:
             text = bounded.read(folder / name).decode("utf-8", "replace")

@@ -1,6 +1,7 @@
 """What the files below a root say of the host: table names, and who applies rule files."""
 
 import os
+import stat
 from pathlib import Path
 from typing import Iterator, List, Tuple
 
@@ -39,27 +40,33 @@ def read_tables(root: Path) -> Tuple[TableName, ...]:
 
 def reads_drop_ins(root: Path) -> bool:
     """Whether iproute2 reads rt_tables.d: older ones have the file and no such folder."""
-    return (root / _DROP_INS).is_dir() or not (root / _TABLES).exists()
+    return stat.S_ISDIR(_mode(root / _DROP_INS)) or not _mode(root / _TABLES)
 
 
 def find_dispatcher(root: Path) -> str:
     """The absolute path of the dispatcher script, the one for pre-up first; "" if there is none."""
     for folder in _SCRIPT_FOLDERS:
         path = root / folder / SCRIPT
-        if path.is_file() and os.access(str(path), os.X_OK):
+        if stat.S_ISREG(_mode(path)) and os.access(str(path), os.X_OK):
             return "/%s/%s" % (folder.rstrip("/"), SCRIPT)
     return ""
 
 
 def has_network_service(root: Path) -> bool:
     """Whether initscripts' network.service is enabled, which applies the same files."""
-    return any((root / path).is_symlink() or (root / path).exists() for path in _NETWORK_SERVICE)
+    return any(os.path.lexists(str(root / path)) for path in _NETWORK_SERVICE)
+
+
+def _mode(path: Path) -> int:
+    """Its type and permissions, stat(2); 0 for what is not there, or cannot be looked at."""
+    try:
+        return path.stat().st_mode
+    except OSError:  # Path.is_file() and its like raise some of these
+        return 0
 
 
 def _table_files(root: Path) -> Iterator[str]:
-    yield from (path for path in _VENDOR_TABLES if (root / path).is_file())
-    if (root / _TABLES).is_file():
-        yield _TABLES
+    yield from (path for path in (*_VENDOR_TABLES, _TABLES) if stat.S_ISREG(_mode(root / path)))
     try:
         names = sorted(each.name for each in (root / _DROP_INS).iterdir())
     except OSError:

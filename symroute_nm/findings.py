@@ -5,10 +5,11 @@ from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tu
 
 from symroute_nm.choices import Settings
 from symroute_nm.match import match
-from symroute_nm.model import Host, Link, Profile, Rule, Uplink
+from symroute_nm.model import Host, Link, Profile, Route, Rule, Uplink
 from symroute_nm.observation import ConfigFile, Evidence
-from symroute_nm.plan import is_ours
+from symroute_nm.plan import our_rules
 from symroute_nm.rulefiles import ListedRule
+from symroute_nm.tables import our_tables
 from symroute_nm.uplinks import Survey
 from symroute_nm.verdicts import Verdict
 from symroute_nm.wording import describe_rule
@@ -53,9 +54,15 @@ class Case(NamedTuple):
 
     @property
     def our_rules(self) -> Tuple[Rule, ...]:
-        """The rules in the kernel that have the form of ours, without who added them."""
-        return tuple(each._replace(protocol=0) for each in self.host.rules
-                     if is_ours(each, self.settings))
+        """The rules of ours in the kernel, at whatever priority, without who added them."""
+        ours = our_rules(self.host, self.settings)
+        return tuple(each._replace(protocol=0) for each in self.host.rules if each in ours)
+
+    @property
+    def our_tables(self) -> FrozenSet[int]:
+        """The ids of own tables."""
+        choices = (each.table for each in self.settings.interface.values())
+        return our_tables(self.host.tables, choices)
 
     @property
     def asymmetric_links(self) -> FrozenSet[str]:
@@ -78,6 +85,12 @@ def delete_rule(rule: Rule) -> str:
 def delete_rules(rules: Iterable[Rule]) -> str:
     """The commands that delete rules from the kernel, a line each."""
     return "\n".join(delete_rule(each) for each in rules)
+
+
+def delete_throw(route: Route) -> str:
+    """The command that deletes a throw route from the kernel; it belongs to no device."""
+    return "ip %sroute del throw %s table %d" % (
+        _FAMILY_OPTION[route.version], route.destination, route.table)
 
 
 def bring_up(profile: Profile) -> str:

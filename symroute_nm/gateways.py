@@ -95,30 +95,23 @@ def _gateway(
     evidence = chain(
         (Gateway(version, each, "configuration") for each in said),
         (gateway for table, gateway in routed if table not in ours),
-        (each for each in _written(host, link) if _is_likely(ways, link, version, each)),
+        (each for each in _written(host, ways, link) if each.version == version),
         # What we wrote ourselves comes last: it would outlive what it was learnt from.
         (gateway for table, gateway in routed if table in ours),
     )
     return next(evidence, None)
 
 
-def _written(host: Host, link: Link) -> Iterator[Gateway]:
-    """What ifcfg files and DHCP leases say."""
+def _written(host: Host, ways: Ways, link: Link) -> Iterator[Gateway]:
+    """What ifcfg files and DHCP leases say; an old lease of another network says nothing."""
     for profile in match(link, host.profiles):
         for address in profile.gateways:
             yield Gateway(address.version, address, "GATEWAY in ifcfg-%s" % profile.name)
     for lease in host.leases:
-        if lease.link == link.name:
+        there = host_network(lease.gateway)
+        near = any(contains(each.network, there) for each in ways.addresses[link.name])
+        if lease.link == link.name and (near or lease.gateway.is_link_local):
             yield Gateway(lease.gateway.version, lease.gateway, "DHCP lease %s" % lease.path)
-
-
-def _is_likely(ways: Ways, link: Link, version: int, gateway: Gateway) -> bool:
-    """Whether the link can reach it: an old lease of another network is no evidence."""
-    if gateway.version != version or gateway.address is None:
-        return False
-    there = host_network(gateway.address)
-    return gateway.address.is_link_local or any(
-        contains(each.network, there) for each in ways.addresses[link.name])
 
 
 def _routed(

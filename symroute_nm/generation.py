@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm import blocks, changes, files, rooted
+from symroute_nm import blocks, changes, rooted
+from symroute_nm.applied import find_absence
 from symroute_nm.choices import Manner, Settings
 from symroute_nm.dormant import Dormant, find_dormant, wake
 from symroute_nm.errors import InputError, Refusal
@@ -17,7 +18,6 @@ from symroute_nm.settings import Options, named_links, nearest
 from symroute_nm.verdicts import describe_failure
 
 _MOST_SHOWN = 10
-PACKAGE = "NetworkManager-dispatcher-routing-rules"
 
 
 class Generation(NamedTuple):
@@ -117,7 +117,8 @@ def preflight(
     if not changed(made.changes):
         return []
     here = os.path.realpath(str(root)) == "/"  # resolve() raises for a link that leads in circles
-    problem = _not_applied(host)
+    absence = find_absence(host)
+    problem = "%s; %s" % (absence.reason, absence.remedy) if absence else ""
     if here and snapshot:
         problem = ("these files would describe the snapshot's host, but would be written to this "
                    "one; give --root DIR")
@@ -187,21 +188,3 @@ def _devices(plan: Plan) -> Dict[str, str]:
         "%s/%s-%s" % (NETWORK_SCRIPTS, kind, each.uplink.profile.name): each.uplink.link.name
         for each in plan.uplinks if each.uplink.profile for kind in ("route", "route6")
     }
-
-
-def _not_applied(host: Host) -> str:
-    """Why nothing would apply the files on the host; "" if something does."""
-    if host.network_service:
-        return ""
-    if not host.dispatcher:
-        return "%s is missing, so nothing would apply the files; %s" % (
-            files.SCRIPT, _install_command(host))
-    if "/pre-up.d/" not in host.dispatcher:
-        return "%s does not stand in pre-up.d, so it does not run before a link is up; link it " \
-            "there" % host.dispatcher
-    return ""
-
-
-def _install_command(host: Host) -> str:
-    command = "yum" if ".el7" in host.kernel else "dnf"
-    return "%s install %s" % (command, PACKAGE)

@@ -9,11 +9,10 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm import backups as store
 from symroute_nm import journal
-from symroute_nm.changes import changes, owned
 from symroute_nm.errors import Refusal, SymrouteError
 from symroute_nm.journal import Entry, Journal
 from symroute_nm.lock import TIMEOUT, locked
@@ -23,17 +22,12 @@ from symroute_nm.rooted import (
     locate,
     make_folders,
     missing_folders,
-    read,
     read_file,
     sync_folder,
     system,
     write_new,
 )
-from symroute_nm.unified import unified_diff
 
-__all__ = ["changes", "install", "owned", "read", "recover", "restore", "unified_diff"]
-
-Clock = Union[datetime.datetime, Callable[[], datetime.datetime]]
 Note = Callable[[str], None]
 
 _SELINUX = Path("/sys/fs/selinux/enforce")
@@ -50,10 +44,9 @@ class _Step(NamedTuple):
     old: str
 
 
-def install(  # noqa: PLR0913 - what to write, and five things that have good defaults
+def install(
     root: Path,
     wanted: Sequence[Change],
-    now: Optional[Clock] = None,
     note: Note = lambda _: None,
     *,
     attributes: Optional[Mapping[str, Attributes]] = None,
@@ -61,6 +54,7 @@ def install(  # noqa: PLR0913 - what to write, and five things that have good de
 ) -> Optional[str]:
     """Write these changes, all or nothing; returns the backup's name, None if nothing changes.
 
+    None, too, if another run has written the same meanwhile.
     `note` is told what a person should know (an interrupted run was undone, a label not set).
     Refusal if a file is no longer `Change.before` or the lock is held for `timeout` seconds;
     SystemFailure, with everything as before, if a step fails.
@@ -71,9 +65,11 @@ def install(  # noqa: PLR0913 - what to write, and five things that have good de
     with locked(root, timeout):
         for text in journal.repair(root):
             note(text)
+        if all(_is_done(root, change) for change in todo):
+            return None  # another run of ours was faster
         real = locate(root, "/")
         steps = [_prepare(root, change, (attributes or {}).get(change.path)) for change in todo]
-        name = store.new_name(root, _moment(now))
+        name = store.new_name(root, _now())
         _write(real, steps, name, note)
         with contextlib.suppress(OSError, SymrouteError):
             store.prune(root)  # next time then
@@ -81,10 +77,12 @@ def install(  # noqa: PLR0913 - what to write, and five things that have good de
     return name
 
 
-def _moment(now: Optional[Clock]) -> datetime.datetime:
-    if now is None:
-        return datetime.datetime.now(datetime.timezone.utc)
-    return now if isinstance(now, datetime.datetime) else now()
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def _is_done(root: Path, change: Change) -> bool:
+    return read_file(locate(root, change.path), change.path) == change.after
 
 
 def _prepare(root: Path, change: Change, attributes: Optional[Attributes]) -> _Step:
@@ -224,13 +222,14 @@ def recover(root: Path, timeout: float = TIMEOUT) -> Tuple[str, ...]:
 
 
 def restore(
-    root: Path, name: str = "", now: Optional[Clock] = None, note: Note = lambda _: None
-) -> Optional[str]:
+    root: Path, name: str = "", note: Note = lambda _: None
+) -> Tuple[str, Tuple[Change, ...]]:
     """Bring back the state that a backup (the newest for "") holds, modes and owners included.
 
-    Returns the name of the backup of the state until now. InputError, Refusal, SystemFailure.
+    Returns that backup's name and the changes made. InputError, Refusal, SystemFailure.
     """
-    wanted = store.undoing(root, name)
-    saved = store.find(root, name).files
-    attributes = {each.path: Attributes(each.mode, each.uid, each.gid) for each in saved}
-    return install(root, wanted, now, note, attributes=attributes)
+    backup = store.find(root, name)
+    wanted = store.undoing(root, backup)
+    attributes = {each.path: Attributes(each.mode, each.uid, each.gid) for each in backup.files}
+    install(root, wanted, note, attributes=attributes)
+    return backup.name, wanted

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import Refusal
 from symroute_nm.rooted import (
@@ -221,10 +221,44 @@ def _load(place: Path) -> Journal:
     text = read_file(place, str(place)) or b""
     try:
         content = json.loads(text.decode("ascii"))
-        entries = tuple(Entry(**each) for each in content["entries"])
-        return Journal(content["backup"], entries, tuple(content["folders"]))
-    except (ValueError, KeyError, TypeError) as error:
+        entries = tuple(typed(Entry, each) for each in content["entries"])
+        if not isinstance(content["folders"], list):
+            raise TypeError("folders is no list")
+        journal = Journal(content["backup"], entries, tuple(content["folders"]))
+        _check_places(journal)
+        return journal
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refusal(
             "%s is damaged (%s)" % (place, error),
             "compare the files with the newest backup in %s, then remove it" % BACKUPS,
         ) from error
+
+
+def typed(kind: Any, fields: Any) -> Any:
+    """The named tuple of fields that were read; TypeError, ValueError if they do not fit."""
+    made = kind(**fields)
+    for name, wanted in kind.__annotations__.items():
+        value = getattr(made, name)
+        if type(value) is not wanted:
+            raise TypeError("%s is not of type %s" % (name, wanted.__name__))
+        if isinstance(value, str):
+            check_path(value)
+    return made
+
+
+def check_path(text: str) -> None:
+    """ValueError for text that cannot be a path: with a NUL, or not to be encoded."""
+    if b"\0" in os.fsencode(text):
+        raise ValueError("a NUL")
+
+
+def _check_places(journal: Journal) -> None:
+    """TypeError, ValueError where a name is none, or leads elsewhere than a journal's can."""
+    names = [journal.backup, *(name for each in journal.entries for name in (each.new, each.old))]
+    places = [*journal.folders, *(each.target for each in journal.entries)]
+    for text in (*names, *places):
+        if not isinstance(text, str):
+            raise TypeError("a name is not text")
+        check_path(text)
+        if text.startswith("/") or ".." in text.split("/") or (text in names and "/" in text):
+            raise ValueError("%r leads elsewhere" % text)

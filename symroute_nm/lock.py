@@ -1,17 +1,28 @@
 """One writer at a time: a lock that ends with its holder."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
 from pathlib import Path
 from typing import Iterator
 
-from symroute_nm.errors import Refusal
+from symroute_nm.errors import Refusal, SystemFailure
 from symroute_nm.rooted import STATE, locate, make_folders, missing_folders, system
 
 TIMEOUT = 10.0  # seconds
 _PAUSE = 0.05  # seconds
+_IN_THE_WAY = "move away what stands there: folders and a file of ours belong there, no link"
+_HINTS = {
+    errno.EACCES: "run as root",
+    errno.EPERM: "run as root",
+    errno.EEXIST: _IN_THE_WAY,
+    errno.EISDIR: _IN_THE_WAY,
+    errno.ELOOP: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.ENXIO: _IN_THE_WAY,
+}
 
 
 @contextlib.contextmanager
@@ -21,10 +32,7 @@ def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
     flock(2) goes with the descriptor, so a dead process holds nobody up.
     """
     place = locate(root, STATE) / "lock"
-    with system("create", place, "run as root"):
-        make_folders(missing_folders(place))
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(str(place), flags, 0o644)
+    descriptor = _open(place)
     try:
         with system("lock", place):
             _acquire(descriptor, place, timeout)
@@ -33,6 +41,17 @@ def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(place: Path) -> int:
+    try:
+        make_folders(missing_folders(place))
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(str(place), flags, 0o644)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = _HINTS.get(error.errno or 0, "mend the cause and run it again")
+        raise SystemFailure("cannot create %s: %s" % (place, reason), hint) from error
 
 
 def _acquire(descriptor: int, place: Path, timeout: float) -> None:

@@ -3,20 +3,30 @@
 from typing import Dict, FrozenSet, Iterator, List, Sequence, Set, Tuple
 
 from symroute_nm.findings import (
+    ERROR,
     WARNING,
     Case,
     Finding,
     bring_up_link,
     delete_rules,
+    delete_throw,
     plural,
     some,
     some_rules,
 )
 from symroute_nm.match import match
-from symroute_nm.model import TABLE_MAIN, IPNetwork, Link, Rule, contains, host_network
-from symroute_nm.plan import is_ours
+from symroute_nm.model import (
+    TABLE_MAIN,
+    IPNetwork,
+    Link,
+    Route,
+    Rule,
+    contains,
+    host_network,
+    is_global,
+)
+from symroute_nm.plan import is_ours, our_rules
 from symroute_nm.rulefiles import ListedRule, count
-from symroute_nm.uplinks import is_global
 from symroute_nm.wording import describe_rule
 
 
@@ -24,11 +34,12 @@ def find_duplicates(case: Case) -> Iterator[Finding]:
     """The same rule several times: of ours, or of a line without a priority."""
     again = [(rule, times) for rule, times in count(case.our_rules).items() if times > 1]
     if again:
+        rules = [rule for rule, _ in again]
         extra = [rule for rule, times in again for _ in range(times - 1)]
         yield Finding(
             "duplicate-rules", WARNING,
-            "%s of ours stand in the kernel more than once: %s" % (
-                plural(len(again), "rule"), some_rules([rule for rule, _ in again])),
+            "%s of ours %s in the kernel more than once: %s" % (
+                plural(len(again), "rule"), "stand" if again[1:] else "stands", some_rules(rules)),
             delete_rules(extra))
     for listed in dict.fromkeys(each for each in case.listed if not each.rule.priority):
         yield from _find_repeated(case, listed)
@@ -51,10 +62,12 @@ def find_leaked(case: Case) -> Iterator[Finding]:
     """Rules of ours that no file lists any more, so that no ``down`` deletes them."""
     leaked = _leaked(case)
     if leaked:
+        deciding = {failure.decision.rule._replace(protocol=0) for verdict in case.verdicts
+                    for failure in verdict.failures if failure.decision.rule}
         yield Finding(
-            "leaked-rules", WARNING,
-            "%s of ours in the kernel no rule file lists, so nothing deletes them: %s" % (
-                plural(len(leaked), "rule"), some_rules(leaked)),
+            "leaked-rules", WARNING if deciding.isdisjoint(leaked) else ERROR,
+            "%s of ours in the kernel no rule file lists, so nothing deletes %s: %s" % (
+                plural(len(leaked), "rule"), "them" if leaked[1:] else "it", some_rules(leaked)),
             delete_rules(leaked))
 
 
@@ -68,10 +81,13 @@ def _leaked(case: Case) -> Tuple[Rule, ...]:
 
 def find_missing(case: Case) -> Iterator[Finding]:
     """Rules of ours in files whose link is up, and which the kernel has not."""
-    present = set(case.our_rules)
+    present = {each._replace(protocol=0) for each in case.host.rules}
+    ours = our_rules(case.host._replace(rules=tuple(each.rule for each in case.listed)),
+                     case.settings)
     absent: Dict[str, List[ListedRule]] = {}
     for each in case.listed:
-        if is_ours(each.rule, case.settings) and each.rule not in present:
+        known = each.rule in ours or is_ours(each.rule, case.settings)
+        if known and each.rule not in present:
             absent.setdefault(each.profile, []).append(each)
     addressed = {each.link for each in case.host.addresses if is_global(each)}
     for link in case.host.links if absent else ():
@@ -83,10 +99,11 @@ def find_missing(case: Case) -> Iterator[Finding]:
 def _missing(case: Case, link: Link, absent: Sequence[ListedRule]) -> Finding:
     return Finding(
         "missing-rules", case.gravity(link.name),
-        "%s of %s are not in the kernel: %s was not brought up since they were written, or the "
+        "%s of %s %s not in the kernel: %s was not brought up since they were written, or the "
         "dispatcher did not run: %s" % (
             plural(len(absent), "rule"),
-            " and ".join(sorted({each.path for each in absent})), link.name,
+            " and ".join(sorted({each.path for each in absent})),
+            "are" if absent[1:] else "is", link.name,
             some_rules([each.rule for each in absent])),
         bring_up_link(case.host, link))
 
@@ -113,15 +130,47 @@ def _stale(case: Case, source: IPNetwork, tables: Set[int]) -> Finding:
         "stale-source", WARNING,
         "our rules from %s match no address of this host: %s" % (
             source, where or "its lease moved to another network, or its link is down"),
-        "symroute-nm generate")
+        # Where the link is no uplink any more, its files stay unless they are asked to go.
+        "symroute-nm generate" if any(
+            each.link.name in links and each.gateway(source.version) for each in case.uplinks
+        ) else "symroute-nm generate --prune")
+
+
+def find_stale_routes(case: Case) -> Iterator[Finding]:
+    """Throw routes for networks that are gone: no device takes them along, and no file either."""
+    known = {each.destination for each in case.host.routes
+             if each.table == TABLE_MAIN and not each.default and each.type != "throw"}
+    # Where main has no route for an address's own network (noprefixroute), the others leave it to.
+    known |= {each.network for each in case.host.addresses}
+    tables = case.our_tables
+    stale: Dict[int, List[Route]] = {}
+    for route in case.host.routes:
+        if route.type == "throw" and route.table in tables and route.destination not in known:
+            stale.setdefault(route.table, []).append(route)
+    for table, routes in stale.items():
+        yield _stale_routes(case, table, routes)
+
+
+def _stale_routes(case: Case, table: int, routes: Sequence[Route]) -> Finding:
+    links = {hop.link for route in case.host.routes if route.table == table for hop in route.hops}
+    networks = [str(each.destination) for each in routes]
+    return Finding(
+        "stale-routes", ERROR if links & case.asymmetric_links else WARNING,
+        "own table %d leaves %s to main, which has no such network any more, and nothing deletes "
+        "throw routes: %s" % (
+            table, plural(len(networks), "network"), some(networks)),
+        "\n".join(map(delete_throw, routes)))
 
 
 def find_empty_tables(case: Case) -> Iterator[Finding]:
     """Own tables without a default route while their link is up."""
     filled = {(each.version, each.table) for each in case.host.routes if each.default}
     seen: Dict[Tuple[int, int], List[Rule]] = {}
+    leaked = set(_leaked(case))
     for rule in case.our_rules:
-        if rule.table != TABLE_MAIN and (rule.version, rule.table) not in filled:
+        if rule.table == TABLE_MAIN or rule in leaked:
+            continue
+        if (rule.version, rule.table) not in filled:
             seen.setdefault((rule.version, rule.table), []).append(rule)
     for (version, table), rules in seen.items():
         names = _links_of(case, rules)

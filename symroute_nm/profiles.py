@@ -12,15 +12,11 @@ from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
 from symroute_nm import bounded, shvar
 from symroute_nm.errors import SymrouteError, SystemFailure
-from symroute_nm.model import IPAddress, Profile
+from symroute_nm.model import BACKUP_NAME, IPAddress, Profile
 
 FOLDER = "/etc/sysconfig/network-scripts"
 PREFIX = "ifcfg-"
 
-# utils_should_ignore_file(); .rpmsave and .rpmorig are not among them: NetworkManager loads those.
-_IGNORED = re.compile(
-    r".+(?:\.bak|~|\.orig|\.rej|\.rpmnew|\.augnew|\.augtmp|;[0-9a-f]{8})", re.IGNORECASE | re.DOTALL
-)
 _ROUTING_RULE = re.compile(r"ROUTING_RULE6?_[0-9]+")
 _GATEWAY = re.compile(r"GATEWAY[0-9]*")
 _HARDWARE = re.compile(r"[0-9a-f]{1,2}(?:([:-])[0-9a-f]{1,2}(?:\1[0-9a-f]{1,2})*)", re.IGNORECASE)
@@ -56,7 +52,7 @@ def is_ignored(name: str) -> bool:
     """Whether NetworkManager passes over a file of that name: no ifcfg file, or a backup of one."""
     if not name.startswith(PREFIX) or name == PREFIX:
         return True
-    return _IGNORED.fullmatch(name) is not None
+    return BACKUP_NAME.fullmatch(name) is not None
 
 
 def parse(name: str, text: Union[bytes, str]) -> Profile:

@@ -1,9 +1,11 @@
 """All readers together: a root's files with this kernel, or with a snapshot, -> `Host`."""
 
+import stat
 from pathlib import Path
 from typing import Optional
 
 from symroute_nm import files
+from symroute_nm.errors import InputError, SystemFailure
 from symroute_nm.model import Host
 
 
@@ -20,6 +22,7 @@ def read_host(
         from symroute_nm import snapshot
 
         return _with_tables_of(root, snapshot.read_host(host_file))
+    require_root(root)
     # A snapshot needs none of these, above all no netlink.
     from symroute_nm import host, leases, profiles
 
@@ -39,6 +42,22 @@ def read_host(
         network_service=files.has_network_service(root),
         drop_ins=files.reads_drop_ins(root),
     )
+
+
+def require_root(root: Path) -> None:
+    """Raise `InputError` for a root that is no folder, `SystemFailure` where that cannot be told.
+
+    Only the output of a snapshot's plan may go to a folder that is not there yet.
+    """
+    try:
+        folder = stat.S_ISDIR(root.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        folder = False
+    except OSError as error:
+        hint = "correct --root, or run as root"
+        raise SystemFailure("%s: %s" % (root, error.strerror), hint) from error
+    if not folder:
+        raise InputError("%s: no such folder" % root, "correct --root")
 
 
 def _with_tables_of(root: Path, host: Host) -> Host:

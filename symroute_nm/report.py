@@ -1,43 +1,54 @@
 """What the commands say, as text, as rich tables and as JSON's types; `cli` prints it."""
 
-import shlex
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from collections import Counter
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from symroute_nm.choices import Settings
 from symroute_nm.errors import SymrouteError
-from symroute_nm.findings import delete_rule
+from symroute_nm.findings import bring_up, delete_rule, delete_throw
 from symroute_nm.generation import Generation
 from symroute_nm.leftovers import profile_of
 from symroute_nm.model import (
+    TABLE_DEFAULT,
+    TABLE_LOCAL,
     TABLE_MAIN,
+    TABLE_UNSPEC,
+    VERSIONS,
     Change,
     Host,
     IPAddress,
     Profile,
+    Route,
     Rule,
     Skip,
     Uplink,
+    UplinkPlan,
 )
-from symroute_nm.plan import choose_guard, is_ours
+from symroute_nm.plan import choose_guard, our_rules
 from symroute_nm.prove import Proof
 from symroute_nm.uplinks import Survey, find_profile, find_uplinks
 from symroute_nm.wording import describe_rule
 
 _KERNEL_PRIORITIES = {0, 32766, 32767}
+_KERNEL_TABLES = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
+_IPV6_METRIC = 1024  # linux/ipv6_route.h, IP6_RT_PRIO_USER: what the kernel takes for no metric
+_BRING_UP = "nmcli "
 
 
 def inspection(host: Host, settings: Settings) -> Dict[str, Any]:
     """The host as we understand it: {"uplinks": […], "skipped": […], "guard": {…}, …}."""
     survey = find_uplinks(host, settings)
     guard = choose_guard(host, settings)
+    ours = our_rules(host, settings)
     return {
         "uplinks": [_uplink(host, settings, each) for each in survey.uplinks],
         "internal": _internal(host, survey),
         "skipped": [each._asdict() for each in survey.skips],
         "tables": [each._asdict() for each in host.tables],
+        "unnamed": _unnamed(host),
         "rules": [
             {"version": each.version, "priority": each.priority, "rule": describe_rule(each),
-             "ours": is_ours(each, settings)}
+             "ours": each in ours}
             for each in host.rules if each.priority not in _KERNEL_PRIORITIES
         ],
         "guard": {"name": guard.name, "reason": guard.reason, "suppress": host.suppress},
@@ -98,21 +109,23 @@ def verdict_lines(proof: Proof) -> List[str]:
 def activation(
     host: Host, settings: Settings, made: Generation, session: Optional[IPAddress]
 ) -> List[str]:
-    """The commands that bring changed files to life, the session's own link last.
+    """The commands that bring the files to life, the session's own link last.
 
-    Rules of ours in the kernel that no file lists any more would stay: they are deleted by hand.
+    Connections whose files change or of whose plan the kernel lacks something are brought up.
+    Rules and throw routes that no file lists any more would stay: they are deleted by hand.
     """
     changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
-    uplinks = [each.uplink for each in made.plan.uplinks
-               if each.uplink.profile and each.uplink.profile.name in changed]
+    rules = {_bare(each) for each in host.rules}
+    routes = {_identity(each) for each in host.routes}
+    uplinks = [
+        each.uplink for each in made.plan.uplinks
+        if each.uplink.profile and (
+            each.uplink.profile.name in changed or _is_lacking(each, rules, routes))]
     uplinks.sort(key=lambda each: session in {address.ip for address in each.addresses})
-    planned = {_bare(rule) for each in made.plan.uplinks for rule in each.rules}
-    stale = [] if made.leftovers.kept else [
-        rule for rule in host.rules if is_ours(rule, settings) and _bare(rule) not in planned]
     return [
-        *("nmcli connection up %s" % shlex.quote(each.profile.id or each.profile.name)
-          for each in uplinks if each.profile),
-        *deletions(stale if made.plan.uplinks else []),
+        *(bring_up(each.profile) for each in uplinks if each.profile),
+        *deletions(_stale_rules(host, settings, made)),
+        *map(delete_throw, _stale_throws(host, made)),
     ]
 
 
@@ -121,17 +134,65 @@ def deletions(rules: Iterable[Rule]) -> List[str]:
     return [delete_rule(each) for each in rules]
 
 
+def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ...]]) -> bool:
+    """Whether the kernel has not all that was planned."""
+    return not (rules.issuperset(planned.rules)
+                and routes.issuperset(map(_identity, planned.routes)))
+
+
+def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[Rule]:
+    """Rules of ours that nothing plans; blocks that are kept may list them unless they conflict."""
+    if not (made.plan.uplinks or made.leftovers.gone):
+        return
+    planned = {_bare(rule) for each in made.plan.uplinks for rule in each.rules}
+    ours = our_rules(host, settings)
+    stale = [each for each in host.rules if each in ours and _bare(each) not in planned]
+    tables = _planned_tables(made)
+    replaced = {_selector(each) for each in stale if each.table in tables}
+    yield from (each for each in stale
+                if not made.leftovers.kept or _selector(each) in replaced)
+
+
+def _stale_throws(host: Host, made: Generation) -> Iterator[Route]:
+    """Throw routes in planned tables that the plan lacks: they belong to no device and stay."""
+    planned = {_identity(route) for each in made.plan.uplinks for route in each.routes}
+    tables = _planned_tables(made)
+    for route in host.routes:
+        if route.type == "throw" and route.table in tables and _identity(route) not in planned:
+            yield route
+
+
+def _planned_tables(made: Generation) -> FrozenSet[int]:
+    return frozenset(each.table.id for each in made.plan.uplinks)
+
+
+def _selector(rule: Rule) -> Tuple[Any, ...]:
+    return (rule.version, rule.source, rule.iif)
+
+
 def _bare(rule: Rule) -> Rule:
     """The rule without who added it, for comparison."""
     return rule._replace(protocol=0)
 
 
+def _identity(route: Route) -> Tuple[Any, ...]:
+    """What of a route the plan says and the kernel gives back."""
+    six = route.version != VERSIONS[0]
+    metric = route.metric or (_IPV6_METRIC if six else 0)
+    hops = tuple((each.link, each.gateway) for each in route.hops)
+    return (route.table, route.destination, route.type, metric, hops)
+
+
 def activation_lines(commands: Sequence[str]) -> List[str]:
     """The commands with a word on what they do."""
-    if not commands:
-        return []
-    return ["to bring it to life now (each takes its connection down for a moment):",
-            *("  %s" % each for each in commands)]
+    ups = ["  %s" % each for each in commands if each.startswith(_BRING_UP)]
+    rest = ["  %s" % each for each in commands if not each.startswith(_BRING_UP)]
+    lines = []
+    if ups:
+        lines += ["to bring it to life now (each takes its connection down for a moment):", *ups]
+    if rest:
+        lines += ["to delete what no file lists any more (no connection goes down):", *rest]
+    return lines
 
 
 def group_skips(skips: Iterable[Skip]) -> List[Tuple[str, str]]:
@@ -149,9 +210,7 @@ def skip_lines(skips: Iterable[Skip]) -> List[str]:
 
 def inspection_tables(found: Dict[str, Any]) -> List[Any]:
     """The inspection as rich tables and lines for people."""
-    from rich.table import Table  # rich is for people's tables only: --json does without
-
-    uplinks = Table("uplink", "profile", "addresses", "ways out", title="Uplinks")
+    uplinks = _table("Uplinks", "uplink", "profile", "addresses", "ways out")
     for each in found["uplinks"]:
         uplinks.add_row(
             _safe(each["link"]),
@@ -161,17 +220,39 @@ def inspection_tables(found: Dict[str, Any]) -> List[Any]:
                 "%s: %s" % (way["address"] or "on the link", _safe(way["origin"]))
                 for way in each["gateways"]),
         )
-    skipped = Table("link", "why it gets no table of its own", title="Other links")
+    internal = _table("Internal networks", "network", "by")
+    for each in found["internal"]:
+        internal.add_row(each["network"], _safe(each["link"] or "no link"))
+    skipped = _table("Other links", "link", "why it gets no table of its own")
     for links, reason in group_skips(Skip(**each) for each in found["skipped"]):
         skipped.add_row(_safe(links), _safe(reason))
-    rules = Table("IP", "priority", "rule", "ours", title="Rules besides the kernel's")
+    rules = _table("Rules besides the kernel's", "IP", "priority", "rule", "ours")
     for each in found["rules"]:
         rules.add_row(str(each["version"]), str(each["priority"]), _safe(each["rule"]),
                       "yes" if each["ours"] else "no")
-    tables = Table("id", "name", "from", title="Table names")
+    tables = _table("Tables", "id", "name", "from")
     for each in found["tables"]:
         tables.add_row(str(each["id"]), _safe(each["name"]), _safe(each["path"]))
-    return [uplinks, skipped, rules, tables, *_facts(found)]
+    for each in found["unnamed"]:
+        tables.add_row(str(each["id"]), "", "no name: %d routes, %d rules in the kernel" % (
+            each["routes"], each["rules"]))
+    return [uplinks, internal, skipped, rules, tables, *_facts(found)]
+
+
+def _table(title: str, *columns: str) -> Any:
+    """A table that cuts nothing off: half an address would be a wrong one."""
+    from rich.table import Column, Table  # for people's tables only: --json does without
+
+    return Table(*(Column(each, overflow="fold") for each in columns), title=title)
+
+
+def _unnamed(host: Host) -> List[Dict[str, int]]:
+    """The tables that the kernel has and no file names: [{"id", "routes", "rules"}]."""
+    named = {each.id for each in host.tables} | _KERNEL_TABLES
+    routes = Counter(each.table for each in host.routes if each.table not in named)
+    rules = Counter(each.table for each in host.rules if each.table not in named)
+    return [{"id": each, "routes": routes[each], "rules": rules[each]}
+            for each in sorted({*routes, *rules})]
 
 
 def _facts(found: Dict[str, Any]) -> List[str]:

@@ -10,7 +10,7 @@ from symroute_nm.findings import WARNING, Case, Finding, some
 from symroute_nm.model import ANY, TABLE_MAIN, Hop, IPAddress, Rule, Uplink, contains, host_network
 from symroute_nm.observation import Published
 from symroute_nm.rpdb import Decision, Packet, Rpdb
-from symroute_nm.verdicts import WIDEST_DEFAULT
+from symroute_nm.verdicts import find_wide_links
 
 
 class _Way(NamedTuple):
@@ -43,6 +43,7 @@ class _Routes:
         host = case.host
         self._uplinks = case.uplinks
         self._names = {each.link.name for each in case.survey.uplinks}
+        self._wide = find_wide_links(host, self._names)
         self._all = Rpdb(host.rules, host.routes, host.links)
         rules = [Rule(version, 0, table=TABLE_MAIN) for version in ANY]
         self._main = Rpdb(rules, host.routes, host.links)
@@ -53,7 +54,8 @@ class _Routes:
         """None where the target is not internal, or every uplink's askers get answers."""
         version = published.target.version
         inward = self._main.decide(Packet(published.target))
-        if inward.type != "unicast" or inward.links & self._names or _is_default(inward):
+        if inward.type != "unicast" or inward.links & self._names \
+                or self._is_default(inward):
             return None
         behind = min(inward.links)
         exits = self._exits(published.target, behind)
@@ -76,15 +78,15 @@ class _Routes:
         """One destination for each way out by which main reaches what it has no network for."""
         found: Dict[Tuple[Hop, ...], IPAddress] = {}
         for each in self._main.classes(Packet(ANY[version].network_address)):
-            if _is_default(each.decision):
+            if self._is_default(each.decision):
                 found.setdefault(each.decision.hops, each.representative)
         return list(found.values())
 
-
-def _is_default(decision: Decision) -> bool:
-    route = decision.route
-    return route is not None and decision.type == "unicast" and (
-        route.destination.prefixlen <= WIDEST_DEFAULT[route.version])
+    def _is_default(self, decision: Decision) -> bool:
+        """Whether it is the way to everything, at once or in pieces."""
+        route = decision.route
+        return route is not None and decision.type == "unicast" and (
+            route.default or bool(decision.links & self._wide))
 
 
 def _is_asked(published: Published, uplink: Uplink) -> bool:

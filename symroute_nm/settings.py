@@ -39,7 +39,7 @@ def read_settings(path: Path, required: bool = False) -> Settings:
 
     Raises `InputError` for anything in it that is not understood, `SystemFailure` if unreadable.
     """
-    if not path.exists():
+    if not _is_there(path):
         if required:
             raise InputError("%s: no such file" % path, "check --config")
         return Settings()
@@ -47,6 +47,19 @@ def read_settings(path: Path, required: bool = False) -> Settings:
         return parse_settings(bounded.read(path).decode("utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
         raise InputError("%s: not UTF-8" % path, "save it as UTF-8") from error
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything stands there; where that cannot be told, reading it will say why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise InputError("%s: a link to nowhere" % path, "mend the link or remove it") from None
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
 
 
 def parse_settings(text: str, where: str = DEFAULT_PATH) -> Settings:

@@ -1,6 +1,7 @@
 """A `Host` as JSON and back: versioned, only what differs from the defaults, strictly checked."""
 
 import json
+import re
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -34,6 +35,7 @@ _FROM_TEXT: Mapping[Any, Tuple[Callable[[str], Any], str]] = {
     IPInterface: (ip_interface, "an address with prefix length"),
     IPNetwork: (ip_network, "a network"),
 }
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _NONE_TYPE = type(None)
 
 
@@ -156,6 +158,9 @@ def _check(host: Host, where: str) -> None:
     for index, address in enumerate(host.addresses):
         if address.peer is not None and address.peer.version != address.version:
             _fail("%s: host.addresses[%d]" % (where, index), "address and peer are of two families")
+    for index, table in enumerate(host.tables):
+        if _CONTROL.search(table.name):  # it would come out in files and on terminals
+            _fail("%s: host.tables[%d].name" % (where, index), "a control character")
     _check_routes(host, where)
     for index, rule in enumerate(host.rules):
         for network in (rule.source, rule.destination):

@@ -1,14 +1,16 @@
 """What of others stands in the way: their rules and tables, ARP, firewalld; as findings (pure)."""
 
 import shlex
-from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
+from symroute_nm.fib import ERRORS
 from symroute_nm.findings import (
     ERROR,
     NOTICE,
     WARNING,
     Case,
     Finding,
+    delete_rule,
     some,
 )
 from symroute_nm.model import (
@@ -24,8 +26,7 @@ from symroute_nm.model import (
     network_key,
 )
 from symroute_nm.observation import Arp
-from symroute_nm.plan import is_ours, priorities
-from symroute_nm.prove import our_tables
+from symroute_nm.plan import is_ours, our_rules, priorities
 from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.verdicts import Failure
 from symroute_nm.wording import describe_rule
@@ -98,29 +99,33 @@ def find_rpfilter(case: Case) -> Iterator[Finding]:
 
 def find_foreign_rules(case: Case) -> Iterator[Finding]:
     """Rules of others that come before ours and decide on replies of uplink addresses."""
-    first = priorities(case.settings)[0]
+    first, ours = priorities(case.settings)[0], our_rules(case.host, case.settings)
     before = [
         each for each in case.host.rules
-        if each.priority < first and not each.l3mdev
+        if each.priority < first and not each.l3mdev and each not in ours
         and not (each.action == "lookup" and each.table == TABLE_LOCAL)]
     if not before:
         return
-    caught = _caught(case)
+    caught = _caught(case, before)
     failures = [failure for verdict in case.verdicts for failure in verdict.failures]
     for rule in before:
         failure = next((each for each in failures if _is_fault(each, rule)), None)
         if failure is not None or rule in caught:
-            yield _foreign(rule, caught.get(rule, ()), failure)
+            yield _foreign(case, rule, caught.get(rule, ()), failure)
 
 
-def _caught(case: Case) -> Dict[Rule, List[str]]:
-    """{rule: the uplink addresses some of whose replies it decides on}."""
-    database = Rpdb(case.host.rules, case.host.routes, case.host.links)
+def _caught(case: Case, before: Sequence[Rule]) -> Dict[Rule, List[str]]:
+    """{rule: the uplink addresses some of whose replies it decides on}, for these rules."""
+    last = max(each.priority for each in before)
+    onward = any(each.action == "goto" for each in before)
+    # What comes after the last of them need not be worked out, unless one leads there.
+    rules = [each for each in case.host.rules if each.priority <= last or onward]
+    database = Rpdb(rules, case.host.routes, case.host.links)
     found: Dict[Rule, List[str]] = {}
     for uplink in case.uplinks:
         for address in uplink.addresses:
             template = Packet(ANY[address.version].network_address, source=address.ip)
-            decisions = (each.decision for each in database.classes(template))
+            decisions = (each.decision for each in database.ways(template))
             for rule in {each.rule for each in decisions if each.rule is not None}:
                 found.setdefault(rule, []).append(str(address.ip))
     return found
@@ -133,34 +138,43 @@ def _is_fault(failure: Failure, rule: Rule) -> bool:
         and any(each.startswith("rule %d:" % rule.priority) for each in doubts))
 
 
-def _foreign(rule: Rule, caught: Sequence[str], failure: Optional[Failure]) -> Finding:
+def _foreign(
+    case: Case, rule: Rule, caught: Sequence[str], failure: Optional[Failure]
+) -> Finding:
     what = "rule %d (%s) comes before ours" % (rule.priority, describe_rule(rule))
     if failure is None:
         return Finding("foreign-rules", NOTICE, "%s and decides on replies of %s: rightly now, but "
                        "whoever made it can change that" % (what, some(caught)))
-    lower = rule.priority - STAGES
-    move = "set priority-base = %d in /etc/symroute-nm.conf" % lower
     return Finding(
         "foreign-rules", ERROR,
         "%s and takes replies of %s away, for example to %s" % (
             what, failure.address.ip, failure.destination),
-        "symroute-nm explain %s %s\nthen remove the rule where it is made%s" % (
-            failure.address.ip, failure.destination, ", or %s" % move if lower > 0 else ""))
+        "symroute-nm explain %s %s\n%s" % (
+            failure.address.ip, failure.destination, _settle_with(case, rule)))
+
+
+def _settle_with(case: Case, rule: Rule) -> str:
+    """What to do about a rule before ours; never how to come before a prohibition."""
+    if rule.action in ERRORS:
+        return "the rule is somebody's decision to forbid these packets: settle it where it is made"
+    lower = _find_free(case, range(rule.priority - STAGES, 0, -1))
+    move = ", or %s" % _set_base(lower) if lower else ""
+    return "then remove the rule where it is made%s" % move
 
 
 def find_taken(case: Case) -> Iterator[Finding]:
     """Rules of others at our priorities, and such as look up our tables."""
-    ours = our_tables(case.host, case.settings)
+    ours, tables = our_rules(case.host, case.settings), case.our_tables
     for rule in case.host.rules:
-        if is_ours(rule, case.settings):
+        if rule in ours:
             continue
         if rule.priority in priorities(case.settings):
             yield Finding(
                 "priority-taken", WARNING,
                 "rule %d (%s) is not ours, but has one of our priorities: generate refuses" % (
                     rule.priority, describe_rule(rule)),
-                "set priority-base = %d in /etc/symroute-nm.conf" % _free_base(case))
-        if rule.action == "lookup" and rule.table in ours:
+                _make_room(case, rule))
+        if rule.action == "lookup" and rule.table in tables:
             yield Finding(
                 "foreign-tables", WARNING,
                 "rule %d (%s) is not ours, but looks up our table %d: generate refuses" % (
@@ -169,12 +183,24 @@ def find_taken(case: Case) -> Iterator[Finding]:
                 "symroute-nm generate --table LINK=NAME:ID")
 
 
-def _free_base(case: Case) -> int:
-    taken = {each.priority for each in case.host.rules}
+def _make_room(case: Case, rule: Rule) -> str:
     first = case.settings.priority_base
-    candidates: List[int] = [*range(first, _LAST_PRIORITY - STAGES), *range(first, 0, -1)]
+    base = _find_free(case, [*range(first, _LAST_PRIORITY - STAGES), *range(first, 0, -1)])
+    ways = [_set_base(base)] if base else []
+    if is_ours(rule, case.settings):
+        ways.append("if an earlier run left the rule: %s" % delete_rule(rule))
+    return "\n".join(ways)
+
+
+def _set_base(base: int) -> str:
+    return "set priority-base = %d in /etc/symroute-nm.conf" % base
+
+
+def _find_free(case: Case, candidates: Iterable[int]) -> int:
+    """The first of three free priorities; 0 where none of the candidates is."""
+    taken = {each.priority for each in case.host.rules}
     free = (base for base in candidates if not taken & set(range(base, base + STAGES)))
-    return next(free, first)
+    return next(free, 0)
 
 
 def find_without_gateway(case: Case) -> Iterator[Finding]:
@@ -193,7 +219,8 @@ def find_without_gateway(case: Case) -> Iterator[Finding]:
 
 
 def _looks_like_uplink(link: Link, reason: str) -> bool:
-    return link.kind in _WIRED and not link.master and reason.startswith("no default route")
+    wired = link.kind in _WIRED and not link.master
+    return wired and link.up and link.carrier and reason.startswith("no default route")
 
 
 def _without_gateway(link: Link, address: Address, uplinks: Sequence[str]) -> Finding:

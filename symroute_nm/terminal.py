@@ -1,11 +1,73 @@
 """Results on stdout, all else on stderr; the only module that prints."""
 
+import io
+import os
 import sys
-from typing import Any, Iterable
+from typing import Any, Iterable, TextIO
+
+from symroute_nm.errors import SystemFailure
+
+_LAST_STANDARD = 2  # stderr's descriptor
+
+
+class _Output(io.FileIO):
+    """stdout or stderr, for which a reader that went away is no error (``… | head``).
+
+    Not in `write`, since typer prints the help by itself and makes an exit code 1 of EPIPE.
+    """
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content) or 0
+        except OSError as error:
+            # What is left in buffers must have somewhere to go, above all at exit.
+            with io.FileIO(os.devnull, "w") as sink:
+                os.dup2(sink.fileno(), self.fileno())
+            # That stderr is full can be said nowhere.
+            if isinstance(error, BrokenPipeError) or self.fileno() == _LAST_STANDARD:
+                return len(content)
+            raise SystemFailure(
+                "standard output: %s" % (error.strerror or error), "give it somewhere to go"
+            ) from error
+
+
+def open_streams() -> None:
+    """Make stdout and stderr safe to write to, also where they are closed, full or unread."""
+    _fill_descriptors()
+    # Others than Python's own are somebody's who captures them.
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _open_stream(1, sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _open_stream(_LAST_STANDARD, sys.stderr)
+
+
+def _fill_descriptors() -> None:
+    """Closed standard descriptors lead to /dev/null: a file that we open must not become one."""
+    closed = []
+    descriptor = os.open(os.devnull, os.O_RDONLY)  # always the lowest that is free
+    while descriptor <= _LAST_STANDARD:
+        closed.append(descriptor)
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    with io.FileIO(os.devnull, "r+") as sink:
+        for each in closed:
+            os.dup2(sink.fileno(), each)
+
+
+def _open_stream(descriptor: int, before: Any) -> TextIO:
+    # Python has None for a stream that was closed.
+    encoding = getattr(before, "encoding", None) or "utf-8"
+    errors = getattr(before, "errors", None) or "backslashreplace"
+    buffer = io.BufferedWriter(_Output(descriptor, "w", closefd=False))
+    line_buffering = descriptor == _LAST_STANDARD or os.isatty(descriptor)
+    return io.TextIOWrapper(buffer, encoding, errors, line_buffering=line_buffering)
 
 
 def write(text: str) -> None:
-    """Text on stdout; what its encoding does not have (LC_ALL=C) as a backslash escape."""
+    """Text on stdout; what its encoding does not have (LC_ALL=C) as a backslash escape.
+
+    Raises `SystemFailure` where it cannot be written, here or in `flush`.
+    """
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
@@ -30,9 +92,9 @@ def say(*lines: str) -> None:
 
 
 def flush() -> None:
-    """Both streams written out; stderr is not line by line before Python 3.9."""
-    sys.stdout.flush()
+    """Both streams written out; raises `SystemFailure` where stdout cannot be."""
     sys.stderr.flush()
+    sys.stdout.flush()
 
 
 def visible(line: str) -> str:

@@ -78,7 +78,18 @@ def test_a_file_without_a_block_is_taken_out_unchanged():
 def test_the_block_begins_on_its_own_line_and_says_that_it_added_a_newline():
     content = blocks.put(b"mine", BODY)
     assert b"mine\n# BEGIN symroute-nm" == content[:24]
-    assert b"(no newline before)\n" in content
+    assert b"(no newline before, 4 bytes)\n" in content
+
+
+@given(FOREIGN, FOREIGN, BODIES, BODIES)
+@example(b"old", b"new\n", BODY, BODY)
+def test_a_newline_that_somebody_wrote_above_the_block_stays(content, added, first, second):
+    added += b"\n"
+    assume(not any(map(blocks.has_marker, (content, added, first.encode(), second.encode()))))
+    begins = blocks.put(content, first).index(b"# BEGIN symroute-nm: ")
+    put = blocks.put(content, first)
+    edited = put[:begins] + added + put[begins:]
+    assert put[:begins] + added == blocks.take_out(blocks.put(edited, second))
 
 
 def test_lines_added_behind_the_block_are_not_joined_with_the_one_before():

@@ -153,6 +153,38 @@ def test_a_link_set_down_and_up_by_hand(cured: Lab) -> None:
     assert (0, ALWAYS) == (diagnose(cured)[0], codes(diagnose(cured)[1]))
 
 
+def test_what_the_kernel_lacks_is_told_by_generate_again(cured: Lab) -> None:
+    assert "nmcli" not in cured.symroute("generate").stdout
+    cured.ip("srv", ["link set eth0 down", "link set eth0 up",
+                     "addr add %s/64 dev eth0 nodad" % SERVER["eth0"][1],
+                     "route add default via %s dev eth0 metric 101" % GATEWAY["eth0"][0],
+                     "route add default via %s dev eth0 metric 101" % GATEWAY["eth0"][1]])
+    said = cured.symroute("generate").stdout
+    assert "nmcli connection up 'System Wired_connection_1'\n" in said
+    assert 1 == said.count("nmcli")
+    cured.down_up()
+    assert "nmcli" not in cured.symroute("generate").stdout
+
+
+def test_throw_routes_outlive_their_network(plain: Lab) -> None:  # noqa: F811
+    plain.ip("srv", ["link add br9 type bridge", "link set br9 up",
+                     "addr add 10.0.6.128/28 dev br9",
+                     "addr add 2001:db8:6::128/124 dev br9 nodad"])
+    generate(plain)
+    assert "" == plain.boot()
+    assert [] == [each for each in diagnose(plain)[1]["findings"] if each["code"] == "stale-routes"]
+    plain.ip("srv", ["link del br9"])
+    ran = plain.symroute("generate")
+    commands = [each.strip() for each in ran.stdout.splitlines() if "route del throw" in each]
+    stale = [each for each in diagnose(plain)[1]["findings"] if each["code"] == "stale-routes"]
+    assert commands and sorted(commands) == sorted(
+        line for each in stale for line in each["remedy"].split("\n"))
+    for each in stale:
+        mend(plain, each)
+    assert "stale-routes" not in codes(diagnose(plain)[1])
+    assert "del throw" not in plain.symroute("generate").stdout
+
+
 def test_files_named_after_the_device(plain: Lab) -> None:  # noqa: F811
     generate(plain)
     for kind in ("route", "route6", "rule", "rule6"):

@@ -8,15 +8,17 @@ from hosts import address, host, link, route, two_uplinks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symroute_nm import checkup, snapshot
+from symroute_nm import checkup, snapshot, surroundings
+from symroute_nm.applied import find_absence
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.diagnosis import diagnose
-from symroute_nm.model import Host, Profile, Rule, TableName
+from symroute_nm.model import FRAGMENT, Host, Profile, Rule, TableName
 from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
 from symroute_nm.plan import make_plan
 from symroute_nm.prove import put_plan
 from symroute_nm.published import parse_iptables, parse_nft
 from symroute_nm.render import render
+from symroute_nm.rpdb import Rpdb
 from symroute_nm.rulefiles import list_rules, parse_rule
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
@@ -29,9 +31,12 @@ def cured(there=None, **fields):
     there = there or two_uplinks()
     settings = Settings(**fields)
     plan = make_plan(there, settings)
+    names = tuple(TableName(each.table.id, each.table.name, FRAGMENT, owned=True)
+                  for each in plan.uplinks)
     files = tuple(ConfigFile(path, text) for path, text in sorted(render(plan, there).items())
                   if path.startswith(SCRIPTS))
-    return put_plan(there, settings, plan)._replace(evidence=Evidence(files=files, arp=QUIET))
+    return put_plan(there, settings, plan)._replace(
+        tables=(*there.tables, *names), evidence=Evidence(files=files, arp=QUIET))
 
 
 def bare(**fields):
@@ -84,7 +89,7 @@ def test_the_unconfigured_host_is_asymmetric_and_says_by_which_link_and_route():
     assert ("10.0.6.5", "eth0", False) == (first["address"], first["link"], first["symmetric"])
     afar = next(each for each in first["failures"] if each["gateway"])
     assert ("eth1", "10.0.5.1") == (afar["leaves_by"], afar["gateway"])
-    assert "32766: from all lookup 254" == afar["rule"]
+    assert "32766: from all lookup main" == afar["rule"]
     assert "default via 10.0.5.1 dev eth1 table 254 metric 100" == afar["route"]
 
 
@@ -172,6 +177,24 @@ def test_a_missing_dispatcher_is_an_error_where_files_wait_for_it(kernel, comman
     assert "warning" == the(bare(dispatcher=""), "dispatcher-missing").severity
 
 
+def test_rhel_10_has_no_package_to_install():
+    kernel = "6.12.0-55.9.1.el10_0.x86_64"
+    found = the(cured()._replace(dispatcher="", kernel=kernel), "dispatcher-missing")
+    assert "RHEL 10 has no package with it" in found.message
+    assert "install" not in found.remedy and "ipv4.routing-rules" in found.remedy
+
+
+@pytest.mark.parametrize(("fields", "code"), [
+    ({}, None), ({"dispatcher": "", "network_service": True}, None),
+    ({"dispatcher": ""}, "dispatcher-missing"),
+    ({"dispatcher": "/etc/NetworkManager/dispatcher.d/x.sh"}, "dispatcher-not-pre-up")])
+def test_who_applies_the_files_is_decided_once(fields, code):
+    there = cured()._replace(**fields)
+    absence = find_absence(there)
+    assert (code, [code] if code else []) == (
+        absence and absence.code, [each.code for each in findings(there)])
+
+
 def test_a_script_outside_pre_up():
     there = cured()._replace(dispatcher="/etc/NetworkManager/dispatcher.d/10-ifcfg-rh-routes.sh")
     assert ("ln -s /etc/NetworkManager/dispatcher.d/10-ifcfg-rh-routes.sh "
@@ -217,9 +240,9 @@ def test_files_named_after_the_profile_are_right():
 
 
 def test_a_file_named_after_a_device_may_be_another_devices_profile():
-    swapped = two_uplinks(profiles=(Profile("eth0", device="eth1", id="a"),
-                                    Profile("eth1", device="eth0", id="b")))
-    assert [] == findings(cured(swapped))
+    swapped = (Profile("eth0", device="eth1", id="a"), Profile("eth1", device="eth0", id="b"))
+    there = cured()._replace(profiles=swapped)
+    assert [] == findings(there, "files-named-after-device")
 
 
 def test_an_uplink_without_ifcfg_profile():
@@ -272,7 +295,7 @@ def test_duplicates_of_our_rules():
     rules = ours(once, version=4, iif="eth0")
     found = the(with_rules(once, *(each._replace(protocol=3) for each in rules)),
                 "duplicate-rules")
-    assert ["ip rule del priority 20001 from all iif eth0 lookup 254 suppress_prefixlength 0",
+    assert ["ip rule del priority 20001 from all iif eth0 lookup main suppress_prefixlength 0",
             "ip rule del priority 20002 from all iif eth0 lookup 100"] == found.remedy.split("\n")
 
 
@@ -357,6 +380,25 @@ def test_a_lease_that_moved_to_another_network():
     assert "symroute-nm generate" == found.remedy
 
 
+def test_a_lease_that_is_gone_with_its_gateway_needs_prune():
+    there = cured()
+    gone = there._replace(
+        addresses=tuple(each for each in there.addresses if each.link != "eth0"),
+        routes=tuple(each for each in there.routes if each.hop.link != "eth0"))
+    assert {"symroute-nm generate --prune"} == {
+        each.remedy for each in findings(gone, "stale-source")}
+
+
+def test_one_is_not_many():
+    there = cured()
+    rule = ours(there, version=4, iif="eth0")[0]
+    assert "1 rule of ours stands in the kernel more than once" in the(
+        with_rules(there, rule._replace(protocol=3)), "duplicate-rules").message
+    without = there._replace(rules=tuple(each for each in there.rules if each != rule))
+    assert "1 rule of %s/rule-eth0 is not in the kernel" % SCRIPTS in the(
+        without, "missing-rules").message
+
+
 def test_a_lease_that_changed_within_its_network_is_fine():
     addresses = tuple(each._replace(dynamic=str(each.ip) == "10.0.6.5")
                       for each in two_uplinks().addresses)
@@ -378,6 +420,71 @@ def test_an_own_table_emptied_by_link_down_and_up():
     assert [] == findings(loud(emptied, "eth0", carrier=False), "routes-missing")
 
 
+def test_a_table_that_leaked_rules_alone_look_up_needs_no_routes():
+    there = cured()
+    emptied = there._replace(routes=tuple(
+        each for each in there.routes if each.table != 100 or each.version == 6))
+    files = tuple(each for each in there.evidence.files if not each.path.endswith("/rule-eth0"))
+    emptied = observed(emptied, files=files)
+    assert [] == findings(emptied, "routes-missing")
+    assert "leaked-rules" in {each.code for each in findings(emptied)}
+
+
+def test_rules_leaked_by_another_priority_base():
+    there = cured()
+    moved_up = [each._replace(priority=each.priority - 5000) for each in ours(there)]
+    found = the(with_rules(there, *moved_up), "leaked-rules")
+    assert len(moved_up) == len(found.remedy.split("\n"))
+    assert "ip rule del priority 15002 from 10.0.6.5/32 lookup 100" in found.remedy.split("\n")
+    assert [] == findings(with_rules(there, *moved_up), "foreign-rules")
+    assert [] == findings(with_rules(there, *moved_up), "foreign-tables")
+
+
+def test_leaked_rules_that_take_replies_away_are_an_error():
+    wrong = Rule(4, 15002, source=ip_network("10.0.6.5/32"), table=101)
+    found = diagnose(with_rules(cured(), wrong), Settings())
+    assert [("leaked-rules", "error")] == [
+        (each.code, each.severity) for each in found.findings]
+    assert "1 rule of ours in the kernel no rule file lists, so nothing deletes it: " in (
+        found.findings[0].message)
+    assert not found.symmetric and "to cure it" not in "\n".join(checkup.lines(found))
+
+
+@pytest.mark.parametrize("text", ["172.30.0.0/16", "fd00:30::/64"])
+def test_throw_routes_for_a_network_that_is_gone(text):
+    network = ip_network(text)
+    throws = tuple(route(text, table=table, type="throw") for table in (100, 101, 7))
+    known = cured()._replace(routes=(*cured().routes, *throws, route(text, "docker0")))
+    assert [] == findings(known, "stale-routes")
+    found = diagnose(cured()._replace(routes=(*cured().routes, *throws)), Settings())
+    stale = [each for each in found.findings if each.code == "stale-routes"]
+    family = "-6 " if network.version == 6 else ""
+    assert {"ip %sroute del throw %s table %d" % (family, network, table)
+            for table in (100, 101)} == {each.remedy for each in stale}
+    # Asked from there, main's best default route answers: wrong for eth0, as it happens right for
+    # eth1, whose it is.
+    assert {100: "error", 101: "warning"} == {
+        int(each.remedy.split()[-1]): each.severity for each in stale}
+    assert "to cure it" not in "\n".join(checkup.lines(found))
+
+
+def test_throws_for_an_address_without_connected_route_are_not_stale():
+    there = two_uplinks()
+    without = there._replace(routes=tuple(
+        each for each in there.routes if str(each.destination) != "10.0.6.0/24"))
+    assert [] == findings(cured(without, guard="throw"), "stale-routes")
+
+
+def test_what_the_files_would_cure_says_generate():
+    assert "to cure it: symroute-nm generate (first with --dry-run)" in checkup.lines(
+        diagnose(bare(), Settings()))
+    there = cured()
+    only_kernel = two_uplinks(tables=there.tables)._replace(evidence=there.evidence)
+    found = diagnose(only_kernel, Settings())
+    assert not found.symmetric
+    assert "to cure it" not in "\n".join(checkup.lines(found))
+
+
 # -- others ------------------------------------------------------------------------------------
 
 
@@ -397,6 +504,62 @@ def test_a_blackhole_rule_before_ours():
     found = the(with_rules(cured(), blackhole), "foreign-rules")
     assert "rule 1 (from 10.0.6.0/24 blackhole) comes before ours" in found.message
     assert "priority-base" not in found.remedy
+
+
+@pytest.mark.parametrize("action", ["blackhole", "prohibit", "unreachable"])
+def test_nobody_is_told_to_come_before_a_prohibition(action):
+    rule = Rule(4, 5000, source=ip_network("10.0.6.0/24"), action=action)
+    found = the(with_rules(cured(), rule), "foreign-rules")
+    assert "priority-base" not in found.remedy
+    assert "somebody's decision to forbid these packets" in found.remedy
+
+
+def vpn(*taken):
+    others = (Rule(4, each, table=7) for each in taken)
+    there = with_rules(cured(), Rule(4, 5270, table=52), *others)
+    return there._replace(links=(*there.links, TUN0), routes=(
+        *there.routes, route("default", "tun0", table=52)))
+
+
+@pytest.mark.parametrize(("taken", "base"), [
+    ((), 5267), ((5267,), 5264), ((5269,), 5266), ((5265, 5268), 5262), ((0, 1), 5267)])
+def test_the_priority_base_that_is_told_is_free(taken, base):
+    found = [each for each in findings(vpn(*taken), "foreign-rules") if "rule 5270" in each.message]
+    assert ["priority-base = %d in" % base in each.remedy for each in found] == [True]
+
+
+def test_no_priority_base_is_told_where_none_is_free():
+    there = with_rules(cured(), Rule(4, 3, table=52))
+    there = there._replace(links=(*there.links, TUN0), routes=(
+        *there.routes, route("default", "tun0", table=52)))
+    assert "priority-base" not in the(there, "foreign-rules").remedy
+
+
+def test_a_rule_that_leads_past_ours_decides_on_nothing_itself():
+    onward = Rule(4, 100, source=ip_network("10.0.5.0/24"), action="goto", target=20000)
+    past = onward._replace(target=30000)
+    last = Rule(4, 30000, iif="docker0", table=7)
+    assert [] == findings(with_rules(cured(), onward), "foreign-rules")
+    there = with_rules(cured(), past, last)
+    assert not diagnose(there, Settings()).symmetric
+
+
+def test_many_routes_are_not_gone_through_for_each_address(monkeypatch):
+    asked = []
+
+    class Counted(Rpdb):
+        def ways(self, template, within=None):
+            asked.append(template)
+            return super().ways(template, within)
+
+        def classes(self, *_):
+            raise AssertionError("a class for each route")
+
+    monkeypatch.setattr(surroundings, "Rpdb", Counted)
+    handmade = Rule(4, 100, source=ip_network("10.0.5.5/32"), table=101,
+                    destination=ip_network("198.51.100.0/24"))
+    assert "notice" == the(with_rules(cured(), handmade), "foreign-rules").severity
+    assert 4 == len(asked)
 
 
 def test_a_rule_that_cannot_be_judged_is_an_error():
@@ -426,8 +589,15 @@ def test_a_rule_of_others_at_our_priorities():
         there, "priority-taken").remedy
 
 
+def test_a_rule_of_our_form_that_nothing_names_may_be_left_by_us():
+    there = with_rules(bare(), Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100))
+    assert ["set priority-base = 20003 in /etc/symroute-nm.conf",
+            "if an earlier run left the rule: ip rule del priority 20002 from 10.0.6.5/32 "
+            "lookup 100"] == the(there, "priority-taken").remedy.split("\n")
+
+
 def test_a_rule_of_others_that_looks_up_our_table():
-    there = with_rules(cured(), Rule(4, 30000, iif="docker0", table=100))
+    there = with_rules(cured(), Rule(4, 30000, mark=1, mask=1, table=100))
     assert "looks up our table 100" in the(there, "foreign-tables").message
 
 
@@ -501,6 +671,17 @@ def test_a_published_port_at_the_other_address_alone_never_answers():
     assert "who asks them by eth0 gets none" in the(there, "published-ports").message
 
 
+@pytest.mark.parametrize("pieces", [
+    ["0.0.0.0/1", "128.0.0.0/1"], ["0.0.0.0/2", "64.0.0.0/2", "128.0.0.0/2", "192.0.0.0/2"]])
+def test_answers_may_leave_by_a_vpns_default_in_pieces(pieces):
+    there = observed(cured(), published=(WEB,))
+    there = there._replace(links=(*there.links, TUN0), routes=(
+        *there.routes, *(route(each, "tun0") for each in pieces)))
+    found = the(there, "published-ports")
+    assert "answer by tun0 whatever" in found.message
+    assert "who asks them by eth0 or eth1 gets none" in found.message
+
+
 def test_restored_marks_bring_a_containers_answers_back():
     marked = Rule(4, 25000, mark=1, mask=1, table=7)
     there = with_rules(observed(cured(), published=(WEB,)), marked)
@@ -519,6 +700,8 @@ def test_a_second_card_without_known_gateway():
     told = {"eth1": InterfaceSettings(gateways=(ip_address("10.0.5.1"),))}
     assert [] == findings(there, "no-gateway", interface=told)
     assert [] == findings(there, "no-gateway", exclude=("eth1",))
+    assert [] == findings(loud(there, "eth1", up=False, carrier=False), "no-gateway")
+    assert [] == findings(loud(there, "eth1", carrier=False), "no-gateway")
 
 
 def test_what_was_not_read_is_said():

@@ -40,7 +40,7 @@ def test_an_empty_root(tmp_path):
 
 def test_route_and_rule_files_are_read_and_nothing_else(tmp_path):
     for name in ("rule-eth0", "rule6-a b", "route-eth0", "route6-eth0", "rule-eth0.bak", "rule-",
-                 "route-eth0~", "rule-eth0.rpmsave", "ifcfg-eth0", "rules-eth0", "xrule-eth0"):
+                 "route-eth0~", "rule-eth0.rpmnew", "ifcfg-eth0", "rules-eth0", "xrule-eth0"):
         put(tmp_path, "%s/%s" % (SCRIPTS, name), name)
     assert ["route-eth0", "route6-eth0", "rule-eth0", "rule6-a b"] == [
         each.text for each in read(tmp_path).files]

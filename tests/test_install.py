@@ -20,7 +20,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from symroute_nm import backups, blocks, install, journal
+from symroute_nm import backups, blocks, install, journal, rooted, unified
+from symroute_nm import changes as changing
 from symroute_nm.errors import InputError, Refusal, SymrouteError, SystemFailure
 from symroute_nm.lock import locked
 from symroute_nm.model import Change
@@ -76,8 +77,8 @@ def hidden(root):
 
 
 def run(root, **options):
-    changes = install.changes(root, WANTED, [STALE])
-    return install.install(root, changes, NOON, **options)
+    changes = changing.changes(root, WANTED, [STALE])
+    return install.install(root, changes, **options)
 
 
 @pytest.fixture(name="root")
@@ -97,8 +98,8 @@ def _after(tmp_path_factory):
 
 
 def test_read_gives_bytes_or_none(root):
-    assert b"DEVICE=eth0\n" == install.read(root, SCRIPTS + "/ifcfg-eth0")
-    assert install.read(root, "/etc/no/such/file") is None
+    assert b"DEVICE=eth0\n" == rooted.read(root, SCRIPTS + "/ifcfg-eth0")
+    assert rooted.read(root, "/etc/no/such/file") is None
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "device", "file as folder", "unreadable"])
@@ -115,10 +116,10 @@ def test_what_cannot_be_read_is_named(tmp_path, kind):
     path = "/x/y" if kind == "file as folder" else "/x"
     if kind == "unreadable":
         with unprivileged(tmp_path), pytest.raises(SystemFailure, match="/x: Permission denied"):
-            install.read(tmp_path, path)
+            rooted.read(tmp_path, path)
     else:
         with pytest.raises(Refusal, match=path):
-            install.read(tmp_path, path)
+            rooted.read(tmp_path, path)
 
 
 @contextlib.contextmanager
@@ -145,9 +146,9 @@ def test_a_link_that_leaves_the_root_circles_or_dangles_is_refused(tmp_path, tar
     root.mkdir()
     (root / "x").symlink_to(target)
     with pytest.raises(Refusal, match="/x"):
-        install.read(root, "/x")
+        rooted.read(root, "/x")
     with pytest.raises(Refusal, match="/x"):
-        install.changes(root, {"/x": BODY})
+        changing.changes(root, {"/x": BODY})
     assert b"secret" == (tmp_path / "outside").read_bytes()
 
 
@@ -161,7 +162,7 @@ def test_a_link_inside_the_root_stays_and_its_file_is_written(tmp_path, form):
     else:
         (tmp_path / "link").symlink_to(targets[form])
         path = "/link"
-    install.install(tmp_path, install.changes(tmp_path, {path: BODY}))
+    install.install(tmp_path, changing.changes(tmp_path, {path: BODY}))
     assert (tmp_path / "link").is_symlink()
     assert blocks.put(b"mine\n", BODY) == real.read_bytes()
 
@@ -170,7 +171,7 @@ def test_a_link_inside_the_root_stays_and_its_file_is_written(tmp_path, form):
 
 
 def test_changes_are_sorted_and_name_what_keeps(root):
-    changes = install.changes(root, WANTED, [STALE, SCRIPTS + "/rule-none"])
+    changes = changing.changes(root, WANTED, [STALE, SCRIPTS + "/rule-none"])
     assert sorted([*WANTED, STALE, SCRIPTS + "/rule-none"]) == [each.path for each in changes]
     kinds = {each.path: each.kind for each in changes}
     assert ["update", "create", "delete"] == [kinds[path] for path in (ROUTE, RULE, STALE)]
@@ -178,63 +179,67 @@ def test_changes_are_sorted_and_name_what_keeps(root):
 
 
 def test_a_wanted_file_that_is_unwanted_too_is_wanted(root):
-    assert ["update"] == [each.kind for each in install.changes(root, {ROUTE: BODY}, [ROUTE])]
+    assert ["update"] == [each.kind for each in changing.changes(root, {ROUTE: BODY}, [ROUTE])]
 
 
 def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
     original = b"# lab\nADDRESS0=10.10.0.0\nNETMASK0=255.255.0.0\nGATEWAY0=10.0.6.9\n"
     place = write(root, ROUTE, original)
     with pytest.raises(Refusal, match="%s.*--convert" % ROUTE):
-        install.changes(root, {ROUTE: BODY})
-    name = install.install(root, install.changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"}))
+        changing.changes(root, {ROUTE: BODY})
+    name = install.install(root, changing.changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"}))
     expected = blocks.put(b"# lab\n10.10.0.0/16 via 10.0.6.9 dev eth0\n", BODY)
     assert expected == place.read_bytes()
     assert original == (root / STATE / "backups" / name / ROUTE[1:]).read_bytes()
-    assert () == tuple(c for c in install.changes(root, {ROUTE: BODY}) if c.kind != "keep")
+    assert () == tuple(c for c in changing.changes(root, {ROUTE: BODY}) if c.kind != "keep")
 
 
 def test_a_variables_file_that_got_our_block_too_converts(root):
     content = blocks.put(b"ADDRESS0=10.10.0.0\nPREFIX0=16\n", BODY) + b"# end\n"
     write(root, ROUTE, content)
-    change = install.changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})[0]
+    change = changing.changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})[0]
     assert blocks.put(b"10.10.0.0/16 dev eth0\n# end\n", BODY) == change.after
 
 
 def test_two_paths_to_one_file_are_refused_if_they_differ_and_one_if_they_do_not(root):
     same = "/etc/mine/route-eth1"
     with pytest.raises(Refusal, match="same file"):
-        install.changes(root, {LINK: BODY, same: "other\n"})
-    assert 1 == len(install.changes(root, {LINK: BODY, same: BODY}))
+        changing.changes(root, {LINK: BODY, same: "other\n"})
+    assert 1 == len(changing.changes(root, {LINK: BODY, same: BODY}))
 
 
 def test_a_link_to_nothing_but_our_block_is_left_to_the_administrator(root):
     write(root, "/etc/mine/route-eth1", blocks.put(None, BODY))
     with pytest.raises(Refusal, match="is a link"):
-        install.changes(root, {}, [LINK])
+        changing.changes(root, {}, [LINK])
 
 
 def test_owned_finds_our_blocks_and_passes_over_backups_and_oddities(root):
     run(root)
-    for name in ("route-a.bak", "rule-b~", "rule6-c.rpmsave", "route6-d.orig", "ifcfg-e"):
+    for name in ("route-a.bak", "rule-b~", "rule6-c.rpmnew", "route6-d.orig", "rule-f;5a8b0c1d",
+                 "ifcfg-e"):
         write(root, SCRIPTS + "/" + name, blocks.put(None, BODY))
+    # NetworkManager loads ifcfg-c.rpmsave, so the script reads these.
+    write(root, SCRIPTS + "/rule6-c.rpmsave", blocks.put(None, BODY))
     write(root, SCRIPTS + "/rule6-gone", blocks.put(b"mine\n", BODY))
     write(root, "/etc/iproute2/rt_tables", blocks.put(b"255 local\n", "100 users\n"))
     write(root, "/etc/iproute2/rt_tables.d/notes", blocks.put(None, BODY))
     (root / SCRIPTS[1:] / "route-folder").mkdir()
     (root / SCRIPTS[1:] / "route-dangling").symlink_to("nowhere")
     os.mkfifo(str(root / SCRIPTS[1:] / "route-fifo"))
-    expected = [*WANTED, SCRIPTS + "/rule6-gone", "/etc/iproute2/rt_tables"]
-    assert sorted(expected) == list(install.owned(root))
+    odd = [SCRIPTS + "/rule6-c.rpmsave", SCRIPTS + "/rule6-gone"]
+    expected = [*WANTED, *odd, "/etc/iproute2/rt_tables"]
+    assert sorted(expected) == list(changing.owned(root))
 
 
 def test_owned_names_a_file_once_however_many_links_lead_to_it(root):
     (root / SCRIPTS[1:] / "rule-a").symlink_to("rule-eth9")
     (root / SCRIPTS[1:] / "rule-z").symlink_to("rule-eth9")
-    assert (STALE,) == install.owned(root)
+    assert (STALE,) == changing.owned(root)
 
 
 def test_nothing_is_owned_where_there_is_nothing(tmp_path):
-    assert () == install.owned(tmp_path)
+    assert () == changing.owned(tmp_path)
 
 
 # The diff
@@ -253,7 +258,7 @@ def test_patch_makes_of_the_diff_what_the_change_says(tmp_path_factory, before, 
     folder = tmp_path_factory.mktemp("patch")
     if before is not None:
         write(folder, "/etc/x", before)
-    diff = install.unified_diff([Change("/etc/x", before, after)])
+    diff = unified.unified_diff([Change("/etc/x", before, after)])
     command = ["patch", "-p1", "-s", "-u"]
     if diff and (before or after):
         subprocess.run(command, input=diff.encode(), cwd=str(folder), check=True)
@@ -267,24 +272,25 @@ def test_the_diff_is_that_of_diff(tmp_path):
         write(tmp_path, "/%s/etc/x" % name, content)
     command = ["diff", "-u", "--label", "a/etc/x", "--label", "b/etc/x", "a/etc/x", "b/etc/x"]
     real = subprocess.run(command, cwd=str(tmp_path), stdout=subprocess.PIPE, check=False)
-    assert real.stdout.decode() == install.unified_diff([Change("/etc/x", before, after)])
+    assert real.stdout.decode() == unified.unified_diff([Change("/etc/x", before, after)])
 
 
 def test_the_diff_shows_what_a_terminal_would_act_on():
     after = "\x1b[2Jx\r\n\ttab \u202e\xe4\n".encode() + b"\xff\n"
-    lines = install.unified_diff([Change("/etc/x", None, after)]).split("\n")
+    lines = unified.unified_diff([Change("/etc/x", None, after)]).split("\n")
     assert ["--- /dev/null", "+++ b/etc/x"] == lines[:2]
     assert ["+\\x1b[2Jx\\r", "+\ttab \\u202e\xe4", "+\\xff"] == lines[3:6]
 
 
 def test_the_diff_leaves_out_what_keeps():
-    assert "" == install.unified_diff([Change("/etc/x", b"a", b"a")])
+    assert "" == unified.unified_diff([Change("/etc/x", b"a", b"a")])
 
 
 # Installing
 
 
-def test_install_writes_keeps_mode_and_owner_and_backs_up(root):
+def test_install_writes_keeps_mode_and_owner_and_backs_up(root, monkeypatch):
+    monkeypatch.setattr(install, "_now", lambda: NOON)
     before = (root / ROUTE[1:]).read_bytes()
     name = run(root)
     assert "20240229T120000Z-1" == name
@@ -325,13 +331,13 @@ def test_nothing_to_do_touches_nothing(root):
 def test_removal_gives_the_tree_of_before_back(root):
     before = tree(root)
     run(root)
-    install.install(root, install.changes(root, {STALE: "from 10.0.9.9 lookup 109\n"}, WANTED))
+    install.install(root, changing.changes(root, {STALE: "from 10.0.9.9 lookup 109\n"}, WANTED))
     folders = {"etc/iproute2", "etc/iproute2/rt_tables.d"}
     assert before == {path: value for path, value in tree(root).items() if path not in folders}
 
 
 def test_a_file_that_was_changed_meanwhile_is_refused(root):
-    changes = install.changes(root, WANTED, [STALE])
+    changes = changing.changes(root, WANTED, [STALE])
     write(root, RULE, b"mine\n")
     before = tree(root)
     with pytest.raises(Refusal, match="%s was changed" % RULE):
@@ -402,7 +408,7 @@ def test_new_files_are_labelled_by_restorecon_whose_failure_is_told(
 def test_a_root_that_is_no_folder_is_wrong_input(tmp_path):
     (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(InputError, match="file is not a folder"):
-        install.changes(tmp_path / "file", WANTED)
+        changing.changes(tmp_path / "file", WANTED)
     with pytest.raises(InputError):
         install.install(tmp_path / "file", [Change(ROUTE, None, b"x")])
     assert b"mine" == (tmp_path / "file").read_bytes()
@@ -410,14 +416,15 @@ def test_a_root_that_is_no_folder_is_wrong_input(tmp_path):
 
 def test_a_root_that_is_not_there_yet_is_made(tmp_path):
     root = tmp_path / "new" / "root"
-    install.install(root, install.changes(root, WANTED))
-    assert tuple(sorted(WANTED)) == install.owned(root)
+    install.install(root, changing.changes(root, WANTED))
+    assert tuple(sorted(WANTED)) == changing.owned(root)
 
 
-def test_ten_backups_are_kept_even_if_the_clock_goes_backwards(root):
+def test_ten_backups_are_kept_even_if_the_clock_goes_backwards(root, monkeypatch):
     for turn in range(13):
         moment = NOON - datetime.timedelta(days=turn)
-        install.install(root, install.changes(root, {RULE: "# %d\n" % turn}), lambda m=moment: m)
+        monkeypatch.setattr(install, "_now", lambda m=moment: m)
+        install.install(root, changing.changes(root, {RULE: "# %d\n" % turn}))
     names = [backup.name for backup in backups.backups(root)]
     assert [4, 13, 10] == [int(names[0].split("-")[1]), int(names[-1].split("-")[1]), len(names)]
 
@@ -503,13 +510,46 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(root, after):
 
 
 def test_of_two_at_once_one_is_refused_and_none_corrupts(root):
-    changes = [install.changes(root, {**WANTED, RULE: "# %d\n" % turn}) for turn in range(4)]
+    changes = [changing.changes(root, {**WANTED, RULE: "# %d\n" % turn}) for turn in range(4)]
     pids = [forked(lambda each=each: install.install(root, each)) for each in changes]
     codes = [ended(pid) for pid in pids]
     assert [0, 3, 3, 3] == sorted(codes)
     winner = blocks.put(None, "# %d\n" % codes.index(0))
     assert winner == (root / RULE[1:]).read_bytes()
     assert [] == hidden(root)
+
+
+def test_of_two_at_once_that_want_the_same_both_succeed_and_one_writes(root, after):
+    changes = changing.changes(root, WANTED, [STALE])
+    assert install.install(root, changes)
+    assert install.install(root, changes) is None
+    assert (after, 1) == (tree(root), len(backups.backups(root)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [("folder", "move away"), ("link", "move away"), ("file as folder", "move away"),
+     ("unprivileged", "run as root")],
+)
+def test_a_lock_that_cannot_be_made_says_what_helps(root, kind, hint):
+    state = root / STATE
+    state.parent.mkdir(parents=True)
+    if kind == "file as folder":
+        state.write_bytes(b"")
+    else:
+        state.mkdir()
+    if kind == "folder":
+        (state / "lock").mkdir()
+    elif kind == "link":
+        (state / "lock").symlink_to("nowhere")
+    with contextlib.ExitStack() as stack:
+        if kind == "unprivileged":
+            (root / "x").write_bytes(b"")
+            stack.enter_context(unprivileged(root))
+        error = stack.enter_context(pytest.raises((SystemFailure, Refusal)))
+        stack.enter_context(locked(root))
+    assert hint in str(error.value)
+    assert ("run as root" in str(error.value)) == (kind == "unprivileged")
 
 
 # Faults
@@ -576,12 +616,12 @@ def test_every_operation_fails_once_and_all_is_as_before(tmp_path, after, number
         turn += 1
         root = prepared(tmp_path / str(turn))
         before = tree(root)
-        changes = install.changes(root, WANTED, [STALE])
+        changes = changing.changes(root, WANTED, [STALE])
         error = None
         with pytest.MonkeyPatch.context() as monkeypatch:
             trap = Trap(monkeypatch, turn, raising(number))
             try:
-                install.install(root, changes, NOON)
+                install.install(root, changes)
             except SystemFailure as failure:
                 error = failure
             sprung = trap.sprung
@@ -590,7 +630,7 @@ def test_every_operation_fails_once_and_all_is_as_before(tmp_path, after, number
         assert error is None or os.strerror(number) in str(error)
         raised += error is not None
         if error:
-            install.install(root, changes, NOON)
+            install.install(root, changes)
             assert after == tree(root)
         shutil.rmtree(str(root))
     assert 60 < raised < turn
@@ -651,9 +691,9 @@ def test_killed_before_each_operation_the_next_run_repairs(tmp_path, after):
         before = tree(root)
 
         def killed(root=root, turn=turn):
-            changes = install.changes(root, WANTED, [STALE])
+            changes = changing.changes(root, WANTED, [STALE])
             Trap(pytest.MonkeyPatch(), turn, kill)
-            install.install(root, changes, NOON)
+            install.install(root, changes)
 
         code = ended(forked(killed))
         assert whole(root, before, after)
@@ -736,7 +776,7 @@ def test_an_edit_after_a_kill_is_never_undone(root):
 
 
 def test_install_itself_recovers_says_so_and_wants_a_new_look(root, after):
-    changes = install.changes(root, WANTED, [STALE])
+    changes = changing.changes(root, WANTED, [STALE])
     kill_after_the_renames(root)
     notes = []
     install.install(root, changes, note=notes.append)
@@ -762,15 +802,48 @@ def test_a_damaged_journal_is_refused(root):
         install.recover(root)
 
 
+ENTRY = {"path": "/a", "target": "a", "new": "n", "old": "o", "before": "", "after": ""}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[], {"entries": 3}, {"entries": [{}]}, {"folders": "etc"}, {"folders": [3]}, {"backup": None},
+     {"backup": "../../etc"}, *({"entries": [dict(ENTRY, **{name: wrong})]}
+                                for name in ("target", "old") for wrong in (2, None, "../a", "a\0",
+                                                                            "\ud800"))],
+    ids=repr,
+)
+@pytest.mark.parametrize("name", ["journal", "journal.done"])
+def test_a_journal_of_wrong_types_is_refused(root, content, name):
+    before = tree(root)
+    if isinstance(content, dict):
+        content = dict({"format": 1, "backup": "b", "entries": [ENTRY], "folders": []}, **content)
+    write(root, "/%s/%s" % (STATE, name), json.dumps(content).encode())
+    with pytest.raises(Refusal, match=r"is damaged .*compare the files with the newest backup"):
+        install.recover(root)
+    assert before == tree(root)
+
+
+@pytest.mark.parametrize("change", [{"path": 3}, {"mode": "x"}, {"mode": -1}, {"uid": 2**40},
+                                    {"existed": 1}, {"path": "/a\0"}], ids=repr)
+def test_a_backup_of_wrong_types_is_refused(root, change):
+    place = root / STATE / "backups" / run(root) / "manifest.json"
+    content = json.loads(place.read_text())
+    content["files"][0].update(change)
+    place.write_text(json.dumps(content))
+    with pytest.raises(Refusal, match=r"manifest\.json is damaged"):
+        install.restore(root)
+
+
 # The real thing: a full disk, a read-only one, the immutable bit
 
 PROGRAM = """
 import pathlib, sys
-from symroute_nm import install
+from symroute_nm import changes as changing, install
 from symroute_nm.errors import SymrouteError
 root = pathlib.Path(sys.argv[1])
 try:
-    install.install(root, install.changes(root, {%r: "x" * 200000 + "\\n", %r: "y\\n"}))
+    install.install(root, changing.changes(root, {%r: "x" * 200000 + "\\n", %r: "y\\n"}))
 except SymrouteError as error:
     sys.stdout.write(str(error))
     sys.exit(error.exit_code)

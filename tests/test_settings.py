@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
-from symroute_nm.errors import InputError, SymrouteError
+from symroute_nm.errors import InputError, SymrouteError, SystemFailure
 from symroute_nm.settings import (
     Options,
     apply_options,
@@ -113,6 +113,18 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path, content):
 def test_a_byte_order_mark_and_crlf_do_no_harm(tmp_path):
     (tmp_path / "conf").write_bytes(b"\xef\xbb\xbf[symroute]\r\nguard = none\r\n")
     assert "none" == read_settings(tmp_path / "conf").guard
+
+
+def test_a_dangling_link_is_not_no_configuration(tmp_path):
+    (tmp_path / "conf").symlink_to("nowhere")
+    with pytest.raises(InputError, match="conf: a link to nowhere"):
+        read_settings(tmp_path / "conf")
+
+
+def test_a_configuration_that_cannot_be_looked_at_is_named(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SystemFailure, match=r"loop/conf cannot be read: Too many levels"):
+        read_settings(tmp_path / "loop" / "conf")
 
 
 def test_a_folder_is_no_configuration(tmp_path):

@@ -36,6 +36,8 @@ sixes = st.integers(2**64, 2**128 - 1).map(ip_address)
 numbers = st.integers(0, 2**32 - 1)
 words = st.text(st.characters(blacklist_characters="\0"), max_size=9)
 
+names = st.text(st.characters(blacklist_categories=("Cc", "Zl", "Zp")), max_size=9)
+
 
 def made(kind, **fields):
     """`kind` with these fields alone: st.builds() would make up the others from their types."""
@@ -78,7 +80,7 @@ hosts = made(
     rules=several(FOUR[2], SIX[2]),
     profiles=several(made(Profile, name=words, id=words,
                           gateways=st.lists(fours, max_size=2).map(tuple))),
-    tables=several(made(TableName, id=numbers, name=words, path=words, owned=st.booleans())),
+    tables=several(made(TableName, id=numbers, name=names, path=words, owned=st.booleans())),
     leases=several(made(Lease, link=words, gateway=fours)),
     kernel=words,
     suppress=st.sampled_from([None, True, False]),
@@ -96,6 +98,13 @@ def test_any_host_comes_back_as_it_was(host):
 
 def test_only_what_differs_from_the_defaults_is_written():
     assert {"host": {}, "version": 1, "format": "symroute-nm host"} == json.loads(dump_host(Host()))
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "a\r", "\x85", "\u2028"], ids=repr)
+def test_a_table_name_with_control_characters_is_refused(name):
+    host = two_uplinks()._replace(tables=(TableName(100, "users"), TableName(101, name)))
+    with pytest.raises(InputError, match=r"host\.tables\[1\]\.name: a control character"):
+        load(dump_host(host))
 
 
 ROUTE = {"destination": "10.0.0.0/8"}

@@ -1,0 +1,68 @@
+"""How long a plan and its proof take on large hosts: ``python3 tests/bench/bench_plan.py``.
+
+Each row is a process of its own, so that its peak memory is its own: uplinks by VLAN, and routes
+in main to containers behind one bridge.
+"""
+
+import gc
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+
+import hosts  # noqa: E402
+
+from symroute_nm.choices import Settings  # noqa: E402
+from symroute_nm.plan import make_plan  # noqa: E402
+from symroute_nm.prove import prove  # noqa: E402
+
+ROWS = ((2, 0), (2, 20000), (50, 20000), (200, 20000), (500, 0), (500, 20000))
+
+
+def build(uplinks: int, containers: int) -> hosts.Host:
+    """A host with so many uplinks and so many container routes."""
+    names = ["eth%d" % number for number in range(uplinks)]
+    networks = ["10.%d.%d" % divmod(number, 250) for number in range(uplinks)]
+    links = [hosts.link(number + 2, name) for number, name in enumerate(names)]
+    addresses = [hosts.address(name, base + ".5/24") for name, base in zip(names, networks)]
+    routes = [
+        hosts.route("default", name, base + ".1", metric=number)
+        for number, (name, base) in enumerate(zip(names, networks))
+    ]
+    routes += [
+        hosts.route("172.%d.%d.%d/32" % (16 + number // 65536, number // 256 % 256, number % 256),
+                    "docker0")
+        for number in range(containers)
+    ]
+    docker = hosts.link(uplinks + 2, "docker0", kind="bridge")
+    return hosts.host([*links, docker], addresses, routes)
+
+
+def measure(uplinks: int, containers: int) -> None:
+    """One row: seconds for plan and proof, planned routes, MiB."""
+    gc.disable()  # as the command does
+    there, settings = build(uplinks, containers), Settings()
+    begin = time.perf_counter()
+    plan = make_plan(there, settings)
+    planned = time.perf_counter()
+    proof = prove(there, settings, plan)
+    proved = time.perf_counter()
+    print("%7d %10d %8.2f %8.2f %14d %6d  %s" % (
+        uplinks, containers, planned - begin, proved - planned,
+        sum(len(each.routes) for each in plan.uplinks),
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "proved" if proof.holds else "refused"), flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        measure(int(sys.argv[1]), int(sys.argv[2]))
+    else:
+        print("%7s %10s %8s %8s %14s %6s" % (
+            "uplinks", "containers", "plan s", "prove s", "planned routes", "MiB"), flush=True)
+        for row in ROWS:
+            subprocess.run([sys.executable, __file__, *map(str, row)], check=True)
