@@ -66,9 +66,6 @@ class Suppress(NamedTuple):
         return bool(hops) and hops[0].link in self.links
 
 
-NO_SUPPRESS = Suppress()
-
-
 class Table:
     """The routes of one table and family, by prefix, in the kernel's order."""
 

@@ -27,6 +27,8 @@ TABLE_DEFAULT = 253
 TABLE_MAIN = 254
 TABLE_LOCAL = 255
 
+IP6_RT_PRIO_USER = 1024  # linux/ipv6_route.h
+
 VERSIONS = (4, 6)
 ANY: Mapping[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 LINK_LOCAL: Mapping[int, IPNetwork] = {
@@ -124,6 +126,12 @@ class Route(NamedTuple):
     def default(self) -> bool:
         """Whether it is the way to everything else."""
         return self.destination.prefixlen == 0
+
+    @property
+    def kernel_metric(self) -> int:
+        """The metric as the kernel lists it: IPv6 takes 1024 (IP6_RT_PRIO_USER) for none."""
+        six = isinstance(self.destination, IPv6Network)
+        return self.metric or (IP6_RT_PRIO_USER if six else 0)
 
     @property
     def hop(self) -> Hop:
@@ -261,7 +269,6 @@ class Plan(NamedTuple):
     skips: Tuple[Skip, ...] = ()
     guard: str = "rules"  # rules throw none
     guard_reason: str = ""
-    iif: bool = True
     notes: Tuple[str, ...] = ()  # what the user should know of the decisions taken
     table_names: bool = False
 

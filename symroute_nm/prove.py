@@ -1,6 +1,5 @@
 """A plan put into a host's whole RPDB and judged there, before it is written (pure)."""
 
-from ipaddress import IPv6Network
 from typing import Iterator, NamedTuple, Tuple
 
 from symroute_nm.choices import Settings
@@ -8,9 +7,6 @@ from symroute_nm.model import Host, IPNetwork, Plan, Route
 from symroute_nm.plan import our_rules, priorities
 from symroute_nm.verdicts import Verdict, judge
 from symroute_nm.wording import describe_rule
-
-# linux/ipv6_route.h, IP6_RT_PRIO_USER: what the kernel takes for no metric
-_IPV6_METRIC = 1024
 
 
 class Proof(NamedTuple):
@@ -84,7 +80,4 @@ def _find_intrusions(host: Host, settings: Settings, plan: Plan) -> Iterator[str
 
 
 def _identity(route: Route) -> Tuple[int, IPNetwork, int, int]:
-    metric = route.metric
-    if not metric and isinstance(route.destination, IPv6Network):
-        metric = _IPV6_METRIC
-    return (route.table, route.destination, route.tos, metric)
+    return (route.table, route.destination, route.tos, route.kernel_metric)

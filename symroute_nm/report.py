@@ -13,7 +13,6 @@ from symroute_nm.model import (
     TABLE_LOCAL,
     TABLE_MAIN,
     TABLE_UNSPEC,
-    VERSIONS,
     Change,
     Host,
     IPAddress,
@@ -31,7 +30,6 @@ from symroute_nm.wording import describe_rule
 
 _KERNEL_PRIORITIES = {0, 32766, 32767}
 _KERNEL_TABLES = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
-_IPV6_METRIC = 1024  # linux/ipv6_route.h, IP6_RT_PRIO_USER: what the kernel takes for no metric
 _BRING_UP = "nmcli "
 
 
@@ -177,10 +175,8 @@ def _bare(rule: Rule) -> Rule:
 
 def _identity(route: Route) -> Tuple[Any, ...]:
     """What of a route the plan says and the kernel gives back."""
-    six = route.version != VERSIONS[0]
-    metric = route.metric or (_IPV6_METRIC if six else 0)
     hops = tuple((each.link, each.gateway) for each in route.hops)
-    return (route.table, route.destination, route.type, metric, hops)
+    return (route.table, route.destination, route.type, route.kernel_metric, hops)
 
 
 def activation_lines(commands: Sequence[str]) -> List[str]:
