@@ -279,9 +279,8 @@ def _generate(
     made = generation.prepare(root, host, settings, manner)
     warnings = generation.preflight(root, host, host_file is not None, made, manner)
     commands = report.activation(host, settings, made, session_address())
-    say(*[*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
-              *generation.leftover_notes(made.leftovers),
-              *generation.flaw_notes(made.changes)])
+    say(*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
+        *generation.leftover_notes(made.leftovers), *generation.flaw_notes(made.changes))
     if manner.dry_run and not (manner.check or as_json):
         write(generation.diff(made.changes))
     say(*generation.check_proof(made, manner))

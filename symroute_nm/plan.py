@@ -81,7 +81,7 @@ def make_plan(host: Host, settings: Settings) -> Plan:
     networks = find_networks(host, uplinks, guard.name)
     draft = _Draft(host, settings, uplinks, guard.name, networks)
     planned = tuple(_plan_uplink(draft, each, tables[each.link.name]) for each in uplinks)
-    return plan._replace(uplinks=planned, notes=_notes(host, settings, guard.name))
+    return plan._replace(uplinks=planned, notes=_notes(host, settings, guard))
 
 
 def choose_guard(host: Host, settings: Settings) -> Guard:
@@ -265,14 +265,16 @@ def _elsewhere(host: Host, uplink: Uplink) -> Iterator[IPNetwork]:
             yield route.destination
 
 
-def _notes(host: Host, settings: Settings, guard: str) -> Tuple[str, ...]:
+def _notes(host: Host, settings: Settings, guard: Guard) -> Tuple[str, ...]:
     notes = []
-    if guard == "throw":
+    if settings.guard == "auto" and host.suppress is None:
+        notes.append("guard %s: %s" % guard)
+    if guard.name == "throw":
         notes.append("guard by throw routes: generate again whenever a container network is added")
         for version in VERSIONS:
-            if not uses_iif(host, settings, guard, version):
+            if not uses_iif(host, settings, guard.name, version):
                 notes.append("IPv%d is forwarded, so no rule catches transit (iif)" % version)
-    if guard == "none":
+    if guard.name == "none":
         notes.append("no guard: replies to containers and other internal networks leave by the "
                      "uplinks")
     return tuple(notes)

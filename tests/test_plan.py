@@ -401,3 +401,10 @@ def test_a_lease_of_one_address_selects_the_network_that_main_has_around_it():
 
     assert {"2001:db8:6::/64"} == {
         str(rule.source) for rule in plan.uplinks[0].rules if rule.version == 6 and rule.source}
+
+
+def test_a_guard_that_was_not_probed_says_so():
+    said = make_plan(two_uplinks(suppress=None), DEFAULTS).notes
+
+    assert ("guard rules: not probed; by kernel release 5.14.0-427.el9.x86_64",) == said
+    assert () == make_plan(two_uplinks(), DEFAULTS).notes
