@@ -37,7 +37,8 @@ def as_nobody(*words):
     # Imported as root: the interpreter's folder may be closed to nobody.
     code = "from symroute_nm import cli, report, reading, host, files, profiles, leases, " \
         "settings, snapshot, generation, diagnosis, checkup, render, reversal, backups, install, " \
-        "evidence, explanation\nimport encodings.idna, gettext, locale, rich.console, rich.table\n" + code
+        "evidence, explanation\n" \
+        "import encodings.idna, gettext, locale, rich.console, rich.table\n" + code
     ran = subprocess.run(
         [sys.executable, "-c", code, *map(str, words)], cwd=str(REPOSITORY),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
