@@ -5,7 +5,6 @@ from pathlib import Path, PurePosixPath
 from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from symroute_nm import blocks
-from symroute_nm.conversion import convert as convert_file
 from symroute_nm.errors import Refusal
 from symroute_nm.model import BACKUP_NAME, Change
 from symroute_nm.rooted import check_regular, is_link, locate, read, read_file, system
@@ -44,6 +43,8 @@ def _with_block(root: Path, path: str, body: str, convert: Mapping[str, str]) ->
                 "%s is in ADDRESSn= form, in which ip lines are not read" % path,
                 "rewrite it in ip form, or let --convert do so (the original goes to the backup)",
             )
+        from symroute_nm.conversion import convert as convert_file  # rare, and start-up is imports
+
         content = convert_file(blocks.take_out(before, path) or b"", convert[path], path)
     return Change(path, before, blocks.put(content, body, path))
 
