@@ -5,62 +5,22 @@ The facts are those of NetworkManager's dispatcher script; see DESIGN 3.
 
 import re
 import shlex
-from typing import Dict, Iterator, List, NamedTuple, Optional, Set
+from typing import Dict, Iterator, List, Set
 
 from symroute_nm import blocks
+from symroute_nm.absence import find_absence
 from symroute_nm.errors import SymrouteError
 from symroute_nm.findings import ERROR, NOTICE, WARNING, Case, Finding
 from symroute_nm.leftovers import profile_of
 from symroute_nm.match import match
-from symroute_nm.model import NETWORK_SCRIPTS, Host, Uplink
+from symroute_nm.model import NETWORK_SCRIPTS, Uplink
 from symroute_nm.rulefiles import is_rule_file
 from symroute_nm.uplinks import find_profile
 
-PACKAGE = "NetworkManager-dispatcher-routing-rules"
 SERVICE = "NetworkManager-dispatcher.service"
 
-_SCRIPT = "10-ifcfg-rh-routes.sh"
 _KINDS = ("route", "route6", "rule", "rule6")
 _ASSIGNMENT = re.compile(r"\s*(?:[A-Za-z_][A-Za-z0-9_]*=.*|#.*)?")
-
-
-class Absence(NamedTuple):
-    """Why nothing applies the files, and what helps; `code` is a finding's."""
-
-    code: str
-    reason: str
-    remedy: str
-
-
-def find_absence(host: Host) -> Optional[Absence]:
-    """What is wrong with the dispatcher script; None where something applies the files."""
-    if host.network_service:
-        return None
-    if not host.dispatcher:
-        return _explain_missing(host)
-    if "/pre-up.d/" in host.dispatcher:
-        return None
-    folder, _, script = host.dispatcher.rpartition("/")
-    base = re.sub(r"/no-wait\.d\Z", "", folder)
-    return Absence(
-        "dispatcher-not-pre-up",
-        "%s does not stand in pre-up.d: it does not run before a link is up" % host.dispatcher,
-        "ln -s %s %s/pre-up.d/%s" % (host.dispatcher, base, script))
-
-
-def _explain_missing(host: Host) -> Absence:
-    if ".el10" in host.kernel:
-        return Absence(
-            "dispatcher-missing",
-            "%s is missing, and RHEL 10 has no package with it: nothing there reads ifcfg, route "
-            "or rule files" % _SCRIPT,
-            "keep rules and routes in the connections themselves: ipv4.routing-rules and "
-            "ipv4.routes, see nm-settings(5)")
-    return Absence(
-        "dispatcher-missing",
-        "%s is missing: nothing applies rule files, and NetworkManager itself ignores the route "
-        "files beside them" % _SCRIPT,
-        "%s install %s" % ("yum" if ".el7" in host.kernel else "dnf", PACKAGE))
 
 
 def find_service(case: Case) -> Iterator[Finding]:

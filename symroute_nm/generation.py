@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm import blocks, changes, rooted
-from symroute_nm.applied import find_absence
+from symroute_nm.absence import find_absence
 from symroute_nm.choices import Manner, Settings
 from symroute_nm.dormant import Dormant, find_dormant, wake
 from symroute_nm.errors import InputError, Refusal

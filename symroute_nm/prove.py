@@ -5,7 +5,7 @@ from typing import Iterator, NamedTuple, Tuple
 from symroute_nm.choices import Settings
 from symroute_nm.model import Host, IPNetwork, Plan, Route
 from symroute_nm.plan import our_rules, priorities
-from symroute_nm.verdicts import Verdict, judge
+from symroute_nm.verdicts import Verdict, judge_each
 from symroute_nm.wording import describe_rule
 
 
@@ -25,11 +25,8 @@ class Proof(NamedTuple):
 def prove(host: Host, settings: Settings, plan: Plan) -> Proof:
     """The plan judged in the host's whole RPDB: every uplink address to every destination class."""
     uplinks = [each.uplink for each in plan.uplinks]
-    return Proof(
-        before=judge(host, uplinks),
-        after=judge(put_plan(host, settings, plan), uplinks),
-        intrusions=tuple(_find_intrusions(host, settings, plan)),
-    )
+    before, after = judge_each([host, put_plan(host, settings, plan)], uplinks)
+    return Proof(before, after, tuple(_find_intrusions(host, settings, plan)))
 
 
 def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:

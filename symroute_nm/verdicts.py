@@ -73,11 +73,23 @@ class Verdict(NamedTuple):
 
 def judge(host: Host, uplinks: Sequence[Uplink]) -> Tuple[Verdict, ...]:
     """A verdict for each address of each uplink, in order."""
+    return judge_each([host], uplinks)[0]
+
+
+def judge_each(
+    hosts: Sequence[Host], uplinks: Sequence[Uplink]
+) -> Tuple[Tuple[Verdict, ...], ...]:
+    """The verdicts on a host in several states, which differ in rules and own tables alone.
+
+    What is due follows from main and local, so it is worked out once, on the first.
+    """
     names = frozenset(each.link.name for each in uplinks)
-    bench = _Bench(host, names | find_wide_links(host, names))
+    dues = _Dues(hosts[0], names | find_wide_links(hosts[0], names))
+    benches = [_Bench(each, dues) for each in hosts]
     return tuple(
-        Verdict(address, tuple(bench.failures(address)))
-        for uplink in uplinks for address in uplink.addresses
+        tuple(Verdict(address, tuple(bench.failures(address)))
+              for uplink in uplinks for address in uplink.addresses)
+        for bench in benches
     )
 
 
@@ -135,18 +147,32 @@ class _Group(NamedTuple):
     classes: int
 
 
+class _Dues:
+    """What each family's destinations are due, worked out when first asked for."""
+
+    def __init__(self, host: Host, outward: FrozenSet[str]) -> None:
+        self.outward = outward
+        self._host = host
+        self._dues: Dict[int, List[_Due]] = {}
+
+    def of(self, version: int) -> List[_Due]:
+        """The dues of a family, which leave out what is of link scope."""
+        if version not in self._dues:
+            self._dues[version] = list(_find_dues(self._host, self.outward, version))
+        return self._dues[version]
+
+
 class _Bench:
     """The host's RPDB beside what is due; what many addresses share is worked out once."""
 
-    def __init__(self, host: Host, uplinks: FrozenSet[str]) -> None:
+    def __init__(self, host: Host, dues: _Dues) -> None:
         self._database = Rpdb(host.rules, host.routes, host.links)
-        self._host, self._uplinks = host, uplinks
-        self._dues: Dict[int, List[_Due]] = {}
+        self._dues = dues
         self._groups: Dict[Hashable, List[_Group]] = {}
 
     def failures(self, address: Address) -> Iterator[Failure]:
         template = Packet(destination=ANY[address.version].network_address, source=address.ip)
-        for due in self._due(address.version):
+        for due in self._dues.of(address.version):
             # The few ways out tell at once whether all is right; the many classes, what is not.
             ways = self._database.ways(template, due.spans)
             if all(self._is_plainly_right(each.decision, due, address.link) for each in ways):
@@ -154,11 +180,6 @@ class _Bench:
             for group in self._group(template, due):
                 if group.actual.doubts or not self._is_right(group, due, address.link):
                     yield _failure(address, due, group)
-
-    def _due(self, version: int) -> List[_Due]:
-        if version not in self._dues:
-            self._dues[version] = list(_find_dues(self._host, self._uplinks, version))
-        return self._dues[version]
 
     def _is_plainly_right(self, actual: Decision, due: _Due, link: str) -> bool:
         """Whether it is right for every destination of that due, as far as that alone tells."""
@@ -173,7 +194,8 @@ class _Bench:
     def _is_right(self, group: _Group, due: _Due, link: str) -> bool:
         if due.kind == "own":
             # Others' rules may reach networks of their own before ours: a VPN's peers.
-            return _leaves_by(group.actual, link) or _is_internal(group.actual, self._uplinks)
+            return _leaves_by(group.actual, link) or _is_internal(
+                group.actual, self._dues.outward)
         if due.kind == "internal":
             return group.actual.hops == group.specific.hops
         return group.actual.type == group.specific.type

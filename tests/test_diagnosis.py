@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symroute_nm import checkup, snapshot, surroundings
-from symroute_nm.applied import find_absence
+from symroute_nm.absence import find_absence
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.diagnosis import diagnose
 from symroute_nm.model import FRAGMENT, Host, Profile, Rule, TableName

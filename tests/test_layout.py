@@ -17,8 +17,9 @@ LONGEST_FUNCTION = 50
 
 # The layers, from the inside out. A module imports from its own layer and those before it.
 PURE = {
-    "__init__", "applied", "blocks", "checkup", "choices", "classes", "conversion", "decisions",
-    "diagnosis", "dormant", "errors", "explanation", "fib", "findings", "gateways", "leftovers",
+    "__init__", "absence", "applied", "blocks", "checkup", "choices", "classes", "conversion",
+    "decisions", "diagnosis", "dormant", "errors", "explanation", "fib", "findings", "gateways",
+    "leftovers",
     "match", "model", "observation", "ownrules", "owntables", "plan", "prove", "published", "rpdb",
     "rulefiles", "selectors", "services", "shvar", "surroundings", "tables", "unified", "uplinks",
     "verdicts", "wording",
