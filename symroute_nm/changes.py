@@ -6,7 +6,8 @@ from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from symroute_nm import blocks
 from symroute_nm.errors import Refusal
-from symroute_nm.model import BACKUP_NAME, Change
+from symroute_nm.match import BACKUP_NAME
+from symroute_nm.model import Change
 from symroute_nm.rooted import check_regular, is_link, locate, read, read_file, system
 
 _SCRIPTS = "/etc/sysconfig/network-scripts"

@@ -8,7 +8,8 @@ from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Set
 
 from symroute_nm import bounded
 from symroute_nm.errors import SymrouteError
-from symroute_nm.model import BACKUP_NAME, NETWORK_SCRIPTS, Link
+from symroute_nm.match import BACKUP_NAME
+from symroute_nm.model import NETWORK_SCRIPTS, Link
 from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
 from symroute_nm.published import parse_iptables, parse_nft
 

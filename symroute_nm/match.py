@@ -1,8 +1,15 @@
 """Which profiles NetworkManager may use for a link (pure)."""
 
+import re
 from typing import Callable, Sequence, Tuple
 
 from symroute_nm.model import Link, Profile
+
+# Names of backups, which NetworkManager passes over (utils_should_ignore_file of its ifcfg-rh
+# plugin); .rpmsave and .rpmorig are not among them: it loads those.
+BACKUP_NAME = re.compile(
+    r".+(?:\.bak|~|\.orig|\.rej|\.rpmnew|\.augnew|\.augtmp|;[0-9a-f]{8})", re.IGNORECASE | re.DOTALL
+)
 
 # Kinds of link (IFLA_INFO_KIND) that ifcfg files name in TYPE=; all else is wired.
 _VIRTUAL = ("bond", "bridge", "team", "vlan")

@@ -4,7 +4,6 @@ The same `Route` and `Rule` describe what the kernel has, what a plan wants, wha
 prints and what netlink is told.
 """
 
-import re
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -38,11 +37,6 @@ LINK_LOCAL: Mapping[int, IPNetwork] = {
 
 NETWORK_SCRIPTS = "/etc/sysconfig/network-scripts"
 RT_TABLES = "/etc/iproute2/rt_tables"
-# Names of backups, which NetworkManager passes over (utils_should_ignore_file of its ifcfg-rh
-# plugin); .rpmsave and .rpmorig are not among them: it loads those.
-BACKUP_NAME = re.compile(
-    r".+(?:\.bak|~|\.orig|\.rej|\.rpmnew|\.augnew|\.augtmp|;[0-9a-f]{8})", re.IGNORECASE | re.DOTALL
-)
 FRAGMENT = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
 
 # The block of priorities that is ours, counted from `Settings.priority_base` (DESIGN 2).
@@ -130,8 +124,7 @@ class Route(NamedTuple):
     @property
     def kernel_metric(self) -> int:
         """The metric as the kernel lists it: IPv6 takes 1024 (IP6_RT_PRIO_USER) for none."""
-        six = isinstance(self.destination, IPv6Network)
-        return self.metric or (IP6_RT_PRIO_USER if six else 0)
+        return self.metric or (IP6_RT_PRIO_USER if self.version != VERSIONS[0] else 0)
 
     @property
     def hop(self) -> Hop:
@@ -160,6 +153,14 @@ class Rule(NamedTuple):
     l3mdev: bool = False  # looks up the table of the packet's VRF
     opaque: Tuple[str, ...] = ()  # selectors that are not modelled, e.g. "uidrange 0-99"
     protocol: int = 0
+
+    @property
+    def sender(self) -> str:
+        """The source as `ip rule` lists it: an address where it is one; "" where there is none."""
+        if self.source is None:
+            return ""
+        host = self.source.prefixlen == self.source.max_prefixlen
+        return str(self.source.network_address if host else self.source)
 
 
 class Profile(NamedTuple):

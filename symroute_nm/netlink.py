@@ -211,15 +211,27 @@ def _probe_in_child() -> str:
 
 def _probe_beside(flags: int) -> str:
     """y, n or ?, asked in namespaces of the caller's own, which it never leaves again."""
-    import ctypes  # os.unshare is 3.12+
-
-    if ctypes.CDLL(None).unshare(flags):
+    if not _unshare(flags):
         return "?"
     try:
         with open_netlink() as connection:
             return _probe(connection)
     except SystemFailure:
         return "?"
+
+
+def _unshare(flags: int) -> bool:
+    """unshare(2); False where it may not be done, or Python has no way to it."""
+    native = getattr(os, "unshare", None)  # Python 3.12
+    try:
+        if native is not None:
+            native(flags)
+            return True
+        import ctypes
+
+        return bool(ctypes.CDLL(None).unshare(flags) == 0)
+    except (ImportError, OSError):
+        return False
 
 
 def _probe(connection: socket.socket) -> str:

@@ -12,7 +12,8 @@ from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
 from symroute_nm import bounded, shvar
 from symroute_nm.errors import SymrouteError, SystemFailure
-from symroute_nm.model import BACKUP_NAME, IPAddress, Profile
+from symroute_nm.match import BACKUP_NAME
+from symroute_nm.model import IPAddress, Profile
 
 FOLDER = "/etc/sysconfig/network-scripts"
 PREFIX = "ifcfg-"
