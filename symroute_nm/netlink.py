@@ -6,17 +6,14 @@ socket of the standard library carries them.
 """
 
 import errno
-import importlib
-import importlib.util
 import os
 import socket
 import struct
-import sys
 import threading
-import types
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import SystemFailure
+from symroute_nm.submodules import import_submodule
 
 # linux/netlink.h and linux/rtnetlink.h
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_NEWRULE, RTM_GETRULE = 18, 22, 26, 32, 34
@@ -81,7 +78,7 @@ def open_netlink() -> socket.socket:
 
 def dump(connection: socket.socket, what: Dump) -> Tuple[Message, ...]:
     """All messages of a dump, taken again while the kernel says that it changed meanwhile."""
-    decode = getattr(_import_message(what.module), what.name)
+    decode = getattr(import_submodule(what.module), what.name)
     for _ in range(_DUMP_TRIES):
         whole = _Whole()
         messages = tuple(_decode(decode, part) for part in _exchange(connection, what, whole))
@@ -155,23 +152,6 @@ def _decode(message: Any, part: Tuple[bytes, int]) -> Message:
     decoded = message(content, offset=offset)
     decoded.decode()
     return Message(decoded)
-
-
-def _import_message(module: str) -> types.ModuleType:
-    if module in sys.modules:
-        return sys.modules[module]
-    whole = sys.modules.get("pyroute2")
-    spec = None if whole else importlib.util.find_spec("pyroute2")
-    if spec and spec.submodule_search_locations:
-        stand_in = types.ModuleType("pyroute2")
-        stand_in.__path__ = list(spec.submodule_search_locations)
-        sys.modules["pyroute2"] = stand_in
-    try:
-        return importlib.import_module(module)
-    finally:
-        if spec:
-            # Whoever imports pyroute2 after us gets the real one.
-            del sys.modules["pyroute2"]
 
 
 def _probe_in_thread() -> str:

@@ -1,9 +1,7 @@
 """Plan -> {path: text}: the bodies of the blocks that go into each file; the only jinja2 import."""
 
 from pathlib import Path
-from typing import Dict, Mapping, Sequence, Tuple
-
-import jinja2
+from typing import TYPE_CHECKING, Dict, Mapping, Sequence, Tuple
 
 from symroute_nm.model import (
     FRAGMENT,
@@ -16,6 +14,10 @@ from symroute_nm.model import (
     Plan,
     UplinkPlan,
 )
+from symroute_nm.submodules import import_submodule
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
 
 _SUFFIX = {4: "", 6: "6"}
 
@@ -26,20 +28,22 @@ def render(plan: Plan, host: Host, kept: Sequence[OwnTable] = ()) -> Dict[str, s
     `kept` are tables of earlier blocks that stay: their names stay with them.
     """
     texts: Dict[str, str] = {}
-    environment = _environment()
+    if not plan.uplinks:
+        return texts
+    templates = _load_templates()
     for each in plan.uplinks:
         lookup = _lookup(plan, each)
         for version in VERSIONS:
-            texts.update(_render_uplink(environment, each, version, lookup))
+            texts.update(_render_uplink(templates, each, version, lookup))
     if texts:
-        template = environment.get_template("ifcfg/rt_tables.j2")
+        template = templates["rt_tables"]
         path = FRAGMENT if host.drop_ins else RT_TABLES
         texts[path] = template.render(tables=_named_by_us(plan, kept))
     return texts
 
 
 def _render_uplink(
-    environment: jinja2.Environment, each: UplinkPlan, version: int, lookup: Mapping[int, str]
+    templates: "Mapping[str, Template]", each: UplinkPlan, version: int, lookup: Mapping[int, str]
 ) -> Dict[str, str]:
     rules = [rule for rule in each.rules if rule.version == version]
     routes = [route for route in each.routes if route.version == version]
@@ -51,8 +55,8 @@ def _render_uplink(
     )
     words = {"link": each.uplink.link.name, "table": each.table, "lookup": lookup}
     return {
-        route_path: environment.get_template("ifcfg/route.j2").render(routes=routes, **words),
-        rule_path: environment.get_template("ifcfg/rule.j2").render(rules=rules, **words),
+        route_path: templates["route"].render(routes=routes, **words),
+        rule_path: templates["rule"].render(rules=rules, **words),
     }
 
 
@@ -73,15 +77,23 @@ def _named_by_us(plan: Plan, kept: Sequence[OwnTable]) -> Tuple[OwnTable, ...]:
     return tuple(sorted(tables))
 
 
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(_templates())),
-        undefined=jinja2.StrictUndefined,
+def _load_templates() -> "Mapping[str, Template]":
+    """The compiled templates by name; of jinja2 its environment alone: {name: template}.
+
+    Its package init loads caches and loaders besides, with pickle and hashlib: a quarter of it.
+    """
+    environment: Environment = import_submodule("jinja2.environment").Environment(
+        undefined=import_submodule("jinja2.runtime").StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
         optimized=False,  # constant folding takes longer than it saves
-        autoescape=False,  # noqa: S701  plain text files, no markup
+        autoescape=False,
     )
+    folder = _templates() / "ifcfg"
+    return {
+        name: environment.from_string((folder / ("%s.j2" % name)).read_text(encoding="utf-8"))
+        for name in ("route", "rule", "rt_tables")
+    }
 
 
 def _templates() -> Path:

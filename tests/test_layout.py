@@ -25,7 +25,7 @@ PURE = {
     "verdicts", "wording",
 }
 # What each reader and each writer stands on.
-GROUND = {"bounded": set(), "netlink": set(), "rooted": set()}
+GROUND = {"bounded": set(), "netlink": set(), "rooted": set(), "submodules": set()}
 READERS = {"evidence", "files", "host", "leases", "profiles", "session", "settings", "snapshot"}
 # Each imports those before it.
 WRITERS = ["lock", "journal", "backups", "changes", "install"]
@@ -144,7 +144,7 @@ def layers() -> Dict[str, Set[str]]:
     allowed["host"] = PURE | {"netlink"}
     for index, name in enumerate(WRITERS):
         allowed[name] = PURE | {"rooted"} | set(WRITERS[:index])
-    allowed["render"] = set(PURE)
+    allowed["render"] = allowed["netlink"] = PURE | {"submodules"}
     # What puts readers, the core and writers together.
     allowed["reading"] = PURE | READERS
     allowed["generation"] = PURE | {"files", "rooted", "settings", "render"} | set(WRITERS)
