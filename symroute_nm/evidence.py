@@ -150,7 +150,7 @@ def _read_published() -> Tuple[Tuple[Published, ...], List[Unread]]:
 
 
 def _run(command: Sequence[str]) -> str:
-    ran = subprocess.run(  # noqa: S603  one of `_LISTINGS`
+    ran = subprocess.run(  # noqa: S603  # one of `_LISTINGS`
         command,
         env={"PATH": _PATH, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,

@@ -129,7 +129,7 @@ def _address(message: Message, names: Dict[int, str]) -> Address:
         peer=ip_address(far) if far and far != own else None,
         scope=message.fields["scope"],
         dynamic=not flags & _IFA_F_PERMANENT,
-        temporary=version == 6 and bool(flags & _IFA_F_TEMPORARY),  # noqa: PLR2004  IP version
+        temporary=version == 6 and bool(flags & _IFA_F_TEMPORARY),  # noqa: PLR2004  # IP version
     )
 
 
@@ -149,7 +149,7 @@ def _read_routes(messages: Iterable[Message], names: Dict[int, str]) -> Tuple[Ro
 def route_key(route: Route) -> Tuple[Any, ...]:
     """A sort key that gives equal routing tables one order."""
     where = (route.table, network_key(route.destination), route.tos, route.metric)
-    if route.version == 4:  # noqa: PLR2004  IP version
+    if route.version == 4:  # noqa: PLR2004  # IP version
         # Of equal routes (ip route append) the first is taken, and a stable sort keeps it first.
         return where
     hops = tuple((each.link, str(each.gateway), each.weight) for each in route.hops)

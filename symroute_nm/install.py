@@ -198,7 +198,7 @@ def _relabel(root: Path, paths: Sequence[str], note: Note) -> None:
     if root != Path("/") or not paths or command is None or not _SELINUX.exists():
         return
     try:
-        subprocess.run(  # noqa: S603 - no shell, and absolute paths of our own
+        subprocess.run(  # noqa: S603  # no shell, and absolute paths of our own
             [command, *paths],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

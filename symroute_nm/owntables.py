@@ -128,6 +128,7 @@ def _main_routes(host: Host, version: int, links: AbstractSet[str]) -> List[Rout
     """
 
     def rank(route: Route) -> Tuple[Any, ...]:
+        """The sort key: destination first, then what the kernel prefers."""
         hops = [(each.link, str(each.gateway), each.onlink, each.weight) for each in route.hops]
         by_uplink = route.type == "unicast" and not links.isdisjoint(hop[0] for hop in hops)
         return (network_key(route.destination), route.tos, route.metric, not by_uplink,

@@ -115,7 +115,7 @@ def _md5(text: bytes) -> bytes:
     except ValueError:
         return b""
     try:
-        return hashlib.new("md5", text).digest()  # noqa: S324  a name for a path, no secret
+        return hashlib.new("md5", text).digest()  # noqa: S324  # a name for a path, no secret
     except ValueError:  # a kernel in FIPS mode forbids it
         return b""
 

@@ -55,7 +55,7 @@ def find_shared_networks(case: Case) -> Iterator[Finding]:
 def _shared(case: Case) -> Iterator[Tuple[IPNetwork, List[str]]]:
     """The widest IPv4 networks that hold several uplinks; IPv6 has no such trouble."""
     addresses = [each for uplink in case.survey.uplinks for each in uplink.addresses
-                 if each.version == 4]  # noqa: PLR2004  IP version
+                 if each.version == 4]  # noqa: PLR2004  # IP version
     groups: List[Tuple[IPNetwork, Set[str]]] = []
     for address in sorted(addresses, key=lambda each: network_key(each.interface.network)):
         network = address.interface.network
@@ -85,7 +85,7 @@ def _set_arp(link: str) -> str:
 def find_rpfilter(case: Case) -> Iterator[Finding]:
     """firewalld's own reverse path filter, beside which IPv6 has none."""
     hit = [str(each.address.ip) for each in case.verdicts
-           if not each.symmetric and each.address.version == 6]  # noqa: PLR2004  IP version
+           if not each.symmetric and each.address.version == 6]  # noqa: PLR2004  # IP version
     value = case.evidence.ipv6_rpfilter
     if hit and value in STRICT_IPV6:
         yield Finding(

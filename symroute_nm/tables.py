@@ -115,6 +115,7 @@ class _Allotment:
         return self._default_name(link) in self._owned
 
     def choose(self, link: str, choice: TableChoice) -> OwnTable:
+        """The link's own table, which no other gets after it; raises `InputError`, `Refusal`."""
         check_choice(link, choice)
         name = choice.name or self._name_of(choice.id) or self._default_name(link)
         foreign = self._foreign.get(name)

@@ -17,6 +17,7 @@ class _Output(io.FileIO):
     """
 
     def write(self, content: Any) -> int:
+        """The number of bytes that are dealt with; raises `SystemFailure` for a full stdout."""
         try:
             return super().write(content) or 0
         except OSError as error:

@@ -171,6 +171,7 @@ class _Bench:
         self._groups: Dict[Hashable, List[_Group]] = {}
 
     def failures(self, address: Address) -> Iterator[Failure]:
+        """The packets from the address that go wrong, one for each way to go wrong."""
         template = Packet(destination=ANY[address.version].network_address, source=address.ip)
         for due in self._dues.of(address.version):
             # The few ways out tell at once whether all is right; the many classes, what is not.
