@@ -1,5 +1,7 @@
 """The one family of errors: each says what happened, where, and what to do next."""
 
+FINDING = 1  # exit code of a command that found something; no error, nothing went wrong
+
 
 class SymrouteError(Exception):
     """Something that the user, a file or the system did: a message for people and a way on."""

@@ -29,7 +29,8 @@ GROUND = {"bounded": set(), "netlink": set(), "rooted": set(), "submodules": set
 READERS = {"evidence", "files", "host", "leases", "profiles", "session", "settings", "snapshot"}
 # Each imports those before it.
 WRITERS = ["lock", "journal", "backups", "changes", "install"]
-TOP = {"cli", "options", "terminal", "__main__"}
+COMMANDS = {"provision", "queries"}
+TOP = {*COMMANDS, "cli", "inputs", "options", "terminal", "__main__"}
 
 # No I/O: neither files, network, processes nor the process's own state.
 PURE_STANDARD = {
@@ -39,16 +40,17 @@ PURE_STANDARD = {
 ONLY_IN = {
     "pyroute2": {"netlink"},
     "jinja2": {"render"},
-    "typer": {"cli", "options"},
+    "typer": {*COMMANDS, "cli", "options"},
     "click": {"cli"},
-    "rich": {"cli", "report"},
+    "rich": {"queries", "report"},
     "subprocess": {"install", "evidence"},
     "socket": {"netlink", "profiles"},
     "fcntl": {"lock"},
     "shutil": {"install", "journal"},
 }
-# cli exits and needs its streams for that; what is printed goes through terminal.
-MAY_PRINT = {"cli", "terminal"}
+# cli exits and needs its streams for that, queries asks whether there is a terminal; what is
+# printed goes through terminal.
+MAY_PRINT = {"cli", "queries", "terminal"}
 MAY_WRITE = {*WRITERS, "rooted"}
 # Calls that change files; str.replace() and datetime.replace() are looked at by their object.
 WRITING_METHODS = {

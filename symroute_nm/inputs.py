@@ -1,0 +1,29 @@
+"""What most commands begin with: the host and the settings."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from symroute_nm.choices import Settings
+    from symroute_nm.model import Host
+    from symroute_nm.settings import Options
+
+
+def read_host(
+    root: Path, host_file: Optional[Path], probe: bool = True, evidence: bool = False
+) -> "Host":
+    """This machine with the files below `root`, or the snapshot; raises `SymrouteError`."""
+    from symroute_nm import reading
+
+    return reading.read_host(root, host_file, probe, evidence)
+
+
+def read_settings(
+    root: Path, config: Optional[Path], options: Optional["Options"] = None
+) -> "Settings":
+    """Configuration file and options together; raises `SymrouteError`."""
+    from symroute_nm import settings
+
+    path = config or root / settings.DEFAULT_PATH.lstrip("/")
+    found = settings.read_settings(path, required=config is not None)
+    return settings.apply_options(found, options or settings.Options())
