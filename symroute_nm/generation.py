@@ -2,7 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import (
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from symroute_nm import blocks, changes, rooted
 from symroute_nm.absence import find_absence
@@ -15,6 +26,7 @@ from symroute_nm.observation import ConfigFile
 from symroute_nm.plan import check_block, make_plan
 from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
+from symroute_nm.staticroutes import altered_routes
 from symroute_nm.verdicts import describe_failure
 
 _MOST_SHOWN = 10
@@ -80,6 +92,37 @@ def check_proof(made: Generation, manner: Manner) -> List[str]:
     return ["warning: %s" % each for each in [*against, *map(describe_failure, expected)]]
 
 
+def check_static_routes(root: Path, made: Generation, manner: Manner) -> List[str]:
+    """The administrator's routes that our first rule file would change, as warnings.
+
+    That file takes them from NetworkManager to the dispatcher script. Raises `Refusal` unless
+    forced; where a rule file is there already, nothing changes for them.
+    """
+    contents = {each.path: each.after or b"" for each in made.changes}
+    first = [each.uplink for each in made.plan.uplinks
+             if each.uplink.profile and not _has_rules(root, each.uplink.profile.name)]
+    altered = [
+        "%s %s" % (path, fault)
+        for uplink in first if uplink.profile
+        for path in _paths(("route", "route6"), {uplink.profile.name})
+        for fault in altered_routes(_content(root, path, contents), uplink.link.name, path)
+    ]
+    if altered and not manner.force:
+        raise Refusal(
+            "\n".join(altered),
+            "with a rule file beside it the dispatcher script applies it, no longer "
+            "NetworkManager: mend the line first, or write the files all the same with --force")
+    return ["warning: %s" % each for each in altered]
+
+
+def _content(root: Path, path: str, contents: Mapping[str, bytes]) -> bytes:
+    return contents[path] if path in contents else rooted.read(root, path) or b""
+
+
+def _has_rules(root: Path, profile: str) -> bool:
+    return any(rooted.read(root, path) is not None for path in _paths(("rule", "rule6"), [profile]))
+
+
 def read_dormant(
     root: Path, host: Host, plan: Plan, found: Iterable[Change]
 ) -> Dormant:
@@ -88,11 +131,10 @@ def read_dormant(
     It reads the files of the device as well as those of the profile as soon as the profile has a
     rule file: what slept in them until now wakes up.
     """
-    contents = {each.path: each.after for each in found}
+    contents = {each.path: each.after or b"" for each in found}
     files_read = []
     for path in _rule_paths(plan):
-        content = contents[path] if path in contents else rooted.read(root, path)
-        parts = blocks.split(content or b"", path)
+        parts = blocks.split(_content(root, path, contents), path)
         text = (parts.before + parts.after).decode("utf-8", "surrogateescape")
         files_read.append(ConfigFile(path, text))
     return find_dormant(files_read, host, {each.uplink.link.name for each in plan.uplinks})
@@ -103,8 +145,11 @@ def _rule_paths(plan: Plan) -> List[str]:
         name for each in plan.uplinks if each.uplink.profile
         for name in (each.uplink.profile.name, each.uplink.link.name)
     }
-    return sorted("%s/%s-%s" % (NETWORK_SCRIPTS, kind, name)
-                  for kind in ("rule", "rule6") for name in names)
+    return _paths(("rule", "rule6"), names)
+
+
+def _paths(kinds: Iterable[str], names: Iterable[str]) -> List[str]:
+    return sorted("%s/%s-%s" % (NETWORK_SCRIPTS, kind, name) for kind in kinds for name in names)
 
 
 def preflight(
@@ -146,11 +191,14 @@ def flaw_notes(wanted: Iterable[Change]) -> List[str]:
     ]
 
 
-def write(root: Path, wanted: Sequence[Change], note: Callable[[str], None]) -> None:
-    """Install the changes, all or nothing; raises `SymrouteError` with everything as before."""
+def write(root: Path, wanted: Sequence[Change], note: Callable[[str], None]) -> str:
+    """Install the changes, all or nothing; raises `SymrouteError` with everything as before.
+
+    Returns the name of the backup that holds the state before; "" if nothing was to be done.
+    """
     from symroute_nm import install
 
-    install.install(root, wanted, note=note)
+    return install.install(root, wanted, note=note) or ""
 
 
 def diff(wanted: Iterable[Change]) -> str:
@@ -158,6 +206,15 @@ def diff(wanted: Iterable[Change]) -> str:
     from symroute_nm.unified import unified_diff
 
     return unified_diff(wanted)
+
+
+def replaced(wanted: Iterable[Change]) -> List[Change]:
+    """The changes that lose a line of an earlier block: it may be one that somebody put there."""
+    return [each for each in wanted if _block_lines(each.before) - _block_lines(each.after)]
+
+
+def _block_lines(content: Optional[bytes]) -> Set[bytes]:
+    return set((blocks.split(content or b"").block or b"").split(b"\n"))
 
 
 def changed(wanted: Iterable[Change]) -> bool:

@@ -70,12 +70,11 @@ def remove(
     found = changes(root, {}, owned(root))
     if dry_run and not as_json:
         write(generation.diff(found))
-    if not dry_run:
-        generation.write(root, found, say)
+    backup = "" if dry_run else generation.write(root, found, say)
     if as_json:
         write_json(reversal.removal(found, commands, dry_run))
     elif not dry_run:
-        write_lines(report.change_lines(found))
+        write_lines([*report.change_lines(found), *report.backup_lines(backup)])
         write_lines(reversal.command_lines(commands))
     return 0
 
@@ -116,18 +115,20 @@ def _generate(
     generation.check_names(host, options)
     made = generation.prepare(root, host, settings, manner)
     warnings = generation.preflight(root, host, host_file is not None, made, manner)
+    warnings += generation.check_static_routes(root, made, manner)
     commands = report.activation(host, settings, made, session_address())
     say(*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
         *generation.leftover_notes(made.leftovers), *generation.flaw_notes(made.changes))
     if manner.dry_run and not (manner.check or as_json):
         write(generation.diff(made.changes))
     say(*generation.check_proof(made, manner))
-    if not manner.dry_run:
-        generation.write(root, made.changes, say)
+    if not (manner.dry_run or as_json):
+        write(generation.diff(generation.replaced(made.changes)))
+    backup = "" if manner.dry_run else generation.write(root, made.changes, say)
     if as_json:
         write_json(report.summary(made, commands, manner.dry_run))
     elif not manner.dry_run:
-        write_lines(report.change_lines(made.changes))
+        write_lines([*report.change_lines(made.changes), *report.backup_lines(backup)])
         write_lines(report.skip_lines(made.plan.skips))
         write_lines(report.verdict_lines(made.proof))
         write_lines(report.activation_lines(commands))

@@ -93,6 +93,11 @@ def change_lines(changes: Sequence[Change]) -> List[str]:
     return lines if changed else [*lines, "nothing to change"]
 
 
+def backup_lines(name: str) -> List[str]:
+    """Where the files are as they were before; nothing for ""."""
+    return ["as they were before: backup %s (symroute-nm undo)" % name] if name else []
+
+
 def verdict_lines(proof: Proof) -> List[str]:
     """Each uplink address's replies before and after."""
     words = {True: "symmetric", False: "asymmetric"}

@@ -28,6 +28,7 @@ IPV6_DEFAULTGW={4}
 ONBOOT=yes
 """
 DISPATCHER = "/etc/NetworkManager/dispatcher.d"
+TOOLS = "/etc/tools"  # commands that a test adds to the server's
 
 
 class Flow(NamedTuple):
@@ -130,7 +131,7 @@ class Lab(Network):
         """Run a command on the server: its network, its files, and `environment` alone."""
         assert self._keeper
         inside = ["nsenter", "-t", str(self._keeper.pid), "-m", "-n"]
-        path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        path = {"PATH": TOOLS + ":/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
         return subprocess.run(
             inside + command,
             env=dict(path, **(environment or {})),

@@ -26,10 +26,10 @@ FOLDER = Path(__file__).parent / "cases"
 STATE = Path("var/lib/symroute-nm")
 WRITING = bool(os.environ.get("SYMROUTE_WRITE_CASES"))
 # What remove leaves otherwise than it was before: our own earlier blocks, a converted file.
-NOT_RESTORED = {"addresses-form-converted", "earlier-fragment", "stale-excluded", "stale-kept",
-                "stale-pruned"}
+NOT_RESTORED = {"addresses-form-converted", "earlier-fragment", "edited-block", "stale-excluded",
+                "stale-kept", "stale-pruned"}
 
-DAMAGED = {"damaged-block"}
+DAMAGED = {"damaged-block", "end-without-begin", "two-blocks"}
 REFUSED = 3
 
 Tree = Dict[str, bytes]

@@ -19,10 +19,9 @@ LONGEST_FUNCTION = 50
 PURE = {
     "__init__", "absence", "applied", "blocks", "checkup", "choices", "classes", "conversion",
     "decisions", "diagnosis", "dormant", "errors", "explanation", "fib", "findings", "gateways",
-    "leftovers",
-    "match", "model", "observation", "ownrules", "owntables", "plan", "prove", "published", "rpdb",
-    "rulefiles", "selectors", "services", "shvar", "surroundings", "tables", "unified", "uplinks",
-    "verdicts", "wording",
+    "leftovers", "match", "model", "observation", "ownrules", "owntables",
+    "plan", "prove", "published", "rpdb", "rulefiles", "selectors", "services", "shvar",
+    "staticroutes", "surroundings", "tables", "unified", "uplinks", "verdicts", "wording",
 }
 # What each reader and each writer stands on.
 GROUND = {"bounded": set(), "netlink": set(), "rooted": set(), "submodules": set()}

@@ -1,0 +1,106 @@
+"""The administrator's static routes: what `ip` takes otherwise than NetworkManager did."""
+
+import pytest
+from case_hosts import plain
+from namespace import two_uplinks
+
+from symroute_nm import blocks, install
+from symroute_nm.choices import Manner, Settings
+from symroute_nm.errors import Refusal
+from symroute_nm.generation import check_static_routes, prepare
+from symroute_nm.model import NETWORK_SCRIPTS
+from symroute_nm.staticroutes import altered_routes
+
+ROUTE = NETWORK_SCRIPTS + "/route-eth0"
+ROUTE6 = NETWORK_SCRIPTS + "/route6-eth0"
+
+# Each line, and the beginning of what is wrong with it; "": nothing. NetworkManager 1.42 reads all
+# of them as routes of eth0.
+LINES = [
+    ("192.168.0.0/16 via 10.0.6.254 dev eth0", ""),
+    ("192.168.0.0/16 via 10.0.6.254", ""),
+    ("192.168.7.1 dev eth0", ""),
+    ("to 192.168.0.0/16 dev eth0 metric 7", ""),
+    ("unicast 192.168.0.0/16 dev eth0", ""),
+    ("blackhole 192.168.0.0/16", ""),
+    ("2001:db8:9::5/48 dev eth0", ""),
+    ("default via 10.0.6.1 dev eth0 metric 300", ""),
+    ("default via 10.0.6.1 dev eth0 table 7", ""),
+    ("2001:db8:9::/48 via 2001:db8:6::fe dev eth0", ""),
+    ("2001:db8:9:0::1/128 dev eth0", ""),
+    ("# 192.168.0.0/16", ""),
+    ("  ", ""),
+    ("192.168.0.0/16 via 10.0.6.254 dev eth0\r", "ends in CR LF"),
+    ("192.168.0.0/16", "names no link"),
+    ("192.168.0.0/16 metric 7", "names no link"),
+    ("192.168.0.0/16 via 10.0.6.254 dev eth7", "names dev eth7"),
+    ("192.168.0.0/16 dev eth1", "names dev eth1"),
+    ("192.168.7.5/16 via 10.0.6.254 dev eth0", "has host bits set"),
+    ("default via 10.0.6.1 dev eth0", "is a default route"),
+    ("0.0.0.0/0 via 10.0.6.1 dev eth0", "is a default route"),
+    ("::/0 via 2001:db8:6::1 dev eth0", "is a default route"),
+]
+
+
+@pytest.mark.parametrize(("line", "fault"), LINES)
+def test_what_is_wrong_with_a_line(line, fault):
+    found = altered_routes(b"# mine\n" + line.encode() + b"\n", "eth0")
+    said = [each.partition("line 2 ")[2] for each in found]
+    assert [bool(fault)] * len(said) == [each.startswith(fault) for each in said]
+    assert bool(fault) == bool(said)
+
+
+def test_ip_and_the_kernel_agree(namespace):
+    two_uplinks(namespace)
+    taken = {}
+    for line in (each for each, _ in LINES if each.strip() and each[0] != "#"):
+        family = "-6" if ":" in line else "-4"
+        words = ["ip", family, "route", "add", *line.split(" ")]
+        taken[line] = namespace.run(words).returncode == 0
+        namespace.run(["ip", family, "route", "del", *line.split(" ")])
+    # Those go elsewhere: to another link, or before all other defaults.
+    differ = [line for line, fault in LINES if fault.startswith(("names dev eth1", "is a default"))]
+    expected = {line: not fault or line in differ for line, fault in LINES if line in taken}
+    assert expected["192.168.0.0/16 dev eth1"]
+    assert expected == taken
+
+
+def test_only_our_own_lines_are_spared_and_lines_behind_the_block_count_on():
+    content = blocks.put(b"192.168.0.0/16\n", "10.9.9.9/8\n") + b"192.168.1.0/24\n\n192.168.2.0/24"
+    found = altered_routes(content, "eth0")
+    assert ["line 1", "line 5", "line 7"] == [each[:6] for each in found]
+
+
+def test_the_addresses_form_is_no_list_of_routes():
+    assert () == altered_routes(b"ADDRESS0=10.0.0.0\n10.1.0.0/16\n", "eth0")
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / NETWORK_SCRIPTS[1:]).mkdir(parents=True)
+    return tmp_path
+
+
+def made(root):
+    return prepare(root, plain(), Settings(), Manner())
+
+
+@pytest.mark.parametrize("path", [ROUTE, ROUTE6])
+def test_a_route_that_would_be_lost_is_refused_and_named(root, path):
+    (root / path[1:]).write_bytes(b"\n2001:db8:9::/48\n" if path == ROUTE6 else b"\n10.9.0.0/16\n")
+    with pytest.raises(Refusal, match="%s line 2 names no link.*--force" % path):
+        check_static_routes(root, made(root), Manner())
+    warned = check_static_routes(root, made(root), Manner(force=True))
+    assert ["warning: %s line 2 names no link" % path] == [each.split(",")[0] for each in warned]
+
+
+def test_where_a_rule_file_is_already_there_nothing_changes(root):
+    (root / ROUTE[1:]).write_bytes(b"10.9.0.0/16\n")
+    (root / NETWORK_SCRIPTS[1:] / "rule6-eth0").write_bytes(b"")
+    assert [] == check_static_routes(root, made(root), Manner())
+
+
+def test_another_run_is_not_refused_for_what_the_first_was_forced_to(root):
+    (root / ROUTE[1:]).write_bytes(b"10.9.0.0/16\n")
+    install.install(root, made(root).changes)
+    assert [] == check_static_routes(root, made(root), Manner())
