@@ -29,6 +29,7 @@ class Settings(NamedTuple):
     iif: Optional[bool] = None  # None: unless it would cut new container networks off
     table_names: bool = False
     priority_base: int = 20000
+    most_networks: int = 256  # of other uplinks in an own table, one by one
     interfaces: Tuple[str, ...] = ()  # shell patterns; empty: all
     exclude: Tuple[str, ...] = ()
     interface: Mapping[str, InterfaceSettings] = MappingProxyType({})

@@ -7,6 +7,7 @@ from symroute_nm.choices import Settings
 from symroute_nm.fib import ERRORS
 from symroute_nm.findings import Case, Finding, gather
 from symroute_nm.model import TABLE_MAIN, VERSIONS, Address, Host, Rule
+from symroute_nm.plan import left_to_main
 from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.rulefiles import list_rules
 from symroute_nm.surroundings import STRICT_IPV6
@@ -31,6 +32,7 @@ _FINDERS = (
     surroundings.find_shared_networks,
     surroundings.find_rpfilter,
     services.find_published,
+    surroundings.find_left_out,
     surroundings.find_without_gateway,
     surroundings.find_unread,
 )
@@ -72,9 +74,10 @@ def diagnose(host: Host, settings: Settings) -> Diagnosis:
     """The host judged as it is now; `host.evidence` should have been read."""
     survey = find_uplinks(host, settings)
     uplinks = pair_families(survey).uplinks
-    verdicts = judge(host, uplinks)
+    left_out = left_to_main(host, settings, uplinks)
+    verdicts = judge(host, uplinks, left_out)
     files = host.evidence.files if host.evidence else ()
-    case = Case(host, settings, survey, uplinks, verdicts, list_rules(files, host))
+    case = Case(host, settings, survey, uplinks, verdicts, list_rules(files, host), left_out)
     arrival = _Arrival(host)
     return Diagnosis(
         outcomes=tuple(

@@ -5,19 +5,18 @@ from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tu
 
 from symroute_nm.choices import Settings
 from symroute_nm.match import match
-from symroute_nm.model import Host, Link, Profile, Route, Rule, Uplink
+from symroute_nm.model import Host, LeftOut, Link, Profile, Route, Rule, Uplink
 from symroute_nm.observation import ConfigFile, Evidence
 from symroute_nm.plan import our_rules
 from symroute_nm.rulefiles import ListedRule
 from symroute_nm.tables import our_tables
 from symroute_nm.uplinks import Survey
 from symroute_nm.verdicts import Verdict
-from symroute_nm.wording import describe_rule
+from symroute_nm.wording import describe_rule, some
 
 ERROR, WARNING, NOTICE = SEVERITIES = ("error", "warning", "notice")
 
 _FAMILY_OPTION = {4: "", 6: "-6 "}
-_MOST_SHOWN = 3
 
 
 class Finding(NamedTuple):
@@ -41,6 +40,7 @@ class Case(NamedTuple):
     uplinks: Tuple[Uplink, ...]  # after it
     verdicts: Tuple[Verdict, ...]
     listed: Tuple[ListedRule, ...]
+    left_out: Tuple[LeftOut, ...] = ()
 
     @property
     def evidence(self) -> Evidence:
@@ -109,14 +109,6 @@ def bring_up_link(host: Host, link: Link) -> str:
 def some_rules(rules: Sequence[Rule]) -> str:
     """The first few rules with their priorities, as evidence."""
     return some(["%d: %s" % (each.priority, describe_rule(each)) for each in rules])
-
-
-def some(words: Sequence[str], most: int = _MOST_SHOWN) -> str:
-    """The first few, and how many more."""
-    shown = list(words[:most])
-    if len(words) > most:
-        shown.append("and %d more" % (len(words) - most))
-    return ", ".join(shown)
 
 
 def plural(number: int, noun: str) -> str:

@@ -12,7 +12,7 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from typing import Mapping, NamedTuple, Optional, Tuple, Union
+from typing import FrozenSet, Mapping, NamedTuple, Optional, Tuple, Union
 
 from symroute_nm.observation import Evidence
 
@@ -39,8 +39,7 @@ NETWORK_SCRIPTS = "/etc/sysconfig/network-scripts"
 RT_TABLES = "/etc/iproute2/rt_tables"
 FRAGMENT = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
 
-# The block of priorities that is ours, counted from `Settings.priority_base` (DESIGN 2).
-STAGES = 3
+STAGES = 3  # the priorities that are ours, from `Settings.priority_base` on (DESIGN 2)
 
 
 class Link(NamedTuple):
@@ -84,9 +83,10 @@ class Address(NamedTuple):
     @property
     def network(self) -> IPNetwork:
         """The network on the link: the peer's where the address has a peer."""
+        network = self.interface.network
         if self.peer is None:
-            return self.interface.network
-        return _around(self.peer, self.interface.network.prefixlen)
+            return network
+        return type(network)((int(self.peer), network.prefixlen), strict=False)
 
 
 class Hop(NamedTuple):
@@ -263,6 +263,14 @@ class UplinkPlan(NamedTuple):
     rules: Tuple[Rule, ...]
 
 
+class LeftOut(NamedTuple):
+    """One family's networks that are too many for own tables: the replies of `links` go by main."""
+
+    version: int
+    links: Tuple[str, ...]
+    networks: FrozenSet[IPNetwork]
+
+
 class Plan(NamedTuple):
     """The whole cure for a host; empty `uplinks`: nothing to do."""
 
@@ -272,6 +280,7 @@ class Plan(NamedTuple):
     guard_reason: str = ""
     notes: Tuple[str, ...] = ()  # what the user should know of the decisions taken
     table_names: bool = False
+    left_out: Tuple[LeftOut, ...] = ()
 
 
 class Change(NamedTuple):
@@ -305,12 +314,6 @@ def is_global(address: Address) -> bool:
         and not address.ip.is_loopback
         and not contains(LINK_LOCAL[address.version], host_network(address.ip))
     )
-
-
-def _around(address: IPAddress, length: int) -> IPNetwork:
-    """The network of that prefix length in which the address lies."""
-    kind = IPv4Network if isinstance(address, IPv4Address) else IPv6Network
-    return kind((int(address), length), strict=False)
 
 
 def contains(outer: IPNetwork, inner: IPNetwork) -> bool:

@@ -11,7 +11,6 @@ from symroute_nm.findings import (
     delete_rules,
     delete_throw,
     plural,
-    some,
     some_rules,
 )
 from symroute_nm.match import match
@@ -27,7 +26,7 @@ from symroute_nm.model import (
 )
 from symroute_nm.plan import is_ours, our_rules
 from symroute_nm.rulefiles import ListedRule, count
-from symroute_nm.wording import describe_rule
+from symroute_nm.wording import describe_rule, some
 
 
 def find_duplicates(case: Case) -> Iterator[Finding]:

@@ -1,163 +1,166 @@
 """What an uplink's own table holds: connected networks, others by its gateway, throws (pure)."""
 
-from typing import (
-    AbstractSet,
-    Any,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from symroute_nm.aggregation import join, needed, widen
 from symroute_nm.model import (
     ANY,
     LINK_LOCAL,
-    TABLE_MAIN,
-    VERSIONS,
     Hop,
-    Host,
     IPNetwork,
+    LeftOut,
     OwnTable,
     Route,
     Uplink,
     contains,
     network_key,
 )
+from symroute_nm.networks import Network
 
 
-class Network(NamedTuple):
-    """A destination that main knows specifically, as the uplinks see it."""
+class Common(NamedTuple):
+    """What the table of an uplink holds that reaches none of the networks itself.
 
-    destination: IPNetwork
-    by: Mapping[str, Hop]  # uplinks that reach it themselves: {link: how}
-    forwarded: bool  # the other uplinks reach it by their gateways; else it is main's alone
+    True is by the own gateway, False by main, as is what no entry knows.
+    """
+
+    entries: Mapping[IPNetwork, bool]
+    aggregated: bool = False
+    left_out: FrozenSet[IPNetwork] = frozenset()  # too many: left to main
+    widened: Tuple[IPNetwork, ...] = ()  # which take in addresses that main does not know
+
+
+class Knowledge:
+    """What the own tables of one family may have to know; what they share is worked out once.
+
+    Past `most` networks that other uplinks reach, these are aggregated; where they are still more,
+    only the connected ones are kept, as wider networks if need be.
+    """
+
+    def __init__(self, version: int, networks: Sequence[Network], guard: str, most: int) -> None:
+        self.version = version
+        self._networks = networks
+        self._guard = guard
+        self._most = most
+        self._own: Dict[str, List[int]] = {}
+        for position, network in enumerate(networks):
+            for link in network.by:
+                self._own.setdefault(link, []).append(position)
+        every = {each.destination: each.forwarded for each in networks}
+        self._exact = Common(needed(every, self._default))
+        self._aggregated: Optional[Common] = None
 
     @property
-    def internal(self) -> bool:
-        """Whether no uplink reaches it: a container's, a VPN's, a blackhole."""
-        return not self.by and not self.forwarded
+    def _default(self) -> bool:
+        """What holds where no entry but the default route does.
 
+        With suppressing rules the default does not count in the first stage, so that what the table
+        does not know is left to main as a throw would.
+        """
+        return self._guard != "rules"
 
-def find_networks(
-    host: Host, uplinks: Sequence[Uplink], guard: str
-) -> Dict[int, Tuple[Network, ...]]:
-    """What own tables may have to know: {IP version: networks in ascending order}."""
-    networks = {}
-    for version in VERSIONS:
-        links = {each.link.name for each in uplinks if each.gateway(version)}
-        found = _merge_routes(_main_routes(host, version, links), links, version)
-        for uplink in uplinks:
-            for address in uplink.addresses:
-                if address.version == version and not _is_host(address.network):
-                    _add_connected(found, uplink.link.name, address.network)
-        ordered = sorted(found.values(), key=lambda each: network_key(each.destination))
-        # With suppressing rules, what lies in no uplink's network is left to main anyway.
-        networks[version] = tuple(_enclosed(ordered) if guard == "rules" else ordered)
-    return networks
+    def common(self, link: str) -> Common:
+        """What the table of that uplink holds of networks that others reach, or none."""
+        exact = self._exact.entries
+        own = sum(each.destination in exact for each in self._reached_by(link))
+        if self._guard == "none" or len(exact) - own <= self._most:
+            return self._exact
+        if self._aggregated is None:
+            self._aggregated = self._aggregate()
+        return self._aggregated
+
+    def entries(self, link: str, out: Hop) -> Dict[IPNetwork, Hop]:
+        """What that uplink's table holds, with the default route `out`; throw: an empty `Hop`."""
+        fallback = out if self._default else Hop()
+        if self._guard == "none":
+            found = {each.destination: each.by[link] for each in self._reached_by(link)}
+        else:
+            found = self._guarded(link, out, fallback)
+        found[ANY[self.version]] = out
+        return needed(found, fallback)
+
+    def _guarded(self, link: str, out: Hop, fallback: Hop) -> Dict[IPNetwork, Hop]:
+        common, spare = self.common(link), self._spare(link)
+        found = {each: out if forwarded else Hop() for each, forwarded in common.entries.items()}
+        for each in self._around(link):
+            decided = each.by.get(link, out if each.forwarded else Hop())
+            found[each.destination] = Hop() if each.destination in spare else decided
+        return join(needed(found, fallback)) if common.aggregated or spare else found
+
+    def _reached_by(self, link: str) -> Iterator[Network]:
+        return (self._networks[each] for each in self._own.get(link, ()))
+
+    def ways(self, networks: FrozenSet[IPNetwork]) -> Dict[str, int]:
+        """How many of these networks each uplink reaches: {link: number}."""
+        return {
+            link: sum(self._networks[each].destination in networks for each in positions)
+            for link, positions in sorted(self._own.items())
+        }
+
+    def _spare(self, link: str) -> FrozenSet[IPNetwork]:
+        """Networks behind routers of the link's own, where they are many and main has them so."""
+        routed = [each.destination for each in self._reached_by(link)
+                  if each.by[link].gateway is not None and each.main == link]
+        return frozenset(routed if self._guard == "rules" and len(routed) > self._most else ())
+
+    def _around(self, link: str) -> Iterator[Network]:
+        """The networks that the link reaches, and all that lie in them."""
+        following = 0
+        for position in self._own.get(link, ()):
+            outer = self._networks[position].destination
+            following = max(following, position)
+            while following < len(self._networks) and contains(
+                    outer, self._networks[following].destination):
+                yield self._networks[following]
+                following += 1
+
+    def _aggregate(self) -> Common:
+        joined = needed(join(self._exact.entries), self._default)
+        if sum(joined.values()) <= self._most:
+            return Common(joined, aggregated=True)
+        connected = {each.destination: each.forwarded and each.connected for each in self._networks}
+        kept = needed(join(needed(connected, self._default)), self._default)
+        # All that is not to be taken in when networks are made wider
+        avoided = [each for each, forwarded in connected.items() if not forwarded]
+        avoided.append(LINK_LOCAL[self.version])
+        wide = widen({**dict.fromkeys(avoided, False), **kept}, self._most)
+        entries = needed(join({
+            each: forwarded for each, forwarded in wide.items() if forwarded or each in kept
+        }), self._default)
+        widened = tuple(sorted(
+            (each for each, forwarded in entries.items() if forwarded and each not in kept),
+            key=network_key))
+        routed = [each.destination for each in self._networks
+                  if each.forwarded and not each.connected]
+        if sum(entries.values()) + len(routed) <= self._most:
+            entries.update(dict.fromkeys(routed, True))
+            return Common(entries, True, frozenset(), widened)
+        return Common(entries, True, frozenset(routed), widened)
 
 
 def fill_table(
-    networks: Mapping[int, Sequence[Network]], uplink: Uplink, table: OwnTable, guard: str
+    knowledge: Mapping[int, Knowledge], uplink: Uplink, table: OwnTable
 ) -> Tuple[Route, ...]:
     """The routes of the uplink's own table, in the order in which they are to be added."""
     routes: List[Route] = []
     for gateway in uplink.gateways:
         link = uplink.link.name
         out = Hop(link, gateway.address, gateway.onlink)
-        entries = {
-            each.destination: each.by.get(link, out if each.forwarded else Hop())
-            for each in networks[gateway.version]
-            if link in each.by or guard != "none"
-        }
-        # With suppressing rules T's default does not count in the first stage, so that what T does
-        # not know is left to main as a throw would.
-        entries[ANY[gateway.version]] = out
-        entries = _needed(entries, fallback=Hop() if guard == "rules" else out)
+        entries = knowledge[gateway.version].entries(link, out)
         routes += [_route(network, hop, table) for network, hop in entries.items()]
     return tuple(sorted(routes, key=_order))
 
 
-def _merge_routes(
-    routes: Iterable[Route], links: AbstractSet[str], version: int
-) -> Dict[IPNetwork, Network]:
-    """The routes by destination; the best of each says whether an uplink's gateway is the way."""
-    found: Dict[IPNetwork, Network] = {}
-    for route in routes:
-        ways = {
-            each.link: Hop(each.link, each.gateway, each.onlink)
-            for each in reversed(route.hops) if each.link in links and route.type == "unicast"
-        }
-        known = found.get(route.destination)
-        if known is None:
-            # Link-local networks belong to their link alone and are never sent by a gateway.
-            forwarded = bool(ways) and not contains(LINK_LOCAL[version], route.destination)
-            found[route.destination] = Network(route.destination, ways, forwarded)
-        elif ways:
-            found[route.destination] = known._replace(by={**ways, **known.by})
-    return found
-
-
-def _add_connected(found: Dict[IPNetwork, Network], link: str, network: IPNetwork) -> None:
-    """An address's own network, where main has no route to it (noprefixroute)."""
-    known = found.get(network, Network(network, {}, False))
-    found[network] = known._replace(by={link: Hop(link), **known.by})
-
-
-def _enclosed(networks: Iterable[Network]) -> Iterator[Network]:
-    """The networks of uplinks, and those internal ones that lie in one of them."""
-    enclosing: List[Network] = []
-    for each in networks:
-        while enclosing and not contains(enclosing[-1].destination, each.destination):
-            enclosing.pop()
-        if not each.internal:
-            enclosing.append(each)
-        if enclosing:
-            yield each
-
-
-def _main_routes(host: Host, version: int, links: AbstractSet[str]) -> List[Route]:
-    """Main's specific routes, the best of each destination first.
-
-    The order is total, so that the one in which routes are listed never shows in a plan: of equal
-    ones an uplink's comes first (if main goes by the other, the proof says so).
-    """
-
-    def rank(route: Route) -> Tuple[Any, ...]:
-        """The sort key: destination first, then what the kernel prefers."""
-        hops = [(each.link, str(each.gateway), each.onlink, each.weight) for each in route.hops]
-        by_uplink = route.type == "unicast" and not links.isdisjoint(hop[0] for hop in hops)
-        return (network_key(route.destination), route.tos, route.metric, not by_uplink,
-                route.type, hops)
-
-    routes = (
-        each for each in host.routes
-        if each.table == TABLE_MAIN and each.version == version and not each.default
-        and each.type != "throw"
-    )
-    return sorted(routes, key=rank)
-
-
-def _needed(entries: Mapping[IPNetwork, Hop], fallback: Hop) -> Dict[IPNetwork, Hop]:
-    """The entries without those that decide as their nearest enclosing entry does.
-
-    `fallback` is what decides where no entry but the default encloses.
-    """
-    kept: Dict[IPNetwork, Hop] = {}
-    enclosing: List[IPNetwork] = []
-    for network in sorted(entries, key=network_key):
-        while enclosing and not contains(enclosing[-1], network):
-            enclosing.pop()
-        outer: Optional[IPNetwork] = enclosing[-1] if enclosing else None
-        decided = fallback if outer is None or outer.prefixlen == 0 else entries[outer]
-        if network.prefixlen == 0 or entries[network] != decided:
-            kept[network] = entries[network]
-        enclosing.append(network)
-    return kept
+def find_left_out(
+    knowledge: Mapping[int, Knowledge], uplinks: Sequence[Uplink]
+) -> Iterator[LeftOut]:
+    """What own tables leave to main, and those of which uplinks: at most one a family."""
+    for version, known in knowledge.items():
+        common = {each.link.name: known.common(each.link.name)
+                  for each in uplinks if each.gateway(version)}
+        links = tuple(link for link, each in common.items() if each.left_out)
+        if links:
+            yield LeftOut(version, links, common[links[0]].left_out)
 
 
 def _route(network: IPNetwork, hop: Hop, table: OwnTable) -> Route:
@@ -170,7 +173,3 @@ def _order(route: Route) -> Tuple[int, int, Tuple[int, int, int]]:
     """Connected routes stand before those whose gateway is reached by them (DESIGN 3.7)."""
     stage = 2 if route.default else 0 if route.hop.gateway is None else 1
     return (route.version, stage, network_key(route.destination))
-
-
-def _is_host(network: IPNetwork) -> bool:
-    return network.prefixlen == network.max_prefixlen

@@ -2,6 +2,7 @@
 
 import re
 from typing import (
+    Dict,
     FrozenSet,
     Iterable,
     Iterator,
@@ -23,6 +24,7 @@ from symroute_nm.model import (
     Address,
     Host,
     IPNetwork,
+    LeftOut,
     OwnTable,
     Plan,
     Rule,
@@ -32,10 +34,11 @@ from symroute_nm.model import (
     host_network,
     network_key,
 )
-from symroute_nm.owntables import Network, fill_table, find_networks
+from symroute_nm.networks import find_networks
+from symroute_nm.owntables import Knowledge, fill_table, find_left_out
 from symroute_nm.tables import allocate_tables, our_tables
 from symroute_nm.uplinks import find_uplinks, name_profiles, pair_families
-from symroute_nm.wording import describe_rule
+from symroute_nm.wording import describe_rule, some
 
 NOTHING_TO_DO = "fewer than two uplinks in any family: nothing to do"
 
@@ -50,7 +53,7 @@ class _Draft(NamedTuple):
     settings: Settings
     uplinks: Sequence[Uplink]
     guard: str
-    networks: Mapping[int, Sequence[Network]]
+    knowledge: Mapping[int, Knowledge]
 
 
 class Guard(NamedTuple):
@@ -78,10 +81,30 @@ def make_plan(host: Host, settings: Settings) -> Plan:
         used_tables(host),
     )
     _check_vrfs(host, tables.values())
-    networks = find_networks(host, uplinks, guard.name)
-    draft = _Draft(host, settings, uplinks, guard.name, networks)
+    draft = _Draft(host, settings, uplinks, guard.name, know(host, settings, uplinks, guard.name))
     planned = tuple(_plan_uplink(draft, each, tables[each.link.name]) for each in uplinks)
-    return plan._replace(uplinks=planned, notes=_notes(host, settings, guard))
+    left_out = tuple(find_left_out(draft.knowledge, uplinks))
+    return plan._replace(
+        uplinks=planned, left_out=left_out,
+        notes=(*_notes(host, settings, guard), *_size_notes(draft, left_out)))
+
+
+def left_to_main(
+    host: Host, settings: Settings, uplinks: Sequence[Uplink]
+) -> Tuple[LeftOut, ...]:
+    """What a plan for these uplinks would leave to main, as too much for own tables."""
+    if len(host.routes) <= settings.most_networks:
+        return ()
+    guard = choose_guard(host, settings).name
+    return tuple(find_left_out(know(host, settings, uplinks, guard), uplinks))
+
+
+def know(
+    host: Host, settings: Settings, uplinks: Sequence[Uplink], guard: str
+) -> Dict[int, Knowledge]:
+    """What the own tables of these uplinks may have to know: {IP version: knowledge}."""
+    return {version: Knowledge(version, networks, guard, settings.most_networks)
+            for version, networks in find_networks(host, uplinks).items()}
 
 
 def choose_guard(host: Host, settings: Settings) -> Guard:
@@ -180,7 +203,7 @@ def _plan_uplink(draft: _Draft, uplink: Uplink, table: OwnTable) -> UplinkPlan:
     return UplinkPlan(
         uplink,
         table,
-        routes=fill_table(draft.networks, uplink, table, draft.guard),
+        routes=fill_table(draft.knowledge, uplink, table),
         rules=_rules(draft, uplink, table),
     )
 
@@ -263,6 +286,25 @@ def _elsewhere(host: Host, uplink: Uplink) -> Iterator[IPNetwork]:
         links = {each.link for each in route.hops}
         if route.table == TABLE_MAIN and not route.default and uplink.link.name not in links:
             yield route.destination
+
+
+def _size_notes(draft: _Draft, left_out: Iterable[LeftOut]) -> Iterator[str]:
+    most = draft.settings.most_networks
+    for each in left_out:
+        ways = draft.knowledge[each.version].ways(each.networks).items()
+        yield (
+            "%d IPv%d networks behind routers (%s) are answered by the link that main reaches them "
+            "by, whichever was asked: so many do not go into own tables (most-networks = %d)" % (
+                len(each.networks), each.version,
+                some(["%s: %d" % way for way in ways if way[1]]), most))
+    for known in draft.knowledge.values():
+        links = [each.link.name for each in draft.uplinks if each.gateway(known.version)]
+        found = {wide for link in links for wide in known.common(link).widened}
+        wide = [str(each) for each in sorted(found, key=network_key)]
+        if wide:
+            yield (
+                "own tables know the other uplinks' networks as %s (most-networks = %d): generate "
+                "again whenever a container network is added inside" % (some(wide), most))
 
 
 def _notes(host: Host, settings: Settings, guard: Guard) -> Tuple[str, ...]:

@@ -25,7 +25,8 @@ class Proof(NamedTuple):
 def prove(host: Host, settings: Settings, plan: Plan) -> Proof:
     """The plan judged in the host's whole RPDB: every uplink address to every destination class."""
     uplinks = [each.uplink for each in plan.uplinks]
-    before, after = judge_each([host, put_plan(host, settings, plan)], uplinks)
+    before, after = judge_each(
+        [host, put_plan(host, settings, plan)], uplinks, plan.left_out)
     return Proof(before, after, tuple(_find_intrusions(host, settings, plan)))
 
 

@@ -130,6 +130,6 @@ def _generate(
     elif not manner.dry_run:
         write_lines([*report.change_lines(made.changes), *report.backup_lines(backup)])
         write_lines(report.skip_lines(made.plan.skips))
-        write_lines(report.verdict_lines(made.proof))
+        write_lines(report.verdict_lines(made))
         write_lines(report.activation_lines(commands))
     return FINDING if manner.check and generation.changed(made.changes) else 0

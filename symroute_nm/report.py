@@ -13,9 +13,11 @@ from symroute_nm.model import (
     TABLE_LOCAL,
     TABLE_MAIN,
     TABLE_UNSPEC,
+    Address,
     Change,
     Host,
     IPAddress,
+    Plan,
     Profile,
     Route,
     Rule,
@@ -24,7 +26,6 @@ from symroute_nm.model import (
     UplinkPlan,
 )
 from symroute_nm.plan import choose_guard, our_rules
-from symroute_nm.prove import Proof
 from symroute_nm.uplinks import Survey, find_profile, find_uplinks
 from symroute_nm.wording import describe_rule
 
@@ -76,7 +77,9 @@ def summary(made: Generation, commands: Sequence[str], dry_run: bool) -> Dict[st
         ],
         "addresses": [
             {"address": str(before.address.ip), "link": before.address.link,
-             "before": before.symmetric, "after": after.symmetric}
+             "before": before.symmetric,
+             "after": after.symmetric and not _left_out(made.plan, after.address),
+             "left_to_main": _left_out(made.plan, after.address)}
             for before, after in zip(made.proof.before, made.proof.after)
         ],
         "skipped": [each._asdict() for each in made.plan.skips],
@@ -98,15 +101,23 @@ def backup_lines(name: str) -> List[str]:
     return ["as they were before: backup %s (symroute-nm undo)" % name] if name else []
 
 
-def verdict_lines(proof: Proof) -> List[str]:
+def verdict_lines(made: Generation) -> List[str]:
     """Each uplink address's replies before and after."""
     words = {True: "symmetric", False: "asymmetric"}
-    return [
-        "%s (%s): %s -> %s" % (
+    lines = []
+    for before, after in zip(made.proof.before, made.proof.after):
+        left_out = _left_out(made.plan, after.address)
+        but = " but for %d networks" % left_out if left_out and after.symmetric else ""
+        lines.append("%s (%s): %s -> %s%s" % (
             before.address.ip, before.address.link, words[before.symmetric],
-            words[after.symmetric])
-        for before, after in zip(proof.before, proof.after)
-    ]
+            words[after.symmetric], but))
+    return lines
+
+
+def _left_out(plan: Plan, address: Address) -> int:
+    """How many networks the replies of that address go to as main says."""
+    return sum(len(each.networks) for each in plan.left_out
+               if address.link in each.links and each.version == address.version)
 
 
 def activation(

@@ -6,11 +6,12 @@ address in only on its way out (netfilter's hook postrouting), so no ``from`` ru
 
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from symroute_nm.findings import WARNING, Case, Finding, some
+from symroute_nm.dues import find_wide_links
+from symroute_nm.findings import WARNING, Case, Finding
 from symroute_nm.model import ANY, TABLE_MAIN, Hop, IPAddress, Rule, Uplink, contains, host_network
 from symroute_nm.observation import Published
 from symroute_nm.rpdb import Decision, Packet, Rpdb
-from symroute_nm.verdicts import find_wide_links
+from symroute_nm.wording import some
 
 
 class _Way(NamedTuple):

@@ -142,6 +142,7 @@ def _parse_main(keys: Mapping[str, str], place: str) -> Settings:
         "iif": _unless_auto,
         "table-names": _boolean,
         "priority-base": _priority,
+        "most-networks": _integer,
         "interfaces": _patterns,
         "exclude": _patterns,
     }

@@ -11,8 +11,7 @@ from symroute_nm.findings import (
     Case,
     Finding,
     delete_rule,
-    some,
-)
+    )
 from symroute_nm.model import (
     ANY,
     STAGES,
@@ -29,7 +28,7 @@ from symroute_nm.observation import Arp
 from symroute_nm.plan import is_ours, our_rules, priorities
 from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.verdicts import Failure
-from symroute_nm.wording import describe_rule
+from symroute_nm.wording import describe_rule, some
 
 STRICT_IPV6 = ("yes", "strict", "strict-forward")  # firewalld.conf(5); loose lets them in
 _IGNORE, _ANNOUNCE = (1, 2), 2  # ip-sysctl.rst: answer for own addresses, ask from own addresses
@@ -201,6 +200,18 @@ def _find_free(case: Case, candidates: Iterable[int]) -> int:
     taken = {each.priority for each in case.host.rules}
     free = (base for base in candidates if not taken & set(range(base, base + STAGES)))
     return next(free, 0)
+
+
+def find_left_out(case: Case) -> Iterator[Finding]:
+    """Replies to networks that are too many for own tables, which go as main says."""
+    for each in case.left_out:
+        yield Finding(
+            "left-to-main", NOTICE,
+            "replies of %s to %d IPv%d networks behind routers, such as %s, leave by the link that "
+            "main reaches them by: so many do not go into own tables (most-networks = %d)" % (
+                some(each.links), len(each.networks), each.version,
+                min(each.networks, key=network_key), case.settings.most_networks),
+            "set most-networks in /etc/symroute-nm.conf, then: symroute-nm generate")
 
 
 def find_without_gateway(case: Case) -> Iterator[Finding]:

@@ -1,9 +1,20 @@
 """Rules, routes and networks as `ip` writes them (pure)."""
 
+from typing import Sequence
+
 from symroute_nm.model import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, Hop, Route, Rule
 
 # iproute2 knows these without any file.
 _KERNEL_TABLES = {TABLE_DEFAULT: "default", TABLE_MAIN: "main", TABLE_LOCAL: "local"}
+_MOST_SHOWN = 3
+
+
+def some(words: Sequence[str], most: int = _MOST_SHOWN) -> str:
+    """The first few, and how many more."""
+    shown = list(words[:most])
+    if len(words) > most:
+        shown.append("and %d more" % (len(words) - most))
+    return ", ".join(shown)
 
 
 def describe_rule(rule: Rule) -> str:

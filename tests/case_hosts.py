@@ -233,6 +233,28 @@ def far_gateway() -> Host:
     return host([ETH0, ETH1], [USERS, ADMINS], [BY_ETH1], profiles=(profile, PROFILES[1]))
 
 
+def many_networks(step: int) -> Host:
+    """Eight networks behind routers of eth0 and eth1, in turn, and a bridge among them."""
+    ways = [("eth0", "10.0.6.254"), ("eth1", "10.0.5.254")]
+    routes = [route("192.168.%d.0/24" % (number * step), *ways[number % 2]) for number in range(8)]
+    return plain([DOCKER0, ETH2], [BRIDGE, address("eth2", "10.0.7.5/24")],
+                 [*routes, route("default", "eth2", "10.0.7.1", metric=102)],
+                 profiles=(*PROFILES, Profile("eth2", id="System eth2", device="eth2")))
+
+
+def many_vlans() -> Host:
+    """Six uplinks in networks that do not meet, and a bridge between two of them."""
+    names = ["bond0.%d" % number for number in range(100, 106)]
+    networks = ["10.0.%d" % each for each in (0, 2, 4, 8, 12, 14)]
+    links = [link(20 + number, name, kind="vlan") for number, name in enumerate(names)]
+    addresses = [address(name, base + ".5/24") for name, base in zip(names, networks)]
+    routes = [route("default", name, base + ".1", metric=100 + number)
+              for number, (name, base) in enumerate(zip(names, networks))]
+    profiles = tuple(Profile(name, id=name, device=name, type="Vlan") for name in names)
+    return host([*links, DOCKER0], [*addresses, address("docker0", "10.0.10.1/24")], routes,
+                profiles=profiles)
+
+
 CASES: Dict[str, Callable[[], Host]] = {
     "addresses-form": plain,
     "addresses-form-converted": plain,
@@ -259,6 +281,9 @@ CASES: Dict[str, Callable[[], Host]] = {
     "ipv6-on-one": ipv6_on_one,
     "ipv6-only": ipv6_only,
     "many-containers": many_containers,
+    "many-networks-aggregated": lambda: many_networks(1),
+    "many-networks-past-the-bound": lambda: many_networks(2),
+    "many-networks-widened": many_vlans,
     "multipath": multipath,
     "no-drop-ins": lambda: plain(drop_ins=False),
     "no-profile": unmatched,

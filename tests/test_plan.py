@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from symroute_nm import owntables
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import InputError, Refusal, SymrouteError
-from symroute_nm.model import Hop, Host, Link, Profile, Route, Rule, TableName, contains
+from symroute_nm.model import Hop, Host, Link, Profile, Route, Rule, TableName
 from symroute_nm.plan import choose_guard, is_ours, make_plan, our_rules, used_tables
 from symroute_nm.wording import describe_rule
 
@@ -310,49 +309,6 @@ def test_the_plan_does_not_depend_on_any_order(made, random, guard):
         links=shuffled(made.links), addresses=shuffled(made.addresses),
         routes=shuffled(made.routes), rules=shuffled(made.rules), profiles=shuffled(made.profiles))
     assert planned(made, settings) == planned(other, settings)
-
-
-BITS = 4  # a network space small enough to try every address
-
-
-@st.composite
-def small_networks(draw):
-    length = draw(st.integers(0, BITS))
-    number = draw(st.integers(0, 2**BITS - 1)) >> (BITS - length) << (BITS - length)
-    return ip_network("10.0.0.%d/%d" % (number, 32 - BITS + length)) if length else ip_network(
-        "10.0.0.0/%d" % draw(st.sampled_from([0, 28])), strict=False)
-
-
-def decide(entries, number, fallback, default):
-    """The longest prefix's entry; `fallback` where none but the default route has it."""
-    destination = ip_network("10.0.0.%d/32" % number)
-    found = [each for each in entries if contains(each, destination) and each.prefixlen]
-    if found:
-        return entries[max(found, key=lambda each: each.prefixlen)]
-    return default if fallback is None else fallback
-
-
-HOPS = [Hop(), Hop("eth0"), Hop("eth0", ip_address("10.0.0.1"))]
-
-
-@given(st.dictionaries(small_networks(), st.sampled_from(HOPS), max_size=8), st.booleans())
-def test_entries_left_out_change_no_decision(entries, suppressing):
-    everything = ip_network("0.0.0.0/0")
-    out = HOPS[-1]
-    entries = dict(entries)
-    entries[everything] = out
-    fallback = Hop() if suppressing else out
-    kept = owntables._needed(entries, fallback)
-    assert {each: entries[each] for each in kept} == kept
-    assert out == kept[everything]
-    for number in range(2**BITS):
-        assert decide(entries, number, fallback, out) == decide(kept, number, fallback, out)
-    # Nothing more can be left out.
-    for network in set(kept) - {everything}:
-        fewer = {each: hop for each, hop in kept.items() if each != network}
-        assert any(decide(fewer, number, fallback, out) != decide(kept, number, fallback, out)
-                   for number in range(2**BITS)) or any(
-            each != network and contains(network, each) for each in kept)
 
 
 def test_docker_can_come_and_go_without_a_new_plan():

@@ -8,13 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from symroute_nm.choices import InterfaceSettings, Manner, Settings, TableChoice
+from symroute_nm.dues import find_wide_links
 from symroute_nm.errors import Refusal
 from symroute_nm.generation import Generation, check_proof
 from symroute_nm.leftovers import Leftovers
 from symroute_nm.model import Hop, Route, Rule, TableName
 from symroute_nm.plan import make_plan, our_rules
 from symroute_nm.prove import prove, put_plan
-from symroute_nm.verdicts import describe_failure, find_wide_links, judge
+from symroute_nm.verdicts import describe_failure, judge
 
 TUN0 = link(9, "tun0", kind="tun")
 

@@ -283,7 +283,7 @@ def test_what_takes_a_connection_down_stands_apart():
 
 
 def test_verdicts_before_and_after(made):
-    lines = report.verdict_lines(made.proof)
+    lines = report.verdict_lines(made)
     assert "10.0.6.5 (eth0): asymmetric -> symmetric" in lines
     assert len(made.proof.after) == len(lines)
 

@@ -1,0 +1,130 @@
+"""What every destination is due: delivery, a drop, an internal network, the asked link (pure)."""
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import AbstractSet, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Tuple
+
+from symroute_nm.aggregation import collapse
+from symroute_nm.classes import Spans
+from symroute_nm.model import (
+    ANY,
+    LINK_LOCAL,
+    TABLE_LOCAL,
+    TABLE_MAIN,
+    Hop,
+    Host,
+    IPNetwork,
+    Route,
+    Rule,
+)
+from symroute_nm.rpdb import Class, Decision, Packet, Rpdb
+
+# A link that has specific routes to this much of a family's addresses is a way to everything, in
+# pieces, and no internal network: OpenVPN's redirect-gateway has 0.0.0.0/1 and 128.0.0.0/1, or ::/3
+# and 2000::/4; WireGuard's AllowedIPs may spell the Internet out. 2000::/3 is an eighth of IPv6.
+_WIDE_SHARE = 8
+
+# Link-local and multicast destinations belong to the link that they are asked for on.
+_LINK_SCOPE: Mapping[int, Tuple[IPNetwork, ...]] = {
+    4: (LINK_LOCAL[4], IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32")),
+    6: (LINK_LOCAL[6], IPv6Network("ff00::/8")),
+}
+_LINK_SCOPE_TABLE = 1  # in a database of our own, which has no other but local and main
+
+
+class Due(NamedTuple):
+    """What a part of the destination space is due, by what local and main know specifically."""
+
+    kind: str  # local, drop, internal, main: left to it, own: by the link of the source address
+    spans: Spans
+    classes: List[Class]  # as local and main alone decide there
+
+
+class Dues:
+    """What each family's destinations are due, worked out when first asked for."""
+
+    def __init__(
+        self, host: Host, outward: FrozenSet[str], left_out: AbstractSet[IPNetwork] = frozenset()
+    ) -> None:
+        self.outward = outward
+        self._host = host
+        self._left_out = left_out
+        self._dues: Dict[int, List[Due]] = {}
+
+    def of(self, version: int) -> List[Due]:
+        """The dues of a family, which leave out what is of link scope."""
+        if version not in self._dues:
+            self._dues[version] = list(
+                _find_dues(self._host, self.outward, self._left_out, version))
+        return self._dues[version]
+
+
+def find_wide_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
+    """The links that are no uplinks and yet lead to most of a family: a VPN's default in pieces."""
+    spans: Dict[Tuple[str, int], List[IPNetwork]] = {}
+    for route in host.routes:
+        if route.type == "unicast" and not route.default:
+            for hop in route.hops:
+                if hop.link not in uplinks:
+                    spans.setdefault((hop.link, route.version), []).append(route.destination)
+    return frozenset(
+        link for (link, version), networks in spans.items()
+        if sum(each.num_addresses for each in collapse(networks))
+        >= ANY[version].num_addresses // _WIDE_SHARE)
+
+
+def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
+    """Whether a specific route leads to a link that leads nowhere else: a container, a VPN's peer.
+
+    `outward` are the uplinks and the links that are a way to everything.
+    """
+    route = decision.route
+    return (
+        decision.type == "unicast" and route is not None and not route.default
+        and not decision.links & outward
+    )
+
+
+def _find_dues(
+    host: Host, outward: FrozenSet[str], left_out: AbstractSet[IPNetwork], version: int
+) -> Iterator[Due]:
+    rules = [
+        Rule(version, 0, table=TABLE_LOCAL),
+        Rule(version, 1, table=_LINK_SCOPE_TABLE),
+        Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0),
+    ]
+    routes = [each for each in host.routes if each.table in (TABLE_LOCAL, TABLE_MAIN)]
+    routes += [Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
+               for network in _LINK_SCOPE[version]]
+    dues: Dict[str, List[Class]] = {}
+    template = Packet(destination=ANY[version].network_address)
+    for each in Rpdb(rules, routes, host.links).classes(template):
+        kind = _kind(each.decision, outward)
+        if kind == "own" and each.decision.route and each.decision.route.destination in left_out:
+            kind = "main"
+        dues.setdefault(kind, []).append(each)
+    for kind, classes in dues.items():
+        if kind != "any":
+            spans = Spans([each.first for each in classes], [each.last for each in classes])
+            yield Due(kind, _join(spans), classes)
+
+
+def _kind(decision: Decision, outward: FrozenSet[str]) -> str:
+    if decision.table == _LINK_SCOPE_TABLE:
+        return "any"
+    if decision.type == "local":
+        return "local"
+    if decision.type != "unicast" and decision.route is not None:
+        return "drop"
+    return "internal" if is_internal(decision, outward) else "own"
+
+
+def _join(spans: Spans) -> Spans:
+    """Neighbours made one."""
+    joined = Spans([], [])
+    for first, last in zip(*spans):
+        if joined.ends and joined.ends[-1] == first - 1:
+            joined.ends[-1] = last
+        else:
+            joined.starts.append(first)
+            joined.ends.append(last)
+    return joined

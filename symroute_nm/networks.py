@@ -1,0 +1,113 @@
+"""Which destinations main knows specifically, and how the uplinks reach them (pure)."""
+
+from typing import (
+    AbstractSet,
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Tuple,
+)
+
+from symroute_nm.model import (
+    LINK_LOCAL,
+    TABLE_MAIN,
+    VERSIONS,
+    Hop,
+    Host,
+    IPNetwork,
+    Route,
+    Uplink,
+    contains,
+    network_key,
+)
+
+
+class Network(NamedTuple):
+    """A destination that main knows specifically, as the uplinks see it."""
+
+    destination: IPNetwork
+    by: Mapping[str, Hop]  # uplinks that reach it themselves: {link: how}
+    forwarded: bool  # the other uplinks reach it by their gateways; else it is main's alone
+    main: str = ""  # the uplink that main reaches it by, and by no other
+
+    @property
+    def internal(self) -> bool:
+        """Whether no uplink reaches it: a container's, a VPN's, a blackhole."""
+        return not self.by and not self.forwarded
+
+    @property
+    def connected(self) -> bool:
+        """Whether some uplink has it on its link, rather than behind a router of its own."""
+        return any(each.gateway is None for each in self.by.values())
+
+
+def find_networks(host: Host, uplinks: Sequence[Uplink]) -> Dict[int, Tuple[Network, ...]]:
+    """All that main knows specifically: {IP version: networks in ascending order}."""
+    networks = {}
+    for version in VERSIONS:
+        links = {each.link.name for each in uplinks if each.gateway(version)}
+        found = _merge_routes(_main_routes(host, version, links), links, version)
+        for uplink in uplinks:
+            for address in uplink.addresses:
+                if address.version == version and not _is_host(address.network):
+                    _add_connected(found, uplink.link.name, address.network)
+        ordered = sorted(found.values(), key=lambda each: network_key(each.destination))
+        networks[version] = tuple(ordered)
+    return networks
+
+
+def _merge_routes(
+    routes: Iterable[Route], links: AbstractSet[str], version: int
+) -> Dict[IPNetwork, Network]:
+    """The routes by destination; the best of each says whether an uplink's gateway is the way."""
+    found: Dict[IPNetwork, Network] = {}
+    for route in routes:
+        ways = {
+            each.link: Hop(each.link, each.gateway, each.onlink)
+            for each in reversed(route.hops) if each.link in links and route.type == "unicast"
+        }
+        known = found.get(route.destination)
+        if known is None:
+            # Link-local networks belong to their link alone and are never sent by a gateway.
+            forwarded = bool(ways) and not contains(LINK_LOCAL[version], route.destination)
+            main = route.hop.link if ways and len(route.hops) == 1 and not route.tos else ""
+            found[route.destination] = Network(route.destination, ways, forwarded, main)
+        else:
+            found[route.destination] = known._replace(by={**ways, **known.by}, main="")
+    return found
+
+
+def _add_connected(found: Dict[IPNetwork, Network], link: str, network: IPNetwork) -> None:
+    """An address's own network, where main has no route to it (noprefixroute)."""
+    known = found.get(network, Network(network, {}, False))
+    found[network] = known._replace(by={link: Hop(link), **known.by})
+
+
+def _main_routes(host: Host, version: int, links: AbstractSet[str]) -> List[Route]:
+    """Main's specific routes, the best of each destination first.
+
+    The order is total, so that the one in which routes are listed never shows in a plan: of equal
+    ones an uplink's comes first (if main goes by the other, the proof says so).
+    """
+
+    def rank(route: Route) -> Tuple[Any, ...]:
+        """The sort key: destination first, then what the kernel prefers."""
+        hops = [(each.link, str(each.gateway), each.onlink, each.weight) for each in route.hops]
+        by_uplink = route.type == "unicast" and not links.isdisjoint(hop[0] for hop in hops)
+        return (network_key(route.destination), route.tos, route.metric, not by_uplink,
+                route.type, hops)
+
+    routes = (
+        each for each in host.routes
+        if each.table == TABLE_MAIN and each.version == version and not each.default
+        and each.type != "throw"
+    )
+    return sorted(routes, key=rank)
+
+
+def _is_host(network: IPNetwork) -> bool:
+    return network.prefixlen == network.max_prefixlen

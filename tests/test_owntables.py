@@ -1,0 +1,182 @@
+"""Own tables on hosts with many networks: bounded, and proved all the same."""
+
+from ipaddress import ip_network
+
+import pytest
+from case_hosts import PROFILES, many_networks, many_vlans, plain
+from hosts import DOCKER0, address, host, link, route
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from test_plan import planned, small_hosts
+
+from symroute_nm.choices import Settings
+from symroute_nm.diagnosis import diagnose
+from symroute_nm.model import ANY, TABLE_MAIN, Hop, Plan, Profile, network_key
+from symroute_nm.plan import make_plan
+from symroute_nm.prove import prove, put_plan
+from symroute_nm.rpdb import Packet, Rpdb
+
+DEFAULTS = Settings()
+
+
+def vlans(number, step=1):
+    """A host with so many uplinks, each in a network of its own."""
+    names = ["bond0.%d" % each for each in range(number)]
+    networks = ["10.%d.%d" % divmod(each * step, 256) for each in range(number)]
+    return host(
+        [link(10 + each, name, kind="vlan") for each, name in enumerate(names)],
+        [address(name, base + ".5/24") for name, base in zip(names, networks)],
+        [route("default", name, base + ".1", metric=100 + each)
+         for each, (name, base) in enumerate(zip(names, networks))],
+        profiles=tuple(Profile(name, id=name, device=name) for name in names))
+
+
+def behind(gateways, number, step):
+    """Routes to so many networks behind these routers ([(link, address)]), in turn."""
+    return [route("172.%d.%d.0/24" % (16 + each * step // 256, each * step % 256),
+                  *gateways[each % len(gateways)]) for each in range(number)]
+
+
+def lines(plan):
+    return sum(len(each.routes) for each in plan.uplinks)
+
+
+@pytest.mark.parametrize("guard", ["rules", "throw"])
+@pytest.mark.parametrize(("step", "most"), [(1, 15), (2, 260)])
+def test_many_vlans_have_few_lines_each(guard, step, most):
+    made, settings = vlans(300, step), Settings(guard=guard)
+    plan = make_plan(made, settings)
+    assert most * 300 >= lines(plan)
+    assert prove(made, settings, plan).holds
+    assert (guard == "rules" and step > 1) == any("inside" in each for each in plan.notes)
+    assert () == plan.left_out
+
+
+def test_what_lies_behind_others_routers_is_left_to_main_past_the_bound():
+    made = plain(routes=behind([("eth0", "10.0.6.254")], 600, 2))
+    plan = make_plan(made, DEFAULTS)
+    assert [("eth1",)] == [each.links for each in plan.left_out]
+    assert 600 == len(plan.left_out[0].networks)
+    assert 6 == lines(plan)
+    assert ["600 IPv4 networks behind routers (eth0: 600) are answered by the link that main "
+            "reaches them by, whichever was asked: so many do not go into own tables "
+            "(most-networks = 256)"] == list(plan.notes)
+    assert prove(made, DEFAULTS, plan).holds
+    enough = make_plan(made, Settings(most_networks=601))
+    assert ((), ()) == (enough.left_out, enough.notes)
+
+
+def test_a_link_does_not_need_what_main_has_just_so():
+    made = plain(routes=[*behind([("eth0", "10.0.6.254")], 600, 1),
+                         route("172.16.7.0/24", "eth1", "10.0.5.254", metric=5)])
+    settings = Settings(most_networks=300)
+    plan = make_plan(made, settings)
+    assert () == plan.left_out
+    assert {"10.0.6.0/24", "10.0.5.0/24", "0.0.0.0/0", "172.16.7.0/24"} == {
+        str(each.destination) for each in plan.uplinks[0].routes}
+    before = Rpdb(made.rules, made.routes, made.links)
+    now = put_plan(made, settings, plan)
+    after = Rpdb(now.rules, now.routes, now.links)
+    for number in range(600):
+        packet = Packet(ip_network("172.%d.%d.0/24" % (16 + number // 256, number % 256))[9],
+                        source=made.addresses[0].ip)
+        assert before.decide(packet).hops == after.decide(packet).hops
+
+
+def test_only_what_the_bound_left_out_is_excused():
+    made = many_networks(2)
+    settings = Settings(most_networks=4)
+    plan = make_plan(made, settings)
+    assert prove(made, settings, plan).holds
+    assert not prove(made, settings, plan._replace(left_out=())).holds
+    fewer = plan.left_out[0]._replace(networks=frozenset(list(plan.left_out[0].networks)[1:]))
+    assert not prove(made, settings, plan._replace(left_out=(fewer,))).holds
+    others = plan.left_out[0]._replace(links=("eth0", "eth1"))
+    failed = prove(made, settings, plan._replace(left_out=(others,))).after
+    assert [False] == [each.symmetric for each in failed if each.address.link == "eth2"]
+    # What was before any plan is not excused.
+    assert not any(each.symmetric for each in prove(made, settings, plan).before)
+
+
+def test_a_bridge_stands_in_the_way_of_wider_networks():
+    made = many_vlans()
+    plan = make_plan(made, Settings(most_networks=1))
+    bridge = ip_network("10.0.10.0/24")
+    assert all(route.type == "unicast" and not route.destination.overlaps(bridge)
+               for each in plan.uplinks for route in each.routes if not route.default)
+
+
+def test_a_diagnosis_knows_what_the_bound_left_out():
+    made = many_networks(2)
+    settings = Settings(most_networks=4)
+    plan = make_plan(made, settings)
+    found = diagnose(put_plan(made, settings, plan), settings)
+    assert found.symmetric
+    assert ["left-to-main"] == [each.code for each in found.findings if "main" in each.code]
+    assert not diagnose(put_plan(made, settings, plan), DEFAULTS).symmetric
+    assert not diagnose(made, settings).symmetric
+
+
+@given(small_hosts(), st.sampled_from(["rules", "throw", "none"]), st.integers(0, 3))
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_a_bound_costs_no_proof(made, guard, most):
+    exact, bounded = (planned(made, Settings(guard=guard, most_networks=number))
+                      for number in (256, most))
+    if not isinstance(exact, Plan):
+        assert exact == bounded
+        return
+    settings = Settings(guard=guard, most_networks=most)
+    assert prove(made, settings, exact).holds <= prove(made, settings, bounded).holds
+
+
+def networks_of(gateways):
+    """Statics, some in others, at few places so that halves meet."""
+    return st.builds(
+        lambda length, number, way: route(
+            str(ip_network("10.8.%d.0/%d" % (number, length), strict=False)), *way),
+        st.integers(20, 24), st.integers(0, 15), st.sampled_from(gateways))
+
+
+@given(st.lists(networks_of([("eth0", "10.0.6.254"), ("eth1", "10.0.5.254"), ("eth1", "10.0.5.1"),
+                             ("docker0",)]), max_size=12,
+                unique_by=lambda each: each.destination), st.integers(0, 4))
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_aggregation_changes_no_way_out_but_to_what_is_left_out(routes, most):
+    made = plain([DOCKER0], routes=sorted(set(routes), key=lambda each: network_key(
+        each.destination)), profiles=PROFILES)
+    exact = answers(made, Settings(most_networks=256))
+    settings = Settings(most_networks=most)
+    left_out = {each: network for wanted in make_plan(made, settings).left_out
+                for each in wanted.links for network in [wanted.networks]}
+    main = {each.destination: each.hops for each in reversed(made.routes)
+            if each.table == TABLE_MAIN}
+    for (address_, number), hops in answers(made, settings).items():
+        around = [each for each in main if each.prefixlen and ip_network(
+            "10.8.%d.0/24" % number).overlaps(each)]
+        nearest = max(around, key=lambda each: each.prefixlen, default=ANY[4])
+        if nearest in left_out.get(address_.link, ()):
+            assert hops in (main[nearest], exact[address_, number])
+        else:
+            assert exact[address_, number] == hops
+
+
+def answers(made, settings):
+    """{(uplink address, number of a /24): hops} as planned."""
+    now = put_plan(made, settings, make_plan(made, settings))
+    database = Rpdb(now.rules, now.routes, now.links)
+    return {
+        (each, number): database.decide(Packet(
+            ip_network("10.8.%d.0/24" % number)[77], source=each.ip)).hops
+        for each in made.addresses if each.link != "docker0" for number in range(16)
+    }
+
+
+def test_the_bound_is_counted_for_each_uplink():
+    made = plain(routes=[*behind([("eth0", "10.0.6.254")], 5, 2)])
+    by_main = {each.uplink.link.name for each in make_plan(made, Settings(most_networks=4)).uplinks
+               if not any(route.hop == Hop("eth0", made.routes[-1].hop.gateway)
+                          for route in each.routes)}
+    assert {"eth0", "eth1"} == by_main
+    links = [each.links for each in make_plan(made, Settings(most_networks=4)).left_out]
+    assert [("eth1",)] == links
