@@ -195,7 +195,8 @@ def check_style(python: Python, wheel: Path) -> bool:
     say("ruff, mypy --strict")
     mypy = [str(commands / "mypy"), "--cache-dir", str(CACHE / "mypy")]
     codes = [subprocess.call(command, cwd=str(SOURCE)) for command in (
-        [str(commands / "ruff"), "check", "--no-cache", "symroute_nm", "tests"], mypy)]
+        [str(commands / "ruff"), "check", "--no-cache", "symroute_nm", "tests", "rpm",
+         "rpm/build"], mypy)]
     return codes == [0, 0]
 
 
