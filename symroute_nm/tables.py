@@ -105,6 +105,9 @@ class _Allotment:
 
     def __init__(self, names: Sequence[TableName], used: AbstractSet[int]) -> None:
         self._foreign = {each.name: each for each in names if not each.owned}
+        self._ambiguous = {
+            each.name: each for each in names
+            if not each.owned and each.id != self._foreign[each.name].id}
         self._owned = {each.name: each.id for each in names if each.owned}
         self._named = {each.id: each for each in names if not each.owned}
         self._busy: Set[int] = _RESERVED | set(used) | {each.id for each in names}
@@ -112,14 +115,21 @@ class _Allotment:
         self._given_names: Set[str] = set()
 
     def keeps(self, link: str) -> bool:
-        return self._default_name(link) in self._owned
+        return self._default_name(link) in self._owned or link in self._owned
 
     def choose(self, link: str, choice: TableChoice) -> OwnTable:
         """The link's own table, which no other gets after it; raises `InputError`, `Refusal`."""
         check_choice(link, choice)
         name = choice.name or self._name_of(choice.id) or self._default_name(link)
         foreign = self._foreign.get(name)
-        known = foreign.id if foreign else self._owned.get(name)
+        if foreign and name in self._ambiguous:
+            other = self._ambiguous[name]
+            raise InputError(
+                "%s: table %s is %d in %s and %d in %s" % (
+                    link, name, other.id, other.path, foreign.id, foreign.path),
+                "make them one, or choose another name")
+        # Named otherwise than before, a table keeps its id, by which the kernel has it in use.
+        known = foreign.id if foreign else self._owned.get(name, self._owned.get(link))
         if foreign and choice.id not in (0, foreign.id):
             raise InputError(
                 "%s: table %s is already %d in %s" % (link, name, foreign.id, foreign.path),

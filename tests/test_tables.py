@@ -114,6 +114,27 @@ def test_an_id_of_the_administrators_brings_its_name():
     assert OwnTable(7, "users", named=True) == found["eth0"]
 
 
+def test_a_table_named_otherwise_than_before_keeps_its_id():
+    ours = [TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True)]
+    theirs = [TableName(200, "eth0", "/etc/iproute2/rt_tables")]
+
+    renamed = allocate_tables(["eth0", "eth1"], {"eth0": TableChoice("users")}, ours, {100, 101})
+    assert {"eth0": OwnTable(100, "users"), "eth1": OwnTable(101, "eth1")} == renamed
+    taken = allocate_tables(["eth0", "eth1"], {}, ours + theirs, {100, 101})
+    assert {"eth0": OwnTable(100, "eth0-uplink"), "eth1": OwnTable(101, "eth1")} == taken
+
+
+def test_a_name_of_two_tables_cannot_be_chosen():
+    theirs = [TableName(2, "users", "/etc/iproute2/rt_tables"),
+              TableName(201, "users", "/etc/iproute2/rt_tables.d/site.conf")]
+
+    for choice in (TableChoice("users"), TableChoice("users", 2), TableChoice(id=201)):
+        with pytest.raises(InputError, match=r"users is 2 in .*rt_tables and 201 in .*site\.conf"):
+            allocate_tables(["eth0"], {"eth0": choice}, theirs, set())
+    twice = [theirs[0], theirs[0]._replace(path="/etc/iproute2/rt_tables.d/site.conf")]
+    assert 2 == allocate_tables(["eth0"], {"eth0": TableChoice("users")}, twice, set())["eth0"].id
+
+
 def test_a_foreign_table_of_the_links_name_is_left_alone():
     found = allocate_tables(["eth0"], {}, [TableName(7, "eth0")], {7})
     assert OwnTable(100, "eth0-uplink") == found["eth0"]
