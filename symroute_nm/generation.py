@@ -27,7 +27,7 @@ from symroute_nm.plan import check_block, make_plan
 from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
 from symroute_nm.staticroutes import altered_routes
-from symroute_nm.verdicts import describe_failure
+from symroute_nm.verdicts import Failure, describe_failure
 
 _MOST_SHOWN = 10
 
@@ -81,7 +81,8 @@ def check_proof(made: Generation, manner: Manner) -> List[str]:
     """
     failures = [each for verdict in made.proof.after for each in verdict.failures]
     expected = [each for each in failures if made.plan.guard == "none" and each.internal]
-    against = [describe_failure(each) for each in failures if each not in expected]
+    others = [each for each in failures if _is_others(each, made.plan)]
+    against = [describe_failure(each) for each in failures if each not in expected + others]
     against += made.proof.intrusions
     if against and not manner.force:
         more = ["and %d more" % (len(against) - _MOST_SHOWN)] if len(against) > _MOST_SHOWN else []
@@ -89,7 +90,24 @@ def check_proof(made: Generation, manner: Manner) -> List[str]:
             "\n".join(["this plan cannot be proved:", *against[:_MOST_SHOWN], *more]),
             "see symroute-nm diagnose and explain; exclude the link, remove what stands in the "
             "way, or write the files all the same with --force")
-    return ["warning: %s" % each for each in [*against, *map(describe_failure, expected)]]
+    known = [*map(describe_failure, expected), *(
+        "%s; that rule is not ours, comes before ours, and stays" % describe_failure(each)
+        for each in others)]
+    return ["warning: %s" % each for each in [*against, *known]]
+
+
+def _is_others(failure: Failure, plan: Plan) -> bool:
+    """Whether somebody's rule decides it by destination, before ours: an IPsec peer's network.
+
+    The plan neither causes that nor could mend it; where such a rule selects by source or takes
+    all, the plan would be in vain and is refused.
+    """
+    rule, route = failure.decision.rule, failure.decision.route
+    first = min(each.priority for uplink in plan.uplinks for each in uplink.rules)
+    return (
+        rule is not None and rule.priority < first and rule.source is None and not rule.iif
+        and route is not None and not route.default and not failure.decision.doubts
+    )
 
 
 def check_static_routes(root: Path, made: Generation, manner: Manner) -> List[str]:

@@ -180,7 +180,33 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
         there, Rule(4, 50, destination=ip_network("172.17.0.0/16"), table=254),
         Rule(4, 100, destination=ip_network("172.18.0.0/16"), table=77))
 
-    assert "should go to the internal network dev br1" in refusal(there)
+    plan = make_plan(there, Settings())
+    made = Generation(plan, (), Leftovers(), prove(there, Settings(), plan))
+
+    assert not made.proof.holds
+    # No plan could mend that, so it is said and no reason to refuse.
+    said = check_proof(made, Manner())
+    assert said and all("should go to the internal network dev br1" in each for each in said)
+    assert all(each.endswith("that rule is not ours, comes before ours, and stays")
+               for each in said)
+
+
+@pytest.mark.parametrize(
+    ("rule", "destination"),
+    [
+        (Rule(4, 100, source=ip_network("10.0.6.5/32"), table=77), "172.18.0.0/16"),
+        (Rule(4, 100, iif="docker0", table=77), "0.0.0.0/0"),
+        (Rule(4, 100, table=77), "0.0.0.0/0"),
+    ])
+def test_a_rule_before_ours_that_takes_more_than_a_destination_is_refused(rule, destination):
+    there = two_uplinks()
+    there = there._replace(routes=(
+        *there.routes, route(destination, "eth1", "10.0.5.1", table=77)))
+    there = with_rules(there, rule)
+    if rule.iif:  # no reply of ours comes in anywhere
+        assert proof_of(there).holds
+    else:
+        assert "table 77" in refusal(there)
 
 
 def test_an_ipv6_route_without_metric_meets_the_one_of_1024():
