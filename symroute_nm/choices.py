@@ -19,6 +19,7 @@ class InterfaceSettings(NamedTuple):
     table: TableChoice = TableChoice()
     gateways: Tuple[IPAddress, ...] = ()  # at most one a family
     profile: str = ""
+    addresses: Tuple[IPAddress, ...] = ()  # that the link may get besides those it has
 
 
 class Settings(NamedTuple):

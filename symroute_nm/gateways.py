@@ -13,6 +13,7 @@ from symroute_nm.model import (
     Gateway,
     Hop,
     Host,
+    IPAddress,
     IPNetwork,
     Link,
     Route,
@@ -167,12 +168,17 @@ def _check_gateway(link: str, gateway: Gateway, networks: Iterable[IPNetwork]) -
                      "set gateway in [interface %s]" % link)
 
 
+def is_edge(network: IPNetwork, address: IPAddress) -> bool:
+    """Whether it is an IPv4 network's own or its broadcast address; RFC 3021: a /31 has neither."""
+    small = network.prefixlen >= network.max_prefixlen - 1
+    edges = (network.network_address, network.broadcast_address)
+    return network.version == _IPV4 and not small and address in edges
+
+
 def _check_host_address(link: str, gateway: Gateway, around: Iterable[IPNetwork]) -> None:
     """The kernel takes no broadcast address for a next hop (fib_check_nh)."""
     for network in around:
-        edges = (network.network_address, network.broadcast_address)
-        small = network.prefixlen >= network.max_prefixlen - 1  # RFC 3021: both are hosts
-        if network.version == _IPV4 and not small and gateway.address in edges:
+        if gateway.address is not None and is_edge(network, gateway.address):
             raise InputError(
                 "%s: %s is the network's own or its broadcast address in %s" % (
                     link, gateway.address, network),

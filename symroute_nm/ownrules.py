@@ -115,6 +115,8 @@ def find_stale_sources(case: Case) -> Iterator[Finding]:
         if rule.source is not None and rule not in leaked:
             sources.setdefault(rule.source, set()).add(rule.table)
     own = [host_network(each.ip) for each in case.host.addresses]
+    # Awaited ones (addresses = +…) are an uplink's without being there.
+    own += [host_network(each.ip) for uplink in case.uplinks for each in uplink.addresses]
     for source, tables in sources.items():
         if not any(contains(source, each) for each in own):
             yield _stale(case, source, tables - {TABLE_MAIN})

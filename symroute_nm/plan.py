@@ -14,6 +14,7 @@ from typing import (
     Tuple,
 )
 
+from symroute_nm.awaited import note_addresses
 from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.gateways import check_gateways
@@ -36,8 +37,9 @@ from symroute_nm.model import (
 )
 from symroute_nm.networks import find_networks
 from symroute_nm.owntables import Knowledge, fill_table, find_left_out
+from symroute_nm.remarks import remark
 from symroute_nm.tables import allocate_tables, our_tables
-from symroute_nm.uplinks import find_uplinks, name_profiles, pair_families
+from symroute_nm.uplinks import check_addresses, find_uplinks, name_profiles, pair_families
 from symroute_nm.wording import describe_rule, some
 
 NOTHING_TO_DO = "fewer than two uplinks in any family: nothing to do"
@@ -65,7 +67,9 @@ class Guard(NamedTuple):
 
 def make_plan(host: Host, settings: Settings) -> Plan:
     """The cure for the host; raises `InputError` or `Refusal` for what cannot be justified."""
-    survey = pair_families(find_uplinks(host, settings))
+    found = find_uplinks(host, settings)
+    survey = pair_families(found)
+    check_addresses(survey.uplinks)
     check_gateways(host, survey.uplinks)
     guard = choose_guard(host, settings)
     plan = Plan(skips=survey.skips, guard=guard.name, guard_reason=guard.reason,
@@ -86,7 +90,9 @@ def make_plan(host: Host, settings: Settings) -> Plan:
     left_out = tuple(find_left_out(draft.knowledge, uplinks))
     return plan._replace(
         uplinks=planned, left_out=left_out,
-        notes=(*_notes(host, settings, guard), *_size_notes(draft, left_out)))
+        notes=(*_notes(host, settings, guard), *_size_notes(draft, left_out),
+               *note_addresses(host, settings, uplinks),
+               *remark(host, settings, found.uplinks, planned)))
 
 
 def left_to_main(

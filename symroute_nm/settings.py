@@ -155,6 +155,7 @@ def _parse_interface(keys: Mapping[str, str], place: str) -> InterfaceSettings:
         "id": _table_id,
         "gateway": _addresses,
         "profile": _text,
+        "addresses": _awaited,
     }
     values = _parse_keys(keys, parsers, place)
     choice = TableChoice(name=str(values.pop("table", "")), id=values.pop("id", 0))
@@ -259,14 +260,29 @@ def _address(word: str) -> IPAddress:
     return address
 
 
+def _parse_address(where: str, word: str) -> IPAddress:
+    try:
+        return _address(word)
+    except ValueError:
+        raise InputError("%s: %r is not an address" % (where, word),
+                         "write an address without prefix length or zone") from None
+
+
 def _addresses(where: str, text: str) -> Tuple[IPAddress, ...]:
-    addresses = []
-    for word in _words(text):
-        try:
-            addresses.append(_address(word))
-        except ValueError:
-            raise InputError("%s: %r is not an address" % (where, word),
-                             "write an address without prefix length or zone") from None
+    addresses = [_parse_address(where, word) for word in _words(text)]
     if not addresses or len({each.version for each in addresses}) < len(addresses):
         raise InputError("%s: give one address a family" % where, "for example 10.0.6.1")
     return tuple(addresses)
+
+
+def _awaited(where: str, text: str) -> Tuple[IPAddress, ...]:
+    """Addresses with a ``+`` each; without it, it could mean that the link's others count no more.
+
+    They count always: replies from an address without rules would leave by main's default.
+    """
+    words = _words(_text(where, text))
+    for word in words:
+        if not word.startswith("+"):
+            raise InputError("%s: %r lacks the +" % (where, word),
+                             "write +%s: it comes to the addresses that the link has" % word)
+    return tuple(dict.fromkeys(_parse_address(where, word[1:]) for word in words))

@@ -4,6 +4,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
+from symroute_nm.awaited import await_addresses
 from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import Refusal, SymrouteError
 from symroute_nm.gateways import Ways, find_gateways
@@ -11,6 +12,7 @@ from symroute_nm.match import match
 from symroute_nm.model import (
     VERSIONS,
     Host,
+    IPAddress,
     Link,
     Profile,
     Skip,
@@ -33,7 +35,10 @@ class Survey(NamedTuple):
 
 
 def find_uplinks(host: Host, settings: Settings) -> Survey:
-    """All links with global addresses and a gateway in some family; profiles not yet looked at."""
+    """All links with global addresses and a gateway in some family; profiles not yet looked at.
+
+    With the addresses that the configuration awaits; raises `InputError` for a wrong one.
+    """
     ways = Ways(host)
     uplinks: List[Uplink] = []
     skips: List[Skip] = []
@@ -48,7 +53,7 @@ def find_uplinks(host: Host, settings: Settings) -> Survey:
             uplinks.append(Uplink(link=link, addresses=addresses, gateways=gateways))
         else:
             skips.append(Skip(link.name, reason or _internal(ways, link)))
-    return Survey(tuple(uplinks), tuple(skips))
+    return Survey(await_addresses(host, settings, uplinks), tuple(skips))
 
 
 def pair_families(survey: Survey) -> Survey:
@@ -67,6 +72,19 @@ def pair_families(survey: Survey) -> Survey:
             families = " and ".join("IPv%d" % each.version for each in uplink.gateways)
             skips.append(Skip(uplink.link.name, "the only uplink in %s" % families))
     return Survey(tuple(kept), tuple(sorted(skips)))
+
+
+def check_addresses(uplinks: Sequence[Uplink]) -> None:
+    """Raise `Refusal` for an address on two uplinks: a rule for it can lead to one of them only."""
+    links: Dict[IPAddress, str] = {}
+    for uplink in uplinks:
+        for ip in dict.fromkeys(each.ip for each in uplink.addresses):
+            if ip in links:
+                raise Refusal(
+                    "%s is an address of %s and of %s, so it does not tell by which of them a "
+                    "request came" % (ip, links[ip], uplink.link.name),
+                    "take it off one of them, or leave one out (--exclude %s)" % uplink.link.name)
+            links[ip] = uplink.link.name
 
 
 def name_profiles(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[Uplink, ...]:

@@ -34,6 +34,8 @@ table = users
 id = 2
 gateway = 10.0.6.1 2001:db8:6::1
 profile = Wired_connection_1
+addresses = +10.0.6.100, +2001:db8:6::100
+    +10.0.6.100
 """
 
 
@@ -43,7 +45,7 @@ def test_every_key_is_read():
         interfaces=("eth*", "bond0"), exclude=("veth*", "cali*"),
         interface={"eth0": InterfaceSettings(
             TableChoice("users", 2), (ip_address("10.0.6.1"), ip_address("2001:db8:6::1")),
-            "Wired_connection_1")},
+            "Wired_connection_1", (ip_address("10.0.6.100"), ip_address("2001:db8:6::100")))},
     )
     assert expected == parse_settings(WHOLE)
 
@@ -88,6 +90,11 @@ def test_nothing_said_is_the_defaults(text):
         ("[interface eth0]\ngateway = fe80::1%eth0", ["gateway", "zone"]),
         ("[interface eth0]\ngateway = 10.0.6.1 10.0.6.2", ["gateway", "one address a family"]),
         ("[interface eth0]\ngateway =", ["gateway", "one address a family"]),
+        ("[interface eth0]\naddresses = 10.0.6.100", ["addresses", "lacks the +", "+10.0.6.100"]),
+        ("[interface eth0]\naddresses = +10.0.6.100/32", ["addresses", "'10.0.6.100/32'"]),
+        ("[interface eth0]\naddresses = +", ["addresses", "'' is not an address"]),
+        ("[interface eth0]\naddresses =", ["addresses", "empty"]),
+        ("[interface eth0]\naddress = +10.0.6.100", ["unknown key", "mean addresses?"]),
     ],
 )
 def test_what_is_not_understood_is_said_with_its_place(text, words):
@@ -161,7 +168,8 @@ def test_options_win_over_the_file():
     assert ("veth*", "cali*", "eth9") == found.exclude
     assert InterfaceSettings(
         TableChoice("people", 3), (ip_address("2001:db8:6::1"), ip_address("10.0.6.2")),
-        "Wired_connection_1") == found.interface["eth0"]
+        "Wired_connection_1", (ip_address("10.0.6.100"), ip_address("2001:db8:6::100")),
+    ) == found.interface["eth0"]
     assert TableChoice(id=7) == found.interface["eth1"].table
 
 

@@ -1,0 +1,119 @@
+"""Addresses that an uplink does not have now but may get: a cluster's, keepalived's (pure)."""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
+from typing import Iterator, List, Mapping, Sequence, Tuple
+
+from symroute_nm.choices import Settings
+from symroute_nm.errors import InputError
+from symroute_nm.gateways import is_edge
+from symroute_nm.model import (
+    TABLE_MAIN,
+    Address,
+    Host,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Uplink,
+    contains,
+    host_network,
+    is_global,
+)
+
+_NOWHERE = ("dummy",)  # kinds of link that lead nowhere: where an address is kept for LVS or BGP
+
+
+def await_addresses(
+    host: Host, settings: Settings, uplinks: Sequence[Uplink]
+) -> Tuple[Uplink, ...]:
+    """The uplinks with the addresses that the configuration says may come to them.
+
+    Each is a /32 or /128, as keepalived adds them. Raises `InputError` for one that cannot be this
+    uplink's: another link has it or its network, or no gateway leads out from it.
+    """
+    known = _Known(host)
+    claims = {name: each.addresses for name, each in sorted(settings.interface.items())}
+    claimed = {ip: name for name, addresses in claims.items() for ip in addresses}
+    return tuple(
+        each._replace(addresses=_join(known, each, claimed, claims.get(each.link.name, ())))
+        for each in uplinks)
+
+
+def note_addresses(
+    host: Host, settings: Settings, uplinks: Sequence[Uplink]
+) -> Tuple[str, ...]:
+    """What is said of awaited addresses that get no rules, or that no network of the link holds."""
+    known = _Known(host)
+    links = {each.link.name for each in uplinks}
+    notes = []
+    for name in sorted({each.name for each in host.links} & set(settings.interface)):
+        for ip in settings.interface[name].addresses:
+            if name not in links:
+                notes.append("[interface %s] addresses: %s gets no rules, for %s is no uplink "
+                             "now" % (name, ip, name))
+            elif not known.owners(ip):
+                notes.append("[interface %s] addresses: %s is on no network of %s: right where its "
+                             "router sends it there" % (name, ip, name))
+    return tuple(notes)
+
+
+class _Known:
+    """The addresses of the host and the networks that main reaches, with their links."""
+
+    def __init__(self, host: Host) -> None:
+        idle = {each.name for each in host.links if each.loopback or each.kind in _NOWHERE}
+        self.addresses = [each for each in host.addresses if each.link not in idle]
+        self.on_link = [(each.network, each.link) for each in self.addresses]
+        self.reached: List[Tuple[IPNetwork, str]] = self.on_link + [
+            (route.destination, hop.link) for route in host.routes
+            if route.table == TABLE_MAIN and not route.default for hop in route.hops
+            if hop.link not in idle]
+
+    def owners(self, ip: IPAddress) -> Tuple[str, ...]:
+        """The links that lead to the narrowest network around it."""
+        there = host_network(ip)
+        around = [each for each in self.reached
+                  if each[0] != there and contains(each[0], there)]
+        narrowest = max((each.prefixlen for each, _ in around), default=0)
+        return tuple(sorted({link for each, link in around if each.prefixlen == narrowest}))
+
+
+def _join(
+    known: _Known, uplink: Uplink, claimed: Mapping[IPAddress, str], wished: Sequence[IPAddress]
+) -> Tuple[Address, ...]:
+    name = uplink.link.name
+    present = {each.ip for each in uplink.addresses}
+    for ip in wished:
+        problem = next(_problems(known, uplink, ip), "")
+        if claimed[ip] != name:
+            problem = "[interface %s] claims it, too" % claimed[ip]
+        if problem:
+            raise InputError("[interface %s] addresses: %s: %s" % (name, ip, problem),
+                             "correct it, or leave it out")
+    added = [Address(name, _single(each)) for each in wished if each not in present]
+    return tuple(sorted((*uplink.addresses, *added),
+                        key=lambda each: (each.version, each.interface, str(each.peer))))
+
+
+def _problems(known: _Known, uplink: Uplink, ip: IPAddress) -> Iterator[str]:
+    """Why the address cannot be this uplink's."""
+    name, gateway = uplink.link.name, uplink.gateway(ip.version)
+    awaited = Address(name, _single(ip))
+    if not is_global(awaited) or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
+        yield "no address at which others can ask a host"
+    if gateway is None:
+        yield "no IPv%d gateway of %s is known" % (ip.version, name)
+    elif gateway.address == ip:
+        yield "that is the gateway"
+    for each in known.addresses:
+        if each.ip == ip and each.link != name:
+            yield "it is %s's" % each.link
+    if any(is_edge(network, ip) for network, _ in known.on_link):
+        yield "a network's own or its broadcast address"
+    owners = known.owners(ip)
+    if owners and name not in owners:
+        yield "%s leads to its network" % " and ".join(owners)
+
+
+def _single(address: IPAddress) -> IPInterface:
+    kind = IPv4Interface if isinstance(address, IPv4Address) else IPv6Interface
+    return kind(int(address))
