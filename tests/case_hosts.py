@@ -1,39 +1,32 @@
 """The host of each golden case, from the builders in `hosts`: name of the folder -> `Host`."""
 
 from ipaddress import ip_address, ip_network
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict
 
+import case_others
+import case_uplinks
 from hosts import (
+    ADMINS,
+    BRIDGE,
+    BY_ETH0,
+    BY_ETH1,
     DOCKER0,
     ETH0,
     ETH1,
+    ETH2,
+    PROFILES,
+    USERS,
     VENDOR,
     address,
     host,
     kernel_rules,
     link,
+    plain,
     route,
     two_uplinks,
 )
 
-from symroute_nm.model import Address, Hop, Host, Lease, Link, Profile, Route, Rule, TableName
-
-USERS, ADMINS = address("eth0", "10.0.6.5/24"), address("eth1", "10.0.5.5/24")
-BRIDGE = address("docker0", "172.17.0.1/16")
-ETH2 = link(5, "eth2")
-BY_ETH0 = route("default", "eth0", "10.0.6.1", metric=101)
-BY_ETH1 = route("default", "eth1", "10.0.5.1", metric=100)
-PROFILES = (Profile("eth0", id="System eth0", device="eth0"),
-            Profile("eth1", id="System eth1", device="eth1"))
-
-
-def plain(
-    links: Sequence[Link] = (), addresses: Sequence[Address] = (), routes: Sequence[Route] = (),
-    **fields: object
-) -> Host:
-    """Two IPv4 uplinks, and whatever else."""
-    return host([ETH0, ETH1, *links], [USERS, ADMINS, *addresses], [BY_ETH1, BY_ETH0, *routes],
-                **fields)
+from symroute_nm.model import Hop, Host, Lease, Profile, Route, Rule, TableName
 
 
 def three_uplinks() -> Host:
@@ -147,9 +140,11 @@ def vrf() -> Host:
 def point_to_point() -> Host:
     """ppp0 has a peer and a default without gateway."""
     own = address("ppp0", "192.0.2.10/32", peer=ip_address("192.0.2.1"))
+    # NetworkManager's plugin knows no TYPE=xdsl: rp-pppoe's profiles are network.service's.
+    dsl = Profile("dsl", id="dsl", device="ppp0", type="xdsl", managed=False)
     return host([ETH0, link(9, "ppp0")], [USERS, own],
                 [BY_ETH0, route("default", "ppp0", metric=50)],
-                profiles=(PROFILES[0], Profile("dsl", id="dsl", device="ppp0", type="xdsl")))
+                profiles=(PROFILES[0], dsl), network_service=True)
 
 
 def multipath() -> Host:
@@ -307,4 +302,6 @@ CASES: Dict[str, Callable[[], Host]] = {
     "two-uplinks": two_uplinks,
     "vrf-member": vrf,
     "wg-quick": wg_quick,
+    **case_others.CASES,
+    **case_uplinks.CASES,
 }

@@ -103,3 +103,21 @@ def two_uplinks(**fields: Any) -> Host:
         route("default", "eth0", "2001:db8:6::1", metric=101),
     ]
     return host([ETH0, ETH1, DOCKER0], addresses, routes, forwarding=(4,), **fields)
+
+
+USERS, ADMINS = address("eth0", "10.0.6.5/24"), address("eth1", "10.0.5.5/24")
+BRIDGE = address("docker0", "172.17.0.1/16")
+ETH2 = link(5, "eth2")
+BY_ETH0 = route("default", "eth0", "10.0.6.1", metric=101)
+BY_ETH1 = route("default", "eth1", "10.0.5.1", metric=100)
+PROFILES = (Profile("eth0", id="System eth0", device="eth0"),
+            Profile("eth1", id="System eth1", device="eth1"))
+
+
+def plain(
+    links: Sequence[Link] = (), addresses: Sequence[Address] = (), routes: Sequence[Route] = (),
+    **fields: object
+) -> Host:
+    """Two IPv4 uplinks, and whatever else."""
+    return host([ETH0, ETH1, *links], [USERS, ADMINS, *addresses], [BY_ETH1, BY_ETH0, *routes],
+                **fields)
