@@ -18,11 +18,11 @@ LONGEST_FUNCTION = 50
 # The layers, from the inside out. A module imports from its own layer and those before it.
 PURE = {
     "__init__", "absence", "aggregation", "applied", "awaited", "blocks", "checkup", "choices",
-    "classes", "conversion", "decisions", "diagnosis", "dormant", "dues", "errors", "explanation",
-    "fib", "findings", "gateways", "leftovers", "match", "model", "networks", "observation",
-    "ownrules", "owntables", "plan", "prove", "published", "remarks", "rpdb", "rulefiles", "selectors",
-    "services", "shvar", "staticroutes", "surroundings", "tables", "unified", "uplinks",
-    "verdicts", "wording",
+    "classes", "conversion", "decisions", "diagnosis", "dormant", "dues", "errors",
+    "explanation", "fib", "findings", "gateways", "leftovers", "match", "model", "networks",
+    "observation", "ownrules", "owntables", "plan", "prove", "published", "remarks", "rpdb",
+    "rulefiles", "selectors", "services", "shvar", "staticroutes", "surroundings", "tables",
+    "unified", "uplinks", "verdicts", "wording",
 }
 # What each reader and each writer stands on.
 GROUND = {"bounded": set(), "netlink": set(), "rooted": set(), "submodules": set()}
