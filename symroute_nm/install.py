@@ -42,6 +42,7 @@ class _Step(NamedTuple):
     attributes: Attributes
     new: str
     old: str
+    names: int = 1  # hard links, before
 
 
 def install(
@@ -71,6 +72,7 @@ def install(
         steps = [_prepare(root, change, (attributes or {}).get(change.path)) for change in todo]
         name = store.new_name(root, _now())
         _write(real, steps, name, note)
+        _tell_of_links(steps, note)
         with contextlib.suppress(OSError, SymrouteError):
             store.prune(root)  # next time then
         _relabel(real, [step.change.path for step in steps if step.change.before is None], note)
@@ -93,16 +95,26 @@ def _prepare(root: Path, change: Change, attributes: Optional[Attributes]) -> _S
             "%s was changed by someone else meanwhile; nothing was written" % change.path,
             "run it again",
         )
+    names = 1
     if change.before is None:
         owner = 0 if os.geteuid() == 0 else -1
         attributes = attributes or Attributes(0o644, owner, owner)
     else:
         with system("read", change.path):
             found = target.stat()
+        names = found.st_nlink
         attributes = Attributes(found.st_mode & 0o7777, found.st_uid, found.st_gid)
     new = "" if change.after is None else journal.hidden_name(target.name)
     old = "" if change.before is None else journal.hidden_name(target.name)
-    return _Step(change, target, attributes, new, old)
+    return _Step(change, target, attributes, new, old, names)
+
+
+def _tell_of_links(steps: Sequence[_Step], note: Note) -> None:
+    """A hard link of the administrator's own keeps the earlier file: it may be a backup."""
+    for step in steps:
+        if step.names > 1:
+            note("warning: %s had %d names (hard links): the others keep the earlier text, and are "
+                 "files of their own now" % (step.change.path, step.names))
 
 
 def _write(root: Path, steps: Sequence[_Step], backup: str, note: Note) -> None:

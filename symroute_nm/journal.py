@@ -152,8 +152,10 @@ def _remove_folders(root: Path, journal: Journal) -> None:
 
 
 def _unlink(place: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        place.unlink()
+    # On a read-only file system unlink(2) fails even for what is not there.
+    if os.path.lexists(str(place)):
+        with contextlib.suppress(FileNotFoundError):
+            place.unlink()
 
 
 def _remove(places: Iterable[Path]) -> Tuple[str, ...]:

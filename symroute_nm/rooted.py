@@ -17,8 +17,10 @@ _MAX_LINKS = 40  # the kernel's own limit, path_resolution(7)
 # Where locks, the journal and backups live; never beside the files.
 STATE = "/var/lib/symroute-nm"
 
-# Kept over a rename: the SELinux label and POSIX ACLs live in extended attributes.
+# Kept over a rename: the SELinux label and POSIX ACLs live in extended attributes, and so does what
+# people note. The rest of security. (IMA's and EVM's hashes) belongs to the content before.
 _KEPT_XATTRS = ("security.selinux", "system.posix_acl_access")
+_KEPT_NAMESPACE = "user."
 _NO_XATTR = (errno.ENODATA, errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
 
@@ -37,6 +39,8 @@ def system(action: str, path: object, hint: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
+        if error.errno == errno.EPERM and os.geteuid() == 0:
+            reason += " (see lsattr: immutable or append-only?)"
         raise SystemFailure("cannot %s %s: %s" % (action, path, reason), hint) from error
 
 
@@ -179,12 +183,21 @@ def _own(descriptor: int, attributes: Attributes) -> None:
 
 
 def _copy_xattrs(source: Path, descriptor: int) -> None:
-    for name in _KEPT_XATTRS:
+    for name in (*_KEPT_XATTRS, *_noted_xattrs(source)):
         try:
             os.setxattr(descriptor, name, os.getxattr(str(source), name))
         except OSError as error:
             if error.errno not in _NO_XATTR:
                 raise
+
+
+def _noted_xattrs(source: Path) -> List[str]:
+    try:
+        return [each for each in os.listxattr(str(source)) if each.startswith(_KEPT_NAMESPACE)]
+    except OSError as error:
+        if error.errno not in _NO_XATTR:
+            raise
+        return []
 
 
 def sync_folder(place: Path) -> None:

@@ -131,7 +131,8 @@ def find_profile(host: Host, settings: Settings, link: Link) -> Profile:
     if _TWO <= len(profiles):
         raise Refusal(
             "%s: the profiles %s all fit" % (link.name, ", ".join(each.name for each in profiles)),
-            "set profile in [interface %s]" % link.name)
+            "set profile in [interface %s], or move a copy elsewhere: NetworkManager loads it, too"
+            % link.name)
     _check_profile(host, link, profiles[0])
     return profiles[0]
 

@@ -201,6 +201,8 @@ STATIC = "DEVICE=eth0\nIPADDR=10.0.6.5\n"
     ("ONBOOT=yes", "neither TYPE nor DEVICE"),
     ("DEVICE=eth0|1", "neither TYPE nor DEVICE"),
     ("export DEVICE=eth0", "neither TYPE nor DEVICE"),
+    ("\ufeffDEVICE=eth0", "neither TYPE nor DEVICE"),
+    ("DEVICE='eth0", "neither TYPE nor DEVICE"),
     ("DEVICE=ppp0\nTYPE=xDSL", "TYPE=xDSL"),
     ("DEVICE=eth0\nBOOTPROTO=dhpc", "BOOTPROTO=dhpc"),
     ("DEVICE=eth0\nBOOTPROTO=ibft", "BOOTPROTO=ibft"),
@@ -220,6 +222,7 @@ def test_problems(text, word):
 
 @pytest.mark.parametrize("text", [
     "DEVICE=eth0",
+    "DEVICE=$'eth0' # it's that one\r",
     "TYPE=Ethernet",
     "DEVICE=eth0\nTYPE=ETHERNET",
     "DEVICE=ctc0\nTYPE=CTC",
