@@ -117,12 +117,12 @@ def overlay(flat: Flat, spans: Spans) -> Flat:
 
 
 def intersect(one: Spans, other: Spans) -> Spans:
-    """The intervals in both."""
+    """The intervals in both; the longer list itself where it lies wholly in the other."""
     short, long = (one, other) if len(one.starts) <= len(other.starts) else (other, one)
     out = Spans([], [])
     for first, last in zip(*short):
         _clip(long, first, last, out)
-    return out
+    return long if out == long else out
 
 
 def _clip(
@@ -143,9 +143,16 @@ def _clip(
 # Doubts met on the way → where they were
 Arrivals = Dict[Tuple[str, ...], Spans]
 
+# What long lists gave, by the ids of the space and of what was looked up; both are kept, too.
+Known = Dict[Tuple[int, int], Tuple[Spans, Lookup, Flat, Spans]]
+_LONG = 32
 
-def sweep(stages: Sequence[Stage], space: Spans) -> List[Piece]:
-    """Send `space` through the stages; the pieces cover it, each address once."""
+
+def sweep(stages: Sequence[Stage], space: Spans, known: Known) -> List[Piece]:
+    """Send `space` through the stages; the pieces cover it, each address once.
+
+    `known` serves further sweeps of the very same `space` (the same object) and tables.
+    """
     arriving: List[Arrivals] = [{} for _ in range(len(stages) + 1)]
     arriving[0][()] = space
     pieces: List[Piece] = []
@@ -156,17 +163,27 @@ def sweep(stages: Sequence[Stage], space: Spans) -> List[Piece]:
             after = (*doubts, stage.doubt) if stage.doubt else doubts
             if stage.target is not None:
                 _send(arriving[stage.target], after, inside)
+            elif stage.lookup is None:
+                pieces.append(Piece(index, after, _same(inside)))
             else:
-                pieces.append(Piece(index, after, _settle(stage, inside)))
-            if stage.lookup is not None:
-                _send(arriving[index + 1], after, intersect(inside, stage.lookup.missing))
+                found, missing = _look(stage.lookup, inside, known if inside is space else None)
+                pieces.append(Piece(index, after, found))
+                _send(arriving[index + 1], after, missing)
         arriving[index] = {}  # long lists; not needed any more
     pieces.extend(Piece(-1, doubts, _same(spans)) for doubts, spans in arriving[-1].items())
     return pieces
 
 
-def _settle(stage: Stage, spans: Spans) -> Flat:
-    return _same(spans) if stage.lookup is None else overlay(stage.lookup.found, spans)
+def _look(lookup: Lookup, spans: Spans, known: Optional[Known]) -> Tuple[Flat, Spans]:
+    """What is found, and what is left; kept where that took long and may be asked for again."""
+    short = min(len(spans.starts), len(lookup.found.starts)) < _LONG
+    if known is None or short:
+        return overlay(lookup.found, spans), intersect(spans, lookup.missing)
+    key = (id(spans), id(lookup))
+    if key not in known:
+        known[key] = (
+            spans, lookup, overlay(lookup.found, spans), intersect(spans, lookup.missing))
+    return known[key][2:]
 
 
 def _same(spans: Spans) -> Flat:

@@ -22,13 +22,14 @@ from typing import (
     Union,
 )
 
-from symroute_nm.classes import Lookup, Piece, Spans, Stage, gaps, intersect, sweep
+from symroute_nm.classes import Known, Lookup, Piece, Spans, Stage, gaps, intersect, sweep
 from symroute_nm.decisions import Class, Decision, Step, Tried, conclude, describe, settle
 from symroute_nm.fib import ERRORS, WHOLE, Query, Table
 from symroute_nm.model import TABLE_MAIN, IPNetwork, Link, Route, Rule
 from symroute_nm.selectors import (
     Asked,
     Packet,
+    Selection,
     Selector,
     compile_rule,
     doubtful,
@@ -74,7 +75,10 @@ class Rpdb:
         self._targets = {
             version: _index_priorities(each) for version, each in self._selectors.items()
         }
+        self._selections = {
+            version: Selection(each) for version, each in self._selectors.items()}
         self._tables = _build_tables(routes)
+        self._known: Known = {}
         self._last: Optional[_Plan] = None
 
     def decide(self, packet: Packet) -> Decision:
@@ -102,7 +106,7 @@ class Rpdb:
     def signature(self, template: Packet) -> Hashable:
         """What tells templates apart: those of equal signature are decided alike everywhere."""
         asked = translate(template, self._links)
-        parts = _select_parts(self._selectors[template.version], asked)
+        parts = self._select_parts(template.version, asked)
         matching_rules = tuple((index, unsure) for index, _, unsure in parts)
         return (template.version, _question(template, asked), asked.vrf, matching_rules)
 
@@ -165,7 +169,7 @@ class Rpdb:
         found: List[Class] = []
         for part, query in _split_space(space, _question(template, asked), version):
             plan = self._prepare(_Plan(template, asked, query, by_way, [], []))
-            for piece in sweep(plan.stages, part):
+            for piece in sweep(plan.stages, part, self._known):
                 found.extend(self._classify(piece, plan))
         return found
 
@@ -180,7 +184,7 @@ class Rpdb:
     def _fill(self, plan: "_Plan") -> None:
         """The rules that can match, as stages; a rule in doubt for some packets is two stages."""
         version = plan.template.version
-        parts = list(_select_parts(self._selectors[version], plan.asked))
+        parts = list(self._select_parts(version, plan.asked))
         origins = [index for index, _, _ in parts]
         for following, (index, where, unsure) in enumerate(parts, 1):
             selector = self._selectors[version][index]
@@ -194,6 +198,16 @@ class Rpdb:
                 stage = stage._replace(target=max(following, bisect_left(origins, goal)))
             plan.stages.append(stage)
             plan.selectors.append(selector)
+
+    def _select_parts(self, version: int, asked: Asked) -> Iterator[Tuple[int, Spans, bool]]:
+        """Position of a rule, where it matches, and whether that is in doubt."""
+        for index in self._selections[version].of(asked):
+            selector = self._selectors[version][index]
+            unsure, sure = doubtful(selector, asked), matching(selector, asked)
+            if unsure.starts:
+                yield index, unsure, True
+            if sure.starts:
+                yield index, sure, False
 
     def _look(self, selector: Selector, plan: "_Plan") -> Lookup:
         table = self._table(selector.rule, plan.asked)
@@ -239,16 +253,6 @@ def _space(within: Within, version: int) -> Spans:
     if within is None:
         return WHOLE[version]
     return within if isinstance(within, Spans) else span(within)
-
-
-def _select_parts(selectors: Sequence[Selector], asked: Asked) -> Iterator[Tuple[int, Spans, bool]]:
-    """Position of a rule, where it matches, and whether that is in doubt."""
-    for index, selector in enumerate(selectors):
-        unsure, sure = doubtful(selector, asked), matching(selector, asked)
-        if unsure.starts:
-            yield index, unsure, True
-        if sure.starts:
-            yield index, sure, False
 
 
 def _join(found: Iterable[Class]) -> List[Class]:

@@ -3,7 +3,7 @@
 The facts are those of fib_rule_match (net/core/fib_rules.c), fib4_rule_match and fib6_rule_match.
 """
 
-from typing import FrozenSet, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.classes import Spans, gaps
 from symroute_nm.errors import InputError
@@ -65,6 +65,33 @@ def span(network: IPNetwork) -> Spans:
     return Spans([first], [first + (1 << (BITS[network.version] - network.prefixlen)) - 1])
 
 
+class Selection:
+    """The rules of one family by what they select, so that a packet need not try them all."""
+
+    def __init__(self, selectors: Sequence[Selector]) -> None:
+        self._any: List[int] = []
+        self._by_source: Dict[int, Dict[int, List[int]]] = {}  # mask, address
+        self._by_iif: Dict[str, List[int]] = {}
+        for position, each in enumerate(selectors):
+            if each.source_mask and not each.rule.invert:
+                sources = self._by_source.setdefault(each.source_mask, {})
+                sources.setdefault(each.source, []).append(position)
+            elif each.rule.iif and not each.rule.invert:
+                self._by_iif.setdefault(each.rule.iif, []).append(position)
+            else:
+                self._any.append(position)
+
+    def of(self, asked: Asked) -> List[int]:
+        """The positions of all rules that may match, and of others, in order."""
+        found = list(self._any)
+        if asked.source is not None:
+            for mask, sources in self._by_source.items():
+                found += sources.get(asked.source & mask, ())
+        for name in asked.iif:
+            found += self._by_iif.get(name, ())
+        return sorted(found)
+
+
 def compile_rule(rule: Rule, groups: Optional[Mapping[str, int]] = None) -> Selector:
     """A rule made ready for matching; `groups` are the groups of links, None: not known."""
     inside, outside = WHOLE[rule.version], NOWHERE
@@ -80,6 +107,8 @@ def compile_rule(rule: Rule, groups: Optional[Mapping[str, int]] = None) -> Sele
 
 def _compile_suppress(rule: Rule, groups: Mapping[str, int]) -> Suppress:
     length = -1 if rule.suppress_prefixlength is None else rule.suppress_prefixlength
+    if rule.suppress_ifgroup is None:
+        return Suppress(length)
     links = [name for name, group in groups.items() if group == rule.suppress_ifgroup]
     return Suppress(length, frozenset(links))
 

@@ -1,6 +1,7 @@
 """Symmetric or not, for every uplink address and every destination there is (pure, on rpdb)."""
 
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from typing import (
     Dict,
     FrozenSet,
@@ -25,6 +26,9 @@ from symroute_nm.model import (
 )
 from symroute_nm.rpdb import Class, Decision, Packet, Rpdb
 from symroute_nm.wording import describe_hop, describe_route, describe_rule
+
+# So many ways to go wrong are told one by one
+_MOST_WAYS = 8
 
 
 class Failure(NamedTuple):
@@ -62,19 +66,21 @@ def judge_each(
 ) -> Tuple[Tuple[Verdict, ...], ...]:
     """The verdicts on a host in several states, which differ in rules and own tables alone.
 
-    What is due follows from main and local, so it is worked out once, on the first. What own tables
-    leave out may go by main, in the last state.
+    What is due follows from main and local, so it is worked out once, on the first. All failures
+    are told of the last state only, one an address of those before; and what own tables leave out
+    may go by main in the last alone.
     """
     names = frozenset(each.link.name for each in uplinks)
     dues = Dues(hosts[0], names | find_wide_links(hosts[0], names),
                 frozenset().union(*(each.networks for each in left_out)))
     excused = frozenset().union(*(each.links for each in left_out))
-    benches = [_Bench(each, dues, excused if each is hosts[-1] else frozenset())
-               for each in hosts]
-    return tuple(
-        tuple(Verdict(address, tuple(bench.failures(address)))
-              for uplink in uplinks for address in uplink.addresses)
-        for bench in benches
+    addresses = [address for uplink in uplinks for address in uplink.addresses]
+    before = [_Bench(each, dues, frozenset()) for each in hosts[:-1]]
+    last = _Bench(hosts[-1], dues, excused)
+    return (
+        *(tuple(Verdict(each, tuple(islice(bench.failures(each), 1))) for each in addresses)
+          for bench in before),
+        tuple(Verdict(each, tuple(last.failures(each))) for each in addresses),
     )
 
 
@@ -109,18 +115,35 @@ class _Bench:
         self._dues = dues
         self._excused = excused  # links whose replies to what is left to main may go by it
         self._groups: Dict[Hashable, List[_Group]] = {}
+        self._decisions: Dict[Hashable, List[Decision]] = {}
 
     def failures(self, address: Address) -> Iterator[Failure]:
-        """The packets from the address that go wrong, one for each way to go wrong."""
+        """The packets from the address that go wrong, one for each way to go wrong.
+
+        Past `_MOST_WAYS` ways for what is due the same, the last speaks for all of them.
+        """
         template = Packet(destination=ANY[address.version].network_address, source=address.ip)
         for due in self._dues.of(address.version):
             # The few ways out tell at once whether all is right; the many classes, what is not.
-            ways = self._database.ways(template, due.spans)
-            if all(self._is_plainly_right(each.decision, due, address.link) for each in ways):
+            if all(self._is_plainly_right(each, due, address.link)
+                   for each in self._ways(template, due)):
                 continue
-            for group in self._group(template, due):
-                if group.actual.doubts or not self._is_right(group, due, address.link):
-                    yield _failure(address, due, group)
+            wrong = (group for group in self._group(template, due)
+                     if group.actual.doubts or not self._is_right(group, due, address.link))
+            for group in islice(wrong, _MOST_WAYS - 1):
+                yield _failure(address, due, group)
+            rest = list(wrong)
+            if rest:
+                classes = sum(each.classes for each in rest)
+                yield _failure(address, due, rest[0]._replace(classes=classes))
+
+    def _ways(self, template: Packet, due: Due) -> List[Decision]:
+        """What packets that only differ in what no rule selects have in common."""
+        key = (self._database.signature(template), due.kind)
+        if key not in self._decisions:
+            found = self._database.ways(template, due.spans)
+            self._decisions[key] = [each.decision for each in found]
+        return self._decisions[key]
 
     def _is_plainly_right(self, actual: Decision, due: Due, link: str) -> bool:
         """Whether it is right for every destination of that due, as far as that alone tells."""
