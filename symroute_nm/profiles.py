@@ -1,6 +1,8 @@
 """ifcfg files as NetworkManager's ifcfg-rh plugin reads them, as profiles.
 
 Source: NetworkManager 1.42, src/core/settings/plugins/ifcfg-rh/nms-ifcfg-rh-{reader,utils}.c.
+GATEWAY, GATEWAYDEV and IPV6_DEFAULTGW in /etc/sysconfig/network are not read: where NetworkManager
+goes by them, main has the default route; for all other links they are no evidence.
 """
 
 import ipaddress
@@ -42,7 +44,7 @@ def read(root: pathlib.Path) -> Tuple[Profile, ...]:
     folder = root / FOLDER.lstrip("/")
     names = _names(folder)
     found = (
-        _load(folder, name)
+        _load_with_aliases(folder, name, names)
         for name in sorted(names)
         if not is_ignored(name) and not _is_alias(name, names)
     )
@@ -58,7 +60,7 @@ def is_ignored(name: str) -> bool:
 
 def parse(name: str, text: Union[bytes, str]) -> Profile:
     """The profile that the text of ``ifcfg-<name>`` describes; never raises."""
-    values = {key: value for key, value in shvar.parse(text).items() if value}
+    values = _values(text)
     managed = boolean(values.get("NM_CONTROLLED"), True)
     return Profile(
         name=name,
@@ -76,6 +78,10 @@ def parse(name: str, text: Union[bytes, str]) -> Profile:
         # Of a file with NM_CONTROLLED=no NetworkManager reads nothing else.
         problem=next(_problems(values), "") if managed else "",
     )
+
+
+def _values(text: Union[bytes, str]) -> _Values:
+    return {key: value for key, value in shvar.parse(text).items() if value}
 
 
 def boolean(text: Optional[str], default: bool) -> bool:
@@ -135,6 +141,24 @@ def _names(folder: pathlib.Path) -> FrozenSet[str]:
 def _is_alias(name: str, names: FrozenSet[str]) -> bool:
     base, colon, _ = name.rpartition(":")
     return bool(colon) and base in names
+
+
+def _load_with_aliases(folder: pathlib.Path, name: str, names: FrozenSet[str]) -> Profile:
+    profile = _load(folder, name)
+    aliases = sorted(each for each in names if each.startswith(name + ":"))
+    found = (each for alias in aliases for each in _alias_gateways(folder, alias))
+    return profile._replace(gateways=tuple(dict.fromkeys((*profile.gateways, *found))))
+
+
+def _alias_gateways(folder: pathlib.Path, alias: str) -> Iterator[IPAddress]:
+    """What read_aliases() takes: the IPv4 gateway of a file that names itself as its device."""
+    try:
+        text = bounded.read(folder / alias)
+    except SymrouteError:
+        return
+    values = _values(text)
+    if not is_ignored(alias) and values.get("DEVICE") == alias[len(PREFIX) :]:
+        yield from (each for each in _gateways(values) if isinstance(each, ipaddress.IPv4Address))
 
 
 def _load(folder: pathlib.Path, name: str) -> Profile:

@@ -416,3 +416,29 @@ def test_what_starts_at_boot_and_works_is_preferred():
 def test_what_keeps_networkmanager_off_stays():
     off = profile("off", device="eth0", managed=False, onboot=False)
     assert ["good", "off"] == matched(ETH0, profile("good", device="eth0"), off)
+
+
+@pytest.mark.parametrize(
+    ("text", "gateways"),
+    [
+        ("DEVICE=eth0:1\nIPADDR=10.0.9.5\nGATEWAY=10.0.9.1\n", ["10.0.6.1", "10.0.9.1"]),
+        ("DEVICE=eth0:1\nGATEWAY=10.0.6.1\n", ["10.0.6.1"]),
+        ("DEVICE=eth0:2\nGATEWAY=10.0.9.1\n", ["10.0.6.1"]),  # not its own name: passed over
+        ("GATEWAY=10.0.9.1\n", ["10.0.6.1"]),
+        ("DEVICE=eth0:1\nGATEWAY=10.0.9\n", ["10.0.6.1"]),
+        ("DEVICE=eth0:1\nIPV6_DEFAULTGW=2001:db8::1\n", ["10.0.6.1"]),
+    ])
+def test_an_alias_files_gateway_is_its_profiles(tmp_path, text, gateways):
+    write(tmp_path, "ifcfg-eth0", "DEVICE=eth0\nIPADDR=10.0.6.5\nGATEWAY=10.0.6.1\n")
+    write(tmp_path, "ifcfg-eth0:1", text)
+    write(tmp_path, "ifcfg-eth0:1.bak", "DEVICE=eth0:1.bak\nGATEWAY=10.0.8.1\n")
+
+    profile, = profiles.read(tmp_path)
+    assert gateways == [str(each) for each in profile.gateways]
+
+
+def test_an_alias_file_that_cannot_be_read_does_no_harm(tmp_path):
+    write(tmp_path, "ifcfg-eth0", "DEVICE=eth0\nGATEWAY=10.0.6.1\n")
+    (tmp_path / FOLDER / "ifcfg-eth0:1").mkdir()
+
+    assert [(ip_address("10.0.6.1"),)] == [each.gateways for each in profiles.read(tmp_path)]
