@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from symroute_nm import bounded
-from symroute_nm.errors import SymrouteError
+from symroute_nm.errors import SymrouteError, SystemFailure
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import NETWORK_SCRIPTS, Link
 from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
@@ -58,6 +58,14 @@ def read_evidence(root: Path, links: Iterable[Link]) -> Evidence:
         published=published,
         unread=(*unread, *unlisted),
     )
+
+
+def read_config_files(root: Path) -> Tuple[ConfigFile, ...]:
+    """The route and rule files below `root`; raises `SystemFailure` for one that is unreadable."""
+    files, unread = _read_files(root / NETWORK_SCRIPTS.lstrip("/"))
+    for each in unread:
+        raise SystemFailure(each.reason, "check its permissions; run as root")
+    return files
 
 
 def _read_files(folder: Path) -> Tuple[Tuple[ConfigFile, ...], List[Unread]]:

@@ -75,14 +75,19 @@ def parse_rule(line: str, version: int, tables: Mapping[str, int]) -> Optional[R
 
 def _rules(file: ConfigFile, host: Host) -> Iterator[Tuple[str, Optional[Rule]]]:
     """Each line with its rule, None where it is not understood; nothing of other files."""
-    tables = {**{each.name: each.id for each in host.tables}, **_TABLES}
+    tables = table_numbers(host)
     name = _RULE_FILE.fullmatch(file.path)
     version = 6 if name and name.group(1) else 4
-    for line in _lines(file.text) if name else ():
+    for line in read_lines(file.text) if name else ():
         yield line, parse_rule(line, version, tables)
 
 
-def _lines(text: str) -> List[str]:
+def table_numbers(host: Host) -> Dict[str, int]:
+    """What iproute2 takes a table's name for: {name: number}."""
+    return {**{each.name: each.id for each in host.tables}, **_TABLES}
+
+
+def read_lines(text: str) -> List[str]:
     """Without blank lines and comments, and joined where the shell's `read` joins them."""
     joined = re.sub(r"\\\n", "", text)
     return [line for line in joined.split("\n") if not re.match(r"\s*(#|\Z)", line)]
@@ -94,11 +99,11 @@ def _field(
     if name in ("source", "destination"):
         return {name: _network(value, version)}
     if name == "table":
-        return {name: tables[value] if value in tables else _number(value)}
+        return {name: tables[value] if value in tables else parse_number(value)}
     if name == "mark":
         mark, slash, mask = value.partition("/")
-        return {"mark": _number(mark), "mask": _number(mask) if slash else _FULL_MASK}
-    return {name: value if name in ("iif", "oif") else _number(value)}
+        return {"mark": parse_number(mark), "mask": parse_number(mask) if slash else _FULL_MASK}
+    return {name: value if name in ("iif", "oif") else parse_number(value)}
 
 
 def _network(value: str, version: int) -> Optional[IPNetwork]:
@@ -110,7 +115,8 @@ def _network(value: str, version: int) -> Optional[IPNetwork]:
     return network if network.prefixlen else None
 
 
-def _number(text: str) -> int:
+def parse_number(text: str) -> int:
+    """A number as `ip` takes it, 32 bits; raises `ValueError`."""
     number = int(text, 0)
     if not 0 <= number <= _FULL_MASK:
         raise ValueError("out of range")

@@ -1,0 +1,106 @@
+"""The routes that route files list, as the dispatcher script hands them to `ip` (pure)."""
+
+import re
+from ipaddress import ip_address, ip_network
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+
+from symroute_nm.leftovers import profile_of
+from symroute_nm.model import ANY, TABLE_MAIN, Hop, Host, IPAddress, Route
+from symroute_nm.observation import ConfigFile
+from symroute_nm.rulefiles import parse_number, read_lines, table_numbers
+
+_ROUTE_FILE = re.compile(r".*/route(6?)-[^/]+")
+# ip-route(8)
+_WITHOUT_HOPS = {"throw", "blackhole", "unreachable", "prohibit"}
+_TYPES = {"unicast", *_WITHOUT_HOPS}
+_METRIC = {"metric", "priority", "preference"}
+# Words with a value that say neither where a packet goes nor which route it is.
+_BESIDE = {"proto", "protocol", "scope", "mtu", "advmss", "rtt", "window", "initcwnd", "initrwnd"}
+
+
+class ListedRoute(NamedTuple):
+    """A route in a file: `path` as the host sees it."""
+
+    route: Route
+    path: str
+
+    @property
+    def profile(self) -> str:
+        """What the file is named after."""
+        return profile_of(self.path)
+
+
+def list_routes(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, ...]:
+    """The routes in all of the route files, in order; lines not understood are left out."""
+    tables = table_numbers(host)
+    return tuple(
+        ListedRoute(route, file.path)
+        for file in files for route in _routes(file, tables) if route is not None)
+
+
+def _routes(file: ConfigFile, tables: Mapping[str, int]) -> Iterator[Optional[Route]]:
+    name = _ROUTE_FILE.fullmatch(file.path)
+    version = 6 if name and name.group(1) else 4
+    for line in read_lines(file.text) if name else ():
+        yield parse_route(line, version, tables)
+
+
+def parse_route(line: str, version: int, tables: Mapping[str, int]) -> Optional[Route]:
+    """The route that ``ip route add LINE`` makes; None where the line is not wholly understood.
+
+    `tables` are the names of tables: {name: number}. Routes with several hops are not understood.
+    """
+    words = line.split()
+    kind = words.pop(0) if words and words[0] in _TYPES else "unicast"
+    if not words:
+        return None
+    try:
+        destination = _destination(words.pop(0), version)
+        fields = _fields(words, tables)
+    except ValueError:
+        return None
+    hop = Hop(fields.get("link", ""), fields.get("gateway"), fields.get("onlink", False))
+    return Route(
+        destination, type=kind, table=fields.get("table", TABLE_MAIN),
+        hops=() if kind in _WITHOUT_HOPS else (hop,), metric=fields.get("metric", 0),
+        source=fields.get("source"))
+
+
+def _destination(word: str, version: int) -> Any:
+    network = ANY[version] if word in ("default", "all", "any") else ip_network(word)
+    if network.version != version:
+        raise ValueError("of another family")
+    return network
+
+
+def _fields(words: List[str], tables: Mapping[str, int]) -> Dict[str, Any]:
+    """The words behind the destination; raises `ValueError` for one that is not known."""
+    fields: Dict[str, Any] = {}
+    rest = iter(words)
+    for word in rest:
+        if word == "onlink":
+            fields["onlink"] = True
+            continue
+        value = next(rest, "")
+        if word == "via":
+            fields["gateway"] = _gateway(value, rest)
+        elif word == "dev":
+            fields["link"] = value
+        elif word in ("table", "src") or word in _METRIC:
+            fields.update(_field(word, value, tables))
+        elif word not in _BESIDE:
+            raise ValueError("unknown word")
+    return fields
+
+
+def _gateway(value: str, rest: Iterator[str]) -> IPAddress:
+    """The gateway behind ``via``, with or without its family."""
+    return ip_address(next(rest, "") if value in ("inet", "inet6") else value)
+
+
+def _field(word: str, value: str, tables: Mapping[str, int]) -> Dict[str, Any]:
+    if word == "src":
+        return {"source": ip_address(value)}
+    if word == "table":
+        return {"table": tables[value] if value in tables else parse_number(value)}
+    return {"metric": parse_number(value)}
