@@ -26,8 +26,9 @@ from symroute_nm.model import (
     UplinkPlan,
 )
 from symroute_nm.plan import choose_guard, our_rules
+from symroute_nm.transition import ADD, DELETE, REPLACE, Step, bare, identity
 from symroute_nm.uplinks import Survey, find_profile, find_uplinks
-from symroute_nm.wording import describe_rule
+from symroute_nm.wording import describe_item, describe_rule
 
 _KERNEL_PRIORITIES = {0, 32766, 32767}
 _KERNEL_TABLES = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
@@ -101,6 +102,18 @@ def backup_lines(name: str) -> List[str]:
     return ["as they were before: backup %s (symroute-nm undo)" % name] if name else []
 
 
+def step_lines(steps: Sequence[Step], dry_run: bool) -> List[str]:
+    """What was, or would be, done to the kernel."""
+    words = {ADD: ("added", "add"), REPLACE: ("replaced", "replace"), DELETE: ("deleted", "delete")}
+    lines = ["%s %s" % (words[each.action][dry_run], describe_item(each.item)) for each in steps]
+    return lines or ["the kernel is as planned: nothing to change"]
+
+
+def kernel_changes(steps: Sequence[Step]) -> List[Dict[str, str]]:
+    """The same for programs: [{"change", "item"}]."""
+    return [{"change": each.action, "item": describe_item(each.item)} for each in steps]
+
+
 def verdict_lines(made: Generation) -> List[str]:
     """Each uplink address's replies before and after."""
     words = {True: "symmetric", False: "asymmetric"}
@@ -129,8 +142,8 @@ def activation(
     Rules and throw routes that no file lists any more would stay: they are deleted by hand.
     """
     changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
-    rules = {_bare(each) for each in host.rules}
-    routes = {_identity(each) for each in host.routes}
+    rules = {bare(each) for each in host.rules}
+    routes = {identity(each) for each in host.routes}
     uplinks = [
         each.uplink for each in made.plan.uplinks
         if each.uplink.profile and (
@@ -151,16 +164,16 @@ def deletions(rules: Iterable[Rule]) -> List[str]:
 def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ...]]) -> bool:
     """Whether the kernel has not all that was planned."""
     return not (rules.issuperset(planned.rules)
-                and routes.issuperset(map(_identity, planned.routes)))
+                and routes.issuperset(map(identity, planned.routes)))
 
 
 def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[Rule]:
     """Rules of ours that nothing plans; blocks that are kept may list them unless they conflict."""
     if not (made.plan.uplinks or made.leftovers.gone):
         return
-    planned = {_bare(rule) for each in made.plan.uplinks for rule in each.rules}
+    planned = {bare(rule) for each in made.plan.uplinks for rule in each.rules}
     ours = our_rules(host, settings)
-    stale = [each for each in host.rules if each in ours and _bare(each) not in planned]
+    stale = [each for each in host.rules if each in ours and bare(each) not in planned]
     tables = _planned_tables(made)
     replaced = {_selector(each) for each in stale if each.table in tables}
     yield from (each for each in stale
@@ -169,10 +182,10 @@ def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[R
 
 def _stale_throws(host: Host, made: Generation) -> Iterator[Route]:
     """Throw routes in planned tables that the plan lacks: they belong to no device and stay."""
-    planned = {_identity(route) for each in made.plan.uplinks for route in each.routes}
+    planned = {identity(route) for each in made.plan.uplinks for route in each.routes}
     tables = _planned_tables(made)
     for route in host.routes:
-        if route.type == "throw" and route.table in tables and _identity(route) not in planned:
+        if route.type == "throw" and route.table in tables and identity(route) not in planned:
             yield route
 
 
@@ -182,17 +195,6 @@ def _planned_tables(made: Generation) -> FrozenSet[int]:
 
 def _selector(rule: Rule) -> Tuple[Any, ...]:
     return (rule.version, rule.source, rule.iif)
-
-
-def _bare(rule: Rule) -> Rule:
-    """The rule without who added it, for comparison."""
-    return rule._replace(protocol=0)
-
-
-def _identity(route: Route) -> Tuple[Any, ...]:
-    """What of a route the plan says and the kernel gives back."""
-    hops = tuple((each.link, each.gateway) for each in route.hops)
-    return (route.table, route.destination, route.type, route.kernel_metric, hops)
 
 
 def activation_lines(commands: Sequence[str]) -> List[str]:

@@ -1,6 +1,6 @@
 """Rules, routes and networks as `ip` writes them (pure)."""
 
-from typing import Sequence
+from typing import Sequence, Union
 
 from symroute_nm.model import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, Hop, Route, Rule
 
@@ -43,6 +43,13 @@ def describe_route(route: Route) -> str:
     words += ["table", str(route.table)]
     words += ["metric", str(route.metric)] if route.metric else []
     return " ".join(words)
+
+
+def describe_item(item: Union[Rule, Route]) -> str:
+    """``IPv4 rule 20000: from …``, ``route 10.0.5.0/24 …``."""
+    if isinstance(item, Rule):
+        return "IPv%d rule %d: %s" % (item.version, item.priority, describe_rule(item))
+    return "route %s" % describe_route(item)
 
 
 def describe_hop(hop: Hop) -> str:

@@ -1,0 +1,126 @@
+"""What of the kernel's rules and routes is ours, and what it is to be (pure).
+
+Ours are the rules that look up our tables and those beside them, and all routes of our tables, but
+for what an administrator's own line lists, and, in a table that an administrator's file names, for
+what no block of ours lists.
+"""
+
+from typing import Collection, FrozenSet, Iterable, List, NamedTuple, Tuple
+
+from symroute_nm import blocks
+from symroute_nm.choices import Settings
+from symroute_nm.model import Host, IPNetwork, Plan, Route, Rule
+from symroute_nm.observation import ConfigFile
+from symroute_nm.plan import our_rules
+from symroute_nm.routefiles import ListedRoute, list_routes
+from symroute_nm.rulefiles import ListedRule, list_rules
+from symroute_nm.tables import our_tables
+from symroute_nm.transition import State, bare
+
+Place = Tuple[int, int, IPNetwork, int]
+
+
+class Listing(NamedTuple):
+    """The rules and routes that files list."""
+
+    rules: Tuple[ListedRule, ...] = ()
+    routes: Tuple[ListedRoute, ...] = ()
+
+    def of(self, paths: Collection[str]) -> "Listing":
+        """What the files at these paths list."""
+        return Listing(tuple(each for each in self.rules if each.path in paths),
+                       tuple(each for each in self.routes if each.path in paths))
+
+    @property
+    def state(self) -> State:
+        """The rules and routes without where they stand."""
+        return State(tuple(each.rule for each in self.rules),
+                     tuple(each.route for each in self.routes))
+
+
+class Files(NamedTuple):
+    """What route and rule files list: in our blocks, and outside them."""
+
+    ours: Listing
+    foreign: Listing
+
+
+def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
+    """Our lines and the administrator's; raises `Refusal` for a damaged block."""
+    ours: List[ConfigFile] = []
+    foreign: List[ConfigFile] = []
+    for each in files:
+        parts = blocks.split(each.text.encode("utf-8", "surrogateescape"), each.path)
+        ours.append(_part(each, parts.block or b""))
+        foreign += [_part(each, parts.before), _part(each, parts.after)]
+    return Files(*(Listing(list_rules(some, host), list_routes(some, host))
+                   for some in (ours, foreign)))
+
+
+def _part(file: ConfigFile, content: bytes) -> ConfigFile:
+    return file._replace(text=content.decode("utf-8", "surrogateescape"))
+
+
+def find_tables(host: Host, settings: Settings, plan: Plan) -> FrozenSet[int]:
+    """The ids of own tables: those of earlier runs, and those that are planned."""
+    choices = (each.table for each in settings.interface.values())
+    return our_tables(host.tables, choices) | {each.table.id for each in plan.uplinks}
+
+
+class Territory(NamedTuple):
+    """What of the kernel is looked at, and nothing else ever touched."""
+
+    rules: FrozenSet[Rule]  # without who added them
+    tables: FrozenSet[int]  # with all of their routes
+    left: FrozenSet[Place] = frozenset()  # but for these
+
+    def holds(self, route: Route) -> bool:
+        """Whether a route of the kernel is looked at."""
+        return route.table in self.tables and place(route) not in self.left
+
+
+class Holding(NamedTuple):
+    """What is ours in the kernel, and what it is to be."""
+
+    territory: Territory
+    present: State
+    wanted: State
+
+
+def find_holding(
+    host: Host, settings: Settings, wanted: State, tables: Collection[int], files: Files
+) -> Holding:
+    """Our part of the kernel and the way it is to be, without what is the administrator's."""
+    foreign = {place(each) for each in files.foreign.state.routes}
+    known = {place(each) for each in (*files.ours.state.routes, *wanted.routes)}
+    named = {each.id for each in host.tables if not each.owned}
+    left = foreign | {place(each) for each in host.routes
+                      if each.table in named and each.table in tables and place(each) not in known}
+    aside = {bare(each) for each in files.foreign.state.rules} - set(map(bare, wanted.rules))
+    ours = our_rules(host, settings)
+    rules = tuple(each for each in host.rules if each in ours and bare(each) not in aside)
+    territory = Territory(
+        frozenset(map(bare, (*rules, *wanted.rules))), frozenset(tables), frozenset(left))
+    present = State(rules, tuple(each for each in host.routes if territory.holds(each)))
+    return Holding(territory, present, wanted._replace(
+        routes=tuple(each for each in wanted.routes if place(each) not in foreign)))
+
+
+def planned_state(plan: Plan) -> State:
+    """The rules and routes of a plan, in the order in which they are to be added."""
+    return State(tuple(rule for each in plan.uplinks for rule in each.rules),
+                 tuple(route for each in plan.uplinks for route in each.routes))
+
+
+def add_kept(planned: State, host: Host, kept: Listing) -> State:
+    """The planned state and what is there of blocks that stay though nothing plans them now."""
+    rules = {bare(each) for each in kept.state.rules} - set(planned.rules)
+    routes = {place(each) for each in kept.state.routes} - {place(each) for each in planned.routes}
+    return State(
+        (*planned.rules, *(each for each in host.rules if bare(each) in rules)),
+        (*planned.routes, *(each for each in host.routes if place(each) in routes)))
+
+
+def place(route: Route) -> Place:
+    """Which of a table's routes it is, whatever its way out: what lines and routes share."""
+    return (route.version, route.table, route.destination, route.kernel_metric)

@@ -1,0 +1,130 @@
+"""From one state of our rules and tables to another, so that no packet meets neither (pure).
+
+Routes are added before the rules that look them up, rules in ascending order of priority, and
+deleted in descending order: the first rule that decides is then always one of the old state or one
+of the new, and all rules of that state before it are there. In a table that is looked up already,
+the longest prefixes come first and go last, for the same reason.
+"""
+
+from collections import Counter
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple, Union
+
+from symroute_nm.model import Route, Rule
+
+ADD, REPLACE, DELETE = "add", "replace", "delete"
+
+
+class State(NamedTuple):
+    """Rules and routes of ours, in the order in which they are listed or to be added."""
+
+    rules: Tuple[Rule, ...] = ()
+    routes: Tuple[Route, ...] = ()
+
+
+class Step(NamedTuple):
+    """One change of the kernel: ADD, REPLACE (the route of the same key) or DELETE."""
+
+    action: str
+    item: Union[Rule, Route]
+
+
+def bare(rule: Rule) -> Rule:
+    """The rule without who added it, for comparison."""
+    return rule._replace(protocol=0)
+
+
+def identity(route: Route) -> Tuple[Any, ...]:
+    """What of a route a plan says and the kernel gives back."""
+    hops = tuple((each.link, each.gateway, each.onlink) for each in route.hops)
+    return (*_key(route), route.type, hops, route.source)
+
+
+def find_steps(present: State, wanted: State) -> Tuple[Step, ...]:
+    """The changes that lead from one state to the other, in the order in which they are made.
+
+    A rule that is there twice is deleted once; equal priorities end in the order wanted.
+    """
+    here = {identity(each) for each in present.routes}
+    missing = [each for each in wanted.routes if identity(each) not in here]
+    added, deleted = _rule_changes(present.rules, wanted.rules)
+    return (
+        *_route_additions(present, missing),
+        *(Step(ADD, each) for each in added),
+        *(Step(DELETE, each) for each in deleted),
+        *_route_deletions(present, wanted, {_key(each) for each in missing}),
+    )
+
+
+def _route_additions(present: State, missing: Sequence[Route]) -> Iterator[Step]:
+    """Tables that no rule looks up yet are filled in the order given: gateways need their network.
+
+    In the others a longer prefix must be there before a shorter one that holds it.
+    """
+    looked_up = {each.table for each in present.rules}
+    keys = {_key(each) for each in present.routes}
+    ordered = sorted(
+        missing, key=lambda each: -each.destination.prefixlen if each.table in looked_up else 0)
+    for route in ordered:
+        yield Step(REPLACE if _key(route) in keys else ADD, route)
+        keys.discard(_key(route))
+
+
+def _route_deletions(
+    present: State, wanted: State, replaced: Set[Tuple[Any, ...]]
+) -> Iterator[Step]:
+    """What is left over, the shortest prefix first: what it held has gone to the new state then.
+
+    Of the keys in `replaced` the first route has been replaced already.
+    """
+    there = {identity(each) for each in wanted.routes}
+    over = [each for each in present.routes if identity(each) not in there]
+    for route in sorted(over, key=lambda each: each.destination.prefixlen):
+        if _key(route) in replaced:
+            replaced.discard(_key(route))
+        else:
+            yield Step(DELETE, route)
+
+
+def _key(route: Route) -> Tuple[Any, ...]:
+    """What tells routes of one table apart: the kernel replaces the first that has the same."""
+    return (route.table, route.destination, route.tos, route.kernel_metric)
+
+
+def _rule_changes(
+    present: Sequence[Rule], wanted: Sequence[Rule]
+) -> Tuple[List[Rule], List[Rule]]:
+    """What is added, in order, and what is deleted, in order."""
+    added: List[Rule] = []
+    kept: List[Rule] = []
+    for place, rules in sorted(_by_priority(wanted).items()):
+        stay = _common_beginning(_by_priority(present).get(place, []), rules)
+        kept += rules[:stay]
+        added += rules[stay:]
+    # The kernel deletes the first of equal rules: one that was added again behind stays.
+    spare = Counter(map(bare, present)) - Counter(map(bare, kept))
+    deleted = []
+    for rule in sorted(present, key=lambda each: (each.version, each.priority), reverse=True):
+        if spare[bare(rule)]:
+            spare[bare(rule)] -= 1
+            deleted.append(rule)
+    return sorted(added, key=lambda each: each.priority), sorted(
+        deleted, key=lambda each: -each.priority)
+
+
+def _common_beginning(present: Sequence[Rule], wanted: Sequence[Rule]) -> int:
+    """How many of the first wanted rules are there already in that order.
+
+    New rules go behind all others of their priority, so that what follows those is added again.
+    """
+    found = 0
+    for rule in present:
+        if found < len(wanted) and bare(rule) == bare(wanted[found]):
+            found += 1
+    return found
+
+
+def _by_priority(rules: Iterable[Rule]) -> Dict[Tuple[int, int], List[Rule]]:
+    found: Dict[Tuple[int, int], List[Rule]] = {}
+    for each in rules:
+        found.setdefault((each.version, each.priority), []).append(each)
+    return found
