@@ -3,7 +3,7 @@
 import os
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from symroute_nm import netlink
 from symroute_nm.model import (
@@ -27,12 +27,12 @@ _RTM_F_CLONED, _RTNH_F_ONLINK = 0x200, 0x4
 _FIB_RULE_INVERT = 0x2
 _NONE = 0xFFFFFFFF  # how the kernel says that a suppress_* is not set
 _VERSIONS = {2: 4, 10: 6}  # AF_INET, AF_INET6; the others are multicast routing's
-_ROUTE_TYPES = {
+ROUTE_TYPES = {
     1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast",
     6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw", 10: "nat",
 }
-_ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
-_WITHOUT_HOPS = {"blackhole", "unreachable", "prohibit", "throw"}
+ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
+WITHOUT_HOPS = {"blackhole", "unreachable", "prohibit", "throw"}
 _MODELLED = {
     "FRA_DST", "FRA_SRC", "FRA_IIFNAME", "FRA_OIFNAME", "FRA_FWMARK", "FRA_FWMASK", "FRA_TABLE",
     "FRA_PRIORITY", "FRA_GOTO", "FRA_SUPPRESS_PREFIXLEN", "FRA_SUPPRESS_IFGROUP", "FRA_L3MDEV",
@@ -77,8 +77,13 @@ def _suppression(rules: Iterable[Rule], probe: bool) -> Optional[bool]:
 
 def _read_links(messages: Iterable[Message]) -> Tuple[Dict[int, str], Tuple[Link, ...]]:
     listed = list(messages)
-    names = {each.fields["index"]: _text(each.attribute("IFLA_IFNAME")) for each in listed}
+    names = read_names(listed)
     return names, tuple(sorted((_link(each, names) for each in listed), key=lambda link: link.name))
+
+
+def read_names(messages: Iterable[Message]) -> Dict[int, str]:
+    """The links' names from a dump of links: {ifindex: name}."""
+    return {each.fields["index"]: _text(each.attribute("IFLA_IFNAME")) for each in messages}
 
 
 def _link(message: Message, names: Dict[int, str]) -> Link:
@@ -139,9 +144,7 @@ def _read_routes(messages: Iterable[Message], names: Dict[int, str]) -> Tuple[Ro
     Taken for plain, the latter would be wrong evidence for every other source.
     """
     routes = [
-        _route(each, names) for each in messages
-        if each.fields["family"] in _VERSIONS and not each.fields["src_len"]
-        and not each.fields["flags"] & _RTM_F_CLONED
+        decode_route(each, names) for each in messages if is_modelled(each)
     ]
     return tuple(sorted(routes, key=route_key))
 
@@ -156,16 +159,24 @@ def route_key(route: Route) -> Tuple[Any, ...]:
     return (*where, route.type, hops)
 
 
-def _route(message: Message, names: Dict[int, str]) -> Route:
+def is_modelled(route: Message) -> bool:
+    """Whether a route message is of IPv4 or IPv6, for all sources, and no cached one."""
+    fields = route.fields
+    return (fields["family"] in _VERSIONS and not fields["src_len"]
+            and not fields["flags"] & _RTM_F_CLONED)
+
+
+def decode_route(message: Message, names: Mapping[int, str]) -> Route:
+    """The route of a message; `names` are those of the links: {ifindex: name}."""
     fields = message.fields
     version = _VERSIONS[fields["family"]]
-    kind = _ROUTE_TYPES.get(fields["type"], "type %d" % fields["type"])
+    kind = ROUTE_TYPES.get(fields["type"], "type %d" % fields["type"])
     source = message.attribute("RTA_PREFSRC")
     return Route(
         destination=_network(version, message.attribute("RTA_DST"), fields["dst_len"]),
         table=message.attribute("RTA_TABLE") or fields["table"],
         type=kind,
-        hops=() if kind in _WITHOUT_HOPS else tuple(_hops(message, names)),
+        hops=() if kind in WITHOUT_HOPS else tuple(_hops(message, names)),
         metric=message.attribute("RTA_PRIORITY") or 0,
         tos=fields["tos"],
         protocol=fields["proto"],
@@ -174,7 +185,7 @@ def _route(message: Message, names: Dict[int, str]) -> Route:
     )
 
 
-def _hops(message: Message, names: Dict[int, str]) -> Iterator[Hop]:
+def _hops(message: Message, names: Mapping[int, str]) -> Iterator[Hop]:
     several = message.attribute("RTA_MULTIPATH")
     for each in several or ():
         yield Hop(
@@ -198,12 +209,13 @@ def _gateway(plain: Any, via: Any) -> Optional[IPAddress]:
 
 
 def _read_rules(messages: Iterable[Message]) -> Tuple[Rule, ...]:
-    rules = [_rule(each) for each in messages if each.fields["family"] in _VERSIONS]
+    rules = [decode_rule(each) for each in messages if each.fields["family"] in _VERSIONS]
     # Rules of one priority act in the kernel's order, which a stable sort keeps.
     return tuple(sorted(rules, key=lambda each: (each.version, each.priority)))
 
 
-def _rule(message: Message) -> Rule:
+def decode_rule(message: Message) -> Rule:
+    """The rule of a message, with what is not modelled in `opaque`."""
     fields = message.fields
     version = _VERSIONS[fields["family"]]
     mark = message.attribute("FRA_FWMARK") or 0
@@ -219,7 +231,7 @@ def _rule(message: Message) -> Rule:
         mask=mask if mask is not None else (_NONE if mark else 0),
         tos=fields["tos"],
         invert=bool(fields["flags"] & _FIB_RULE_INVERT),
-        action=_ACTIONS.get(fields["action"], "action %d" % fields["action"]),
+        action=ACTIONS.get(fields["action"], "action %d" % fields["action"]),
         table=message.attribute("FRA_TABLE") or fields["table"],
         target=message.attribute("FRA_GOTO") or 0,
         suppress_prefixlength=_unless_none(message.attribute("FRA_SUPPRESS_PREFIXLEN")),

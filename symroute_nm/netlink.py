@@ -10,16 +10,30 @@ import os
 import socket
 import struct
 import threading
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from typing import (
+    Any,
+    Callable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+)
 
 from symroute_nm.errors import SystemFailure
 from symroute_nm.submodules import import_submodule
 
 # linux/netlink.h and linux/rtnetlink.h
-RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_NEWRULE, RTM_GETRULE = 18, 22, 26, 32, 34
+RTM_GETLINK, RTM_GETADDR = 18, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP_INTR, _NLM_F_DUMP = 0x1, 0x4, 0x10, 0x300
-_NLM_F_CREATE, _NLM_F_EXCL = 0x400, 0x200
+_NLM_F_EXCL = 0x200
+NLM_F_REPLACE, NLM_F_CREATE, NLM_F_APPEND = 0x100, 0x400, 0x800
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 1 << 3
 _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN, _FRA_TABLE = 6, 14, 15
 _FR_ACT_TO_TBL = 1
@@ -29,6 +43,8 @@ _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _RECEIVE_SIZE = 1 << 18
 _DUMP_TRIES = 10
 _TIMEOUT_SECONDS = 30.0
+
+_Taken = TypeVar("_Taken")
 
 
 class Message(NamedTuple):
@@ -78,13 +94,45 @@ def open_netlink() -> socket.socket:
 
 def dump(connection: socket.socket, what: Dump) -> Tuple[Message, ...]:
     """All messages of a dump, taken again while the kernel says that it changed meanwhile."""
-    decode = getattr(import_submodule(what.module), what.name)
+    kind = getattr(import_submodule(what.module), what.name)
+    return _dump(connection, what, lambda *part: _decode(kind, part))
+
+
+def dump_raw(connection: socket.socket, what: Dump) -> Tuple[bytes, ...]:
+    """As `dump`, the messages as the kernel sent them, with their headers."""
+    return _dump(connection, what, _cut)
+
+
+def _dump(
+    connection: socket.socket, what: Dump, take: Callable[[bytes, int], _Taken]
+) -> Tuple[_Taken, ...]:
     for _ in range(_DUMP_TRIES):
         whole = _Whole()
-        messages = tuple(_decode(decode, part) for part in _exchange(connection, what, whole))
+        messages = tuple(take(*part) for part in _exchange(connection, what, whole))
         if not whole.interrupted:
             return messages
     raise SystemFailure("netlink: the routing tables change all the time", "try again")
+
+
+def decode(what: Dump, raw: bytes) -> Message:
+    """A message of `dump_raw` as `dump` gives it."""
+    return _decode(getattr(import_submodule(what.module), what.name), (raw, 0))
+
+
+def encode(what: Dump, fields: Mapping[str, Any], attributes: Sequence[Tuple[str, Any]]) -> bytes:
+    """A message of that dump's kind with its header, whose type and flags `change` sets."""
+    message = getattr(import_submodule(what.module), what.name)()
+    message.update(fields)
+    message["attrs"] = list(attributes)
+    message.encode()
+    return bytes(message.data)
+
+
+def change(connection: socket.socket, kind: int, flags: int, raw: bytes) -> int:
+    """Have the kernel do it, as RTM_NEWROUTE or the like; 0, or the errno of its refusal."""
+    _send(connection, kind, _NLM_F_REQUEST | _NLM_F_ACK | flags, raw[_HEADER.size:])
+    content = _receive(connection)
+    return -int(struct.unpack_from("=i", content, _HEADER.size)[0])
 
 
 def probe_suppression() -> Optional[bool]:
@@ -145,6 +193,10 @@ def _raise(number: int) -> None:
         raise SystemFailure("netlink: this kernel has no policy routing",
                             "use one with CONFIG_IP_MULTIPLE_TABLES")
     raise SystemFailure("netlink: %s" % os.strerror(-number), "run it as root, on the host itself")
+
+
+def _cut(content: bytes, offset: int) -> bytes:
+    return content[offset : offset + _HEADER.unpack_from(content, offset)[0]]
 
 
 def _decode(message: Any, part: Tuple[bytes, int]) -> Message:
@@ -219,7 +271,7 @@ def _probe(connection: socket.socket) -> str:
     attributes += struct.pack("=HHI", 8, _FRA_SUPPRESS_PREFIXLEN, 0)
     attributes += struct.pack("=HHI", 8, _FRA_TABLE, 1)
     body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 1, 0, 0, _FR_ACT_TO_TBL, 0)
-    flags = _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE | _NLM_F_EXCL
+    flags = _NLM_F_REQUEST | _NLM_F_ACK | NLM_F_CREATE | _NLM_F_EXCL
     _send(connection, RTM_NEWRULE, flags, body + attributes)
     _receive(connection)  # the acknowledgement; whether the rule is there, the dump tells
     rules = [each for each in dump(connection, RULES) if each.attribute("FRA_PRIORITY") == 1]
