@@ -44,3 +44,10 @@ class Manner(NamedTuple):
     prune: bool = False
     convert: bool = False
     force: bool = False
+
+
+class Confirmation(NamedTuple):
+    """How long a change of the running kernel waits to be confirmed, in seconds, and whether."""
+
+    timeout: float
+    yes: bool = False  # keep it at once

@@ -8,7 +8,7 @@ from typing import Iterator, List, Tuple
 from symroute_nm import blocks, bounded
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model import TableName
-from symroute_nm.tables import parse_tables
+from symroute_nm.tables import RUN_TABLES, parse_tables
 
 SCRIPT = "10-ifcfg-rh-routes.sh"
 
@@ -29,7 +29,10 @@ _NETWORK_SERVICE = (
 
 
 def read_tables(root: Path) -> Tuple[TableName, ...]:
-    """All table names that iproute2 would read below `root`; unreadable files count as empty."""
+    """All table names that iproute2 would read below `root`, and our own of this boot.
+
+    Unreadable files count as empty.
+    """
     return tuple(
         TableName(each.id, each.name, "/" + path, owned)
         for path in _table_files(root)
@@ -66,6 +69,8 @@ def _mode(path: Path) -> int:
 
 
 def _table_files(root: Path) -> Iterator[str]:
+    # Not one of iproute2's; it comes first, since what the others say is newer.
+    yield from (path for path in (RUN_TABLES.lstrip("/"),) if stat.S_ISREG(_mode(root / path)))
     yield from (path for path in (*_VENDOR_TABLES, _TABLES) if stat.S_ISREG(_mode(root / path)))
     try:
         names = sorted(each.name for each in (root / _DROP_INS).iterdir())

@@ -26,12 +26,12 @@ _HINTS = {
 
 
 @contextlib.contextmanager
-def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
-    """Hold the lock below `root`; Refusal, naming the holder, after `timeout` seconds.
+def locked(root: Path, timeout: float = TIMEOUT, folder: str = STATE) -> Iterator[None]:
+    """Hold the lock in that folder below `root`; Refusal, naming the holder, after `timeout` s.
 
     flock(2) goes with the descriptor, so a dead process holds nobody up.
     """
-    place = locate(root, STATE) / "lock"
+    place = locate(root, folder) / "lock"
     descriptor = _open(place)
     try:
         with system("lock", place):

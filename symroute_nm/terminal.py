@@ -92,6 +92,12 @@ def say(*lines: str) -> None:
         print(visible(line), file=sys.stderr)
 
 
+def show_progress(line: str) -> None:
+    """The line in place of the one before on stderr's terminal; "" ends it."""
+    print("\r%s\x1b[K" % visible(line) if line else "", end="" if line else "\n",
+          file=sys.stderr, flush=True)
+
+
 def flush() -> None:
     """Both streams written out; raises `SystemFailure` where stdout cannot be."""
     sys.stderr.flush()

@@ -1,0 +1,72 @@
+"""The wait for a confirmation, at a terminal or without one."""
+
+import math
+import os
+from pathlib import Path
+from typing import Callable, List, NoReturn, Tuple
+
+from symroute_nm.choices import Confirmation
+from symroute_nm.enactment import Enactment, enact
+from symroute_nm.errors import Refusal, SystemFailure
+from symroute_nm.terminal import flush, say, show_progress
+from symroute_nm.trial import Outcome, Watch
+
+_ELSEWHERE = "symroute-nm confirm"
+_WHY_NOT = {
+    "timeout": "not confirmed within %g seconds",
+    "asked": "not confirmed",
+    "killed": "the process that watched over it was killed",
+}
+
+
+def make(
+    root: Path, enactment: Enactment, confirmation: Confirmation, keep: Callable[[], List[str]]
+) -> Tuple[str, ...]:
+    """Change the kernel and `keep` it once it is confirmed; returns the notes of `keep`.
+
+    Raises `SymrouteError`, `Refusal` where it was not confirmed; all is as before then.
+    """
+    flush()  # what stands in the buffers must not come out of both processes
+    timeout = None if confirmation.yes or not enactment.steps else confirmation.timeout
+    watch = _watch(confirmation)
+    try:
+        outcome = enact(root, enactment, timeout, watch, keep)
+    finally:
+        if watch.confirms is not None and timeout is not None:
+            show_progress("")
+    if not outcome.kept:
+        _refuse(outcome, confirmation)
+    return outcome.notes
+
+
+def _refuse(outcome: Outcome, confirmation: Confirmation) -> NoReturn:
+    why = _WHY_NOT[outcome.reason]
+    message = "%s: everything is as it was before" % (
+        why % confirmation.timeout if "%" in why else why)
+    if outcome.reason == "killed":
+        raise SystemFailure(message, "run it again")
+    raise Refusal(message, "run it again, and confirm with Enter or %s" % _ELSEWHERE)
+
+
+def _watch(confirmation: Confirmation) -> Watch:
+    at_terminal = _is_terminal(0) and _is_terminal(2)
+
+    def began() -> None:
+        say("the kernel is changed; unless this is confirmed, it will be as before in %g seconds"
+            % confirmation.timeout)
+        if not at_terminal:
+            say("no terminal here: confirm with %s, or SIGUSR1 to process %d" % (
+                _ELSEWHERE, os.getpid()))
+
+    def tick(left: float) -> None:
+        if at_terminal:
+            show_progress("Enter keeps it, Ctrl-C takes it back; %d s left " % math.ceil(left))
+
+    return Watch(began, tick, 0 if at_terminal else None)
+
+
+def _is_terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False

@@ -1,0 +1,164 @@
+"""The running kernel brought to a plan, to nothing, or to what files list, with a way back."""
+
+from pathlib import Path
+from typing import (
+    Callable,
+    ContextManager,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+from symroute_nm import blocks, live, runtime
+from symroute_nm.choices import Settings
+from symroute_nm.errors import SymrouteError, SystemFailure
+from symroute_nm.evidence import read_config_files
+from symroute_nm.lock import locked
+from symroute_nm.model import (
+    FRAGMENT,
+    RT_TABLES,
+    Change,
+    Host,
+    OwnTable,
+    Plan,
+    TableName,
+)
+from symroute_nm.observation import ConfigFile
+from symroute_nm.ownership import (
+    Files,
+    Holding,
+    add_kept,
+    find_holding,
+    find_tables,
+    planned_state,
+    read_files,
+)
+from symroute_nm.rooted import RUN, locate
+from symroute_nm.tables import RUN_TABLES, parse_tables
+from symroute_nm.transition import State, Step, find_steps
+from symroute_nm.trial import Outcome, Watch, Work, run
+
+_LOCK_TIMEOUT = 2.0  # seconds; whoever has it waits for a person
+_AGAIN = "symroute-nm apply takes it up again; symroute-nm verify shows what is in force"
+
+
+class Enactment(NamedTuple):
+    """What is to become of our part of the kernel, and whose tables these are afterwards."""
+
+    holding: Holding
+    tables: Tuple[OwnTable, ...] = ()
+
+    @property
+    def steps(self) -> Tuple[Step, ...]:
+        """The changes, in the order in which they are made; empty: nothing to do."""
+        return find_steps(self.holding.present, self.holding.wanted)
+
+
+def for_plan(
+    host: Host, settings: Settings, plan: Plan, files: Files, kept: Sequence[str]
+) -> Enactment:
+    """The kernel as planned; blocks that stay, at the paths `kept`, keep what they have there."""
+    wanted = add_kept(planned_state(plan), host, files.ours.of(kept))
+    tables = find_tables(host, settings, plan)
+    named = {(each.id, each.name) for each in host.tables if each.path != RUN_TABLES}
+    return Enactment(
+        find_holding(host, settings, wanted, tables, files),
+        tuple(each.table for each in plan.uplinks
+              if (each.table.id, each.table.name) not in named))
+
+
+def for_removal(root: Path, host: Host, settings: Settings) -> Enactment:
+    """The kernel without anything of ours. Raises `SymrouteError`."""
+    files = read_listing(root, host)
+    tables = find_tables(host, settings, Plan())
+    return Enactment(find_holding(host, settings, State(), tables, files))
+
+
+def for_files(
+    root: Path, host: Host, settings: Settings, changes: Sequence[Change]
+) -> Enactment:
+    """The kernel as our blocks will list it after these changes, as far as their links are up."""
+    host = host._replace(tables=(*host.tables, *_names_in(changes)))
+    files = read_listing(root, host, changes)
+    up = {each.name for each in host.links if each.up}
+    wanted = State(files.ours.state.rules, tuple(
+        each for each in files.ours.state.routes if {hop.link for hop in each.hops} <= up))
+    tables = find_tables(host, settings, Plan())
+    return Enactment(find_holding(host, settings, wanted, tables, files))
+
+
+def _names_in(changes: Iterable[Change]) -> Iterator[TableName]:
+    """The table names that our block will hold."""
+    for each in changes:
+        if each.path in (FRAGMENT, RT_TABLES) and each.after is not None:
+            block = blocks.split(each.after, each.path).block or b""
+            yield from parse_tables(block.decode("utf-8", "replace"), each.path, owned=True)
+
+
+def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> Files:
+    """What the route and rule files list, as they will be after these changes."""
+    coming = {each.path: each.after for each in changes}
+    found = [each for each in read_config_files(root) if each.path not in coming]
+    found += [ConfigFile(path, content.decode("utf-8", "surrogateescape"))
+              for path, content in coming.items() if content is not None]
+    return read_files(found, host)
+
+
+def hold(root: Path) -> ContextManager[None]:
+    """The lock that whoever changes the kernel holds: a context manager; raises `Refusal`."""
+    return locked(root, _LOCK_TIMEOUT, RUN)
+
+
+def recover(root: Path, note: Callable[[str], None]) -> None:
+    """Take back what a run that was killed, with its keeper, left unconfirmed; under `hold`."""
+    record = runtime.read_record(root)
+    if record is not None:
+        _revert(root, record)
+        note("an earlier change of the kernel was cut off before it was confirmed; it was taken "
+             "back")
+
+
+def enact(
+    root: Path, enactment: Enactment, timeout: Optional[float], watch: Watch,
+    keep: Callable[[], List[str]],
+) -> Outcome:
+    """Make the changes, then `keep` once they are confirmed; else all is as before.
+
+    `timeout` in seconds, None: no confirmation is asked for. Raises `SymrouteError`, with the
+    changes taken back.
+    """
+    holding = enactment.holding
+    before = live.save(holding.territory)
+    record = runtime.Record(holding.territory, before)
+
+    def act() -> None:
+        runtime.write_record(root, record)
+        live.bring(holding.territory, holding.wanted)
+
+    def lasting() -> List[str]:
+        notes = keep()
+        runtime.write_tables(root, enactment.tables)
+        runtime.remove_record(root)
+        return notes
+
+    # The folder is there: the lock is in it.
+    work = Work(act, lasting, lambda: _revert(root, record))
+    return run(work, timeout, door(root), watch)
+
+
+def door(root: Path) -> Path:
+    """Where `confirm` knocks."""
+    return locate(root, RUN) / "confirm"
+
+
+def _revert(root: Path, record: runtime.Record) -> None:
+    """Bring back what was recorded, exactly, and drop the record."""
+    try:
+        live.bring(record.territory, live.read_state(record.before), record.before)
+    except SymrouteError as error:
+        raise SystemFailure("the way back failed: %s" % error.message, _AGAIN) from error
+    runtime.remove_record(root)

@@ -1,0 +1,327 @@
+"""A change with a timed way back, made by a process of its own that outlives the session.
+
+That process, the keeper, is in a session without a terminal: neither a closed terminal, nor a lost
+login, nor the end of the process that began it stops it. It waits by a clock that nobody can set
+(CLOCK_MONOTONIC). Should it be killed itself, the process that began it takes the change back;
+should both be, the record below /run has the next run do so.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Tuple, Type
+
+from symroute_nm.errors import InputError, Refusal, SymrouteError, SystemFailure
+
+TIMEOUT = 60.0  # seconds, as `netplan try` has it
+_KEEP, _REVERT = b"k", b"r"
+_CHUNK = 1 << 16
+_TICK = 1.0  # seconds between two looks at the countdown
+_ANSWER_TIMEOUT = 60.0  # seconds
+_KINDS: Tuple[Type[SymrouteError], ...] = (InputError, Refusal, SystemFailure)
+
+
+class Work(NamedTuple):
+    """What the keeper does: make the change, and then either of the others."""
+
+    act: Callable[[], None]
+    keep: Callable[[], List[str]]  # what makes it last; returns notes for people
+    revert: Callable[[], None]
+
+
+class Outcome(NamedTuple):
+    """How it ended: kept, or `reason` why not (timeout, asked, killed)."""
+
+    kept: bool
+    reason: str = ""
+    notes: Tuple[str, ...] = ()
+
+
+class Watch(NamedTuple):
+    """What the process at the terminal does meanwhile."""
+
+    began: Callable[[], None]  # the change is made, the countdown begins
+    tick: Callable[[float], None]  # seconds left
+    confirms: Optional[int] = None  # a descriptor of which a line confirms
+
+
+def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Outcome:
+    """Make a change, and take it back unless it is confirmed within `timeout` seconds; None: keep.
+
+    `door` is the socket at which `confirm` knocks. Raises what `work` raises, with the change taken
+    back, and `SystemExit` if the session ends: the keeper goes on then.
+    """
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        ours.close()
+        _keep(work, timeout, door, theirs)
+    theirs.close()
+    with contextlib.closing(ours):
+        answer = _follow(ours, timeout, watch)
+    os.waitpid(child, 0)
+    if answer is None:
+        work.revert()
+        return Outcome(False, "killed")
+    return _outcome(answer)
+
+
+def confirm(door: Path) -> Outcome:
+    """Confirm the change whose keeper listens at `door`; raises `Refusal` where nobody does."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+        connection.settimeout(_ANSWER_TIMEOUT)
+        try:
+            with _short(door) as address:
+                connection.connect(address)
+            connection.sendall(_KEEP)
+            answer = b"".join(iter(lambda: connection.recv(_CHUNK), b""))
+        except PermissionError as error:
+            raise SystemFailure("%s: %s" % (door, error.strerror), "run as root") from error
+        except OSError as error:
+            raise Refusal("no change waits to be confirmed",
+                          "its time may be over; see symroute-nm verify") from error
+    if not answer:
+        raise SystemFailure("the change was confirmed, but its keeper was killed",
+                            "see symroute-nm verify")
+    return _outcome(json.loads(answer.decode("ascii")))
+
+
+@contextlib.contextmanager
+def _short(door: Path) -> Iterator[str]:
+    """An address for the socket that fits into the 108 bytes of unix(7), however deep it is."""
+    folder = os.open(str(door.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield "/proc/self/fd/%d/%s" % (folder, door.name)
+    finally:
+        os.close(folder)
+
+
+# -- the process at the terminal ------------------------------------------------------------------
+
+
+def _follow(channel: socket.socket, timeout: Optional[float], watch: Watch) -> Optional[Any]:
+    """The keeper's last word; None if it went without one."""
+    words = _Words(channel)
+    inputs: List[Any] = [channel]
+    end = 0.0
+    with _signals(channel):
+        while True:
+            ready, _, _ = select.select(inputs, (), (), _TICK)
+            for word in words.read() if channel in ready else ():
+                if word is None or "kept" in word:
+                    return word
+                end = time.monotonic() + (timeout or 0)
+                inputs += [watch.confirms] if watch.confirms is not None else []
+                watch.began()
+            if watch.confirms in ready and _ended(watch, channel):
+                inputs.remove(watch.confirms)
+            if end:
+                watch.tick(max(0.0, end - time.monotonic()))
+
+
+def _ended(watch: Watch, channel: socket.socket) -> bool:
+    """Pass a line on as the confirmation that it is; whether there will be no other."""
+    try:
+        line = os.read(watch.confirms or 0, _CHUNK)
+    except OSError:  # EIO: the terminal is closed
+        line = b""
+    if b"\n" in line:
+        _send(channel, _KEEP)
+    return not line
+
+
+class _Words:
+    """The JSON lines that come through a socket."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._rest = b""
+
+    def read(self) -> Iterator[Any]:
+        """What has come; None at the end."""
+        try:
+            piece = self._channel.recv(_CHUNK)
+        except OSError:
+            piece = b""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        yield from (json.loads(each.decode("ascii")) for each in lines)
+        if not piece:
+            yield None
+
+
+@contextlib.contextmanager
+def _signals(channel: socket.socket) -> Iterator[None]:
+    """SIGUSR1 confirms, SIGINT and SIGTERM take the change back, SIGHUP leaves it to the keeper."""
+    def leave(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    answers = {
+        signal.SIGUSR1: lambda *_: _send(channel, _KEEP),
+        signal.SIGINT: lambda *_: _send(channel, _REVERT),
+        signal.SIGTERM: lambda *_: _send(channel, _REVERT),
+        signal.SIGHUP: leave,
+    }
+    before = {number: signal.getsignal(number) for number in answers}
+    for number, answer in answers.items():
+        if before[number] != signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, answer)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _send(channel: socket.socket, content: bytes) -> None:
+    with contextlib.suppress(OSError):  # its end is seen when it is read
+        channel.sendall(content)
+
+
+def _outcome(answer: Dict[str, Any]) -> Outcome:
+    """What the keeper says of the end; raises what it ended by."""
+    if answer.get("bug"):
+        raise RuntimeError(answer["bug"])
+    if answer.get("error"):
+        code, message, hint = answer["error"]
+        raise {each.exit_code: each for each in _KINDS}[code](message, hint)
+    return Outcome(answer["kept"], answer["reason"], tuple(answer["notes"]))
+
+
+# -- the keeper -----------------------------------------------------------------------------------
+
+
+def _keep(work: Work, timeout: Optional[float], door: Path, channel: socket.socket) -> NoReturn:
+    """Be the keeper, to the end of the process."""
+    keeper = None
+    answer: Dict[str, Any] = {}
+    try:
+        keeper = _Keeper(channel, _detach())
+        answer = keeper.answer(work, timeout, door)
+    finally:
+        # A bug is told by the process that has somebody to tell it to.
+        if keeper is not None:
+            keeper.tell(answer or {"kept": False, "bug": traceback.format_exc()})
+        os._exit(0)
+
+
+def _detach() -> int:
+    """Leave session and terminal; returns a descriptor that gives a byte for each signal."""
+    os.setsid()
+    os.chdir("/")
+    with open(os.devnull, "r+b", buffering=0) as sink:
+        for each in range(3):
+            os.dup2(sink.fileno(), each)
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing)
+    for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    return reading
+
+
+class _Keeper:
+    """Those who may still say something, and the answer that all of them get."""
+
+    def __init__(self, channel: socket.socket, knocks: int) -> None:
+        self._channel = channel
+        self._knocks = knocks
+        self._callers: List[socket.socket] = []
+        self._listeners: List[Any] = [channel, knocks]
+
+    def answer(self, work: Work, timeout: Optional[float], door: Path) -> Dict[str, Any]:
+        """Do the work, and say how it ended."""
+        try:
+            with _listening(door) as entrance:
+                self._listeners.append(entrance)
+                try:
+                    return self._try(work, timeout, entrance)
+                finally:
+                    self._listeners.remove(entrance)
+        except SymrouteError as error:
+            return {"kept": False, "error": [error.exit_code, error.message, error.hint]}
+
+    def _try(
+        self, work: Work, timeout: Optional[float], entrance: socket.socket
+    ) -> Dict[str, Any]:
+        notes: List[str] = []
+        kept = False
+        try:
+            work.act()
+            reason = "" if timeout is None else self._wait(timeout, entrance)
+            if not reason:
+                notes = work.keep()
+                kept = True
+        finally:
+            if not kept:
+                work.revert()
+        return {"kept": kept, "reason": reason, "notes": notes}
+
+    def _wait(self, timeout: float, entrance: socket.socket) -> str:
+        """"" once it is confirmed, else why not."""
+        self._say({"stage": "made"})
+        end = time.monotonic() + timeout
+        while True:
+            left = end - time.monotonic()
+            if left <= 0:
+                return "timeout"
+            ready, _, _ = select.select(self._listeners, (), (), left)
+            for each in ready:
+                word = self._hear(each, entrance)
+                if word in (_KEEP, _REVERT):
+                    return "" if word == _KEEP else "asked"
+
+    def _hear(self, source: Any, entrance: socket.socket) -> bytes:
+        if source is entrance:
+            caller, _ = entrance.accept()
+            self._callers.append(caller)
+            self._listeners.append(caller)
+            return b""
+        if source is self._knocks:
+            return _KEEP if signal.SIGUSR1 in os.read(self._knocks, _CHUNK) else _REVERT
+        try:
+            word = bytes(source.recv(1))
+        except OSError:
+            word = b""
+        if not word:  # whoever it was has gone
+            self._listeners.remove(source)
+        return word
+
+    def _say(self, word: Dict[str, Any]) -> None:
+        _send(self._channel, json.dumps(word).encode("ascii") + b"\n")
+
+    def tell(self, answer: Dict[str, Any]) -> None:
+        """Give all of them the answer."""
+        self._say(answer)
+        for each in self._callers:
+            _send(each, json.dumps(answer).encode("ascii"))
+
+
+@contextlib.contextmanager
+def _listening(door: Path) -> Iterator[socket.socket]:
+    """A socket at the door, for root alone; SystemFailure."""
+    entrance = socket.socket(socket.AF_UNIX)
+    try:
+        mask = os.umask(0o177)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                door.unlink()  # of a keeper that was killed: the lock is ours
+            with _short(door) as address:
+                entrance.bind(address)
+        finally:
+            os.umask(mask)
+        entrance.listen(8)
+        yield entrance
+    except OSError as error:
+        raise SystemFailure("cannot listen at %s: %s" % (door, error.strerror),
+                            "run as root") from error
+    finally:
+        entrance.close()
+        with contextlib.suppress(OSError):
+            door.unlink()
