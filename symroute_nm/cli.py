@@ -9,7 +9,7 @@ from typing import Any
 import click
 import typer
 
-from symroute_nm import __version__, provision, queries
+from symroute_nm import __version__, provision, queries, running
 from symroute_nm.errors import SymrouteError, SystemFailure
 from symroute_nm.terminal import flush, open_streams, say, write
 
@@ -43,7 +43,7 @@ def common(
 
 for _command in (
     queries.inspect, queries.diagnose, queries.snapshot, queries.explain, provision.generate,
-    provision.remove, provision.undo,
+    running.apply, running.confirm, running.verify, provision.remove, provision.undo,
 ):
     app.command()(_command)
 

@@ -32,8 +32,16 @@ from symroute_nm.verdicts import Failure, describe_failure
 _MOST_SHOWN = 10
 
 
-class Generation(NamedTuple):
+class Draft(NamedTuple):
     """A plan, what it changes below the root, and what it leaves of earlier runs."""
+
+    plan: Plan
+    changes: Tuple[Change, ...]
+    leftovers: Leftovers
+
+
+class Generation(NamedTuple):
+    """A draft with its proof."""
 
     plan: Plan
     changes: Tuple[Change, ...]
@@ -57,7 +65,7 @@ def name_notes(host: Host, settings: Settings) -> List[str]:
             for name in sorted(set(settings.interface) - links)]
 
 
-def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Generation:
+def draft(root: Path, host: Host, settings: Settings, manner: Manner) -> Draft:
     """The plan for the host and the changes below `root` that it asks for; writes nothing."""
     plan = make_plan(host, settings)
     owned = changes.owned(root)
@@ -66,12 +74,16 @@ def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Gener
     if leftovers.tables:
         wanted = _render(plan, host, leftovers)
     devices = _devices(plan) if manner.convert else {}
-    found = changes.changes(root, wanted, leftovers.gone, devices)
-    dormant = read_dormant(root, host, plan, found)
-    awake = wake(host, plan, dormant.rules)
+    return Draft(plan, changes.changes(root, wanted, leftovers.gone, devices), leftovers)
+
+
+def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Generation:
+    """As `draft`, and proved."""
+    made = draft(root, host, settings, manner)
+    dormant = read_dormant(root, host, made.plan, made.changes)
+    awake = wake(host, made.plan, dormant.rules)
     check_block(awake, settings)
-    return Generation(
-        plan, found, leftovers, prove(awake, settings, plan), dormant.notes)
+    return Generation(*made, proof=prove(awake, settings, made.plan), notes=dormant.notes)
 
 
 def check_proof(made: Generation, manner: Manner) -> List[str]:
@@ -238,6 +250,12 @@ def _block_lines(content: Optional[bytes]) -> Set[bytes]:
 def changed(wanted: Iterable[Change]) -> bool:
     """Whether anything is to be written."""
     return any(each.kind != "keep" for each in wanted)
+
+
+def unwritten_notes(wanted: Iterable[Change]) -> List[str]:
+    """What is said where the kernel is changed and the files are not."""
+    return ["the files do not say the same yet, and they count at the next boot: symroute-nm "
+            "generate"] if changed(wanted) else []
 
 
 def leftover_notes(leftovers: Leftovers) -> List[str]:

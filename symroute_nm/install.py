@@ -233,15 +233,32 @@ def recover(root: Path, timeout: float = TIMEOUT) -> Tuple[str, ...]:
         return journal.repair(root)
 
 
-def restore(
-    root: Path, name: str = "", note: Note = lambda _: None
-) -> Tuple[str, Tuple[Change, ...]]:
-    """Bring back the state that a backup (the newest for "") holds, modes and owners included.
+class Restoration(NamedTuple):
+    """What bringing a backup back changes."""
 
-    Returns that backup's name and the changes made. InputError, Refusal, SystemFailure.
+    name: str
+    changes: Tuple[Change, ...]
+    attributes: Mapping[str, Attributes]
+
+
+def prepare_restoration(root: Path, name: str = "") -> Restoration:
+    """The way back to the state that a backup (the newest for "") holds, modes and owners included.
+
+    InputError, Refusal where it no longer fits, SystemFailure.
     """
     backup = store.find(root, name)
     wanted = store.undoing(root, backup)
-    attributes = {each.path: Attributes(each.mode, each.uid, each.gid) for each in backup.files}
-    install(root, wanted, note, attributes=attributes)
-    return backup.name, wanted
+    return Restoration(backup.name, wanted, {
+        each.path: Attributes(each.mode, each.uid, each.gid) for each in backup.files})
+
+
+def bring_back(root: Path, restoration: Restoration, note: Note = lambda _: None) -> None:
+    """Bring that state back. InputError, Refusal, SystemFailure."""
+    install(root, restoration.changes, note, attributes=restoration.attributes)
+
+
+def restore(root: Path, name: str = "", note: Note = lambda _: None) -> Restoration:
+    """Prepared and brought back at once; returns what was done."""
+    restoration = prepare_restoration(root, name)
+    bring_back(root, restoration, note)
+    return restoration

@@ -19,3 +19,10 @@ SOURCES = typer.Option(
 IIF = typer.Option(None, "--iif/--no-iif", help="Rules for transit, too, or not.")
 TABLE_NAMES = typer.Option(
     None, "--table-names/--table-numbers", help="Name tables by name in rules and routes.")
+FORCE = typer.Option(False, "--force", help="Do what would be refused.")
+APPLY = typer.Option(False, "--apply", help="The running kernel, too, with a timed way back.")
+YES = typer.Option(False, "--yes", "-y", help="Keep it at once: no confirmation, no way back.")
+TIMEOUT = typer.Option(
+    60.0, "--timeout", metavar="SECONDS", min=1, max=86400,
+    help="All is as before unless it is confirmed within.")
+DRY_RUN = typer.Option(False, "--dry-run", "-n", help="Show what would change, change nothing.")

@@ -1,15 +1,29 @@
-"""The commands that write files: generate, remove, undo."""
+"""The commands that write files: generate, remove, undo; with --apply, after the kernel."""
 
+import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import typer
 
-from symroute_nm.errors import FINDING
+from symroute_nm.choices import Confirmation
+from symroute_nm.errors import FINDING, InputError
 from symroute_nm.inputs import read_host, read_settings
 from symroute_nm.options import (
+    APPLY,
     CONFIG,
     EXCLUDE,
+    FORCE,
     GATEWAY,
     GUARD,
     HOST,
@@ -20,12 +34,19 @@ from symroute_nm.options import (
     SOURCES,
     TABLE,
     TABLE_NAMES,
+    TIMEOUT,
+    YES,
 )
 from symroute_nm.terminal import say, write, write_json, write_lines
 
 if TYPE_CHECKING:
     from symroute_nm.choices import Manner, Settings
+    from symroute_nm.enactment import Enactment
+    from symroute_nm.generation import Generation
+    from symroute_nm.model import Change, Host
     from symroute_nm.settings import Options
+
+    KernelChange = Tuple[Enactment, Confirmation]
 
 
 def generate(
@@ -40,7 +61,7 @@ def generate(
         False, "--prune", help="Remove the blocks of links that are no uplinks now."),
     convert: bool = typer.Option(
         False, "--convert", help="Rewrite ADDRESSn= route files in ip form."),
-    force: bool = typer.Option(False, "--force", help="Write what would be refused."),
+    force: bool = FORCE, apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Plan, show the difference, and write the route, rule and rt_tables files."""
     from symroute_nm.choices import Manner
@@ -50,61 +71,167 @@ def generate(
         guard=guard, sources=sources, iif=iif, table_names=table_names,
         interfaces=tuple(interface), exclude=tuple(exclude), tables=tuple(table),
         gateways=tuple(gateway))
-    return _generate(root, host, read_settings(root, config, options), options, as_json,
-                     Manner(dry_run or check, check, prune, convert, force))
+    settings = read_settings(root, config, options)
+    manner = Manner(dry_run or check, check, prune, convert, force)
+    if not apply:
+        return _generate(root, host, settings, options, as_json, manner)
+    if host is not None:
+        raise InputError("--apply changes this machine, --host plans for another",
+                         "give one of them")
+    with _held(root, manner.dry_run):
+        return _generate(root, host, settings, options, as_json, manner,
+                         Confirmation(timeout, yes))
 
 
 def remove(
     root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
     dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
+    apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Take every block and file of ours away; all else stays byte for byte."""
-    from symroute_nm import generation, reading, report, reversal
-    from symroute_nm.changes import changes, owned
+    from symroute_nm import reading
 
     reading.require_root(root)
     # Before anything is gone: a broken configuration must not come to light after.
-    commands = reversal.commands(root, read_settings(root, config))
+    settings = read_settings(root, config)
+    if not apply:
+        return _remove(root, settings, as_json, dry_run)
+    with _held(root, dry_run):
+        return _remove(root, settings, as_json, dry_run, Confirmation(timeout, yes))
+
+
+def _remove(
+    root: Path, settings: "Settings", as_json: bool, dry_run: bool,
+    confirmation: Optional[Confirmation] = None,
+) -> int:
+    from symroute_nm import generation, report, reversal
+    from symroute_nm.changes import changes, owned
+
     if not dry_run:
         generation.recover(root, say)
+    change = None
+    if confirmation:
+        from symroute_nm import enactment
+
+        host = read_host(root, None, probe=False)
+        change = (enactment.for_removal(root, host, settings), confirmation)
+    commands = [] if change else reversal.commands(root, settings)
     found = changes(root, {}, owned(root))
     if dry_run and not as_json:
         write(generation.diff(found))
-    backup = "" if dry_run else generation.write(root, found, say)
+    lines = [] if dry_run else _write(root, found, change)
     if as_json:
-        write_json(reversal.removal(found, commands, dry_run))
-    elif not dry_run:
-        write_lines([*report.change_lines(found), *report.backup_lines(backup)])
-        write_lines(reversal.command_lines(commands))
+        write_json({**reversal.removal(found, commands, dry_run), **_kernel_json(change)})
+    else:
+        write_lines([] if dry_run else [*report.change_lines(found), *lines])
+        write_lines(_kernel_lines(change, dry_run))
+        write_lines([] if dry_run else reversal.command_lines(commands))
     return 0
 
 
 def undo(
     name: str = typer.Argument("", help="A backup's name; the newest if none is given."),
-    root: Path = ROOT, as_json: bool = JSON,
+    root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
     list_only: bool = typer.Option(False, "--list", help="Show the backups, newest first."),
+    apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Bring the files back to what they were before the last generate or remove."""
-    from symroute_nm import backups, generation, install, reading, reversal
+    from symroute_nm import backups, reading
 
     reading.require_root(root)
     if list_only:
         names = [each.name for each in reversed(backups.backups(root))]
         write_json(names) if as_json else write_lines(names)
         return 0
+    if not apply:
+        return _undo(root, name, as_json)
+    settings = read_settings(root, config)
+    with _held(root, False):
+        return _undo(root, name, as_json, settings, Confirmation(timeout, yes))
+
+
+def _undo(
+    root: Path, name: str, as_json: bool, settings: Optional["Settings"] = None,
+    confirmation: Optional[Confirmation] = None,
+) -> int:
+    from symroute_nm import generation, install, reversal
+
     generation.recover(root, say)
-    restored, found = install.restore(root, name, say)
-    notes = reversal.after_undo(found)
+    restoration = install.prepare_restoration(root, name)
+    change = None
+    if settings and confirmation:
+        from symroute_nm import enactment
+
+        host = read_host(root, None, probe=False)
+        change = (enactment.for_files(root, host, settings, restoration.changes), confirmation)
+
+    def bring_back(note: Callable[[str], None]) -> List[str]:
+        install.bring_back(root, restoration, note)
+        return []
+
+    lines = _commit(root, bring_back, change)
+    notes = [] if change else reversal.after_undo(restoration.changes)
     if as_json:
-        write_json(reversal.restoration(restored, found, notes))
+        write_json({**reversal.restoration(restoration.name, restoration.changes, notes),
+                    **_kernel_json(change)})
     else:
-        write_lines([*reversal.restored_lines(found), *notes])
+        write_lines([*reversal.restored_lines(restoration.changes), *lines,
+                     *_kernel_lines(change, False), *notes])
     return 0
+
+
+@contextlib.contextmanager
+def _held(root: Path, dry_run: bool) -> Iterator[None]:
+    """Nobody else changes the kernel meanwhile; what was cut off earlier is taken back."""
+    if dry_run:
+        yield
+        return
+    from symroute_nm import enactment
+
+    with enactment.hold(root):
+        enactment.recover(root, say)
+        yield
+
+
+def _write(root: Path, found: Sequence["Change"], change: "Optional[KernelChange]") -> List[str]:
+    """Install the files, after the kernel's change where there is one; names the backup."""
+    from symroute_nm import generation, report
+
+    return _commit(
+        root, lambda note: report.backup_lines(generation.write(root, found, note)), change)
+
+
+def _commit(
+    root: Path, write_files: Callable[[Callable[[str], None]], List[str]],
+    change: "Optional[KernelChange]",
+) -> List[str]:
+    """Write the files: at once, or as the last thing of a change that was confirmed."""
+    if change is None:
+        return write_files(say)
+    from symroute_nm import countdown
+
+    def keep() -> List[str]:
+        notes: List[str] = []
+        return [*write_files(notes.append), *notes]
+
+    return list(countdown.make(root, *change, keep=keep))
+
+
+def _kernel_json(change: "Optional[KernelChange]") -> Dict[str, Any]:
+    from symroute_nm import report
+
+    return {"kernel": report.kernel_changes(change[0].steps)} if change else {}
+
+
+def _kernel_lines(change: "Optional[KernelChange]", dry_run: bool) -> List[str]:
+    from symroute_nm import report
+
+    return report.step_lines(change[0].steps, dry_run) if change else []
 
 
 def _generate(
     root: Path, host_file: Optional[Path], settings: "Settings", options: "Options",
-    as_json: bool, manner: "Manner",
+    as_json: bool, manner: "Manner", confirmation: Optional[Confirmation] = None,
 ) -> int:
     from symroute_nm import generation, report
     from symroute_nm.session import session_address
@@ -124,12 +251,29 @@ def _generate(
     say(*generation.check_proof(made, manner))
     if not (manner.dry_run or as_json):
         write(generation.diff(generation.replaced(made.changes)))
-    backup = "" if manner.dry_run else generation.write(root, made.changes, say)
+    change = _kernel_change(root, host, settings, made, confirmation)
+    lines = [] if manner.dry_run else _write(root, made.changes, change)
     if as_json:
-        write_json(report.summary(made, commands, manner.dry_run))
-    elif not manner.dry_run:
-        write_lines([*report.change_lines(made.changes), *report.backup_lines(backup)])
+        write_json({**report.summary(made, commands, manner.dry_run), **_kernel_json(change)})
+        return FINDING if manner.check and generation.changed(made.changes) else 0
+    if not manner.dry_run:
+        write_lines([*report.change_lines(made.changes), *lines])
         write_lines(report.skip_lines(made.plan.skips))
         write_lines(report.verdict_lines(made))
-        write_lines(report.activation_lines(commands))
+        write_lines(report.activation_lines([] if change else commands))
+    write_lines(_kernel_lines(change, manner.dry_run))
     return FINDING if manner.check and generation.changed(made.changes) else 0
+
+
+def _kernel_change(
+    root: Path, host: "Host", settings: "Settings", made: "Generation",
+    confirmation: Optional[Confirmation],
+) -> "Optional[KernelChange]":
+    if confirmation is None:
+        return None
+    from symroute_nm import enactment
+
+    files = enactment.read_listing(root, host)
+    wanted = enactment.for_plan(host, settings, made.plan, files, made.leftovers.kept)
+    # The fragment, which is written as well, names the tables.
+    return wanted._replace(tables=()), confirmation

@@ -18,19 +18,20 @@ LONGEST_FUNCTION = 50
 # The layers, from the inside out. A module imports from its own layer and those before it.
 PURE = {
     "__init__", "absence", "aggregation", "applied", "awaited", "blocks", "checkup", "choices",
-    "classes", "conversion", "decisions", "diagnosis", "dormant", "dues", "errors",
+    "classes", "conversion", "decisions", "diagnosis", "dormant", "drift", "dues", "errors",
     "explanation", "fib", "findings", "gateways", "leftovers", "match", "model", "networks",
-    "observation", "ownrules", "owntables", "plan", "prove", "published", "remarks", "rpdb",
-    "rulefiles", "selectors", "services", "shvar", "staticroutes", "surroundings", "tables",
-    "unified", "uplinks", "verdicts", "wording",
+    "observation", "ownership", "ownrules", "owntables", "plan", "prove", "published",
+    "remarks", "routefiles", "rpdb", "rulefiles", "selectors", "services", "shvar",
+    "staticroutes", "surroundings", "tables", "transition", "unified", "uplinks", "verdicts",
+    "wording",
 }
 # What each reader and each writer stands on.
 GROUND = {"bounded": set(), "netlink": set(), "rooted": set(), "submodules": set()}
 READERS = {"evidence", "files", "host", "leases", "profiles", "session", "settings", "snapshot"}
 # Each imports those before it.
 WRITERS = ["lock", "journal", "backups", "changes", "install"]
-COMMANDS = {"provision", "queries"}
-TOP = {*COMMANDS, "cli", "inputs", "options", "terminal", "__main__"}
+COMMANDS = {"provision", "queries", "running"}
+TOP = {*COMMANDS, "cli", "countdown", "inputs", "options", "terminal", "__main__"}
 
 # No I/O: neither files, network, processes nor the process's own state.
 PURE_STANDARD = {
@@ -44,14 +45,15 @@ ONLY_IN = {
     "click": {"cli"},
     "rich": {"queries", "report"},
     "subprocess": {"install", "evidence"},
-    "socket": {"netlink", "profiles"},
+    "socket": {"live", "netlink", "profiles", "trial"},
     "fcntl": {"lock"},
     "shutil": {"install", "journal"},
 }
 # cli exits and needs its streams for that, queries asks whether there is a terminal; what is
 # printed goes through terminal.
 MAY_PRINT = {"cli", "queries", "terminal"}
-MAY_WRITE = {*WRITERS, "rooted"}
+# runtime writes below /run, and trial makes its socket there.
+MAY_WRITE = {*WRITERS, "rooted", "runtime", "trial"}
 # Calls that change files; str.replace() and datetime.replace() are looked at by their object.
 WRITING_METHODS = {
     "chmod", "lchmod", "fchmod", "chown", "fchown", "hardlink_to", "link", "link_to", "mkdir",
@@ -60,8 +62,8 @@ WRITING_METHODS = {
     "copy2", "copyfile", "copytree",
 }
 WRITING_FLAGS = {"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"}
-# The probe's child process writes its answer to a pipe and ends.
-MAY_CALL = {"netlink": {"os.write", "os._exit"}}
+# The probe's child process writes its answer to a pipe and ends; a keeper ends, too.
+MAY_CALL = {"netlink": {"os.write", "os._exit"}, "trial": {"os._exit"}}
 ALLOWED_AT_THE_TOP = {
     "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "rpm", "symroute_nm", "templates",
     "tests",
@@ -151,6 +153,11 @@ def layers() -> Dict[str, Set[str]]:
     allowed["reading"] = PURE | READERS
     allowed["generation"] = PURE | {"files", "rooted", "settings", "render"} | set(WRITERS)
     allowed["report"] = PURE | {"generation"}
+    allowed["live"] = PURE | {"netlink", "host"}
+    allowed["trial"] = PURE
+    allowed["runtime"] = PURE | {"journal", "live", "rooted", "snapshot"}
+    allowed["enactment"] = PURE | {"evidence", "live", "lock", "rooted", "runtime", "trial"}
+    allowed["verification"] = PURE | {"backups", "enactment", "generation", "journal", "rooted"}
     allowed["reversal"] = PURE | {"reading", "report"}
     everything = set(MODULES)
     allowed.update(dict.fromkeys(TOP, everything))

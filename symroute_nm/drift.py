@@ -1,0 +1,90 @@
+"""Plan, files and kernel against each other (pure)."""
+
+from collections import Counter
+from typing import AbstractSet, Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
+
+from symroute_nm.model import Change, Route, Rule
+from symroute_nm.ownership import place
+from symroute_nm.transition import State, bare, identity
+from symroute_nm.wording import describe_item
+
+MISSING, STALE, CHANGED, TWICE = "missing", "stale", "changed", "twice"
+
+
+class Three(NamedTuple):
+    """What is planned, what our blocks list, what the kernel has of ours."""
+
+    plan: State
+    files: State
+    kernel: State
+
+
+class Drift(NamedTuple):
+    """A rule or route on which the three do not agree, and how."""
+
+    item: Union[Rule, Route]
+    planned: bool
+    listed: bool
+    present: bool
+    kind: str  # missing stale changed twice
+
+    @property
+    def text(self) -> str:
+        """The rule or route as `ip` writes it."""
+        return describe_item(self.item)
+
+
+def find_drift(three: Three) -> Tuple[Drift, ...]:
+    """All rules and routes on which they do not agree: rules first, as they are listed."""
+    rules = [{bare(each): each for each in one.rules} for one in three]
+    routes = [{identity(each): each for each in one.routes} for one in three]
+    planned = {place(each) for each in three.plan.routes}
+    found = [*_differences(rules, set()), *_differences(routes, planned)]
+    again = [rule for rule, times in Counter(map(bare, three.kernel.rules)).items() if times > 1]
+    return (*found, *(
+        Drift(rule, rule in rules[0], rule in rules[1], True, TWICE) for rule in again))
+
+
+def _differences(three: Sequence[Dict[Any, Any]], planned: AbstractSet[Any]) -> List[Drift]:
+    plan, files, kernel = three
+    found = []
+    for key, item in {**kernel, **files, **plan}.items():
+        there = key in plan, key in files, key in kernel
+        if not all(there):
+            changed = isinstance(item, Route) and place(item) in planned
+            kind = MISSING if key in plan else CHANGED if changed else STALE
+            found.append(Drift(item, *there, kind))
+    return found
+
+
+def drift_lines(found: Sequence[Drift], edited: Sequence[str]) -> List[str]:
+    """The table for people; `edited` are paths of files that differ from what would be written."""
+    lines = []
+    if found:
+        lines.append("%-8s %-5s %-6s %-6s  %s" % ("", "plan", "files", "kernel", ""))
+    for each in found:
+        marks = ["yes" if one else "no" for one in (each.planned, each.listed, each.present)]
+        lines.append("%-8s %-5s %-6s %-6s  %s" % (each.kind, *marks, each.text))
+    lines += edited
+    return lines or ["plan, files and kernel agree"]
+
+
+def drift_json(found: Sequence[Drift], edited: Sequence[str]) -> Dict[str, Any]:
+    """The same for programs: {"agree": bool, "differences": [{…}], "files": […]}."""
+    return {
+        "agree": not found and not edited,
+        "differences": [
+            {"kind": each.kind, "item": each.text, "plan": each.planned, "files": each.listed,
+             "kernel": each.present}
+            for each in found
+        ],
+        "files": list(edited),
+    }
+
+
+def file_lines(changes: Iterable[Change], by_hand: Sequence[str]) -> List[str]:
+    """Files that `generate` would change, and whether somebody wrote to them since it did."""
+    words = {"create": "is missing", "delete": "is not planned any more", "update": "differs"}
+    hand = {True: ": it was changed by hand since it was written", False: ""}
+    return ["%s %s%s" % (each.path, words[each.kind], hand[each.path in by_hand])
+            for each in changes if each.kind != "keep"]

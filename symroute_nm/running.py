@@ -1,0 +1,117 @@
+"""The commands about the running kernel: apply, confirm, verify."""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional, Tuple
+
+from symroute_nm.choices import Confirmation
+from symroute_nm.errors import FINDING, Refusal
+from symroute_nm.inputs import read_host, read_settings
+from symroute_nm.options import (
+    CONFIG,
+    DRY_RUN,
+    EXCLUDE,
+    FORCE,
+    GATEWAY,
+    GUARD,
+    IIF,
+    INTERFACE,
+    JSON,
+    ROOT,
+    SOURCES,
+    TABLE,
+    TABLE_NAMES,
+    TIMEOUT,
+    YES,
+)
+from symroute_nm.terminal import say, write_json, write_lines
+
+if TYPE_CHECKING:
+    from symroute_nm.choices import Settings
+    from symroute_nm.enactment import Enactment
+    from symroute_nm.generation import Generation
+    from symroute_nm.settings import Options
+
+
+def apply(
+    root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
+    interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
+    table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
+    sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
+    dry_run: bool = DRY_RUN, force: bool = FORCE, yes: bool = YES, timeout: float = TIMEOUT,
+) -> int:
+    """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
+    from symroute_nm import countdown, enactment, generation, report
+    from symroute_nm.settings import Options
+
+    options = Options(
+        guard=guard, sources=sources, iif=iif, interfaces=tuple(interface),
+        exclude=tuple(exclude), tables=tuple(table), gateways=tuple(gateway))
+    settings = read_settings(root, config, options)
+    with contextlib.ExitStack() as stack:
+        if not dry_run:
+            stack.enter_context(enactment.hold(root))
+            enactment.recover(root, say)
+        made, wanted = _plan(root, settings, options, force)
+        if not dry_run:
+            countdown.make(root, wanted, Confirmation(timeout, yes), list)
+    if as_json:
+        write_json({"dry_run": dry_run, "kernel": report.kernel_changes(wanted.steps)})
+    else:
+        write_lines(report.step_lines(wanted.steps, dry_run))
+    say(*generation.unwritten_notes(made.changes))
+    return 0
+
+
+def confirm(root: Path = ROOT) -> int:
+    """Keep what apply, or --apply, has changed and is about to take back."""
+    from symroute_nm import enactment, trial
+
+    outcome = trial.confirm(enactment.door(root))
+    if not outcome.kept:
+        raise Refusal("too late: it is being taken back", "run it again")
+    write_lines(["kept"])
+    return 0
+
+
+def verify(
+    root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
+    interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
+    table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
+    sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
+    table_names: Optional[bool] = TABLE_NAMES,
+) -> int:
+    """Do plan, files and kernel agree? Exit 1 where they do not."""
+    from symroute_nm import drift, verification
+    from symroute_nm.settings import Options
+
+    options = Options(
+        guard=guard, sources=sources, iif=iif, table_names=table_names,
+        interfaces=tuple(interface), exclude=tuple(exclude), tables=tuple(table),
+        gateways=tuple(gateway))
+    settings = read_settings(root, config, options)
+    host = read_host(root, None, probe=settings.guard == "auto")
+    found = verification.verify(root, host, settings)
+    say(*found.notes)
+    if as_json:
+        write_json(drift.drift_json(found.drift, found.files))
+    else:
+        write_lines(drift.drift_lines(found.drift, found.files))
+    return 0 if found.agree else FINDING
+
+
+def _plan(
+    root: Path, settings: "Settings", options: "Options", force: bool
+) -> Tuple["Generation", "Enactment"]:
+    """The plan, proved, and what it changes in the kernel; says what there is to be said."""
+    from symroute_nm import enactment, generation
+    from symroute_nm.choices import Manner
+
+    manner = Manner(dry_run=True, force=force)
+    host = read_host(root, None, probe=settings.guard == "auto")
+    generation.check_names(host, options)
+    made = generation.prepare(root, host, settings, manner)
+    say(*made.plan.notes, *made.notes, *generation.name_notes(host, settings),
+        *generation.check_proof(made, manner))
+    files = enactment.read_listing(root, host)
+    return made, enactment.for_plan(host, settings, made.plan, files, made.leftovers.kept)

@@ -1,0 +1,63 @@
+"""`verify`: the plan, the files and the kernel, read and compared; nothing is proved."""
+
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Tuple
+
+from symroute_nm import backups, enactment, generation, rooted
+from symroute_nm.choices import Manner, Settings
+from symroute_nm.drift import Drift, Three, file_lines, find_drift
+from symroute_nm.errors import SymrouteError
+from symroute_nm.journal import digest
+from symroute_nm.model import Host
+from symroute_nm.ownership import Listing, place
+from symroute_nm.transition import State, bare
+
+
+class Verification(NamedTuple):
+    """On which rules and routes the three do not agree, and in which files."""
+
+    drift: Tuple[Drift, ...]
+    files: Tuple[str, ...]  # a line for each file that `generate` would change
+    notes: Tuple[str, ...] = ()
+
+    @property
+    def agree(self) -> bool:
+        """Whether there is nothing to mend."""
+        return not (self.drift or self.files)
+
+
+def verify(root: Path, host: Host, settings: Settings) -> Verification:
+    """The plan, the files below `root` and the kernel against each other.
+
+    What blocks list that are kept for a link that may come back counts for neither: it is in the
+    kernel or not, as the link is. Raises `SymrouteError`.
+    """
+    made = generation.draft(root, host, settings, Manner(dry_run=True))
+    files = enactment.read_listing(root, host)
+    kept = files.ours.of(made.leftovers.kept)
+    wanted = enactment.for_plan(host, settings, made.plan, files, made.leftovers.kept)
+    holding = wanted.holding
+    three = Three(*(_without(each, kept) for each in (
+        holding.wanted, files.ours.state, holding.present)))
+    return Verification(
+        find_drift(three), tuple(file_lines(made.changes, _changed_by_hand(root))),
+        (*made.plan.notes, *generation.leftover_notes(made.leftovers)))
+
+
+def _without(state: State, kept: Listing) -> State:
+    rules = {bare(each) for each in kept.state.rules}
+    routes = {place(each) for each in kept.state.routes}
+    return State(tuple(each for each in state.rules if bare(each) not in rules),
+                 tuple(each for each in state.routes if place(each) not in routes))
+
+
+def _changed_by_hand(root: Path) -> List[str]:
+    """The files that are no longer what our last write made of them."""
+    written: Dict[str, str] = {}
+    try:
+        for backup in backups.backups(root):
+            written.update((each.path, each.after) for each in backup.files)
+        return [path for path, after in written.items()
+                if after != digest(rooted.read(root, path))]
+    except SymrouteError:  # without root, or damaged: then it is not known
+        return []
