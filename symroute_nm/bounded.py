@@ -17,23 +17,20 @@ def read(path: pathlib.Path) -> bytes:
     try:
         # Without O_NONBLOCK a FIFO of that name would hold us for ever.
         descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            return _content(path, descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise _failure(path, error) from error
     except ValueError as error:
         raise InputError("%r is not a path" % str(path), "name an existing file") from error
-    try:
-        return _content(path, descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _content(path: pathlib.Path, descriptor: int) -> bytes:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise InputError("%s is not a regular file" % path, "move it away")
-    try:
-        text = _drain(descriptor)
-    except OSError as error:
-        raise _failure(path, error) from error
+    text = _drain(descriptor)
     if len(text) > LIMIT:
         raise InputError("%s is longer than %d bytes" % (path, LIMIT), "move it away")
     return text

@@ -143,7 +143,8 @@ def _folders(steps: Sequence[_Step]) -> List[Path]:
     found: List[Path] = []
     for step in steps:
         if step.change.after is not None:
-            found += [each for each in missing_folders(step.target) if each not in found]
+            with system("look up", step.change.path):
+                found += [each for each in missing_folders(step.target) if each not in found]
     return found
 
 

@@ -6,6 +6,7 @@ own rename to ``journal.done`` is the moment at which the new state counts.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -14,10 +15,11 @@ import shutil
 from pathlib import Path
 from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from symroute_nm.errors import Refusal
+from symroute_nm.errors import Refusal, SymrouteError
 from symroute_nm.rooted import (
     STATE,
     Attributes,
+    exists,
     locate,
     read_file,
     sync_folder,
@@ -30,6 +32,7 @@ BACKUPS = STATE + "/backups"
 # Where hidden files of ours may stand without a journal that names them.
 _SWEPT = ("/etc/sysconfig/network-scripts", "/etc/iproute2", "/etc/iproute2/rt_tables.d")
 _HIDDEN = re.compile(r"\.symroute-nm\..+\.[0-9a-f]{8}\Z")
+_GONE_OR_IN_USE = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
 _NAME_LIMIT = 40  # characters of the file's own name; NAME_MAX is 255 bytes
 
 
@@ -81,9 +84,21 @@ def commit(root: Path) -> None:
 
 
 def finish(root: Path, journal: Journal) -> Tuple[str, ...]:
-    """Remove the hidden files and the journal; returns what went wrong, left to the next run."""
-    problems = _remove(_hidden_places(root, journal))
-    return problems or _remove([locate(root, STATE) / "journal.done"])
+    """Remove the hidden files, then the journal; returns what went wrong, left to the next run."""
+    places = _hidden_places(root, journal)
+    problems = _remove(places)
+    try:
+        # Or a loss of power brings hidden files back that no journal names any more.
+        _sync_folders(places)
+        done = locate(root, STATE) / "journal.done"
+    except (OSError, SymrouteError) as error:
+        problems += ("the next run tidies up: %s" % error,)
+    return problems or _remove([done])
+
+
+def _sync_folders(places: Iterable[Path]) -> None:
+    for folder in sorted({place.parent for place in places}):
+        sync_folder(folder)
 
 
 def roll_back(root: Path, journal: Journal) -> Tuple[str, ...]:
@@ -93,11 +108,14 @@ def roll_back(root: Path, journal: Journal) -> Tuple[str, ...]:
     """
     folder = locate(root, STATE)
     with system("put back the files of", folder / "journal", "free the cause, run it again"):
-        with contextlib.suppress(FileNotFoundError):
-            (folder / "journal.done").rename(folder / "journal")
+        done = folder / "journal.done"
+        if exists(done) and _load(done) == journal:  # an earlier write's, which stands, is none
+            done.rename(folder / "journal")
         notes = [note for entry in journal.entries for note in _put_back(root, entry, journal)]
-        for place in _hidden_places(root, journal):
+        places = _hidden_places(root, journal)
+        for place in places:
             _unlink(place)
+        _sync_folders(place for place in places if exists(place.parent))
         _remove_folders(root, journal)
         if not notes:
             discard(locate(root, BACKUPS) / journal.backup)
@@ -110,7 +128,7 @@ def roll_back(root: Path, journal: Journal) -> Tuple[str, ...]:
 def _put_back(root: Path, entry: Entry, journal: Journal) -> List[str]:
     target = root / entry.target
     old = target.parent / entry.old
-    if entry.old and not os.path.lexists(str(old)):
+    if entry.old and not exists(old):
         return []  # this file's turn had not come
     current = _current(target, entry.path)
     if current == entry.after:
@@ -146,14 +164,16 @@ def _hidden_places(root: Path, journal: Journal) -> List[Path]:
 def _remove_folders(root: Path, journal: Journal) -> None:
     for folder in reversed(journal.folders):
         try:
-            (root / folder).rmdir()
-        except OSError:
-            continue  # never made, or in use by now
+            if exists(root / folder):  # as with unlink(2) below
+                (root / folder).rmdir()
+        except OSError as error:
+            if error.errno not in _GONE_OR_IN_USE:
+                raise
 
 
 def _unlink(place: Path) -> None:
     # On a read-only file system unlink(2) fails even for what is not there.
-    if os.path.lexists(str(place)):
+    if exists(place):
         with contextlib.suppress(FileNotFoundError):
             place.unlink()
 
@@ -180,28 +200,38 @@ def _remove_one(place: Path) -> List[str]:
 def discard(folder: Path) -> None:
     """Remove a folder as a whole: under a hidden name first, so that no half of it is ever seen."""
     doomed = folder.parent / hidden_name(folder.name)
-    with contextlib.suppress(FileNotFoundError):
+    try:
         folder.rename(doomed)
+    except FileNotFoundError:
+        return
+    with contextlib.suppress(OSError):
+        # A loss of power must not give half a folder its name back.
+        sync_folder(folder.parent)
     _remove([doomed])
 
 
 def leftovers(root: Path) -> bool:
     """Whether an interrupted run left something to `repair`."""
+    return any(_journals(root)) or any(True for _ in _strays(root))
+
+
+def _journals(root: Path) -> Tuple[bool, bool]:
+    """Whether there are a ``journal`` and a ``journal.done``; SystemFailure."""
     folder = locate(root, STATE)
-    return any(
-        os.path.lexists(str(folder / name)) for name in ("journal", "journal.done")
-    ) or any(True for _ in _strays(root))
+    with system("look up", folder, "run as root"):
+        return exists(folder / "journal"), exists(folder / "journal.done")
 
 
 def repair(root: Path) -> Tuple[str, ...]:
     """Undo or tidy up what an interrupted run left; under the lock. Returns what was done."""
     folder = locate(root, STATE)
     notes: List[str] = []
-    if os.path.lexists(str(folder / "journal.done")):
+    begun, done = _journals(root)
+    if done:
         journal = _load(folder / "journal.done")
         notes += ["an interrupted run had written all its files; its hidden files are removed"]
         notes += finish(root, journal)
-    elif os.path.lexists(str(folder / "journal")):
+    if begun:
         journal = _load(folder / "journal")
         kept = roll_back(root, journal)
         paths = ", ".join(entry.path for entry in journal.entries)
@@ -214,7 +244,7 @@ def _strays(root: Path) -> Iterator[Path]:
         try:
             folder = locate(root, path)
             names = sorted(each.name for each in folder.iterdir())
-        except (Refusal, OSError):
+        except (SymrouteError, OSError):
             continue  # a folder that cannot be read holds nothing that we wrote
         yield from (folder / name for name in names if _HIDDEN.match(name))
 

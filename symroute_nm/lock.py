@@ -40,7 +40,9 @@ def locked(root: Path, timeout: float = TIMEOUT, folder: str = STATE) -> Iterato
             os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         yield
     finally:
-        os.close(descriptor)
+        # The lock ends all the same, close(2), and what was done under it stands.
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 def _open(place: Path) -> int:

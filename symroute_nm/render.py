@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Mapping, Sequence, Tuple
 
+from symroute_nm.errors import SystemFailure
 from symroute_nm.model import (
     FRAGMENT,
     NETWORK_SCRIPTS,
@@ -91,9 +92,18 @@ def _load_templates() -> "Mapping[str, Template]":
     )
     folder = _templates() / "ifcfg"
     return {
-        name: environment.from_string((folder / ("%s.j2" % name)).read_text(encoding="utf-8"))
+        name: environment.from_string(_read(folder / ("%s.j2" % name)))
         for name in ("route", "rule", "rt_tables")
     }
+
+
+def _read(place: Path) -> str:
+    try:
+        return place.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SystemFailure(
+            "cannot read %s: %s" % (place, error.strerror or error), "install symroute-nm again"
+        ) from error
 
 
 def _templates() -> Path:

@@ -55,14 +55,39 @@ def locate(root: Path, path: str) -> Path:
     """
     with system("look up", path):
         top = Path(os.path.realpath(str(root)))
-        if top.exists() and not top.is_dir():  # one that is not there yet is made on writing
+        mode = _mode(top)
+        if mode and not stat.S_ISDIR(mode):  # one that is not there yet is made on writing
             raise InputError("the root %s is not a folder" % root, "correct --root")
         return _walk(top, top, path, path, 0)
 
 
 def is_link(root: Path, path: str) -> bool:
     """Whether a link stands at the very end of that path below `root`."""
-    return (locate(root, str(PurePosixPath(path).parent)) / PurePosixPath(path).name).is_symlink()
+    with system("look up", path):
+        folder = locate(root, str(PurePosixPath(path).parent))
+        return _links(folder / PurePosixPath(path).name)
+
+
+def exists(place: Path) -> bool:
+    """Whether anything, be it a link to nowhere, stands at that very place; OSError.
+
+    os.path.lexists() and the like say no where the disk could not tell, and what is not seen is
+    not put back.
+    """
+    return _mode(place) != 0
+
+
+def _links(place: Path) -> bool:
+    """Whether a link stands there; OSError, which Path.is_symlink() swallows from 3.13 on."""
+    return stat.S_ISLNK(_mode(place))
+
+
+def _mode(place: Path) -> int:
+    """Type and permission bits of what stands at that very place, 0 for nothing; OSError."""
+    try:
+        return place.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _walk(root: Path, here: Path, path: str, asked: str, depth: int) -> Path:
@@ -77,7 +102,7 @@ def _walk(root: Path, here: Path, path: str, asked: str, depth: int) -> Path:
 
 
 def _step(root: Path, there: Path, asked: str, depth: int) -> Path:
-    if not there.is_symlink():
+    if not _links(there):
         return there
     if depth >= _MAX_LINKS:
         raise Refusal("%s: too many levels of symbolic links" % asked, "remove the link")
@@ -87,7 +112,7 @@ def _step(root: Path, there: Path, asked: str, depth: int) -> Path:
     inside = str(root).rstrip("/") + "/"
     below = target[len(inside) :] if target.startswith(inside) else target
     found = _walk(root, start, below, asked, depth + 1)
-    if not os.path.lexists(str(found)):
+    if not exists(found):
         raise Refusal(
             "%s: the link %s points to %s, which does not exist%s"
             % (asked, there, target, "" if root == Path("/") else " below " + str(root)),
@@ -214,10 +239,10 @@ def sync_folder(place: Path) -> None:
 
 
 def missing_folders(place: Path) -> List[Path]:
-    """The folders, outermost first, that must be made before a file can stand at that place."""
+    """The folders, outermost first, to be made before a file can stand at that place; OSError."""
     missing: List[Path] = []
     for folder in place.parents:
-        if os.path.lexists(str(folder)):
+        if exists(folder):
             break
         missing.insert(0, folder)
     return missing

@@ -54,12 +54,21 @@ def _is_there(path: Path) -> bool:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        if path.is_symlink():
-            raise InputError("%s: a link to nowhere" % path, "mend the link or remove it") from None
-        return False
+        return _links_nowhere(path)
     except (OSError, ValueError):
         return True
     return True
+
+
+def _links_nowhere(path: Path) -> bool:
+    """False, unless that cannot be told; raises `InputError` for a link."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    raise InputError("%s: a link to nowhere" % path, "mend the link or remove it")
 
 
 def parse_settings(text: str, where: str = DEFAULT_PATH) -> Settings:

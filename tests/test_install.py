@@ -6,79 +6,43 @@ import errno
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
 import stat
 import struct
 import subprocess
 import sys
-import time
 import warnings
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from trees import (
+    BODY,
+    LINK,
+    ROUTE,
+    RULE,
+    SCRIPTS,
+    STALE,
+    STATE,
+    TABLES,
+    WANTED,
+    build,
+    ended,
+    forked,
+    hidden,
+    run,
+    tree,
+    write,
+)
 
 from symroute_nm import backups, blocks, install, journal, rooted, unified
 from symroute_nm import changes as changing
-from symroute_nm.errors import InputError, Refusal, SymrouteError, SystemFailure
+from symroute_nm.errors import InputError, Refusal, SystemFailure
 from symroute_nm.lock import locked
 from symroute_nm.model import Change
 
-SCRIPTS = "/etc/sysconfig/network-scripts"
-ROUTE = SCRIPTS + "/route-eth0"
-RULE = SCRIPTS + "/rule-eth0"
-STALE = SCRIPTS + "/rule-eth9"
-LINK = SCRIPTS + "/route-eth1"
-TABLES = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
-STATE = "var/lib/symroute-nm"
-BODY = "10.0.6.0/24 dev eth0 table 100\n"
 NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.timezone.utc)
-WANTED = {ROUTE: BODY, RULE: "from 10.0.6.5 lookup 100\n", TABLES: "100 users\n", LINK: BODY}
-
-
-def write(root, path, content, mode=0o644):
-    place = root / path.lstrip("/")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
-    place.chmod(mode)
-    return place
-
-
-def build(root):
-    """A host with files to change (one by a link), to create in a new folder and to delete."""
-    root.mkdir()
-    route = write(root, ROUTE, b"10.9.0.0/16 via 10.0.6.9 dev eth0\r\nno newline \xff", 0o640)
-    os.chown(str(route), 1234, 4321)
-    write(root, STALE, blocks.put(None, "from 10.0.9.9 lookup 109\n"))
-    write(root, SCRIPTS + "/ifcfg-eth0", b"DEVICE=eth0\n")
-    write(root, "/etc/mine/route-eth1", b"# mine\n")
-    (root / LINK.lstrip("/")).symlink_to("../../mine/route-eth1")
-    return root
-
-
-def tree(root):
-    """{path: (type, mode, owner, content)} of all below the root but the state folder."""
-    found = {}
-    for place in sorted(root.rglob("*")):
-        name = str(place.relative_to(root))
-        if name == "var" or name.startswith("var/"):
-            continue
-        status = place.lstat()
-        content = place.read_bytes() if stat.S_ISREG(status.st_mode) else b""
-        content = os.readlink(str(place)) if place.is_symlink() else content
-        found[name] = (status.st_mode, status.st_uid, status.st_gid, content)
-    return found
-
-
-def hidden(root):
-    return [str(place) for place in root.rglob(".symroute-nm*")]
-
-
-def run(root, **options):
-    changes = changing.changes(root, WANTED, [STALE])
-    return install.install(root, changes, **options)
 
 
 @pytest.fixture(name="root")
@@ -471,27 +435,6 @@ def test_a_damaged_backup_is_refused(root):
 # The lock
 
 
-def forked(action):
-    """Run an action in a process of its own, which ends with it; returns its pid."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            action()
-            status = 0
-        except SymrouteError as error:
-            status = error.exit_code
-        finally:
-            os._exit(status)
-    return pid
-
-
-def ended(pid):
-    """The exit code of a process, or minus the signal that ended it."""
-    status = os.waitpid(pid, 0)[1]
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
-
-
 def test_a_held_lock_is_refused_in_time_and_names_the_holder(root):
     before = tree(root)
     with locked(root), pytest.raises(Refusal, match="process %d" % os.getpid()):
@@ -554,90 +497,15 @@ def test_a_lock_that_cannot_be_made_says_what_helps(root, kind, hint):
 
 # Faults
 
-NAMES = "open read write fsync rename replace link unlink mkdir rmdir chmod chown fchmod fchown"
-OPERATIONS = [*NAMES.split(), "fstat", "listdir", "scandir", "ftruncate", "pwrite"]
-ERRNOS = [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS]
-
-
-class Trap:
-    """Calls `spring` instead of the n-th file operation."""
-
-    def __init__(self, monkeypatch, turn, spring):
-        self.calls, self.turn, self.spring = 0, turn, spring
-        # Up to Python 3.10 pathlib keeps references of its own.
-        accessor = getattr(pathlib, "_NormalAccessor", None)
-        for name in OPERATIONS:
-            # fsync without the disk: what counts here is that it is called.
-            original = (lambda _: None) if name == "fsync" else getattr(os, name)
-            monkeypatch.setattr(os, name, self.wrap(original))
-            if hasattr(accessor, name):
-                own = self.wrap(getattr(accessor, name))
-                monkeypatch.setattr(accessor, name, staticmethod(own))
-
-    def wrap(self, original):
-        def operation(*args, **options):
-            self.calls += 1
-            if self.calls == self.turn:
-                self.spring()
-            return original(*args, **options)
-
-        return operation
-
-    @property
-    def sprung(self):
-        return self.calls >= self.turn
-
-
-def raising(number):
-    def spring():
-        raise OSError(number, os.strerror(number))
-
-    return spring
-
-
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def prepared(folder):
-    """`build` with so many backups that the oldest has to go."""
-    root = build(folder)
-    for turn in range(backups.KEPT):
-        name = "20240101T000000Z-%d" % turn
-        write(root, "/%s/backups/%s/manifest.json" % (STATE, name), b'{"files": []}')
-    return root
-
-
-@pytest.mark.parametrize("number", ERRNOS, ids=lambda number: errno.errorcode[number])
-def test_every_operation_fails_once_and_all_is_as_before(tmp_path, after, number):
-    raised, turn = 0, 0
-    sprung = True
-    while sprung:
-        turn += 1
-        root = prepared(tmp_path / str(turn))
-        before = tree(root)
-        changes = changing.changes(root, WANTED, [STALE])
-        error = None
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            trap = Trap(monkeypatch, turn, raising(number))
-            try:
-                install.install(root, changes)
-            except SystemFailure as failure:
-                error = failure
-            sprung = trap.sprung
-        assert [] == hidden(root), (turn, error)
-        assert (before if error else after) == tree(root), (turn, error)
-        assert error is None or os.strerror(number) in str(error)
-        raised += error is not None
-        if error:
-            install.install(root, changes)
-            assert after == tree(root)
-        shutil.rmtree(str(root))
-    assert 60 < raised < turn
-
-
 def test_a_fault_leaves_no_backup_of_a_write_that_was_none(root, monkeypatch):
-    monkeypatch.setattr(install, "_switch", lambda _: raising(errno.EIO)())
+    def fail(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(install, "_switch", fail)
     with pytest.raises(SystemFailure, match=r"Input/output error.*as it was before"):
         run(root)
     assert () == backups.backups(root)
@@ -659,97 +527,6 @@ def test_an_interrupt_from_the_keyboard_puts_all_back(root, monkeypatch):
         run(root)
     assert before == tree(root)
     assert [] == hidden(root)
-
-
-def whole(root, before, after):
-    """Whether each file is the old or the new one, whole."""
-    now = tree(root)
-    return all(
-        now.get(path) in (before.get(path), after.get(path))
-        for path in {*now, *before, *after}
-        if "/.symroute-nm" not in path
-    )
-
-
-def check_after_kill(root, before, after):
-    assert whole(root, before, after)
-    install.recover(root)
-    assert tree(root) in (before, after)
-    assert [] == hidden(root)
-    run(root)
-    assert after == tree(root)
-    assert [] == hidden(root)
-    assert not (root / STATE / "journal").exists()
-
-
-def test_killed_before_each_operation_the_next_run_repairs(tmp_path, after):
-    turn, code = 0, -signal.SIGKILL
-    undone = 0
-    while code == -signal.SIGKILL:
-        turn += 1
-        root = prepared(tmp_path / str(turn))
-        before = tree(root)
-
-        def killed(root=root, turn=turn):
-            changes = changing.changes(root, WANTED, [STALE])
-            Trap(pytest.MonkeyPatch(), turn, kill)
-            install.install(root, changes)
-
-        code = ended(forked(killed))
-        assert whole(root, before, after)
-        undone += (root / STATE / "journal").exists()
-        check_after_kill(root, before, after)
-        shutil.rmtree(str(root))
-    assert 0 == code
-    assert 40 < undone < turn
-
-
-def test_killed_while_it_repairs_the_next_run_repairs(tmp_path, after):
-    def killed_in_the_middle(root):
-        def kill_at_the_last(step, switch=install._switch):
-            if step.change.path == STALE:
-                kill()
-            switch(step)
-
-        install._switch = kill_at_the_last
-        run(root)
-
-    turn, code = 0, -signal.SIGKILL
-    while code == -signal.SIGKILL:
-        turn += 1
-        root = build(tmp_path / str(turn))
-        before = tree(root)
-        assert -signal.SIGKILL == ended(forked(lambda root=root: killed_in_the_middle(root)))
-        assert before != tree(root)
-
-        def repair(root=root, turn=turn):
-            Trap(pytest.MonkeyPatch(), turn, kill)
-            install.recover(root)
-
-        code = ended(forked(repair))
-        check_after_kill(root, before, after)
-        shutil.rmtree(str(root))
-    assert 0 == code
-    assert turn > 20
-
-
-def test_killed_at_random_moments_the_next_run_repairs(tmp_path, after):
-    seed = random.SystemRandom().randrange(1 << 32)
-    dice = random.Random(seed)
-    timed = build(tmp_path / "timed")
-    start = time.monotonic()
-    assert 0 == ended(forked(lambda: run(timed)))
-    duration = time.monotonic() - start
-    for turn in range(60):
-        root = build(tmp_path / str(turn))
-        before = tree(root)
-        pid = forked(lambda root=root: run(root))
-        time.sleep(dice.uniform(0, duration))
-        os.kill(pid, signal.SIGKILL)
-        ended(pid)
-        assert whole(root, before, after), "seed %d" % seed
-        check_after_kill(root, before, after)
-        shutil.rmtree(str(root))
 
 
 def kill_after_the_renames(root):
