@@ -130,18 +130,16 @@ def _route(values: Dict[Tuple[str, int], _Line], number: int, device: str, path:
 
 def _network(address: str, netmask: str, prefix: str) -> ipaddress.IPv4Network:
     """The destination, host bits cleared as NetworkManager does; ValueError if it is none."""
-    lengths = set()
-    if netmask:
-        mask = ipaddress.IPv4Network("0.0.0.0/" + netmask)
-        # ipaddress takes a length and an inverted mask, too; the script and NetworkManager do not.
-        if str(mask.netmask) != netmask:
-            raise ValueError("NETMASK %r" % netmask)
-        lengths.add(mask.prefixlen)
-    if prefix:
-        lengths.add(ipaddress.IPv4Network("0.0.0.0/%d" % _number(prefix)).prefixlen)
-    if len(lengths) != 1:
+    if not netmask:
+        raise ValueError("no NETMASK (PREFIX alone is read neither by NetworkManager nor by the "
+                         "dispatcher script)")
+    mask = ipaddress.IPv4Network("0.0.0.0/" + netmask)
+    # ipaddress takes a length and an inverted mask, too; the script and NetworkManager do not.
+    if str(mask.netmask) != netmask:
+        raise ValueError("NETMASK %r" % netmask)
+    if prefix and _number(prefix) != mask.prefixlen:
         raise ValueError("NETMASK %r and PREFIX %r give no one length" % (netmask, prefix))
-    return ipaddress.IPv4Network("%s/%d" % (_address(address), lengths.pop()), strict=False)
+    return ipaddress.IPv4Network("%s/%d" % (_address(address), mask.prefixlen), strict=False)
 
 
 def _address(text: str) -> ipaddress.IPv4Address:

@@ -26,10 +26,12 @@ from symroute_nm.observation import ConfigFile
 from symroute_nm.plan import check_block, make_plan
 from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
-from symroute_nm.staticroutes import altered_routes
+from symroute_nm.staticroutes import altered_routes, has_routes, unmetered_routes
 from symroute_nm.verdicts import Failure, describe_failure
 
 _MOST_SHOWN = 10
+_SECOND = ("%s line %d leads to %s without a metric, as a line of %s does, and ip refuses the "
+           "second: write metric and a number behind it")
 
 
 class Draft(NamedTuple):
@@ -129,28 +131,36 @@ def check_static_routes(root: Path, made: Generation, manner: Manner) -> List[st
     forced; where a rule file is there already, nothing changes for them.
     """
     contents = {each.path: each.after or b"" for each in made.changes}
-    first = [each.uplink for each in made.plan.uplinks
-             if each.uplink.profile and not _has_rules(root, each.uplink.profile.name)]
-    altered = [
-        "%s %s" % (path, fault)
-        for uplink in first if uplink.profile
-        for path in _paths(("route", "route6"), {uplink.profile.name})
-        for fault in altered_routes(_content(root, path, contents), uplink.link.name, path)
-    ]
+    altered, awake = [], []
+    places: Dict[str, str] = {}
+    for profile, link in _first_rules(root, made.plan):
+        for path in _paths(("route", "route6"), {profile, link}):
+            content = _content(root, path, contents)
+            altered += ["%s %s" % (path, fault) for fault in altered_routes(content, link, path)]
+            for number, to in unmetered_routes(content, path):
+                if places.setdefault(to, link) != link:
+                    altered.append(_SECOND % (path, number, to, places[to]))
+            if profile_of(path) != profile and has_routes(content):
+                awake.append("%s: its routes come alive with ours: the dispatcher script reads the "
+                             "files of the device, too" % path)
     if altered and not manner.force:
         raise Refusal(
             "\n".join(altered),
             "with a rule file beside it the dispatcher script applies it, no longer "
             "NetworkManager: mend the line first, or write the files all the same with --force")
-    return ["warning: %s" % each for each in altered]
+    return ["warning: %s" % each for each in [*altered, *awake]]
+
+
+def _first_rules(root: Path, plan: Plan) -> List[Tuple[str, str]]:
+    """Profile and link of each uplink that has no rule file until now."""
+    named = [(each.uplink.profile.name, each.uplink.link.name)
+             for each in plan.uplinks if each.uplink.profile]
+    return [each for each in named
+            if all(rooted.read(root, path) is None for path in _paths(("rule", "rule6"), each[:1]))]
 
 
 def _content(root: Path, path: str, contents: Mapping[str, bytes]) -> bytes:
     return contents[path] if path in contents else rooted.read(root, path) or b""
-
-
-def _has_rules(root: Path, profile: str) -> bool:
-    return any(rooted.read(root, path) is not None for path in _paths(("rule", "rule6"), [profile]))
 
 
 def read_dormant(

@@ -6,8 +6,9 @@ differ: NetworkManager passes over what follows ``dev`` and knows the link witho
 bits, and gives a route without metric the connection's own.
 """
 
+import re
 from ipaddress import IPv4Network, ip_network
-from typing import Iterator, List, Mapping, Tuple
+from typing import Iterator, Mapping, NamedTuple, Tuple
 
 from symroute_nm.blocks import is_variables_form, split
 from symroute_nm.model import ANY
@@ -18,6 +19,15 @@ _TYPES = ("unicast", "local", "broadcast", "multicast", "nat",
 _LINKED = _TYPES[:5]
 
 
+# NetworkManager heeds these, too; the dispatcher script ADDRESSn, NETMASKn and GATEWAYn alone.
+_PASSED_OVER = re.compile(rb"\s*((?:METRIC|OPTIONS)[0-9]+)=")
+
+
+def has_routes(content: bytes) -> bool:
+    """Whether a route file holds anything but blank lines and comments."""
+    return any(line.strip() and not line.lstrip().startswith(b"#") for line in content.split(b"\n"))
+
+
 def altered_routes(content: bytes, link: str, path: str = "the file") -> Tuple[str, ...]:
     """What is wrong with the own lines of a profile's route file once `ip` is given them.
 
@@ -25,50 +35,82 @@ def altered_routes(content: bytes, link: str, path: str = "the file") -> Tuple[s
     with its number; `link` is the profile's. Refusal for damaged markers.
     """
     if is_variables_form(content):
+        return tuple(_passed_over(content))
+    return tuple(
+        "line %d %s" % (number, fault)
+        for number, line in _own_lines(content, path) for fault in _faults(line, link)
+    )
+
+
+def unmetered_routes(content: bytes, path: str = "the file") -> Tuple[Tuple[int, str], ...]:
+    """Line number and destination of the own lines in ip form that go to main without a metric.
+
+    To one destination NetworkManager sets one by each link, with the metrics of the connections;
+    `ip` gives each metric 0, and the kernel takes the first alone. Refusal for damaged markers.
+    """
+    if is_variables_form(content):
         return ()
+    read = ((number, _read(line)) for number, line in _own_lines(content, path))
+    return tuple((number, line.to) for number, line in read
+                 if not {"metric", "table"}.intersection(line.following))
+
+
+def _own_lines(content: bytes, path: str) -> Iterator[Tuple[int, str]]:
+    """The lines outside our block that are neither blank nor comments, with their numbers."""
     parts = split(content, path)
     lines = parts.before.split(b"\n") if parts.block is None else [
         *parts.before.split(b"\n")[:-1], *[b""] * parts.block.count(b"\n"),
         *parts.after.split(b"\n")]
-    return tuple(
-        "line %d %s" % (number, fault)
-        for number, line in enumerate(lines, 1)
-        for fault in _faults(line.decode("utf-8", "surrogateescape"), link)
-    )
+    for number, line in enumerate(lines, 1):
+        if has_routes(line):
+            yield number, line.decode("utf-8", "surrogateescape")
+
+
+class _Line(NamedTuple):
+    """A route line: its type, its destination, and each word behind with the one that follows."""
+
+    type: str
+    to: str
+    following: Mapping[str, str]
+
+
+def _read(text: str) -> _Line:
+    words = text.split()
+    kind = words[0] if words[0] in _TYPES else "unicast"
+    bare = [each for each in words[:2] if each not in (kind, "to")] + words[2:]
+    return _Line(kind, "".join(bare[:1]), dict(zip(bare[1:], [*bare[2:], ""])))
+
+
+def _passed_over(content: bytes) -> Iterator[str]:
+    for number, line in enumerate(content.split(b"\n"), 1):
+        found = _PASSED_OVER.match(line)
+        if found:
+            yield ("line %d sets %s, which the dispatcher script passes over: rewrite the file in "
+                   "ip form" % (number, found.group(1).decode("ascii")))
 
 
 def _faults(text: str, link: str) -> Iterator[str]:
-    words = text.split()
-    if not words or words[0].startswith("#"):
-        return
+    line = _read(text)
     if text.endswith("\r"):
         yield "ends in CR LF, and ip refuses the CR: use LF alone (dos2unix)"
-    kind = words[0] if words[0] in _TYPES else "unicast"
-    bare = [each for each in words[:2] if each not in (kind, "to")] + words[2:]
-    following = dict(zip(bare[1:], [*bare[2:], ""]))
-    yield from _link_faults(following, kind, link)
-    yield from _destination_faults(bare[:1], following)
-
-
-def _link_faults(following: Mapping[str, str], kind: str, link: str) -> Iterator[str]:
-    named = following.get("dev", link)
+    named = line.following.get("dev", link)
     if named != link:
         yield ("names dev %s, which NetworkManager passes over and ip does not: write dev %s"
                % (named, link))
-    if kind in _LINKED and not {"dev", "via", "nexthop"}.intersection(following):
+    if line.type in _LINKED and not {"dev", "via", "nexthop"}.intersection(line.following):
         yield "names no link, and ip refuses that: write dev %s behind it" % link
+    yield from _destination_faults(line)
 
 
-def _destination_faults(first: List[str], following: Mapping[str, str]) -> Iterator[str]:
-    destination = "".join(first)
+def _destination_faults(line: _Line) -> Iterator[str]:
     try:
-        network = ip_network(ANY[4] if destination == "default" else destination, strict=False)
+        network = ip_network(ANY[4] if line.to == "default" else line.to, strict=False)
     except ValueError:
         return  # NetworkManager does not read it, either
     # The kernel clears those of IPv6 itself.
-    if isinstance(network, IPv4Network) and destination.partition("/")[0] not in (
+    if isinstance(network, IPv4Network) and line.to.partition("/")[0] not in (
             "default", str(network.network_address)):
         yield "has host bits set, and ip refuses that: write %s" % network
-    if not network.prefixlen and not {"metric", "table"}.intersection(following):
+    if not network.prefixlen and not {"metric", "table"}.intersection(line.following):
         yield ("is a default route without a metric: ip gives it 0, so that it goes before all "
                "others: write metric and a number behind it")

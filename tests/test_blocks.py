@@ -146,6 +146,7 @@ GATEWAY0='10.0.6.9'  # old router
 
 # \xff storage
 ADDRESS1=10.20.0.5
+NETMASK1=255.255.255.0
 PREFIX1=24
 METRIC1=5
 OPTIONS1="mtu 1400"
@@ -176,19 +177,20 @@ def test_convert_reads_crlf_and_a_missing_last_newline():
         (b"ADDRESS0=10.0.0.0\nNETMASK0=0.0.0.255\n", 1),
         (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.255.0\n", 1),
         (b"ADDRESS0=10.0.0.0\nNETMASK0=24\n", 1),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=33\n", 1),
+        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\n", 1),
+        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nPREFIX0=33\n", 1),
         (b"ADDRESS0=10.0.0.0\nPREFIX0=8\nNETMASK0=255.255.0.0\n", 1),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\nGATEWAY0=10.0.0.010\n", 1),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\nMETRIC0=-1\n", 1),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\nOPTIONS0='mtu $(id)'\n", 1),
-        (b"ADDRESS0=\nPREFIX0=8\n", 1),
-        (b"\nADDRESS0=$NET\nPREFIX0=8\n", 2),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\n10.9.0.0/16 via 10.0.0.1\n", 3),
+        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nGATEWAY0=10.0.0.010\n", 1),
+        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nMETRIC0=-1\n", 1),
+        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nOPTIONS0='mtu $(id)'\n", 1),
+        (b"ADDRESS0=\nNETMASK0=255.0.0.0\n", 1),
+        (b"\nADDRESS0=$NET\nNETMASK0=255.0.0.0\n", 2),
+        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\n10.9.0.0/16 via 10.0.0.1\n", 3),
         (b"ADDRESS0=10.0.0.0 NETMASK0=255.0.0.0\n", 1),
-        (b"ADDRESS0='10.0.0.0\nPREFIX0=8\n", 1),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\nexport GATEWAY0=10.0.0.1\n", 3),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\nPREFIX0=9\n", 3),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\nGATEWAY1=10.0.0.1\n", 3),
+        (b"ADDRESS0='10.0.0.0\nNETMASK0=255.0.0.0\n", 1),
+        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nexport GATEWAY0=10.0.0.1\n", 3),
+        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nNETMASK0=255.255.0.0\n", 3),
+        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nGATEWAY1=10.0.0.1\n", 3),
         (b"\xef\xbb\xbfADDRESS0=10.0.0.0\nADDRESS0=10.0.0.0\n", 1),
     ],
 )
@@ -199,7 +201,7 @@ def test_convert_names_the_line_that_it_does_not_understand(content, line):
 
 def test_convert_refuses_a_gap_behind_which_nothing_is_applied():
     with pytest.raises(InputError, match="0, 2"):
-        convert(b"ADDRESS0=10.0.0.0\nPREFIX0=8\nADDRESS2=11.0.0.0\nPREFIX2=8\n", "eth0")
+        convert(VARIABLES.replace(b"S1=", b"S2=").replace(b"K1=", b"K2="), "eth0")
 
 
 def test_convert_refuses_a_device_that_the_shell_would_expand():

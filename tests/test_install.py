@@ -159,7 +159,7 @@ def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
 
 
 def test_a_variables_file_that_got_our_block_too_converts(root):
-    content = blocks.put(b"ADDRESS0=10.10.0.0\nPREFIX0=16\n", BODY) + b"# end\n"
+    content = blocks.put(b"ADDRESS0=10.10.0.0\nNETMASK0=255.255.0.0\n", BODY) + b"# end\n"
     write(root, ROUTE, content)
     change = changing.changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})[0]
     assert blocks.put(b"10.10.0.0/16 dev eth0\n# end\n", BODY) == change.after

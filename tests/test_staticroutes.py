@@ -1,7 +1,7 @@
 """The administrator's static routes: what `ip` takes otherwise than NetworkManager did."""
 
 import pytest
-from case_hosts import plain
+from case_hosts import plain, profile_names
 from namespace import two_uplinks
 
 from symroute_nm import blocks, install
@@ -71,8 +71,10 @@ def test_only_our_own_lines_are_spared_and_lines_behind_the_block_count_on():
     assert ["line 1", "line 5", "line 7"] == [each[:6] for each in found]
 
 
-def test_the_addresses_form_is_no_list_of_routes():
-    assert () == altered_routes(b"ADDRESS0=10.0.0.0\n10.1.0.0/16\n", "eth0")
+def test_of_the_addresses_form_the_script_does_not_take_all():
+    content = b"ADDRESS0=10.0.0.0\n#METRIC0=1\n METRIC0=5\n10.1.0.0/16\nOPTIONS0='mtu 1400'\n"
+    assert ["line 3 sets METRIC0", "line 5 sets OPTIONS0"] == [
+        each.split(",")[0] for each in altered_routes(content, "eth0")]
 
 
 @pytest.fixture
@@ -81,8 +83,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def made(root):
-    return prepare(root, plain(), Settings(), Manner())
+def made(root, host=None):
+    return prepare(root, host or plain(), Settings(), Manner())
 
 
 @pytest.mark.parametrize("path", [ROUTE, ROUTE6])
@@ -104,3 +106,47 @@ def test_another_run_is_not_refused_for_what_the_first_was_forced_to(root):
     (root / ROUTE[1:]).write_bytes(b"10.9.0.0/16\n")
     install.install(root, made(root).changes)
     assert [] == check_static_routes(root, made(root), Manner())
+
+
+OF_THE_DEVICE = [
+    (b"# nothing\n", []),
+    (b"10.9.0.0/16 via 10.0.6.9\n", ["%s: its routes come alive" % ROUTE]),
+    (b"ADDRESS0=10.9.0.0\n", ["%s: its routes come alive" % ROUTE]),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), OF_THE_DEVICE)
+def test_routes_in_a_file_of_the_device_come_alive_and_that_is_said(root, content, said):
+    (root / ROUTE[1:]).write_bytes(content)
+    warned = check_static_routes(root, made(root, profile_names()), Manner())
+    assert ["warning: %s" % each for each in said] == [each.split(" with")[0] for each in warned]
+
+
+def test_a_default_route_that_sleeps_in_a_file_of_the_device_is_refused(root):
+    (root / ROUTE[1:]).write_bytes(b"default via 10.0.6.1 dev eth0\n")
+    with pytest.raises(Refusal, match="line 1 is a default route"):
+        check_static_routes(root, made(root, profile_names()), Manner())
+
+
+@pytest.mark.parametrize(("by_eth0", "by_eth1", "refused"), [
+    (b"", b"", True),
+    (b"", b" metric 5", False),
+    (b" table 7", b"", False),
+])
+def test_one_destination_by_two_links_needs_a_metric(root, by_eth0, by_eth1, refused):
+    for link, rest in ((b"eth0", by_eth0), (b"eth1", by_eth1)):
+        path = root / NETWORK_SCRIPTS[1:] / ("route-" + link.decode())
+        path.write_bytes(b"192.168.0.0/16 dev " + link + rest + b"\n")
+    if refused:
+        with pytest.raises(Refusal, match=r"route-eth1 line 1 leads to 192\.168\.0\.0/16 without"):
+            check_static_routes(root, made(root), Manner())
+    else:
+        assert [] == check_static_routes(root, made(root), Manner())
+
+
+def test_of_two_routes_without_a_metric_the_kernel_takes_the_first(namespace):
+    two_uplinks(namespace)
+    add = ["ip", "route", "add", "192.168.0.0/16", "dev"]
+    assert [True, False] == [
+        namespace.run([*add, link]).returncode == 0 for link in ("eth0", "eth1")]
+    assert namespace.run([*add, "eth1", "metric", "5"]).returncode == 0
