@@ -95,16 +95,20 @@ class Lab(Network):
 
     def _keep_mounts(self) -> None:
         """A sleeper holds the mount namespace (made by ip-netns(8)) until our end or death."""
-        script = "cd %s && mount --bind etc /etc && mount --bind var-lib /var/lib" % self.folder
-        script += " && mount --bind run /run && echo ready && exec cat"
+        script = ["cd %s" % self.folder, "mount --bind etc /etc", "mount --bind var-lib /var/lib",
+                  "mount --bind run /run", *self.mounts(), "echo ready", "exec cat"]
         self._keeper = subprocess.Popen(
-            ["ip", "netns", "exec", self.ns("srv"), "sh", "-c", script],
+            ["ip", "netns", "exec", self.ns("srv"), "sh", "-c", " && ".join(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         assert self._keeper.stdout
         with self._keeper.stdout as output:
             assert output.readline() == b"ready\n", "the server's private mounts failed"
+
+    def mounts(self) -> List[str]:
+        """More commands of the shell that lays out what the server sees."""
+        return []
 
     def path(self, path: str) -> Path:
         """Where a file below the server's /etc really is."""
