@@ -22,6 +22,11 @@ class Option(NamedTuple):
     required: bool = False
 
     @property
+    def long(self) -> List[str]:
+        """Its names that are spelt out."""
+        return [each for each in self.names if each.startswith("--")]
+
+    @property
     def choices(self) -> List[str]:
         """The values that it takes, where its placeholder lists them."""
         return self.value.split("|") if "|" in self.value else []
@@ -122,8 +127,16 @@ def options(command: Any, context: Any) -> List[Option]:
         if each.param_type_name == "option" and not each.hidden:
             names = sorted([*each.opts, *each.secondary_opts], key=lambda name: name[:2] == "--")
             value = "" if each.is_flag or each.count else each.metavar or each.type.name.upper()
-            found.append(Option(names, value, each.help or ""))
+            found.append(Option(names, value, (each.help or "") + default(each)))
     return found
+
+
+def default(option: Any) -> str:
+    """A sentence on what it is if it is not given, where there is more to say than nothing."""
+    value = option.default
+    if option.is_flag or not option.show_default or not isinstance(value, (str, int, float)):
+        return ""
+    return " Default: %s." % (("%g" % value) if isinstance(value, float) else value) if value else ""
 
 
 def keys(text: str) -> List[Key]:
