@@ -224,15 +224,34 @@ OTHERS = (
         says=("8 IPv4 networks behind routers",)),
 )
 
-FILES = (
+OWN_LINES = (
     refused("addresses-form", "`route-eth0` in `ADDRESS0=` form", "`--convert` rewrites it",
             "route-eth0 is in ADDRESSn= form"),
-    inner("addresses-form-converted", "the same with --convert", "rewritten"),
+    Row("addresses-form-converted", "the same with `--convert`", "the routes in ip form, then ours",
+        writes=("192.168.0.0/16 via 10.0.6.254 dev eth0",)),
+    Row("foreign-lines", "static routes in `route-eth0`, rules in `rule-eth0`",
+        "they stay as they are, before ours; a line that cannot work is named",
+        says=("ends in CR LF",), writes=("192.168.0.0/16 via 10.0.6.254 dev eth0",)),
+    Row("byte-order-mark", "a byte order mark before a route", "it stays, and a warning",
+        says=("begins with a byte order mark",),
+        writes=("192.168.7.0/24 via 10.0.6.254",)),
+    refused("routes-for-networkmanager-alone",
+            "a route that `ip` takes otherwise than NetworkManager does", "mend the line",
+            "line 2 ends in CR LF", "line 3 names no link"),
+    refused("damaged-block", "a block of ours without its END", "the message has the lines",
+            "markers are damaged (BEGIN in line 1;"),
+    refused("end-without-begin", "an END without BEGIN", "the message has the line",
+            "markers are damaged (END in line 2;"),
+    refused("two-blocks", "two blocks in a file", "the message has the lines",
+            "markers are damaged (BEGIN in line 1, END in line 6, BEGIN in line 8"),
+    Row("edited-block", "a block that somebody edited",
+        "written anew; what it loses is shown, and the backup named",
+        writes=("192.168.0.0/16 via 10.0.5.254", "192.168.7.0/24 via 10.0.5.254")),
+)
+
+FILES = (
     inner("administrators-name", "a name and id of the administrator's", "used"),
-    inner("byte-order-mark", "files with a byte order mark", "kept, and a warning", "warning: "),
     inner("configured", "all keys in the configuration", "as configured"),
-    refused("damaged-block", "a block of ours without an end", "nobody's lines are lost",
-            "the symroute-nm markers are damaged", shown=False),
     inner("default-on-eth0", "main's default on eth0", "the other's gateway from its profile"),
     inner("default-on-eth1", "main's default on eth1", "the other's gateway from its profile"),
     inner("both-defaults-in-main", "two defaults in main", "a table each"),
@@ -240,24 +259,15 @@ FILES = (
         "priority 20002 from 10.0.6.0/24 lookup 100",)),
     inner("earlier-fragment", "a fragment of an earlier run", "its ids are kept", writes=(
         "100 eth1", "105 eth0")),
-    inner("edited-block", "a block edited by hand", "made anew, the old one shown"),
-    refused("end-without-begin", "an end of a block alone", "nobody's lines are lost",
-            "markers are damaged", shown=False),
     inner("excluded-link", "an uplink excluded", "left out", "skipped eth2: excluded (eth2)"),
-    inner("foreign-lines", "lines of the administrator's", "kept, broken ones said",
-          "ends in CR LF"),
     inner("guard-none", "--guard none", "the plain recipe, with what it cuts off", "no guard"),
     inner("guard-throw", "--guard throw", "throw routes", writes=("throw 172.17.0.0/16 table 100",
                                                                   )),
     inner("ipv6-only", "IPv6 alone, one SLAAC", "by address and by prefix"),
     inner("only-asked-for", "--interface", "the others are left out",
           "not among the interfaces asked for", uplinks="eth0 eth2"),
-    refused("routes-for-networkmanager-alone", "static routes that the script reads otherwise",
-            "they would change", shown=False),
     inner("table-names", "--table-names", "names instead of numbers"),
     inner("three-uplinks", "three uplinks", "a table each", uplinks="eth0 eth1 eth2"),
-    refused("two-blocks", "two blocks in a file", "nobody's lines are lost",
-            "markers are damaged", shown=False),
 )
 
-ROWS = ADDRESSES + LINKS + OTHERS + FILES
+ROWS = ADDRESSES + LINKS + OTHERS + OWN_LINES + FILES
