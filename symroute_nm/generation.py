@@ -27,7 +27,7 @@ from symroute_nm.plan import check_block, make_plan
 from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
 from symroute_nm.staticroutes import altered_routes, has_routes, unmetered_routes
-from symroute_nm.verdicts import Failure, describe_failure
+from symroute_nm.verdicts import Failure, describe_failure, is_by_destination
 
 _MOST_SHOWN = 10
 _SECOND = ("%s line %d leads to %s without a metric, as a line of %s does, and ip refuses the "
@@ -111,17 +111,14 @@ def check_proof(made: Generation, manner: Manner) -> List[str]:
 
 
 def _is_others(failure: Failure, plan: Plan) -> bool:
-    """Whether somebody's rule decides it by destination, before ours: an IPsec peer's network.
+    """Whether somebody's rule decides it by destination, before ours.
 
     The plan neither causes that nor could mend it; where such a rule selects by source or takes
     all, the plan would be in vain and is refused.
     """
-    rule, route = failure.decision.rule, failure.decision.route
+    rule = failure.decision.rule
     first = min(each.priority for uplink in plan.uplinks for each in uplink.rules)
-    return (
-        rule is not None and rule.priority < first and rule.source is None and not rule.iif
-        and route is not None and not route.default and not failure.decision.doubts
-    )
+    return rule is not None and rule.priority < first and is_by_destination(failure)
 
 
 def check_static_routes(root: Path, made: Generation, manner: Manner) -> List[str]:

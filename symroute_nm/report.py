@@ -229,7 +229,7 @@ def inspection_tables(found: Dict[str, Any]) -> List[Any]:
         uplinks.add_row(
             _safe(each["link"]),
             _safe(each["profile"] or "none: %s" % each["problem"]),
-            "\n".join(each["addresses"]),
+            "\n".join([*each["addresses"], *("%s (awaited)" % ip for ip in each["awaited"])]),
             "\n".join(
                 "%s: %s" % (way["address"] or "on the link", _safe(way["origin"]))
                 for way in each["gateways"]),
@@ -286,13 +286,15 @@ def _uplink(host: Host, settings: Settings, uplink: Uplink) -> Dict[str, Any]:
         profile = find_profile(host, settings, uplink.link)
     except SymrouteError as error:
         problem = str(error)
+    present = [each for each in uplink.addresses if each in host.addresses]
     return {
         "link": uplink.link.name,
         "profile": profile.name if profile else None,
         "problem": problem,
-        "addresses": [str(each.interface) for each in uplink.addresses],
-        "dynamic": [str(each.interface) for each in uplink.addresses if each.dynamic],
-        "networks": sorted({str(each.network) for each in uplink.addresses}),
+        "addresses": [str(each.interface) for each in present],
+        "dynamic": [str(each.interface) for each in present if each.dynamic],
+        "awaited": [str(each.ip) for each in uplink.addresses if each not in present],
+        "networks": sorted({str(each.network) for each in present}),
         "gateways": _gateways(uplink),
     }
 

@@ -27,7 +27,7 @@ from symroute_nm.model import (
 from symroute_nm.observation import Arp
 from symroute_nm.plan import is_ours, our_rules, priorities
 from symroute_nm.rpdb import Packet, Rpdb
-from symroute_nm.verdicts import Failure
+from symroute_nm.verdicts import Failure, is_by_destination
 from symroute_nm.wording import describe_rule, some
 
 STRICT_IPV6 = ("yes", "strict", "strict-forward")  # firewalld.conf(5); loose lets them in
@@ -144,6 +144,13 @@ def _foreign(
     if failure is None:
         return Finding("foreign-rules", NOTICE, "%s and decides on replies of %s: rightly now, but "
                        "whoever made it can change that" % (what, some(caught)))
+    if is_by_destination(failure):
+        return Finding(
+            "foreign-rules", WARNING,
+            "%s and sends replies of %s its own way, for example to %s" % (
+                what, failure.address.ip, failure.destination),
+            "symroute-nm explain %s %s\nright where a VPN made the rule for its peers; else remove "
+            "it where it is made" % (failure.address.ip, failure.destination))
     return Finding(
         "foreign-rules", ERROR,
         "%s and takes replies of %s away, for example to %s" % (

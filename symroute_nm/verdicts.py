@@ -84,6 +84,18 @@ def judge_each(
     )
 
 
+def is_by_destination(failure: Failure) -> bool:
+    """Whether the rule that decides asks for no sender, and its route is no default.
+
+    So do VPNs' rules: strongSwan's table 220 and Calico's table 1 hold their peers' networks.
+    """
+    rule, route = failure.decision.rule, failure.decision.route
+    return (
+        rule is not None and rule.source is None and not rule.iif
+        and route is not None and not route.default and not failure.decision.doubts
+    )
+
+
 def describe_failure(failure: Failure) -> str:
     """The packet that fails and why, in one line."""
     decision = failure.decision

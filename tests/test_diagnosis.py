@@ -4,6 +4,7 @@ import json
 from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
+from case_hosts import CASES
 from hosts import address, host, link, route, two_uplinks
 from hypothesis import given
 from hypothesis import strategies as st
@@ -497,6 +498,16 @@ def test_a_vpns_rule_before_ours_that_takes_replies_away():
     assert "rule 5270 (from all lookup 52) comes before ours" in found.message
     assert "symroute-nm explain 10.0." in found.remedy
     assert "priority-base = 5267" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("strongswan", "rule 220 (from all lookup 220)"),
+                        ("calico-wireguard", "rule 99 (not from all fwmark")])
+def test_nobody_is_told_to_come_before_a_vpns_own_peers(name, words):
+    found = the(cured(CASES[name]()), "foreign-rules")
+    assert ("warning", True) == (found.severity, words in found.message)
+    assert "priority-base" not in found.remedy
+    assert "right where a VPN made the rule for its peers" in found.remedy
 
 
 def test_a_blackhole_rule_before_ours():

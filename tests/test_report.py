@@ -10,7 +10,7 @@ from hosts import kernel_rules, route, two_uplinks
 from rich.console import Console
 
 from symroute_nm import report
-from symroute_nm.choices import Manner, Settings
+from symroute_nm.choices import InterfaceSettings, Manner, Settings
 from symroute_nm.generation import prepare
 from symroute_nm.leftovers import Leftovers
 from symroute_nm.model import FRAGMENT, Address, Hop, Profile, Route, Rule, Skip, TableName
@@ -32,6 +32,20 @@ def shown(host, width=200):
     for each in report.inspection_tables(report.inspection(host, DEFAULTS)):
         console.print(each)
     return stream.getvalue()
+
+
+def test_inspection_tells_what_is_there_from_what_is_awaited():
+    wished = {"eth0": InterfaceSettings(addresses=(ip_address("10.0.6.100"),
+                                                   ip_address("10.0.6.5")))}
+    found = report.inspection(two_uplinks(), Settings(interface=wished))
+    eth0, eth1 = found["uplinks"]
+    assert ["10.0.6.5/24", "2001:db8:6::5/64"] == eth0["addresses"]
+    assert ["10.0.6.100"] == eth0["awaited"]
+    assert [] == eth1["awaited"]
+    stream = io.StringIO()
+    for each in report.inspection_tables(found):
+        Console(file=stream, width=200).print(each)
+    assert "10.0.6.100 (awaited)" in stream.getvalue()
 
 
 def test_inspection_says_what_the_host_is():

@@ -1,0 +1,51 @@
+"""Hosts with hundreds of uplinks, or of containers: planned, proved, and told in a few lines."""
+
+import time
+
+from case_hosts import plain
+from hosts import BRIDGE, DOCKER0, link
+from test_owntables import vlans
+
+from symroute_nm.choices import Settings
+from symroute_nm.leftovers import Leftovers
+from symroute_nm.plan import make_plan
+from symroute_nm.prove import prove
+from symroute_nm.render import render
+from symroute_nm.report import skip_lines
+
+UPLINKS, CONTAINERS = 500, 400
+# Seconds, and characters a file or of notes: loose, for slow machines.
+PATIENCE, SIZE = 60, 20000
+
+
+def containers():
+    """Two uplinks, and a bridge with the ends of as many containers."""
+    ports = [link(100 + number, "veth%07x" % number, kind="veth", master="docker0")
+             for number in range(CONTAINERS)]
+    return plain([DOCKER0, *ports], [BRIDGE], forwarding=(4,))
+
+
+def test_five_hundred_vlans_are_planned_and_proved():
+    made, began = vlans(UPLINKS, step=2), time.monotonic()
+    plan = make_plan(made, Settings())
+
+    assert UPLINKS == len({each.table.id for each in plan.uplinks})
+    assert prove(made, Settings(), plan).holds
+    files = render(plan, made, Leftovers().tables)
+    assert time.monotonic() - began < PATIENCE
+    assert 2 * UPLINKS + 1 == len(files)
+    longest = max(len(text) for path, text in files.items() if "network-scripts" in path)
+    assert longest < SIZE
+    assert len("".join(plan.notes)) < SIZE
+
+
+def test_hundreds_of_containers_change_nothing_and_are_told_in_a_line():
+    plan = make_plan(containers(), Settings())
+
+    few = make_plan(plain([DOCKER0], [BRIDGE], forwarding=(4,)), Settings())
+    assert few.uplinks == plan.uplinks
+    assert prove(containers(), Settings(), plan).holds
+    lines = skip_lines(plan.skips)
+    assert ["skipped veth0000000, veth0000001, veth0000002, veth0000003, veth0000004, veth0000005, "
+            "veth0000006, veth0000007 and 392 more: port of docker0"] == [
+                each for each in lines if "veth" in each]
