@@ -12,13 +12,14 @@ Each firewall is the gateway of its uplink's network, and every other address is
 a user who asks 10.0.5.5 comes in by eth1. IPv6 is laid out alike (2001:db8:6::5, 2001:db8:5::5).
 """
 
+import contextlib
 import os
 import secrets
 import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, List, Optional, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar
 
 import lab_traffic
 
@@ -181,7 +182,7 @@ class Network:
         for name in NAMESPACES:
             self._add_namespace(name)
         cable = "link add {1} netns {0} type veth peer name {3} netns {2}"
-        _batch(
+        batch(
             [cable.format(self.ns(a), one, self.ns(b), other) for a, one, b, other in CABLES], ""
         )
         self._build_routers()
@@ -206,7 +207,7 @@ class Network:
 
     def ip(self, name: str, lines: List[str]) -> None:
         """Run ip commands in a namespace; raises AssertionError at the first that fails."""
-        _batch(lines, self.ns(name))
+        batch(lines, self.ns(name))
 
     def _nft(self, name: str, text: str) -> None:
         execute(["nsenter", "--net=/run/netns/" + self.ns(name), "nft", "-f", "-"], text)
@@ -252,6 +253,14 @@ class Network:
             lines.append("route add default via %s dev %s metric %d" % (gateway, device, metric))
         return lines
 
+    def served(self) -> Dict[int, socket.socket]:
+        """The echo services' ends of open connections: {the client's port: socket}."""
+        found = {}
+        for connection in (each for one in self._listeners for each in one.connections):
+            with contextlib.suppress(OSError):  # closed
+                found[connection.getpeername()[1]] = connection
+        return found
+
     def add_container(self, name: str, bridge: str, network: str) -> None:
         """Add `bridge` with NETWORK.0.1/16 and behind it a namespace with NETWORK.0.2."""
         if self.ns(name) not in self._made:
@@ -272,7 +281,8 @@ class Network:
         self._listeners.append(service)
 
 
-def _batch(lines: List[str], namespace: str) -> None:
+def batch(lines: List[str], namespace: str) -> None:
+    """Run ip commands in a namespace; raises AssertionError at the first that fails."""
     where = ["-n", namespace] if namespace else []
     execute(["ip", *where, "-batch", "-"], "\n".join(lines) + "\n")
 

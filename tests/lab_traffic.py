@@ -119,6 +119,7 @@ class Listener:
             self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         self._sock.bind(("", port))
         self._sock.listen(64)
+        self.connections: List[socket.socket] = []  # all that ever came, closed ones included
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -128,6 +129,7 @@ class Listener:
                 connection = self._sock.accept()[0]
             except OSError:  # closed
                 return
+            self.connections.append(connection)
             threading.Thread(target=_serve_echo, args=(connection,), daemon=True).start()
 
     def close(self) -> None:
@@ -138,14 +140,10 @@ class Listener:
 
 
 def _serve_echo(connection: socket.socket) -> None:
-    chunks = []
     with connection:
         connection.settimeout(4 * PATIENCE)
         try:
-            chunk = connection.recv(65536)
-            while chunk:
-                chunks.append(chunk)
-                chunk = connection.recv(65536)
-            connection.sendall(b"".join(chunks))
+            for chunk in iter(lambda: connection.recv(65536), b""):
+                connection.sendall(chunk)
         except OSError:  # the client gave up, which it reports itself
             return

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
 import pytest
-from lab import DISPATCHER, NETWORK_SCRIPTS, Flow, Lab
+from lab import Flow, Lab
 from lab_network import GATEWAY, SERVER
+from machine import DISPATCHER, NETWORK_SCRIPTS
 from namespace import Namespace
 from namespace import two_uplinks as lay_out
 from test_packets import PROFILES, broken, generate, lab, plain, script  # noqa: F401

@@ -4,7 +4,8 @@ import sys
 from typing import List
 
 import pytest
-from lab import NETWORK_SCRIPTS, TOOLS, Lab
+from lab import Lab
+from machine import NETWORK_SCRIPTS, TOOLS
 from test_packets import PROFILES, broken, generate, plain, script  # noqa: F401
 
 pytestmark = pytest.mark.essential
