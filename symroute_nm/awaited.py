@@ -30,8 +30,10 @@ def await_addresses(
     Each is a /32 or /128, as keepalived adds them. Raises `InputError` for one that cannot be this
     uplink's: another link has it or its network, or no gateway leads out from it.
     """
-    known = _Known(host)
     claims = {name: each.addresses for name, each in sorted(settings.interface.items())}
+    if not any(claims.values()):
+        return tuple(uplinks)
+    known = _Known(host)
     claimed = {ip: name for name, addresses in claims.items() for ip in addresses}
     return tuple(
         each._replace(addresses=_join(known, each, claimed, claims.get(each.link.name, ())))
@@ -42,10 +44,15 @@ def note_addresses(
     host: Host, settings: Settings, uplinks: Sequence[Uplink]
 ) -> Tuple[str, ...]:
     """What is said of awaited addresses that get no rules, or that no network of the link holds."""
+    present = {each.name for each in host.links}
+    names = [name for name, each in sorted(settings.interface.items())
+             if each.addresses and name in present]
+    if not names:
+        return ()
     known = _Known(host)
     links = {each.link.name for each in uplinks}
     notes = []
-    for name in sorted({each.name for each in host.links} & set(settings.interface)):
+    for name in names:
         for ip in settings.interface[name].addresses:
             if name not in links:
                 notes.append("[interface %s] addresses: %s gets no rules, for %s is no uplink "

@@ -37,10 +37,10 @@ from symroute_nm.model import (
 )
 from symroute_nm.networks import find_networks
 from symroute_nm.owntables import Knowledge, fill_table, find_left_out
-from symroute_nm.remarks import remark
+from symroute_nm.remarks import Guard, remark_guard, remark_size, remark_uplinks
 from symroute_nm.tables import allocate_tables, our_tables
 from symroute_nm.uplinks import check_addresses, find_uplinks, name_profiles, pair_families
-from symroute_nm.wording import describe_rule, some
+from symroute_nm.wording import describe_rule
 
 NOTHING_TO_DO = "fewer than two uplinks in any family: nothing to do"
 
@@ -56,13 +56,6 @@ class _Draft(NamedTuple):
     uplinks: Sequence[Uplink]
     guard: str
     knowledge: Mapping[int, Knowledge]
-
-
-class Guard(NamedTuple):
-    """How internal networks are kept reachable, and why so."""
-
-    name: str  # rules throw none
-    reason: str
 
 
 def make_plan(host: Host, settings: Settings) -> Plan:
@@ -90,9 +83,10 @@ def make_plan(host: Host, settings: Settings) -> Plan:
     left_out = tuple(find_left_out(draft.knowledge, uplinks))
     return plan._replace(
         uplinks=planned, left_out=left_out,
-        notes=(*_notes(host, settings, guard), *_size_notes(draft, left_out),
+        notes=(*remark_guard(settings, guard, host, _without_iif(host, settings, guard.name)),
+               *remark_size(draft.knowledge, uplinks, left_out, settings.most_networks),
                *note_addresses(host, settings, uplinks),
-               *remark(host, settings, found.uplinks, planned)))
+               *remark_uplinks(host, settings, found.uplinks, planned)))
 
 
 def left_to_main(
@@ -232,6 +226,10 @@ def uses_iif(host: Host, settings: Settings, guard: str, version: int) -> bool:
     return guard != "throw" or version not in host.forwarding
 
 
+def _without_iif(host: Host, settings: Settings, guard: str) -> List[int]:
+    return [version for version in VERSIONS if not uses_iif(host, settings, guard, version)]
+
+
 def _stages(draft: _Draft, selector: Rule, table: OwnTable) -> List[Rule]:
     """The selector's rules; transit (iif) goes by main's specific routes before T's."""
     first, second, third = priorities(draft.settings)
@@ -292,37 +290,3 @@ def _elsewhere(host: Host, uplink: Uplink) -> Iterator[IPNetwork]:
         links = {each.link for each in route.hops}
         if route.table == TABLE_MAIN and not route.default and uplink.link.name not in links:
             yield route.destination
-
-
-def _size_notes(draft: _Draft, left_out: Iterable[LeftOut]) -> Iterator[str]:
-    most = draft.settings.most_networks
-    for each in left_out:
-        ways = draft.knowledge[each.version].ways(each.networks).items()
-        yield (
-            "%d IPv%d networks behind routers (%s) are answered by the link that main reaches them "
-            "by, whichever was asked: so many do not go into own tables (most-networks = %d)" % (
-                len(each.networks), each.version,
-                some(["%s: %d" % way for way in ways if way[1]]), most))
-    for known in draft.knowledge.values():
-        links = [each.link.name for each in draft.uplinks if each.gateway(known.version)]
-        found = {wide for link in links for wide in known.common(link).widened}
-        wide = [str(each) for each in sorted(found, key=network_key)]
-        if wide:
-            yield (
-                "own tables know the other uplinks' networks as %s (most-networks = %d): generate "
-                "again whenever a container network is added inside" % (some(wide), most))
-
-
-def _notes(host: Host, settings: Settings, guard: Guard) -> Tuple[str, ...]:
-    notes = []
-    if settings.guard == "auto" and host.suppress is None:
-        notes.append("guard %s: %s" % guard)
-    if guard.name == "throw":
-        notes.append("guard by throw routes: generate again whenever a container network is added")
-        for version in VERSIONS:
-            if not uses_iif(host, settings, guard.name, version):
-                notes.append("IPv%d is forwarded, so no rule catches transit (iif)" % version)
-    if guard.name == "none":
-        notes.append("no guard: replies to containers and other internal networks leave by the "
-                     "uplinks")
-    return tuple(notes)

@@ -1,23 +1,70 @@
-"""What the user should know of a plan beyond its files: families and gateways left out (pure)."""
+"""What the user should know of a plan beyond its files: why this guard, what is left out (pure)."""
 
-from typing import Dict, Iterator, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 from symroute_nm.choices import Settings
 from symroute_nm.model import (
     TABLE_MAIN,
     VERSIONS,
     Host,
+    LeftOut,
     Uplink,
     UplinkPlan,
     host_network,
     is_global,
+    network_key,
 )
+from symroute_nm.owntables import Knowledge
+from symroute_nm.wording import some
 
 
-def remark(
+class Guard(NamedTuple):
+    """How internal networks are kept reachable, and why so."""
+
+    name: str  # rules throw none
+    reason: str
+
+
+def remark_guard(
+    settings: Settings, guard: Guard, host: Host, without_iif: Iterable[int]
+) -> Iterator[str]:
+    """What the guard asks of the user; `without_iif`: the IP versions whose transit has no rule."""
+    if settings.guard == "auto" and host.suppress is None:
+        yield "guard %s: %s" % guard
+    if guard.name == "throw":
+        yield "guard by throw routes: generate again whenever a container network is added"
+        for version in without_iif:
+            yield "IPv%d is forwarded, so no rule catches transit (iif)" % version
+    if guard.name == "none":
+        yield "no guard: replies to containers and other internal networks leave by the uplinks"
+
+
+def remark_size(
+    knowledge: Mapping[int, Knowledge], uplinks: Sequence[Uplink], left_out: Iterable[LeftOut],
+    most: int
+) -> Iterator[str]:
+    """What own tables leave to main or know less exactly, so that they hold no more than `most`."""
+    for each in left_out:
+        ways = knowledge[each.version].ways(each.networks).items()
+        yield (
+            "%d IPv%d networks behind routers (%s) are answered by the link that main reaches them "
+            "by, whichever was asked: so many do not go into own tables (most-networks = %d)" % (
+                len(each.networks), each.version,
+                some(["%s: %d" % way for way in ways if way[1]]), most))
+    for known in knowledge.values():
+        links = [each.link.name for each in uplinks if each.gateway(known.version)]
+        found = {wide for link in links for wide in known.common(link).widened}
+        wide = [str(each) for each in sorted(found, key=network_key)]
+        if wide:
+            yield (
+                "own tables know the other uplinks' networks as %s (most-networks = %d): generate "
+                "again whenever a container network is added inside" % (some(wide), most))
+
+
+def remark_uplinks(
     host: Host, settings: Settings, found: Sequence[Uplink], planned: Sequence[UplinkPlan]
 ) -> Tuple[str, ...]:
-    """What is said of a plan; `found` are the uplinks before families with one only were left."""
+    """What is left out; `found` are the uplinks before families with one only were."""
     notes = [*_lone_families(found), *_without_gateway(host, found),
              *_other_gateways(host, planned)]
     if settings.sources == "auto":
@@ -52,7 +99,7 @@ def _other_gateways(host: Host, planned: Sequence[UplinkPlan]) -> Iterator[str]:
         each.uplink.link.name: str(gateway.address)
         for each in planned for gateway in each.uplink.gateways}
     for route in host.routes:
-        if route.table != TABLE_MAIN or not route.default or len(route.hops) == 1:
+        if len(route.hops) == 1 or route.table != TABLE_MAIN or not route.default:
             continue
         for link, gateway in chosen.items():
             others = [str(hop.gateway) for hop in route.hops
