@@ -3,36 +3,26 @@
 import os
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from symroute_nm import netlink
+from symroute_nm import kernelroutes, netlink
 from symroute_nm.model import (
     ANY,
     Address,
-    Hop,
     Host,
-    IPAddress,
     IPNetwork,
     Link,
-    Route,
     Rule,
-    network_key,
 )
 from symroute_nm.netlink import Message
 
 # linux/if.h, linux/if_addr.h, linux/rtnetlink.h, linux/fib_rules.h
 _IFF_UP, _IFF_LOOPBACK, _IFF_LOWER_UP = 0x1, 0x8, 0x10000
 _IFA_F_TEMPORARY, _IFA_F_PERMANENT = 0x1, 0x80
-_RTM_F_CLONED, _RTNH_F_ONLINK = 0x200, 0x4
 _FIB_RULE_INVERT = 0x2
 _NONE = 0xFFFFFFFF  # how the kernel says that a suppress_* is not set
 _VERSIONS = {2: 4, 10: 6}  # AF_INET, AF_INET6; the others are multicast routing's
-ROUTE_TYPES = {
-    1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast",
-    6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw", 10: "nat",
-}
 ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
-WITHOUT_HOPS = {"blackhole", "unreachable", "prohibit", "throw"}
 _MODELLED = {
     "FRA_DST", "FRA_SRC", "FRA_IIFNAME", "FRA_OIFNAME", "FRA_FWMARK", "FRA_FWMASK", "FRA_TABLE",
     "FRA_PRIORITY", "FRA_GOTO", "FRA_SUPPRESS_PREFIXLEN", "FRA_SUPPRESS_IFGROUP", "FRA_L3MDEV",
@@ -50,7 +40,7 @@ def read_host(probe: bool = True) -> Host:
     try:
         names, links = _read_links(netlink.dump(connection, netlink.LINKS))
         addresses = _read_addresses(netlink.dump(connection, netlink.ADDRESSES), names)
-        routes = _read_routes(netlink.dump(connection, netlink.ROUTES), names)
+        routes = kernelroutes.read_routes(connection, names)
         rules = _read_rules(netlink.dump(connection, netlink.RULES))
     finally:
         connection.close()
@@ -136,76 +126,6 @@ def _address(message: Message, names: Dict[int, str]) -> Address:
         dynamic=not flags & _IFA_F_PERMANENT,
         temporary=version == 6 and bool(flags & _IFA_F_TEMPORARY),  # noqa: PLR2004  # IP version
     )
-
-
-def _read_routes(messages: Iterable[Message], names: Dict[int, str]) -> Tuple[Route, ...]:
-    """All routes but cached ones and those for certain IPv6 sources only (RTA_SRC).
-
-    Taken for plain, the latter would be wrong evidence for every other source.
-    """
-    routes = [
-        decode_route(each, names) for each in messages if is_modelled(each)
-    ]
-    return tuple(sorted(routes, key=route_key))
-
-
-def route_key(route: Route) -> Tuple[Any, ...]:
-    """A sort key that gives equal routing tables one order."""
-    where = (route.table, network_key(route.destination), route.tos, route.metric)
-    if route.version == 4:  # noqa: PLR2004  # IP version
-        # Of equal routes (ip route append) the first is taken, and a stable sort keeps it first.
-        return where
-    hops = tuple((each.link, str(each.gateway), each.weight) for each in route.hops)
-    return (*where, route.type, hops)
-
-
-def is_modelled(route: Message) -> bool:
-    """Whether a route message is of IPv4 or IPv6, for all sources, and no cached one."""
-    fields = route.fields
-    return (fields["family"] in _VERSIONS and not fields["src_len"]
-            and not fields["flags"] & _RTM_F_CLONED)
-
-
-def decode_route(message: Message, names: Mapping[int, str]) -> Route:
-    """The route of a message; `names` are those of the links: {ifindex: name}."""
-    fields = message.fields
-    version = _VERSIONS[fields["family"]]
-    kind = ROUTE_TYPES.get(fields["type"], "type %d" % fields["type"])
-    source = message.attribute("RTA_PREFSRC")
-    return Route(
-        destination=_network(version, message.attribute("RTA_DST"), fields["dst_len"]),
-        table=message.attribute("RTA_TABLE") or fields["table"],
-        type=kind,
-        hops=() if kind in WITHOUT_HOPS else tuple(_hops(message, names)),
-        metric=message.attribute("RTA_PRIORITY") or 0,
-        tos=fields["tos"],
-        protocol=fields["proto"],
-        scope=fields["scope"],
-        source=ip_address(source) if source else None,
-    )
-
-
-def _hops(message: Message, names: Mapping[int, str]) -> Iterator[Hop]:
-    several = message.attribute("RTA_MULTIPATH")
-    for each in several or ():
-        yield Hop(
-            link=names.get(each["oif"], ""),
-            gateway=_gateway(each.get_attr("RTA_GATEWAY"), each.get_attr("RTA_VIA")),
-            onlink=bool(each["flags"] & _RTNH_F_ONLINK),
-            weight=each["hops"] + 1,
-        )
-    if not several:
-        yield Hop(
-            link=names.get(message.attribute("RTA_OIF") or 0, ""),
-            gateway=_gateway(message.attribute("RTA_GATEWAY"), message.attribute("RTA_VIA")),
-            onlink=bool(message.fields["flags"] & _RTNH_F_ONLINK),
-        )
-
-
-def _gateway(plain: Any, via: Any) -> Optional[IPAddress]:
-    if plain:
-        return ip_address(plain)
-    return ip_address(via["addr"]) if via else None
 
 
 def _read_rules(messages: Iterable[Message]) -> Tuple[Rule, ...]:

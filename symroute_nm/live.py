@@ -13,14 +13,8 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Tuple, Union
 
 from symroute_nm import netlink
 from symroute_nm.errors import SystemFailure
-from symroute_nm.host import (
-    ACTIONS,
-    ROUTE_TYPES,
-    decode_route,
-    decode_rule,
-    is_modelled,
-    read_names,
-)
+from symroute_nm.host import ACTIONS, decode_rule, read_names
+from symroute_nm.kernelroutes import ROUTE_TYPES, RouteReader
 from symroute_nm.model import Route, Rule
 from symroute_nm.ownership import Territory
 from symroute_nm.transition import DELETE, REPLACE, State, Step, bare, find_steps, identity
@@ -102,19 +96,18 @@ def _save(connection: socket.socket, territory: Territory) -> Saved:
     ] if territory.rules else []
     # Hundreds of thousands of others' routes need not be decoded to be left alone.
     places = {each if each <= _LARGEST_SHORT else _RT_TABLE_COMPAT for each in territory.tables}
-    routes = []
+    routes, reader = [], RouteReader({})
     for raw in netlink.dump_raw(connection, netlink.ROUTES) if places else ():
-        if raw[_TABLE_AT] in places:
-            message = netlink.decode(netlink.ROUTES, raw)
-            if is_modelled(message) and territory.holds(decode_route(message, {})):
-                routes.append(raw)
+        route = reader.read(raw, 0) if raw[_TABLE_AT] in places else None
+        if route is not None and territory.holds(route):
+            routes.append(raw)
     return Saved(tuple(rules), tuple(routes))
 
 
 def _read(connection: socket.socket, saved: Saved) -> _Listed:
-    names = _names(connection) if saved.routes else {}
+    reader = RouteReader(_names(connection) if saved.routes else {})
     rules = [decode_rule(netlink.decode(netlink.RULES, raw)) for raw in saved.rules]
-    routes = [decode_route(netlink.decode(netlink.ROUTES, raw), names) for raw in saved.routes]
+    routes = [each for each in (reader.read(raw, 0) for raw in saved.routes) if each is not None]
     messages: Dict[Any, List[bytes]] = {}
     items: List[Union[Rule, Route]] = [*rules, *routes]
     for item, raw in zip(items, [*saved.rules, *saved.routes]):

@@ -5,6 +5,7 @@ alone take a fifth of that. So they are imported below a bare stand-in for the p
 socket of the standard library carries them.
 """
 
+import contextlib
 import errno
 import os
 import socket
@@ -38,6 +39,8 @@ _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 1 << 3
 _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN, _FRA_TABLE = 6, 14, 15
 _FR_ACT_TO_TBL = 1
 _HEADER = struct.Struct("=IHHII")
+HEADER_SIZE = _HEADER.size
+_SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
 _RECEIVE_SIZE = 1 << 18
@@ -45,6 +48,7 @@ _DUMP_TRIES = 10
 _TIMEOUT_SECONDS = 30.0
 
 _Taken = TypeVar("_Taken")
+Connection = socket.socket
 
 
 class Message(NamedTuple):
@@ -87,25 +91,31 @@ def open_netlink() -> socket.socket:
         connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         connection.settimeout(_TIMEOUT_SECONDS)
         connection.bind((0, 0))
+        with contextlib.suppress(OSError):  # Linux 4.20; without it, cached routes are listed, too
+            connection.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
     except OSError as error:
         raise SystemFailure("netlink: %s" % error.strerror, "run it on the host itself") from error
     return connection
 
 
 def dump(connection: socket.socket, what: Dump) -> Tuple[Message, ...]:
-    """All messages of a dump, taken again while the kernel says that it changed meanwhile."""
+    """All messages of a dump; raises `SystemFailure`."""
     kind = getattr(import_submodule(what.module), what.name)
-    return _dump(connection, what, lambda *part: _decode(kind, part))
+    return collect(connection, what, lambda *part: _decode(kind, part))
 
 
 def dump_raw(connection: socket.socket, what: Dump) -> Tuple[bytes, ...]:
     """As `dump`, the messages as the kernel sent them, with their headers."""
-    return _dump(connection, what, _cut)
+    return collect(connection, what, _cut)
 
 
-def _dump(
+def collect(
     connection: socket.socket, what: Dump, take: Callable[[bytes, int], _Taken]
 ) -> Tuple[_Taken, ...]:
+    """What `take` makes of each message of a dump, which begins at an offset of what came.
+
+    The dump is taken again while the kernel says that it changed meanwhile; raises `SystemFailure`.
+    """
     for _ in range(_DUMP_TRIES):
         whole = _Whole()
         messages = tuple(take(*part) for part in _exchange(connection, what, whole))
@@ -165,10 +175,16 @@ def _exchange(connection: socket.socket, what: Dump, whole: _Whole) -> Iterator[
             yield content, offset
 
 
+def header(content: bytes, offset: int) -> Tuple[int, int, int]:
+    """Length, type and flags of the message that begins there (struct nlmsghdr)."""
+    length, kind, flags, _, _ = _HEADER.unpack_from(content, offset)
+    return length, kind, flags
+
+
 def _headers(content: bytes) -> Iterator[Tuple[int, int, int]]:
     offset = 0
     while offset + _HEADER.size <= len(content):
-        length, kind, flags, _, _ = _HEADER.unpack_from(content, offset)
+        length, kind, flags = header(content, offset)
         yield offset, kind, flags
         offset += max(_HEADER.size, (length + 3) & ~3)
 

@@ -26,7 +26,7 @@ PURE = {
     "wording",
 }
 # What each reader and each writer stands on.
-GROUND = {"bounded": set(), "netlink": set(), "rooted": set(), "submodules": set()}
+GROUND = {"bounded", "kernelroutes", "netlink", "rooted", "submodules"}
 READERS = {"evidence", "files", "host", "leases", "profiles", "session", "settings", "snapshot"}
 # Each imports those before it.
 WRITERS = ["lock", "journal", "backups", "changes", "install"]
@@ -145,7 +145,8 @@ def layers() -> Dict[str, Set[str]]:
     allowed = {name: set(PURE) for name in PURE}
     allowed.update(dict.fromkeys(GROUND, PURE))
     allowed.update(dict.fromkeys(READERS, PURE | {"bounded"}))
-    allowed["host"] = PURE | {"netlink"}
+    allowed["kernelroutes"] = PURE | {"netlink"}
+    allowed["host"] = PURE | {"kernelroutes", "netlink"}
     for index, name in enumerate(WRITERS):
         allowed[name] = PURE | {"rooted"} | set(WRITERS[:index])
     allowed["render"] = allowed["netlink"] = PURE | {"submodules"}
@@ -153,7 +154,7 @@ def layers() -> Dict[str, Set[str]]:
     allowed["reading"] = PURE | READERS
     allowed["generation"] = PURE | {"files", "rooted", "settings", "render"} | set(WRITERS)
     allowed["report"] = PURE | {"generation"}
-    allowed["live"] = PURE | {"netlink", "host"}
+    allowed["live"] = PURE | {"kernelroutes", "netlink", "host"}
     allowed["trial"] = PURE
     allowed["runtime"] = PURE | {"journal", "live", "rooted", "snapshot"}
     allowed["enactment"] = PURE | {"evidence", "live", "lock", "rooted", "runtime", "trial"}

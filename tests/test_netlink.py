@@ -14,7 +14,7 @@ from typing import Any, Callable, List
 import pytest
 from namespace import Namespace
 
-from symroute_nm import netlink
+from symroute_nm import kernelroutes, netlink
 from symroute_nm.errors import SystemFailure
 
 HEADER = struct.Struct("=IHHII")  # linux/netlink.h, struct nlmsghdr
@@ -23,7 +23,7 @@ PROBE = "from symroute_nm.netlink import probe_suppression; print(probe_suppress
 # Imports first: the interpreter's own files may be root's alone.
 PROBE_AS_NOBODY = """
 import ctypes, os
-from symroute_nm import netlink
+from symroute_nm import kernelroutes, netlink
 netlink.dump(netlink.open_netlink(), netlink.RULES)
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 print(netlink.probe_suppression())
@@ -247,14 +247,14 @@ def test_a_table_that_changes_all_the_time_is_read_whole(namespace: Namespace) -
 
 def _count_routes(table: int) -> int:
     with netlink.open_netlink() as connection:
-        found = netlink.dump(connection, netlink.ROUTES)
-    return sum(each.attribute("RTA_TABLE") == table for each in found)
+        found = kernelroutes.read_routes(connection, {})
+    return sum(each.table == table for each in found)
 
 
 # -- pyroute2 -------------------------------------------------------------------------------------
 
 OURS = """
-from symroute_nm import netlink
+from symroute_nm import kernelroutes, netlink
 connection = netlink.open_netlink()
 print(len(netlink.dump(connection, netlink.LINKS)), len(netlink.dump(connection, netlink.RULES)))
 """

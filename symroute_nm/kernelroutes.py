@@ -1,0 +1,134 @@
+"""rtnetlink(7)'s RTM_NEWROUTE messages -> `Route`, one by one and with little to keep.
+
+Hosts have hundreds of thousands of them, and pyroute2 takes 60 µs and 6 kB for each: so these few
+fields are read here, and equal ways out are one object.
+"""
+
+import struct
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+
+from symroute_nm import netlink
+from symroute_nm.model import ANY, Hop, IPAddress, IPNetwork, Route, network_key
+
+# linux/rtnetlink.h: struct rtmsg, struct rtattr, struct rtnexthop, struct rtvia, enum rtattr_type_t
+_MESSAGE = struct.Struct("=BBBBBBBBI")
+_ATTRIBUTE = struct.Struct("=HH")
+_NEXT_HOP = struct.Struct("=HBBi")
+_NUMBER = struct.Struct("=I")
+_FAMILY = struct.Struct("=H")
+(_DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _MULTIPATH, _TABLE, _VIA) = (1, 4, 5, 6, 7, 9, 15, 18)
+_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+_RTM_F_CLONED, _RTNH_F_ONLINK = 0x200, 0x4
+ROUTE_TYPES = {
+    1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast",
+    6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw", 10: "nat",
+}
+_WITHOUT_HOPS = {"blackhole", "unreachable", "prohibit", "throw"}
+_VERSIONS = {2: 4, 10: 6}  # AF_INET, AF_INET6; the others are multicast routing's
+
+
+def read_routes(connection: netlink.Connection, names: Mapping[int, str]) -> Tuple[Route, ...]:
+    """All routes, sorted; `names` are the links' by index. Raises `SystemFailure`.
+
+    But for cached ones and those for certain IPv6 sources only (RTA_SRC): taken for plain, the
+    latter would be wrong evidence for every other source.
+    """
+    reader = RouteReader(names)
+    found = netlink.collect(connection, netlink.ROUTES, reader.read)
+    routes = [each for each in found if each is not None]
+    routes.sort(key=route_key)
+    return tuple(routes)
+
+
+def route_key(route: Route) -> Tuple[Any, ...]:
+    """A sort key that gives equal routing tables one order."""
+    where = (route.table, *network_key(route.destination), route.tos, route.metric)
+    if route.version == 4:  # noqa: PLR2004  # IP version
+        # Of equal routes (ip route append) the first is taken, and a stable sort keeps it first.
+        return where
+    hops = tuple((each.link, str(each.gateway), each.weight) for each in route.hops)
+    return (*where, route.type, hops)
+
+
+class RouteReader:
+    """Reads routes of one host; what many have in common is kept once."""
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self._names = names
+        self._addresses: Dict[bytes, IPAddress] = {}
+        self._hops: Dict[Tuple[int, bytes, bytes, int], Tuple[Hop, ...]] = {}
+
+    def read(self, content: bytes, offset: int) -> Optional[Route]:
+        """The route whose message begins there; None for one that is not to be known."""
+        length, _, _ = netlink.header(content, offset)
+        start = offset + netlink.HEADER_SIZE
+        family, bits, source_bits, tos, table, protocol, scope, kind, flags = _MESSAGE.unpack_from(
+            content, start)
+        version = _VERSIONS.get(family)
+        if version is None or source_bits or flags & _RTM_F_CLONED:
+            return None
+        found = dict(_attributes(content, start + _MESSAGE.size, offset + length))
+        type_ = ROUTE_TYPES.get(kind) or "type %d" % kind
+        return Route(
+            _network(version, found.get(_DST), bits),
+            _number(found.get(_TABLE)) or table,
+            type_,
+            () if type_ in _WITHOUT_HOPS else self._ways(found, flags),
+            _number(found.get(_PRIORITY)),
+            tos,
+            protocol,
+            scope,
+            self._address(found.get(_PREFSRC, b"")),
+        )
+
+    def _ways(self, found: Mapping[int, bytes], flags: int) -> Tuple[Hop, ...]:
+        if _MULTIPATH in found:
+            return tuple(self._next_hops(found[_MULTIPATH]))
+        return self._hop(_number(found.get(_OIF)), found, flags)
+
+    def _next_hops(self, content: bytes) -> Iterator[Hop]:
+        offset = 0
+        while offset + _NEXT_HOP.size <= len(content):
+            length, flags, weight, index = _NEXT_HOP.unpack_from(content, offset)
+            found = dict(_attributes(content, offset + _NEXT_HOP.size, offset + length))
+            for each in self._hop(index, found, flags):
+                yield each._replace(weight=weight + 1)
+            offset += max(_NEXT_HOP.size, (length + 3) & ~3)
+
+    def _hop(self, index: int, found: Mapping[int, bytes], flags: int) -> Tuple[Hop, ...]:
+        gateway, via = found.get(_GATEWAY, b""), found.get(_VIA, b"")
+        key = (index, gateway, via, flags & _RTNH_F_ONLINK)
+        hops = self._hops.get(key)
+        if hops is None:
+            # RFC 5549: of another family than the destination's
+            address = self._address(gateway or via[_FAMILY.size:])
+            hops = self._hops[key] = (
+                Hop(self._names.get(index, ""), address, bool(flags & _RTNH_F_ONLINK)),)
+        return hops
+
+    def _address(self, packed: bytes) -> Optional[IPAddress]:
+        if not packed:
+            return None
+        if packed not in self._addresses:
+            four = len(packed) == IPv4Address(0).max_prefixlen // 8
+            self._addresses[packed] = IPv4Address(packed) if four else IPv6Address(packed)
+        return self._addresses[packed]
+
+
+def _attributes(content: bytes, offset: int, end: int) -> Iterator[Tuple[int, bytes]]:
+    while offset + _ATTRIBUTE.size <= end:
+        length, kind = _ATTRIBUTE.unpack_from(content, offset)
+        yield kind & _TYPE_MASK, content[offset + _ATTRIBUTE.size:offset + length]
+        offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
+
+
+def _network(version: int, packed: Optional[bytes], bits: int) -> IPNetwork:
+    if packed is None:
+        return ANY[version]
+    kind = IPv4Network if version == 4 else IPv6Network  # noqa: PLR2004  # IP version
+    return kind((packed, bits))
+
+
+def _number(packed: Optional[bytes]) -> int:
+    return int(_NUMBER.unpack(packed)[0]) if packed else 0
