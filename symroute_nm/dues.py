@@ -43,19 +43,31 @@ class Dues:
     """What each family's destinations are due, worked out when first asked for."""
 
     def __init__(
-        self, host: Host, outward: FrozenSet[str], left_out: AbstractSet[IPNetwork] = frozenset()
+        self, host: Host, outward: FrozenSet[str], left_out: AbstractSet[IPNetwork], like: Rpdb
     ) -> None:
         self.outward = outward
         self._host = host
         self._left_out = left_out
+        self._like = like  # with tables to share
         self._dues: Dict[int, List[Due]] = {}
 
     def of(self, version: int) -> List[Due]:
         """The dues of a family, which leave out what is of link scope."""
         if version not in self._dues:
-            self._dues[version] = list(
-                _find_dues(self._host, self.outward, self._left_out, version))
+            self._dues[version] = list(self._find(version))
         return self._dues[version]
+
+    def _find(self, version: int) -> Iterator[Due]:
+        dues: Dict[str, List[Class]] = {}
+        for each in _classes(self._host, version, self._like):
+            kind, route = _kind(each.decision, self.outward), each.decision.route
+            if kind == "own" and route is not None and route.destination in self._left_out:
+                kind = "main"
+            dues.setdefault(kind, []).append(each)
+        for kind, classes in dues.items():
+            if kind != "any":
+                spans = Spans([each.first for each in classes], [each.last for each in classes])
+                yield Due(kind, _join(spans), classes)
 
 
 def find_wide_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
@@ -68,8 +80,12 @@ def find_wide_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
                     spans.setdefault((hop.link, route.version), []).append(route.destination)
     return frozenset(
         link for (link, version), networks in spans.items()
-        if sum(each.num_addresses for each in collapse(networks))
-        >= ANY[version].num_addresses // _WIDE_SHARE)
+        if sum(map(_size, collapse(networks))) >= _size(ANY[version]) // _WIDE_SHARE)
+
+
+def _size(network: IPNetwork) -> int:
+    # num_addresses keeps what it works out with every network.
+    return 1 << (network.max_prefixlen - network.prefixlen)
 
 
 def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
@@ -84,9 +100,8 @@ def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
     )
 
 
-def _find_dues(
-    host: Host, outward: FrozenSet[str], left_out: AbstractSet[IPNetwork], version: int
-) -> Iterator[Due]:
+def _classes(host: Host, version: int, like: Rpdb) -> List[Class]:
+    """All destinations, as local and what main knows specifically decide."""
     rules = [
         Rule(version, 0, table=TABLE_LOCAL),
         Rule(version, 1, table=_LINK_SCOPE_TABLE),
@@ -95,17 +110,8 @@ def _find_dues(
     routes = [each for each in host.routes if each.table in (TABLE_LOCAL, TABLE_MAIN)]
     routes += [Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
                for network in _LINK_SCOPE[version]]
-    dues: Dict[str, List[Class]] = {}
     template = Packet(destination=ANY[version].network_address)
-    for each in Rpdb(rules, routes, host.links).classes(template):
-        kind = _kind(each.decision, outward)
-        if kind == "own" and each.decision.route and each.decision.route.destination in left_out:
-            kind = "main"
-        dues.setdefault(kind, []).append(each)
-    for kind, classes in dues.items():
-        if kind != "any":
-            spans = Spans([each.first for each in classes], [each.last for each in classes])
-            yield Due(kind, _join(spans), classes)
+    return Rpdb(rules, routes, host.links, like=like).classes(template)
 
 
 def _kind(decision: Decision, outward: FrozenSet[str]) -> str:

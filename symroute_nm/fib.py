@@ -71,13 +71,14 @@ class Table:
 
     def __init__(self, version: int, routes: Iterable[Route] = ()) -> None:
         self.version = version
+        self.routes = list(routes)
         self.prefixes: Dict[int, Dict[int, List[Route]]] = {}
         self._lengths: List[int] = []
         self._flats: Dict[Query, Flat] = {}
         self._lookups: Dict[Tuple[Query, Suppress, bool], Lookup] = {}
         self._ways: Dict[Way, Way] = {}
         self._tos = self._ties = False
-        for route in routes:
+        for route in self.routes:
             self._add(route)
         self._order()
 

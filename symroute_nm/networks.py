@@ -1,5 +1,6 @@
 """Which destinations main knows specifically, and how the uplinks reach them (pure)."""
 
+from itertools import groupby
 from typing import (
     AbstractSet,
     Any,
@@ -65,11 +66,14 @@ def _merge_routes(
 ) -> Dict[IPNetwork, Network]:
     """The routes by destination; the best of each says whether an uplink's gateway is the way."""
     found: Dict[IPNetwork, Network] = {}
+    same: Dict[Tuple[Hop, ...], Mapping[str, Hop]] = {}  # many routes have the same hops
     for route in routes:
-        ways = {
-            each.link: Hop(each.link, each.gateway, each.onlink)
-            for each in reversed(route.hops) if each.link in links and route.type == "unicast"
-        }
+        if route.hops not in same:
+            same[route.hops] = {
+                each.link: Hop(each.link, each.gateway, each.onlink)
+                for each in reversed(route.hops) if each.link in links
+            }
+        ways = same[route.hops] if route.type == "unicast" else {}
         known = found.get(route.destination)
         if known is None:
             # Link-local networks belong to their link alone and are never sent by a gateway.
@@ -95,18 +99,23 @@ def _main_routes(host: Host, version: int, links: AbstractSet[str]) -> List[Rout
     """
 
     def rank(route: Route) -> Tuple[Any, ...]:
-        """The sort key: destination first, then what the kernel prefers."""
+        """What the kernel prefers, of routes to one destination."""
         hops = [(each.link, str(each.gateway), each.onlink, each.weight) for each in route.hops]
         by_uplink = route.type == "unicast" and not links.isdisjoint(hop[0] for hop in hops)
-        return (network_key(route.destination), route.tos, route.metric, not by_uplink,
-                route.type, hops)
+        return (route.tos, route.metric, not by_uplink, route.type, hops)
 
-    routes = (
+    routes = [
         each for each in host.routes
         if each.table == TABLE_MAIN and each.version == version and not each.default
         and each.type != "throw"
-    )
-    return sorted(routes, key=rank)
+    ]
+    routes.sort(key=lambda each: network_key(each.destination))
+    # Nearly all destinations have one route, which need not be ranked.
+    return [
+        route for _, group in groupby(routes, key=lambda each: each.destination)
+        for several in [list(group)]
+        for route in (sorted(several, key=rank) if len(several) > 1 else several)
+    ]
 
 
 def _is_host(network: IPNetwork) -> bool:

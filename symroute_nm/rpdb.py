@@ -56,7 +56,8 @@ class Rpdb:
     """The routing policy database of a host: build it once, ask it often.
 
     `links` tells VRFs, their ports and every link's group; `groups` gives the groups instead.
-    Without either, rules with suppress_ifgroup are in doubt.
+    Without either, rules with suppress_ifgroup are in doubt. Tables that it has in common with
+    `like` are shared.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Rpdb:
         routes: Iterable[Route],
         links: Iterable[Link] = (),
         groups: Optional[Mapping[str, int]] = None,
+        like: Optional["Rpdb"] = None,
     ) -> None:
         self._links = {link.name: link for link in links}
         if groups is None and self._links:
@@ -77,7 +79,8 @@ class Rpdb:
         }
         self._selections = {
             version: Selection(each) for version, each in self._selectors.items()}
-        self._tables = _build_tables(routes)
+        known = like._tables if like else {}
+        self._tables: Dict[Tuple[int, int], Table] = _build_tables(routes, known)
         self._known: Known = {}
         self._last: Optional[_Plan] = None
 
@@ -271,11 +274,16 @@ def _same(one: Decision, other: Decision) -> bool:
     return same and one.hops == other.hops and one.doubts == other.doubts
 
 
-def _build_tables(routes: Iterable[Route]) -> Dict[Tuple[int, int], Table]:
+def _build_tables(
+    routes: Iterable[Route], known: Mapping[Tuple[int, int], Table]
+) -> Dict[Tuple[int, int], Table]:
     by_table: Dict[Tuple[int, int], List[Route]] = {}
     for route in routes:
         by_table.setdefault((route.version, route.table), []).append(route)
-    return {key: Table(key[0], routes) for key, routes in by_table.items()}
+    return {
+        key: known[key] if key in known and known[key].routes == found else Table(key[0], found)
+        for key, found in by_table.items()
+    }
 
 
 def _index_priorities(selectors: Sequence[Selector]) -> Dict[int, int]:

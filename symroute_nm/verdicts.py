@@ -71,12 +71,13 @@ def judge_each(
     may go by main in the last alone.
     """
     names = frozenset(each.link.name for each in uplinks)
+    databases = _build_databases(hosts)
     dues = Dues(hosts[0], names | find_wide_links(hosts[0], names),
-                frozenset().union(*(each.networks for each in left_out)))
+                frozenset().union(*(each.networks for each in left_out)), databases[0])
     excused = frozenset().union(*(each.links for each in left_out))
     addresses = [address for uplink in uplinks for address in uplink.addresses]
-    before = [_Bench(each, dues, frozenset()) for each in hosts[:-1]]
-    last = _Bench(hosts[-1], dues, excused)
+    before = [_Bench(each, dues, frozenset()) for each in databases[:-1]]
+    last = _Bench(databases[-1], dues, excused)
     return (
         *(tuple(Verdict(each, tuple(islice(bench.failures(each), 1))) for each in addresses)
           for bench in before),
@@ -94,6 +95,14 @@ def is_by_destination(failure: Failure) -> bool:
         rule is not None and rule.source is None and not rule.iif
         and route is not None and not route.default and not failure.decision.doubts
     )
+
+
+def _build_databases(hosts: Sequence[Host]) -> List[Rpdb]:
+    databases: List[Rpdb] = []
+    for host in hosts:
+        like = databases[0] if databases else None
+        databases.append(Rpdb(host.rules, host.routes, host.links, like=like))
+    return databases
 
 
 def describe_failure(failure: Failure) -> str:
@@ -122,8 +131,8 @@ class _Group(NamedTuple):
 class _Bench:
     """The host's RPDB beside what is due; what many addresses share is worked out once."""
 
-    def __init__(self, host: Host, dues: Dues, excused: FrozenSet[str]) -> None:
-        self._database = Rpdb(host.rules, host.routes, host.links)
+    def __init__(self, database: Rpdb, dues: Dues, excused: FrozenSet[str]) -> None:
+        self._database = database
         self._dues = dues
         self._excused = excused  # links whose replies to what is left to main may go by it
         self._groups: Dict[Hashable, List[_Group]] = {}
