@@ -1,6 +1,7 @@
 """The command line: the Typer application, its streams, signals and exit codes."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -69,11 +70,13 @@ def _run() -> int:
         # Not app(): that puts typer's own excepthook, and exit code 1, in place of ours.
         code = typer.main.get_command(app)(standalone_mode=False)
     except SymrouteError as error:
-        for line in str(error).splitlines():
+        for line in str(error).split("\n"):
             say("symroute-nm: %s" % line)
         code = error.exit_code
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(*shown.getvalue().splitlines())  # with what a terminal would act on made visible
         code = 2
     except (click.Abort, KeyboardInterrupt):
         say("symroute-nm: interrupted")

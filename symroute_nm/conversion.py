@@ -9,9 +9,20 @@ import re
 import shlex
 from typing import Dict, List, NamedTuple, Tuple
 
-from symroute_nm.errors import InputError
+from symroute_nm.errors import InputError, shown
 
-_ASSIGNMENT = re.compile(r"(ADDRESS|NETMASK|PREFIX|GATEWAY|METRIC|OPTIONS)([0-9]+)=(.*)", re.DOTALL)
+_ASSIGNMENT = re.compile(
+    r"(ADDRESS|NETMASK|PREFIX|GATEWAY|METRIC|OPTIONS)([0-9]{1,9})=(.*)", re.DOTALL)
+# Of a shell's line: a comment, a word with its quotes, or a quote without its end.
+_PIECE = re.compile(
+    r"""
+      (?<![^ \t\r])(?P<comment>\#.*)
+    | (?P<word>(?:[^ \t\r'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+)
+    | ['"\\]
+    """,
+    re.DOTALL | re.VERBOSE)
+_LONGEST_WORD = 4096  # shlex takes seconds for a mebibyte
+_MOST_SHOWN = 20
 _SAFE_OPTIONS = re.compile(r"[A-Za-z0-9_.:/ -]*\Z")
 _SAFE_DEVICE = re.compile(r"[A-Za-z0-9_.:@+-]+\Z")
 
@@ -30,7 +41,7 @@ def convert(content: bytes, device: str, path: str = "the file") -> bytes:
     if order != list(range(len(order))):
         raise InputError(
             "%s: ADDRESSn must count 0, 1, 2 in this order, not %s: the rest is not applied"
-            % (path, ", ".join(map(str, order))),
+            % (path, ", ".join(map(str, order[:_MOST_SHOWN]))),
             "number the routes from 0 and run it again",
         )
     _check_strays(values, order, path)
@@ -61,7 +72,7 @@ def _read_line(text: str, at: int, path: str) -> _Line:
     found = _ASSIGNMENT.match(words[0]) if len(words) == 1 else None
     if found is None:
         raise InputError(
-            "%s line %d is not understood: %r" % (path, at, bare),
+            "%s line %d is not understood: %s" % (path, at, shown(bare)),
             "rewrite the file in ip form by hand (one 'NET/PREFIX via GATEWAY dev LINK' a line)",
         )
     return _Line(at, comment, found.group(1), int(found.group(2)), found.group(3).strip())
@@ -72,13 +83,15 @@ def _shell_words(text: str) -> Tuple[List[str], str]:
 
     shlex takes ``a#b`` for a comment, the shell does not: so the comment is looked for here.
     """
-    starts = [found.start() + 1 for found in re.finditer(r"[ \t]#", text)]
-    for end in [*starts, len(text)]:
-        try:
-            return shlex.split(text[:end]), text[end:]
-        except ValueError:
-            continue
-    return [], ""
+    words: List[str] = []
+    for piece in _PIECE.finditer(text):
+        if piece.group("comment") is not None:
+            return words, piece.group("comment")
+        word = piece.group("word") or ""
+        if not word or _LONGEST_WORD < len(word):
+            return [], ""
+        words += shlex.split(word)
+    return words, ""
 
 
 def _collect(lines: List[_Line], path: str) -> Dict[Tuple[str, int], _Line]:
@@ -98,8 +111,9 @@ def _collect(lines: List[_Line], path: str) -> Dict[Tuple[str, int], _Line]:
 
 
 def _check_strays(values: Dict[Tuple[str, int], _Line], order: List[int], path: str) -> None:
+    known = set(order)
     for (key, number), line in values.items():
-        if number not in order:
+        if number not in known:
             raise InputError(
                 "%s line %d: %s%d has no ADDRESS%d" % (path, line.at, key, number, number),
                 "complete the route or delete the line",
@@ -136,9 +150,10 @@ def _network(address: str, netmask: str, prefix: str) -> ipaddress.IPv4Network:
     mask = ipaddress.IPv4Network("0.0.0.0/" + netmask)
     # ipaddress takes a length and an inverted mask, too; the script and NetworkManager do not.
     if str(mask.netmask) != netmask:
-        raise ValueError("NETMASK %r" % netmask)
+        raise ValueError("NETMASK %s" % shown(netmask))
     if prefix and _number(prefix) != mask.prefixlen:
-        raise ValueError("NETMASK %r and PREFIX %r give no one length" % (netmask, prefix))
+        raise ValueError("NETMASK %s and PREFIX %s give no one length" % (
+            shown(netmask), shown(prefix)))
     return ipaddress.IPv4Network("%s/%d" % (_address(address), mask.prefixlen), strict=False)
 
 
@@ -146,19 +161,19 @@ def _address(text: str) -> ipaddress.IPv4Address:
     """The address; ValueError also for leading zeros: octal to some, decimal to others."""
     address = ipaddress.IPv4Address(text)
     if str(address) != text:
-        raise ValueError("address %r" % text)
+        raise ValueError("address %s" % shown(text))
     return address
 
 
 def _number(text: str) -> int:
     if not re.match(r"[0-9]{1,10}\Z", text) or int(text) >= 1 << 32:
-        raise ValueError("number %r" % text)
+        raise ValueError("number %s" % shown(text))
     return int(text)
 
 
 def _options(text: str) -> List[str]:
     if not _SAFE_OPTIONS.match(text):
-        raise ValueError("OPTIONS %r" % text)
+        raise ValueError("OPTIONS %s" % shown(text))
     return text.split()
 
 

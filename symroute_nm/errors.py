@@ -3,6 +3,15 @@
 FINDING = 1  # exit code of a command that found something; no error, nothing went wrong
 
 
+_MOST_SHOWN = 60  # characters
+
+
+def shown(text: object) -> str:
+    """What a message shows of somebody's text or number: quoted, short, on one line."""
+    quoted = repr(text)
+    return quoted if len(quoted) <= _MOST_SHOWN else quoted[:_MOST_SHOWN] + "…"
+
+
 class SymrouteError(Exception):
     """Something that the user, a file or the system did: a message for people and a way on."""
 

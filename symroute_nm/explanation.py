@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from symroute_nm.choices import Settings
-from symroute_nm.errors import InputError
+from symroute_nm.errors import InputError, shown
 from symroute_nm.model import Host, IPAddress
 from symroute_nm.plan import make_plan
 from symroute_nm.prove import put_plan
@@ -98,10 +98,12 @@ def _conclude(decision: Decision) -> str:
 
 def _parse_address(what: str, text: str) -> IPAddress:
     try:
+        if "%" in text:  # a zone, which only some versions of Python take
+            raise ValueError(text)
         return ip_address(text)
     except ValueError:
-        raise InputError("%s: %r is not an address" % (what, text),
-                         "write an IPv4 or IPv6 address without a prefix length") from None
+        raise InputError("%s: %s is not an address" % (what, shown(text)),
+                         "write an IPv4 or IPv6 address without prefix length or zone") from None
 
 
 def _parse_mark(text: str) -> int:

@@ -12,11 +12,9 @@ from symroute_nm.rulefiles import ListedRule
 from symroute_nm.tables import our_tables
 from symroute_nm.uplinks import Survey
 from symroute_nm.verdicts import Verdict
-from symroute_nm.wording import describe_rule, some
+from symroute_nm.wording import FAMILY_OPTION, delete_rule, describe_rule, some
 
 ERROR, WARNING, NOTICE = SEVERITIES = ("error", "warning", "notice")
-
-_FAMILY_OPTION = {4: "", 6: "-6 "}
 
 
 class Finding(NamedTuple):
@@ -74,14 +72,6 @@ class Case(NamedTuple):
         return ERROR if link in self.asymmetric_links else WARNING
 
 
-def delete_rule(rule: Rule) -> str:
-    """The command that deletes a rule from the kernel."""
-    # A link's name may hold what a shell would act on, but no blank (dev_valid_name).
-    words = map(shlex.quote, describe_rule(rule).split())
-    return "ip %srule del priority %d %s" % (
-        _FAMILY_OPTION[rule.version], rule.priority, " ".join(words))
-
-
 def delete_rules(rules: Iterable[Rule]) -> str:
     """The commands that delete rules from the kernel, a line each."""
     return "\n".join(delete_rule(each) for each in rules)
@@ -90,7 +80,7 @@ def delete_rules(rules: Iterable[Rule]) -> str:
 def delete_throw(route: Route) -> str:
     """The command that deletes a throw route from the kernel; it belongs to no device."""
     return "ip %sroute del throw %s table %d" % (
-        _FAMILY_OPTION[route.version], route.destination, route.table)
+        FAMILY_OPTION[route.version], route.destination, route.table)
 
 
 def bring_up(profile: Profile) -> str:

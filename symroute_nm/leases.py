@@ -151,7 +151,8 @@ def _glob(root: pathlib.Path, patterns: Iterable[str]) -> List[pathlib.Path]:
 
 def _text(path: pathlib.Path) -> str:
     try:
-        return bounded.read(path).decode("utf-8", "replace")
+        # A file system that crashed may have left NULs, which no name and no value can have.
+        return bounded.read(path).decode("utf-8", "replace").replace("\0", "\ufffd")
     except SymrouteError:
         return ""
 

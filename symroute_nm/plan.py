@@ -40,7 +40,7 @@ from symroute_nm.owntables import Knowledge, fill_table, find_left_out
 from symroute_nm.remarks import Guard, remark_guard, remark_size, remark_uplinks
 from symroute_nm.tables import allocate_tables, our_tables
 from symroute_nm.uplinks import check_addresses, find_uplinks, name_profiles, pair_families
-from symroute_nm.wording import describe_rule
+from symroute_nm.wording import delete_rule, describe_rule
 
 NOTHING_TO_DO = "fewer than two uplinks in any family: nothing to do"
 
@@ -182,8 +182,8 @@ def check_block(host: Host, settings: Settings) -> None:
     ours = our_rules(host, settings)
     for rule in sorted(host.rules, key=lambda each: (each.version, each.priority)):
         if rule.priority in priorities(settings) and rule not in ours:
-            left = "; if an earlier run left it, delete it (ip rule del priority %d %s)" % (
-                rule.priority, describe_rule(rule)) if is_ours(rule, settings) else ""
+            left = "; if an earlier run left it, delete it (%s)" % (
+                delete_rule(rule)) if is_ours(rule, settings) else ""
             raise Refusal(
                 "priority %d is taken by a rule that is not ours (%s)" % (
                     rule.priority, describe_rule(rule)),

@@ -166,7 +166,8 @@ def _load(folder: pathlib.Path, name: str) -> Profile:
     try:
         return parse(profile, bounded.read(folder / name))
     except SymrouteError as error:
-        return Profile(name=profile, problem=error.message)
+        # The message names the path, and a file's name can hold anything.
+        return Profile(name=profile, problem=" ".join(error.message.split()))
 
 
 def _device(values: _Values) -> str:

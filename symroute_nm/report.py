@@ -5,7 +5,7 @@ from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Optional, Seq
 
 from symroute_nm.choices import Settings
 from symroute_nm.errors import SymrouteError
-from symroute_nm.findings import bring_up, delete_rule, delete_throw
+from symroute_nm.findings import bring_up, delete_throw
 from symroute_nm.generation import Generation
 from symroute_nm.leftovers import profile_of
 from symroute_nm.model import (
@@ -28,7 +28,7 @@ from symroute_nm.model import (
 from symroute_nm.plan import choose_guard, our_rules
 from symroute_nm.transition import ADD, DELETE, REPLACE, Step, bare, identity
 from symroute_nm.uplinks import Survey, find_profile, find_uplinks
-from symroute_nm.wording import describe_item, describe_rule
+from symroute_nm.wording import delete_rule, describe_item, describe_rule
 
 _KERNEL_PRIORITIES = {0, 32766, 32767}
 _KERNEL_TABLES = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}

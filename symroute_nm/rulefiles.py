@@ -1,7 +1,7 @@
 """The rules that rule files list, as the dispatcher script hands them to `ip` (pure)."""
 
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.leftovers import profile_of
@@ -18,7 +18,12 @@ _WORDS = {
     "lookup": "table", "table": "table", "suppress_prefixlength": "suppress_prefixlength",
     "fwmark": "mark",
 }
+_IPV4 = 4
 _FULL_MASK = 0xFFFFFFFF
+# strtoul(3) with base 0: what Python's int() takes beyond, `ip` refuses.
+_NUMBER = re.compile(
+    r"\+?(?:0[xX](?P<hex>[0-9A-Fa-f]{1,8})|(?P<octal>0[0-7]{0,11})|(?P<plain>[1-9][0-9]{0,9}))")
+_BASES = {"hex": 16, "octal": 8, "plain": 10}
 
 
 class ListedRule(NamedTuple):
@@ -110,15 +115,24 @@ def _network(value: str, version: int) -> Optional[IPNetwork]:
     if value in ("all", "any", "default"):
         return None
     network = ip_network(value, strict=False)
-    if network.version != version:
-        raise ValueError("of another family")
+    address, _, mask = value.partition("/")
+    if network.version != version or "%" in value:
+        raise ValueError("of another family, or with a zone")
+    # Some versions of Python take an octal number for a decimal one; all take an inverted mask.
+    odd = "." in mask and mask != str(network.netmask)
+    if odd or (version == _IPV4 and str(ip_address(address)) != address):
+        raise ValueError("not as `ip` reads it")
     return network if network.prefixlen else None
 
 
 def parse_number(text: str) -> int:
     """A number as `ip` takes it, 32 bits; raises `ValueError`."""
-    number = int(text, 0)
-    if not 0 <= number <= _FULL_MASK:
+    found = _NUMBER.fullmatch(text)
+    kind = found.lastgroup if found else None
+    if found is None or kind is None:
+        raise ValueError("not a number")
+    number = int(found.group(kind), _BASES[kind])
+    if number > _FULL_MASK:
         raise ValueError("out of range")
     return number
 

@@ -1,5 +1,6 @@
 """``symroute-nm.conf`` and command-line options -> `Settings`."""
 
+import fnmatch
 import ipaddress
 import re
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional,
 
 from symroute_nm import bounded
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
-from symroute_nm.errors import InputError
+from symroute_nm.errors import InputError, shown
 from symroute_nm.model import IPAddress
 from symroute_nm.tables import check_choice
 
@@ -17,6 +18,10 @@ SOURCES = ("auto", "address", "network")
 
 _MAIN_SECTION = "symroute"
 _INTERFACE_PREFIX = "interface "
+# fnmatch of Python before 3.9 tries all combinations of what each star may stand for.
+_MOST_STARS = 4
+# Characters of what a message quotes, and of what configparser says, which quotes the line.
+_LONGEST_NAME, _LONGEST = 60, 300
 # Three stages have to fit below main's own rule.
 _PRIORITY_RANGE = range(1, 32764)
 
@@ -81,12 +86,13 @@ def parse_settings(text: str, where: str = DEFAULT_PATH) -> Settings:
     try:
         parser.read_string(text, where)
     except configparser.Error as error:
-        raise InputError(" ".join(str(error).split()), "mend that line") from error
+        said = " ".join(str(error).split())
+        raise InputError(said[:_LONGEST], "mend that line") from error
     settings = Settings()
     interface: Dict[str, InterfaceSettings] = {}
     for section in parser.sections():
         keys = dict(parser.items(section))
-        place = "%s: [%s]" % (where, section)
+        place = "%s: [%s]" % (where, section[:_LONGEST_NAME])
         if section == _MAIN_SECTION:
             settings = _parse_main(keys, place)
         elif section.startswith(_INTERFACE_PREFIX) and section[len(_INTERFACE_PREFIX):].strip():
@@ -114,6 +120,9 @@ def apply_options(settings: Settings, options: Options) -> Settings:
         kept = tuple(each for each in before.gateways
                      if each.version not in {new.version for new in said})
         interface[link] = before._replace(gateways=kept + said)
+    for option, patterns in (("--interface", options.interfaces), ("--exclude", options.exclude)):
+        for pattern in patterns:
+            _check_pattern(option, pattern)
     return settings._replace(
         guard=_one_of("--guard", options.guard or settings.guard, GUARDS),
         sources=_one_of("--sources", options.sources or settings.sources, SOURCES),
@@ -180,7 +189,8 @@ def _parse_keys(
     values = {}
     for key, text in keys.items():
         if key not in parsers:
-            raise InputError("%s %s: unknown key" % (place, key), nearest(key, parsers))
+            raise InputError("%s %s: unknown key" % (place, key[:_LONGEST_NAME]),
+                             nearest(key, parsers))
         values[key.replace("-", "_")] = parsers[key]("%s %s" % (place, key), text.strip())
     return values
 
@@ -188,7 +198,8 @@ def _parse_keys(
 def _split(option: str, text: str, example: str) -> Tuple[str, str]:
     link, separator, value = text.partition("=")
     if not separator or not link or not value:
-        raise InputError("%s: %r is not LINK=VALUE" % (option, text), "for example %s" % example)
+        raise InputError("%s: %s is not LINK=VALUE" % (option, shown(text)),
+                         "for example %s" % example)
     return link, value
 
 
@@ -203,7 +214,7 @@ def _parse_table(where: str, text: str) -> TableChoice:
 
 def _one_of(where: str, text: str, choices: Sequence[str]) -> str:
     if text not in choices:
-        raise InputError("%s: %r is not one of %s" % (where, text, ", ".join(choices)),
+        raise InputError("%s: %s is not one of %s" % (where, shown(text), ", ".join(choices)),
                          nearest(text, choices))
     return text
 
@@ -213,13 +224,13 @@ def _boolean(where: str, text: str) -> bool:
 
     value = configparser.ConfigParser.BOOLEAN_STATES.get(text.lower())
     if value is None:
-        raise InputError("%s: %r is neither yes nor no" % (where, text), "write yes or no")
+        raise InputError("%s: %s is neither yes nor no" % (where, shown(text)), "write yes or no")
     return value
 
 
 def _integer(where: str, text: str) -> int:
     if not re.match(r"^[0-9]{1,10}$", text):
-        raise InputError("%s: %r is not a number" % (where, text), "write it in digits")
+        raise InputError("%s: %s is not a number" % (where, shown(text)), "write it in digits")
     return int(text)
 
 
@@ -250,7 +261,22 @@ def _text(where: str, text: str) -> str:
 
 
 def _patterns(where: str, text: str) -> Tuple[str, ...]:
-    return _words(_text(where, text))
+    patterns = _words(_text(where, text))
+    for pattern in patterns:
+        _check_pattern(where, pattern)
+    return patterns
+
+
+def _check_pattern(where: str, pattern: str) -> None:
+    """InputError for a pattern that some versions of Python cannot take, or take for ever over."""
+    usable = 0 < len(pattern) <= _LONGEST_NAME and pattern.count("*") <= _MOST_STARS
+    try:
+        re.compile(fnmatch.translate(pattern if usable else ""))
+    except re.error:  # [z-a]
+        usable = False
+    if not usable:
+        raise InputError("%s: %s cannot be a pattern" % (where, shown(pattern)),
+                         "for example eth*, veth? or eth[0-3]")
 
 
 def _words(text: str) -> Tuple[str, ...]:
@@ -273,7 +299,7 @@ def _parse_address(where: str, word: str) -> IPAddress:
     try:
         return _address(word)
     except ValueError:
-        raise InputError("%s: %r is not an address" % (where, word),
+        raise InputError("%s: %s is not an address" % (where, shown(word)),
                          "write an address without prefix length or zone") from None
 
 

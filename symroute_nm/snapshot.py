@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -14,9 +15,9 @@ from ipaddress import (
     ip_network,
 )
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, NoReturn, Tuple, Type, Union
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Tuple, Type, Union
 
-from symroute_nm.errors import InputError, SystemFailure
+from symroute_nm.errors import InputError, SystemFailure, shown
 from symroute_nm.model import VERSIONS, Host, IPAddress, IPInterface, IPNetwork
 
 FORMAT = "symroute-nm host"
@@ -26,7 +27,6 @@ _LARGEST_FILE = 512 << 20
 _LARGEST_NUMBER = 2**32 - 1
 _MOST_DIGITS = 20
 _LONGEST_TEXT = 1 << 20  # a file's content: what bounded.read() takes
-_SHOWN = 60
 _ADDRESSES = (
     IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 )
@@ -36,6 +36,9 @@ _FROM_TEXT: Mapping[Any, Tuple[Callable[[str], Any], str]] = {
     IPNetwork: (ip_network, "a network"),
 }
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
+_OCTAL = re.compile(r"(?:[0-9]+\.)*0[0-9]")
+# dev_valid_name() of net/core/dev.c; of 15 bytes each may stand as an escape of 4 characters.
+_LINK_NAME = re.compile(r"[^/: \t\n\v\f\r]{1,60}")
 _NONE_TYPE = type(None)
 
 
@@ -77,7 +80,8 @@ def read_host(path: Path) -> Host:
 def load_host(content: bytes, where: str) -> Host:
     """The host in a snapshot's content; raises `InputError` with the place in it."""
     try:
-        document = json.loads(content.decode("utf-8"), parse_int=_parse_integer)
+        document = json.loads(
+            content.decode("utf-8"), parse_int=_parse_integer, object_pairs_hook=_make_object)
     except (ValueError, RecursionError) as error:
         _fail(where, "not JSON (%s)" % error)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -127,7 +131,8 @@ def _decode_fields(kind: Any, value: Any, where: str) -> Any:
 def _decode_text(kind: Any, value: Any, where: str) -> Any:
     parse, what = _FROM_TEXT[kind]
     # A zone (fe80::1%eth0) could hold any text, and would come out in a route file.
-    if not isinstance(value, str) or "%" in value:
+    # Zeros before other digits are octal to some versions of Python.
+    if not isinstance(value, str) or "%" in value or _OCTAL.match(value):
         _fail(where, "%s is not %s" % (_shown(value), what))
     try:
         return parse(value)
@@ -152,9 +157,7 @@ def _defaults(kind: Any) -> Dict[str, Any]:
 
 def _check(host: Host, where: str) -> None:
     """What types alone cannot say: names that are unique, families that agree."""
-    names = [each.name for each in host.links]
-    if len(set(names)) < len(names):
-        _fail(where, "two links of one name")
+    _check_links(host, where)
     for index, address in enumerate(host.addresses):
         if address.peer is not None and address.peer.version != address.version:
             _fail("%s: host.addresses[%d]" % (where, index), "address and peer are of two families")
@@ -162,10 +165,26 @@ def _check(host: Host, where: str) -> None:
         if _CONTROL.search(table.name):  # it would come out in files and on terminals
             _fail("%s: host.tables[%d].name" % (where, index), "a control character")
     _check_routes(host, where)
+    _check_rules(host, where)
+
+
+def _check_links(host: Host, where: str) -> None:
+    names = [each.name for each in host.links]
+    if len(set(names)) < len(names):
+        _fail(where, "two links of one name")
+    for index, name in enumerate(names):
+        if not _LINK_NAME.fullmatch(name) or name in (".", ".."):
+            _fail("%s: host.links[%d].name" % (where, index), "%s names no link" % _shown(name))
+
+
+def _check_rules(host: Host, where: str) -> None:
     for index, rule in enumerate(host.rules):
         for network in (rule.source, rule.destination):
             if rule.version not in VERSIONS or (network and network.version != rule.version):
                 _fail("%s: host.rules[%d]" % (where, index), "selectors of another family")
+        # fib_nl_newrule() refuses the others, of which some would go in circles.
+        if rule.action == "goto" and rule.target <= rule.priority:
+            _fail("%s: host.rules[%d]" % (where, index), "a goto that does not lead forward")
 
 
 def _check_routes(host: Host, where: str) -> None:
@@ -179,6 +198,15 @@ def _check_routes(host: Host, where: str) -> None:
                 _fail(place, "an IPv6 route cannot have the gateway %s" % hop.gateway)
 
 
+def _make_object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    """The object; ValueError where a key stands twice, of which others might take the first."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        again, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError("the key %s twice" % _shown(again))
+    return made
+
+
 def _parse_integer(text: str) -> int:
     if len(text) > _MOST_DIGITS:  # Python forbids, or takes long for, thousands of digits
         raise ValueError("a number of %d digits" % len(text))
@@ -188,8 +216,7 @@ def _parse_integer(text: str) -> int:
 def _shown(value: Any) -> str:
     if isinstance(value, (dict, list)):  # may be nested too deep for repr()
         return "an object" if isinstance(value, dict) else "a list"
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return shown(value)
 
 
 def _fail(where: str, what: str) -> NoReturn:

@@ -10,8 +10,7 @@ from symroute_nm.findings import (
     WARNING,
     Case,
     Finding,
-    delete_rule,
-    )
+)
 from symroute_nm.model import (
     ANY,
     STAGES,
@@ -28,7 +27,7 @@ from symroute_nm.observation import Arp
 from symroute_nm.plan import is_ours, our_rules, priorities
 from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.verdicts import Failure, is_by_destination
-from symroute_nm.wording import describe_rule, some
+from symroute_nm.wording import delete_rule, describe_rule, some
 
 STRICT_IPV6 = ("yes", "strict", "strict-forward")  # firewalld.conf(5); loose lets them in
 _IGNORE, _ANNOUNCE = (1, 2), 2  # ip-sysctl.rst: answer for own addresses, ask from own addresses

@@ -4,7 +4,7 @@ import re
 from typing import AbstractSet, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence, Set, Tuple
 
 from symroute_nm.choices import TableChoice
-from symroute_nm.errors import InputError, Refusal
+from symroute_nm.errors import InputError, Refusal, shown
 from symroute_nm.model import (
     TABLE_DEFAULT,
     TABLE_LOCAL,
@@ -34,8 +34,9 @@ NEW_IDS = range(100, 10000)
 
 def parse_tables(text: str, path: str = "", owned: bool = False) -> Tuple[TableName, ...]:
     """The names in an rt_tables file's text; lines that iproute2 would not read are passed over."""
-    matches = (_LINE.match(line) for line in text.split("\n"))
-    found = ((_number(match.group(1)), match.group(2)) for match in matches if match)
+    # C takes a NUL for the end; what no terminal shows is no name to choose, but its id is in use.
+    matches = (_LINE.match(line.partition("\0")[0]) for line in text.split("\n"))
+    found = ((_number(match.group(1)), _legible(match.group(2))) for match in matches if match)
     return tuple(
         TableName(id=number, name=name, path=path, owned=owned)
         for number, name in found
@@ -52,7 +53,7 @@ def check_choice(link: str, choice: TableChoice) -> None:
         )
     if choice.name and not is_usable_name(choice.name):
         raise InputError(
-            "%s: %r cannot be a table's name" % (link, choice.name),
+            "%s: %s cannot be a table's name" % (link, shown(choice.name)),
             "use letters, digits and _.:@+-, not a number and not a name that iproute2 reserves",
         )
 
@@ -95,6 +96,10 @@ def allocate_tables(
         if link not in tables:
             tables[link] = allotment.choose(link, TableChoice())
     return tables
+
+
+def _legible(name: str) -> str:
+    return "".join(each if each.isprintable() else "\ufffd" for each in name)
 
 
 def _number(text: str) -> int:

@@ -6,7 +6,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm.awaited import await_addresses
 from symroute_nm.choices import InterfaceSettings, Settings
-from symroute_nm.errors import Refusal, SymrouteError
+from symroute_nm.errors import Refusal, SymrouteError, shown
 from symroute_nm.gateways import Ways, find_gateways
 from symroute_nm.match import match
 from symroute_nm.model import (
@@ -22,6 +22,7 @@ from symroute_nm.model import (
 # What neither a shell's word splitting nor its globbing changes (the dispatcher script does both),
 # and no `ip` option.
 _SAFE = re.compile(r"(?!-)[A-Za-z0-9_.:@+-]+\Z")
+_LONGEST_NAME = 255 - len("route6-")  # NAME_MAX
 _TWO = 2
 EXCLUDED = "excluded"
 _IFCFG = "/etc/sysconfig/network-scripts/ifcfg-"
@@ -130,7 +131,8 @@ def find_profile(host: Host, settings: Settings, link: Link) -> Profile:
             "write %s%s), or leave it out with --exclude %s" % (_IFCFG, link.name, link.name)))
     if _TWO <= len(profiles):
         raise Refusal(
-            "%s: the profiles %s all fit" % (link.name, ", ".join(each.name for each in profiles)),
+            "%s: the profiles %s all fit" % (
+                link.name, ", ".join(_plain(each.name) for each in profiles)),
             "set profile in [interface %s], or move a copy elsewhere: NetworkManager loads it, too"
             % link.name)
     _check_profile(host, link, profiles[0])
@@ -186,17 +188,23 @@ def _no_profile(host: Host, link: Link, wished: str) -> str:
     for profile in host.profiles:
         if profile.device == link.name and profile.hwaddr:
             return "%s: %s%s names it, but HWADDR=%s is not its address (%s)" % (
-                link.name, _IFCFG, profile.name, profile.hwaddr, link.permanent_mac or link.mac)
+                link.name, _IFCFG, _plain(profile.name), profile.hwaddr,
+                link.permanent_mac or link.mac)
         if profile.name == link.name and profile.problem:
             return "%s: %s%s: %s" % (link.name, _IFCFG, profile.name, profile.problem)
     return "%s: no ifcfg profile has it, so no file would be applied" % link.name
 
 
+def _plain(name: str) -> str:
+    """A profile's name as a message may hold it: a file's name can hold a newline."""
+    return name if _SAFE.match(name) else shown(name)
+
+
 def _check_profile(host: Host, link: Link, profile: Profile) -> None:
     path = _IFCFG + profile.name
-    if not _SAFE.match(profile.name):
-        raise Refusal("%s: the dispatcher script cannot take the profile name %r" % (
-            link.name, profile.name), "rename the file to ifcfg-%s" % link.name)
+    if not _SAFE.match(profile.name) or _LONGEST_NAME < len(profile.name):
+        raise Refusal("%s: the dispatcher script cannot take the profile name %s" % (
+            link.name, shown(profile.name)), "rename the file to ifcfg-%s" % link.name)
     if profile.problem:
         raise Refusal("%s: %s: %s" % (link.name, path, profile.problem), "mend the file")
     if not profile.managed and not host.network_service:

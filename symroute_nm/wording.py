@@ -1,10 +1,12 @@
 """Rules, routes and networks as `ip` writes them (pure)."""
 
+import shlex
 from typing import Sequence, Union
 
 from symroute_nm.model import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, Hop, Route, Rule
 
 # iproute2 knows these without any file.
+FAMILY_OPTION = {4: "", 6: "-6 "}  # of the command `ip`, before its object
 _KERNEL_TABLES = {TABLE_DEFAULT: "default", TABLE_MAIN: "main", TABLE_LOCAL: "local"}
 _MOST_SHOWN = 3
 
@@ -33,6 +35,14 @@ def describe_rule(rule: Rule) -> str:
     if rule.suppress_prefixlength is not None:
         words.append("suppress_prefixlength %d" % rule.suppress_prefixlength)
     return " ".join(words)
+
+
+def delete_rule(rule: Rule) -> str:
+    """The command that deletes a rule from the kernel."""
+    # A link's name may hold what a shell would act on, but no blank (dev_valid_name).
+    words = map(shlex.quote, describe_rule(rule).split())
+    return "ip %srule del priority %d %s" % (
+        FAMILY_OPTION[rule.version], rule.priority, " ".join(words))
 
 
 def describe_route(route: Route) -> str:

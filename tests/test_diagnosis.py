@@ -836,6 +836,23 @@ def test_rules_that_are_not_understood_are_none(line):
     assert parsed is None or (line == "from 10.0.6.5" and parsed.table == 254)
 
 
+@pytest.mark.parametrize("line", [
+    "priority 1_000 from all lookup 5", "priority 0b11 lookup 5", "priority \u0663 lookup 5",
+    "priority 4294967296 lookup 5", "from 10.0.0.0/0.255.255.255 lookup 5",
+    "from 010.0.0.0/8 lookup 5", "from fe80::1 lookup 5", "priority 08 lookup 5"])
+def test_what_python_takes_and_ip_does_not_is_not_understood(line):
+    assert parse_rule(line, 4, {}) is None
+
+
+def test_a_network_has_no_zone():
+    assert parse_rule("from fe80::1%eth0 lookup 5", 6, {}) is None
+
+
+def test_numbers_as_ip_takes_them():
+    assert (8, 31, 7) == tuple(
+        parse_rule("priority %s lookup 5" % each, 4, {}).priority for each in ("010", "0x1f", "+7"))
+
+
 def test_choices_of_tables_do_not_confuse_it():
     wanted = {"eth0": InterfaceSettings(table=TableChoice("users", 2))}
     there = cured(two_uplinks(), interface=wanted, table_names=True)

@@ -110,6 +110,7 @@ def test_lines_are_a_heading_a_line_for_each_rule_and_the_decision():
 @pytest.mark.parametrize("words, said", [
     (("10.0.6.5", "nowhere"), "destination: 'nowhere' is not an address"),
     (("10.0.6.5/24", "192.0.2.1"), "source: '10.0.6.5/24' is not an address"),
+    (("fe80::1%eth0", "2001:db8::1"), "source: 'fe80::1%eth0' is not an address"),
     (("10.0.6.5", "2001:db8::1"), "of two families"),
     (("any", "192.0.2.1", "eth9"), "--iif eth9: no such link"),
     (("any", "192.0.2.1", "", "many"), "--mark many: not a mark"),

@@ -327,6 +327,12 @@ def test_rules_of_our_form_in_a_table_that_is_not_ours_are_somebody_elses():
         make_plan(made, DEFAULTS)
 
 
+def test_the_command_for_a_rule_left_is_safe_to_paste_and_of_its_family():
+    theirs = Rule(6, 20002, iif="$(reboot)", table=77)
+    with pytest.raises(Refusal, match=r"\(ip -6 rule del .* iif '\$\(reboot\)' "):
+        make_plan(plain(rules=(theirs,)), DEFAULTS)
+
+
 def test_another_priority_base_finds_the_rules_of_the_one_before():
     plan = make_plan(two_uplinks(), DEFAULTS)
     found = tuple(rule for each in plan.uplinks for rule in each.rules)

@@ -1,5 +1,6 @@
 """Configuration file and options: what is understood, what is refused, and in which words."""
 
+import fnmatch
 from ipaddress import ip_address
 
 import pytest
@@ -80,6 +81,11 @@ def test_nothing_said_is_the_defaults(text):
         ("[symroute]\npriority-base = 1e3", ["priority-base", "digits"]),
         ("[symroute]\npriority-base = -1", ["priority-base", "digits"]),
         ("[symroute]\npriority-base = " + "9" * 5000, ["priority-base"]),
+        ("[symroute]\n" + "k" * 5000 + " = 1", ["unknown key", "kkk:"]),
+        ("[" + "s" * 5000 + "]", ["unknown section", "sss]"]),
+        ("[symroute]\nguard = " + "g" * 5000, ["guard", "ggg…"]),
+        ("g" * 5000, ["mend that line"]),
+        ("[symroute]\nexclude = a*b*c*d*e*f", ["exclude", "'a*b*c*d*e*f' cannot be a pattern"]),
         ("[interface eth0]\nid = 0", ["[interface eth0] id", "0"]),
         ("[interface eth0]\nid = 254", ["[interface eth0] id", "254"]),
         ("[interface eth0]\nid = 4294967296", ["[interface eth0] id"]),
@@ -102,6 +108,17 @@ def test_what_is_not_understood_is_said_with_its_place(text, words):
         parse_settings(text)
     assert [] == [word for word in words if word not in str(error.value)]
     assert "\n" not in str(error.value)
+    assert 450 > len(str(error.value))
+
+
+def test_a_pattern_that_no_name_can_fit_is_refused_or_fits_none():
+    """Python before 3.9 makes a regular expression of it that its own compiler refuses."""
+    try:
+        settings = parse_settings("[symroute]\nexclude = [z-a]")
+    except InputError as error:
+        assert "'[z-a]' cannot be a pattern" in str(error)
+    else:
+        assert not fnmatch.fnmatchcase("b", settings.exclude[0])
 
 
 def test_a_missing_file_is_the_defaults_unless_it_was_asked_for(tmp_path):
@@ -192,6 +209,8 @@ def test_no_options_change_nothing():
         (Options(gateways=("eth1",)), ["--gateway", "eth1=10.0.5.1"]),
         (Options(gateways=("eth1=router",)), ["--gateway eth1", "'router'"]),
         (Options(gateways=("eth1=fe80::1%x y",)), ["--gateway eth1"]),
+        (Options(exclude=("*" * 5,)), ["--exclude", "'*****'", "eth*"]),
+        (Options(interfaces=("",)), ["--interface", "''"]),
         (Options(guard="rulez"), ["--guard", "did you mean rules?"]),
         (Options(sources="none"), ["--sources", "'none'"]),
     ],

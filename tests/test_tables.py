@@ -47,6 +47,9 @@ def names(text):
         ("-1 users", []),
         ("4294967296 users", []),
         ("0x" + "f" * 5000 + " users", []),
+        ("100 us\x1b[31mers", [(100, "us\ufffd[31mers")]),  # 100 is in use
+        ("100 users\0x", [(100, "users")]),
+        ("100\0users", []),
         ("9" * 5000 + " users", []),
     ],
 )
