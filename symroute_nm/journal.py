@@ -166,6 +166,7 @@ def _remove_folders(root: Path, journal: Journal) -> None:
         try:
             if exists(root / folder):  # as with unlink(2) below
                 (root / folder).rmdir()
+                sync_folder((root / folder).parent)
         except OSError as error:
             if error.errno not in _GONE_OR_IN_USE:
                 raise

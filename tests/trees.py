@@ -165,6 +165,9 @@ def scene(name: str, folder: Path) -> Scene:
     warm_up()
     steps = [["generate", "--prune", "--host", folder / "host.json", "--root"], *_STEPS[name]]
     start = prepared(folder / "start")
+    # What the dispatcher script cannot take, `generate` would refuse.
+    write(start, ROUTE, b"10.9.0.0/16 via 10.0.6.9 dev eth0\n# no newline \xff", 0o640)
+    write(start, SCRIPTS + "/rule-eth1", b"# mine\nfrom 192.0.2.1 lookup 7 priority 900\n")
     for words in steps[:-1]:
         _run_well(words, start)
     after = copy(start, folder / "after")
