@@ -105,7 +105,10 @@ def _regular_place(root: Path, path: str) -> Optional[Path]:
     try:
         place = locate(root, path)
         with system("read", path):
-            check_regular(place.lstat(), path)
+            try:
+                check_regular(place.lstat(), path)
+            except FileNotFoundError:
+                return None  # another run took it away since the folder was listed
         return place
     except Refusal:
         return None

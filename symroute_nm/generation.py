@@ -228,14 +228,17 @@ def flaw_notes(wanted: Iterable[Change]) -> List[str]:
     ]
 
 
-def write(root: Path, wanted: Sequence[Change], note: Callable[[str], None]) -> str:
+def write(
+    root: Path, wanted: Sequence[Change], note: Callable[[str], None], everything: bool = False
+) -> str:
     """Install the changes, all or nothing; raises `SymrouteError` with everything as before.
 
     Returns the name of the backup that holds the state before; "" if nothing was to be done.
+    `everything`: no block is to be left.
     """
     from symroute_nm import install
 
-    return install.install(root, wanted, note=note) or ""
+    return install.install(root, wanted, note=note, everything=everything) or ""
 
 
 def diff(wanted: Iterable[Change]) -> str:

@@ -13,6 +13,7 @@ from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tupl
 
 from symroute_nm import backups as store
 from symroute_nm import journal
+from symroute_nm.changes import owned
 from symroute_nm.errors import Refusal, SymrouteError
 from symroute_nm.journal import Entry, Journal
 from symroute_nm.lock import TIMEOUT, locked
@@ -45,17 +46,19 @@ class _Step(NamedTuple):
     names: int = 1  # hard links, before
 
 
-def install(
+def install(  # noqa: PLR0913  # keywords, each with a default
     root: Path,
     wanted: Sequence[Change],
     note: Note = lambda _: None,
     *,
     attributes: Optional[Mapping[str, Attributes]] = None,
     timeout: float = TIMEOUT,
+    everything: bool = False,
 ) -> Optional[str]:
     """Write these changes, all or nothing; returns the backup's name, None if nothing changes.
 
-    None, too, if another run has written the same meanwhile.
+    None, too, if another run has written the same meanwhile. `everything` says that they are to
+    deal with every block below the root.
     `note` is told what a person should know (an interrupted run was undone, a label not set).
     Refusal if a file is no longer `Change.before` or the lock is held for `timeout` seconds;
     SystemFailure, with everything as before, if a step fails.
@@ -66,8 +69,9 @@ def install(
     with locked(root, timeout):
         for text in journal.repair(root):
             note(text)
-        if all(_is_done(root, change) for change in todo):
+        if all(_is_done(root, change) for change in wanted):
             return None  # another run of ours was faster
+        _check_kept(root, wanted, everything)
         real = locate(root, "/")
         steps = [_prepare(root, change, (attributes or {}).get(change.path)) for change in todo]
         name = store.new_name(root, _now())
@@ -87,14 +91,27 @@ def _is_done(root: Path, change: Change) -> bool:
     return read_file(locate(root, change.path), change.path) == change.after
 
 
+def _check_kept(root: Path, wanted: Sequence[Change], everything: bool) -> None:
+    """Refusal if what is to stay did not: another run was in the middle when these were made."""
+    blocks = owned(root) if everything else ()
+    new = set(blocks) - {change.path for change in wanted}
+    for path in sorted(new):
+        raise _changed(path)
+    for change in wanted:
+        if change.kind == "keep" and not _is_done(root, change):
+            raise _changed(change.path)
+
+
+def _changed(path: str) -> Refusal:
+    return Refusal(
+        "%s was changed by someone else meanwhile; nothing was written" % path, "run it again")
+
+
 def _prepare(root: Path, change: Change, attributes: Optional[Attributes]) -> _Step:
     """The step of a change; Refusal if the file is no longer as the change has it."""
     target = locate(root, change.path)
     if read_file(target, change.path) != change.before:
-        raise Refusal(
-            "%s was changed by someone else meanwhile; nothing was written" % change.path,
-            "run it again",
-        )
+        raise _changed(change.path)
     names = 1
     if change.before is None:
         owner = 0 if os.geteuid() == 0 else -1
@@ -199,10 +216,7 @@ def _check_untouched(step: _Step) -> None:
     """Refusal if someone wrote to the previous file between our look at it and its replacement."""
     old = step.target.parent / step.old
     if step.old and read_file(old, step.change.path) != step.change.before:
-        raise Refusal(
-            "%s was changed by someone else meanwhile; nothing was written" % step.change.path,
-            "run it again",
-        )
+        raise _changed(step.change.path)
 
 
 def _relabel(root: Path, paths: Sequence[str], note: Note) -> None:

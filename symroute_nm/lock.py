@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Iterator
@@ -35,6 +36,8 @@ def locked(root: Path, timeout: float = TIMEOUT, folder: str = STATE) -> Iterato
     descriptor = _open(place)
     try:
         with system("lock", place):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise SystemFailure("cannot lock %s: it is no file" % place, _IN_THE_WAY)
             _acquire(descriptor, place, timeout)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)

@@ -119,7 +119,7 @@ def _remove(
     found = changes(root, {}, owned(root))
     if dry_run and not as_json:
         write(generation.diff(found))
-    lines = [] if dry_run else _write(root, found, change)
+    lines = [] if dry_run else _write(root, found, change, everything=True)
     if as_json:
         write_json({**reversal.removal(found, commands, dry_run), **_kernel_json(change)})
     else:
@@ -193,12 +193,16 @@ def _held(root: Path, dry_run: bool) -> Iterator[None]:
         yield
 
 
-def _write(root: Path, found: Sequence["Change"], change: "Optional[KernelChange]") -> List[str]:
+def _write(
+    root: Path, found: Sequence["Change"], change: "Optional[KernelChange]",
+    everything: bool = False,
+) -> List[str]:
     """Install the files, after the kernel's change where there is one; names the backup."""
     from symroute_nm import generation, report
 
     return _commit(
-        root, lambda note: report.backup_lines(generation.write(root, found, note)), change)
+        root,
+        lambda note: report.backup_lines(generation.write(root, found, note, everything)), change)
 
 
 def _commit(
@@ -252,7 +256,8 @@ def _generate(
     if not (manner.dry_run or as_json):
         write(generation.diff(generation.replaced(made.changes)))
     change = _kernel_change(root, host, settings, made, confirmation)
-    lines = [] if manner.dry_run else _write(root, made.changes, change)
+    lines = [] if manner.dry_run else _write(
+        root, made.changes, change, everything=not made.leftovers.kept)
     if as_json:
         write_json({**report.summary(made, commands, manner.dry_run), **_kernel_json(change)})
         return FINDING if manner.check and generation.changed(made.changes) else 0

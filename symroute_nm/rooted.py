@@ -148,9 +148,12 @@ def read_file(place: Path, path: str) -> Optional[bytes]:
                 "%s: one of the folders in this path is no folder" % path, "move it out of the way"
             ) from None
         check_regular(found, path)
-        with open_file(place, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
-            check_regular(os.fstat(descriptor), path)
-            return _read_all(descriptor)
+        try:
+            with open_file(place, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+                check_regular(os.fstat(descriptor), path)
+                return _read_all(descriptor)
+        except FileNotFoundError:
+            return None  # taken away since
 
 
 def check_regular(found: os.stat_result, path: str) -> None:

@@ -171,7 +171,7 @@ def record(action, root):
         numbers = call.arguments[:3]
         path, other, content = call.path, "", b""
         if call.name == "unlinkat":
-            path = os.path.join(call.place(call.arguments[0]), call.text(1))
+            path = "%s/%s" % (call.place(call.arguments[0]), call.text(1))
         elif call.name in ("rename", "link"):
             other = relative(call.text(1))
         elif call.name == "write":

@@ -11,7 +11,7 @@ from symroute_nm.choices import Settings
 from symroute_nm.plan import make_plan
 from symroute_nm.snapshot import dump_host
 
-FINE, INPUT = 0, 2
+FINE, INPUT, REFUSED = 0, 2, 3
 RULE = "etc/sysconfig/network-scripts/rule-eth0"
 
 
@@ -85,3 +85,29 @@ def test_undo_that_changes_nothing_says_so(run, root):
     assert (FINE, False, True) == (code, "restored" in out, "nothing to change" in out)
     found = json.loads(run("undo", name, "--root", root, "--json")[1])
     assert {"keep"} == {each["change"] for each in found["files"]}
+
+
+def test_undo_of_what_was_edited_since_is_refused_with_the_diff_and_changes_nothing(run, root):
+    place = root / RULE
+    place.write_bytes(place.read_bytes() + b"from 192.0.2.1 lookup 7 priority 900\n")
+    before = contents(root)
+    for words in ((), ("--json",)):
+        code, out, err = run("undo", "--root", root, *words)
+        assert (REFUSED, "") == (code, out)
+        assert "-from 192.0.2.1 lookup 7 priority 900" in err
+        assert before == contents(root)
+
+
+def test_undo_of_a_remove_undo_again_and_the_list(run, root):
+    generated = contents(root)
+    assert FINE == run("remove", "--root", root)[0]
+    assert FINE == run("undo", "--root", root)[0]
+    assert generated == contents(root)
+    assert FINE == run("undo", "--root", root)[0]
+    assert {} == contents(root)
+    names = [each.name for each in backups.backups(root)]
+    assert 4 == len(names)
+    assert list(reversed(names)) == json.loads(run("undo", "--list", "--json", "--root", root)[1])
+    assert list(reversed(names)) == run("undo", "--list", "--root", root)[1].split()
+    # By its name, an earlier one: before the generate there was nothing, and so it is now.
+    assert FINE == run("undo", names[0], "--root", root)[0]
