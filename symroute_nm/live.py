@@ -130,9 +130,10 @@ def _perform(
     """One step; raises `SystemFailure` where the kernel refuses it."""
     key = _key(step.item)
     if step.action == DELETE:
-        raw = before.messages[key].pop(0)
+        listed = before.messages.get(key)
+        raw = _plain(step.item, listed.pop(0)) if listed else _encode(step.item, links)
         kind = netlink.RTM_DELRULE if isinstance(step.item, Rule) else netlink.RTM_DELROUTE
-        number = netlink.change(connection, kind, 0, _plain(step.item, raw))
+        number = netlink.change(connection, kind, 0, raw)
         # A link that went down took its routes along: what we want is done.
         number = 0 if number in _GONE else number
     else:

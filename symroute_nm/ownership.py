@@ -15,7 +15,7 @@ from symroute_nm.plan import our_rules
 from symroute_nm.routefiles import ListedRoute, list_routes
 from symroute_nm.rulefiles import ListedRule, list_rules
 from symroute_nm.tables import our_tables
-from symroute_nm.transition import State, bare
+from symroute_nm.transition import State, bare, move, spare_tables
 
 Place = Tuple[int, int, IPNetwork, int]
 
@@ -99,8 +99,10 @@ def find_holding(
     aside = {bare(each) for each in files.foreign.state.rules} - set(map(bare, wanted.rules))
     ours = our_rules(host, settings)
     rules = tuple(each for each in host.rules if each in ours and bare(each) not in aside)
+    spare = spare_tables(State(rules), wanted)
     territory = Territory(
-        frozenset(map(bare, (*rules, *wanted.rules))), frozenset(tables), frozenset(left))
+        frozenset(map(bare, (*rules, *wanted.rules, *move(wanted, spare).rules))),
+        frozenset((*tables, *spare.values())), frozenset(left))
     present = State(rules, tuple(each for each in host.routes if territory.holds(each)))
     return Holding(territory, present, wanted._replace(
         routes=tuple(each for each in wanted.routes if place(each) not in foreign)))

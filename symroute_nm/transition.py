@@ -7,11 +7,26 @@ the longest prefixes come first and go last, for the same reason.
 """
 
 from collections import Counter
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple, Union
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
-from symroute_nm.model import Route, Rule
+from symroute_nm.model import TABLE_MAIN, Route, Rule
 
 ADD, REPLACE, DELETE = "add", "replace", "delete"
+
+# Of the 32 bits of a table's id the end, where nobody has one; our own are never allotted there.
+SPARE_TABLES = range(0xFFFF0000, 0xFFFFF000)
 
 
 class State(NamedTuple):
@@ -44,6 +59,48 @@ def find_steps(present: State, wanted: State) -> Tuple[Step, ...]:
 
     A rule that is there twice is deleted once; equal priorities end in the order wanted.
     """
+    spare = spare_tables(present, wanted)
+    if spare:
+        aside = move(wanted, spare)
+        return (*_steps(present, aside), *_steps(aside, wanted))
+    return _steps(present, wanted)
+
+
+def spare_tables(present: State, wanted: State) -> Dict[int, int]:
+    """Tables that pass from one uplink to another, and where their content stands meanwhile.
+
+    While the old rules look such a table up, what the new ones are to find must not be in it.
+    """
+    old, new = _askers(present), _askers(wanted)
+    passed = [
+        table for table in sorted(set(old) & set(new))
+        if not old[table] & new[table]
+        or _ask_elsewhere(old[table], new, table) or _ask_elsewhere(new[table], old, table)]
+    return dict(zip(passed, SPARE_TABLES))
+
+
+def _askers(state: State) -> Dict[int, Set[Rule]]:
+    """The selectors by which each own table is looked up: {table: rules without the rest}."""
+    found: Dict[int, Set[Rule]] = {}
+    for rule in state.rules:
+        if rule.table != TABLE_MAIN:
+            selector = bare(rule)._replace(priority=0, table=0, suppress_prefixlength=None)
+            found.setdefault(rule.table, set()).add(selector)
+    return found
+
+
+def _ask_elsewhere(selectors: Set[Rule], other: Dict[int, Set[Rule]], table: int) -> bool:
+    return any(selectors & asking for elsewhere, asking in other.items() if elsewhere != table)
+
+
+def move(state: State, tables: Mapping[int, int]) -> State:
+    """The state with other ids for some tables."""
+    return State(
+        tuple(each._replace(table=tables.get(each.table, each.table)) for each in state.rules),
+        tuple(each._replace(table=tables.get(each.table, each.table)) for each in state.routes))
+
+
+def _steps(present: State, wanted: State) -> Tuple[Step, ...]:
     here = {identity(each) for each in present.routes}
     missing = [each for each in wanted.routes if identity(each) not in here]
     added, deleted = _rule_changes(present.rules, wanted.rules)
@@ -103,12 +160,12 @@ def _rule_changes(
     # The kernel deletes the first of equal rules: one that was added again behind stays.
     spare = Counter(map(bare, present)) - Counter(map(bare, kept))
     deleted = []
-    for rule in sorted(present, key=lambda each: (each.version, each.priority), reverse=True):
+    backwards = present[::-1]  # of equal priority the last first
+    for rule in sorted(backwards, key=lambda each: -each.priority):
         if spare[bare(rule)]:
             spare[bare(rule)] -= 1
             deleted.append(rule)
-    return sorted(added, key=lambda each: each.priority), sorted(
-        deleted, key=lambda each: -each.priority)
+    return sorted(added, key=lambda each: each.priority), deleted
 
 
 def _common_beginning(present: Sequence[Rule], wanted: Sequence[Rule]) -> int:
