@@ -1,9 +1,9 @@
 """The running kernel brought to a plan, to nothing, or to what files list, with a way back."""
 
+import contextlib
 from pathlib import Path
 from typing import (
     Callable,
-    ContextManager,
     Iterable,
     Iterator,
     List,
@@ -15,7 +15,7 @@ from typing import (
 
 from symroute_nm import blocks, live, runtime
 from symroute_nm.choices import Settings
-from symroute_nm.errors import SymrouteError, SystemFailure
+from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.evidence import read_config_files
 from symroute_nm.lock import locked
 from symroute_nm.model import (
@@ -108,9 +108,17 @@ def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> File
     return read_files(found, host)
 
 
-def hold(root: Path) -> ContextManager[None]:
-    """The lock that whoever changes the kernel holds: a context manager; raises `Refusal`."""
-    return locked(root, _LOCK_TIMEOUT, RUN)
+@contextlib.contextmanager
+def hold(root: Path) -> Iterator[None]:
+    """Hold the lock of whoever changes the kernel; raises `Refusal` where another does."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(root, _LOCK_TIMEOUT, RUN))
+        except Refusal as error:
+            raise Refusal("another change waits to be confirmed (%s)" % error.message,
+                          "symroute-nm confirm keeps it; else wait until its time is over"
+                          ) from error
+        yield
 
 
 def recover(root: Path, note: Callable[[str], None]) -> None:
