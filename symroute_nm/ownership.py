@@ -1,8 +1,8 @@
 """What of the kernel's rules and routes is ours, and what it is to be (pure).
 
-Ours are the rules that look up our tables and those beside them, and all routes of our tables, but
-for what an administrator's own line lists, and, in a table that an administrator's file names, for
-what no block of ours lists.
+Ours are the rules that look up our tables and those beside them, and all routes of the tables that
+our fragment alone names. In one that an administrator named, or chose by its id, only what a block
+of ours lists is; and what an administrator's own line lists never is.
 """
 
 from typing import Collection, FrozenSet, Iterable, List, NamedTuple, Tuple
@@ -93,19 +93,28 @@ def find_holding(
     """Our part of the kernel and the way it is to be, without what is the administrator's."""
     foreign = {place(each) for each in files.foreign.state.routes}
     known = {place(each) for each in (*files.ours.state.routes, *wanted.routes)}
-    named = {each.id for each in host.tables if not each.owned}
-    left = foreign | {place(each) for each in host.routes
-                      if each.table in named and each.table in tables and place(each) not in known}
+    owned = {each.id for each in host.tables if each.owned} - {
+        each.id for each in host.tables if not each.owned}
+    left = foreign | {place(each) for each in host.routes if each.table in tables
+                      and each.table not in owned and place(each) not in known}
     aside = {bare(each) for each in files.foreign.state.rules} - set(map(bare, wanted.rules))
     ours = our_rules(host, settings)
     rules = tuple(each for each in host.rules if each in ours and bare(each) not in aside)
-    spare = spare_tables(State(rules), wanted)
     territory = Territory(
-        frozenset(map(bare, (*rules, *wanted.rules, *move(wanted, spare).rules))),
-        frozenset((*tables, *spare.values())), frozenset(left))
+        frozenset(map(bare, (*rules, *wanted.rules))), frozenset(tables), frozenset(left))
     present = State(rules, tuple(each for each in host.routes if territory.holds(each)))
-    return Holding(territory, present, wanted._replace(
-        routes=tuple(each for each in wanted.routes if place(each) not in foreign)))
+    wanted = wanted._replace(
+        routes=tuple(each for each in wanted.routes if place(each) not in foreign))
+    return Holding(_with_spare(territory, present, wanted), present, wanted)
+
+
+def _with_spare(territory: Territory, present: State, wanted: State) -> Territory:
+    """The territory with the tables that are used on the way: there and back."""
+    tables = spare_tables(present, wanted)
+    moved = (*move(present, tables).rules, *move(wanted, tables).rules)
+    return territory._replace(
+        rules=territory.rules | set(map(bare, moved)),
+        tables=territory.tables | set(tables.values()))
 
 
 def planned_state(plan: Plan) -> State:

@@ -67,16 +67,19 @@ def find_steps(present: State, wanted: State) -> Tuple[Step, ...]:
 
 
 def spare_tables(present: State, wanted: State) -> Dict[int, int]:
-    """Tables that pass from one uplink to another, and where their content stands meanwhile.
+    """Tables of which both rules and content change, and where the new content stands meanwhile.
 
-    While the old rules look such a table up, what the new ones are to find must not be in it.
+    The old rules must not find what the new ones are to find, nor the new ones what is left of the
+    old. {table: spare table}
     """
     old, new = _askers(present), _askers(wanted)
-    passed = [
+    content, coming = _contents(present), _contents(wanted)
+    changed = [
         table for table in sorted(set(old) & set(new))
-        if not old[table] & new[table]
-        or _ask_elsewhere(old[table], new, table) or _ask_elsewhere(new[table], old, table)]
-    return dict(zip(passed, SPARE_TABLES))
+        if content.get(table) != coming.get(table)
+        and _rules_of(present, old[table] | new[table]) != _rules_of(
+            wanted, old[table] | new[table])]
+    return dict(zip(changed, SPARE_TABLES))
 
 
 def _askers(state: State) -> Dict[int, Set[Rule]]:
@@ -84,13 +87,24 @@ def _askers(state: State) -> Dict[int, Set[Rule]]:
     found: Dict[int, Set[Rule]] = {}
     for rule in state.rules:
         if rule.table != TABLE_MAIN:
-            selector = bare(rule)._replace(priority=0, table=0, suppress_prefixlength=None)
-            found.setdefault(rule.table, set()).add(selector)
+            found.setdefault(rule.table, set()).add(_selector(rule))
     return found
 
 
-def _ask_elsewhere(selectors: Set[Rule], other: Dict[int, Set[Rule]], table: int) -> bool:
-    return any(selectors & asking for elsewhere, asking in other.items() if elsewhere != table)
+def _rules_of(state: State, selectors: Set[Rule]) -> Set[Rule]:
+    return {bare(each) for each in state.rules if _selector(each) in selectors}
+
+
+def _selector(rule: Rule) -> Rule:
+    return bare(rule)._replace(priority=0, table=0, suppress_prefixlength=None)
+
+
+def _contents(state: State) -> Dict[int, Set[Tuple[Any, ...]]]:
+    """What tells the routes of each table: {table: identities}."""
+    found: Dict[int, Set[Tuple[Any, ...]]] = {}
+    for route in state.routes:
+        found.setdefault(route.table, set()).add(identity(route))
+    return found
 
 
 def move(state: State, tables: Mapping[int, int]) -> State:

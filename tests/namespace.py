@@ -16,7 +16,8 @@ _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _NOBODY = 65534
 # Becomes nobody only after all is imported: the interpreter's own files may be root's alone.
 _AS_NOBODY = """
-import ctypes, os, pkgutil, sys
+import codecs, ctypes, os, pkgutil, sys
+codecs.lookup("unicode_escape")  # jinja2's
 import symroute_nm
 from symroute_nm import host
 for module in pkgutil.iter_modules(symroute_nm.__path__):

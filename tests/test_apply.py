@@ -4,14 +4,18 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from namespace import Namespace, two_uplinks
+
+from symroute_nm import blocks
 
 FINE, FINDING, INPUT, REFUSED, SYSTEM = 0, 1, 2, 3, 4
 PATIENCE = 30  # seconds that a loaded machine may take for what takes none
@@ -122,9 +126,9 @@ def test_apply_brings_the_kernel_to_the_plan_and_again_changes_nothing(space, ro
                  "20001:\tfrom all iif eth1 lookup main suppress_prefixlength 0",
                  "20002:\tfrom 10.0.5.5 lookup 101"):
         assert line in there[0]
-    assert "default via 10.0.6.1 dev eth0 table 100 proto boot" in there[1]
+    assert "default via 10.0.6.1 dev eth0 table 100 \n" in there[1]
     assert "20002:\tfrom 2001:db8:5::5 lookup 101" in there[2]
-    assert "default via 2001:db8:6::1 dev eth0 table 100 proto boot metric 1024" in there[3]
+    assert "default via 2001:db8:6::1 dev eth0 table 100 metric 1024" in there[3]
     # The files count at the next boot, and there are none.
     assert b"symroute-nm generate" in first.stderr
 
@@ -240,9 +244,10 @@ def test_an_emptied_own_table_is_noticed_and_mended(space, root):
     space.ip("link set eth1 down")
     space.ip("link set eth1 up")
     # As NetworkManager would: main alone.
-    space.ip("route add default via 10.0.5.1 dev eth1 metric 50")
-    space.ip("route add default via 2001:db8:5::1 dev eth1 metric 50", "-6")
-    space.ip("addr replace 2001:db8:5::5/64 dev eth1 nodad")
+    space.ip("""
+        route add default via 10.0.5.1 dev eth1 metric 50
+        addr replace 2001:db8:5::5/64 dev eth1 nodad
+        route add default via 2001:db8:5::1 dev eth1 metric 50""")
 
     found = space.symroute("verify", "--json", *words)
     assert FINDING == found.returncode
@@ -254,9 +259,19 @@ def test_an_emptied_own_table_is_noticed_and_mended(space, root):
     assert sorted(there[0].splitlines()) == sorted(kernel(space)[0].splitlines())
 
 
-def test_without_privileges_nothing_is_done_and_one_line_says_so(space, root):
-    root.parent.chmod(0o755)
-    before = kernel(space)
+@pytest.fixture
+def readable(root):
+    """The root where anybody may read it; pytest's own folders are root's alone."""
+    folder = Path(tempfile.mkdtemp())
+    shutil.move(str(root), str(folder / "root"))
+    for each in [folder, *folder.rglob("*")]:
+        each.chmod(0o755)
+    yield folder / "root"
+    shutil.rmtree(str(folder))
+
+
+def test_without_privileges_nothing_is_done_and_one_line_says_so(space, readable):
+    root, before = readable, kernel(space)
 
     for words in (["apply"], ["generate", "--apply"], ["remove", "--apply"], ["confirm"]):
         ran = space.symroute_as_nobody(*words, "--root", str(root))
@@ -272,8 +287,8 @@ def test_without_privileges_nothing_is_done_and_one_line_says_so(space, root):
 
 def odd_things(space, root):
     """Tables of ours with what no plan has: all of it must come back as it was."""
-    (root / "etc/symroute-nm.conf").write_text(
-        "[interface eth0]\nid = 100\n[interface eth1]\nid = 101\n")
+    (root / "etc/iproute2/rt_tables.d/symroute-nm.conf").write_bytes(
+        blocks.put(None, "100 eth0\n101 eth1\n"))
     space.ip("""
         rule add priority 20000 from 10.0.6.88 lookup 100 suppress_prefixlength 0
         rule add priority 20001 from 10.0.6.88 lookup main suppress_prefixlength 0

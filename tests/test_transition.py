@@ -240,4 +240,4 @@ def test_tables_that_change_hands_are_not_mixed_up():
         never_between(there, old, new)
         assert arrives(old, new)
         never_between(there, new, old)
-    assert {} == spare_tables(planned(there), planned(there, guard="throw"))
+    assert {} == spare_tables(planned(there), planned(there))
