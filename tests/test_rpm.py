@@ -415,9 +415,19 @@ def test_every_flow_works_by_the_installed_command(server: InstalledLab) -> None
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "" == server.boot()
     assert set() == broken(server.flows())
-    assert server.symroute("diagnose").returncode == 0
-    assert server.symroute("generate", "--check").returncode == 0
+    for agreeing in (["diagnose"], ["generate", "--check"], ["verify"]):
+        ran = server.symroute(*agreeing)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
     removed = server.symroute("remove")
     assert removed.returncode == 0, removed.stderr
     assert [] == [each for each in server.files()
                   if each.startswith("etc") and Path(each).name.startswith(("route", "rule"))]
+
+
+def test_the_installed_command_changes_the_kernel_and_takes_it_back(server: InstalledLab) -> None:
+    unconfirmed = server.symroute("apply", "--timeout", "1")
+    assert (3, []) == (unconfirmed.returncode, server.rules()), unconfirmed.stderr
+    ran = server.symroute("apply", "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert set() == broken(server.flows())
+    assert [] == [each for each in server.files() if "network-scripts/r" in each]
