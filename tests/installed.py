@@ -12,6 +12,7 @@ import suite
 
 SOURCE = Path(os.environ.get("SYMROUTE_SOURCE", str(suite.SOURCE)))
 COMMAND = "/usr/sbin/symroute-nm"
+PRIVATE = "/usr/share/symroute-nm/python"
 EPOCH = "1700000000"
 STUB = """
 Name: {name}
@@ -96,7 +97,10 @@ class Root:
             (layer / "bin").mkdir(parents=True)
             (layer / "bin" / "python3").symlink_to(python.path)
         layers = ":".join(map(str, (layer, self.folder / "usr", "/usr")))
-        return ["mount -t overlay overlay -o lowerdir=%s /usr" % shlex.quote(layers)]
+        private = shlex.quote(str(self.path(PRIVATE)))
+        return ["mount -t overlay overlay -o lowerdir=%s /usr" % shlex.quote(layers),
+                # Writable as on a real host: bytecode that should not be written would show.
+                "mount --bind %s %s" % (private, PRIVATE)]
 
     def run(
         self, python: suite.Python, *arguments: Any, before: Sequence[str] = (), **options: Any

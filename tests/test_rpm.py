@@ -12,7 +12,7 @@ from typing import Dict, Iterator, List, Tuple
 import installed
 import pytest
 import suite
-from installed import COMMAND, EPOCH, Root, must, run
+from installed import COMMAND, EPOCH, PRIVATE, Root, must, run
 from lab import Lab
 from namespace import missing
 from test_packets import PROFILES, broken, script  # noqa: F401
@@ -25,7 +25,6 @@ RELEASES = {"el7": (3, 6), "el8": (3, 6), "el9": (3, 9), "el10": (3, 12)}
 PYTHONS = {each.version: each for each in suite.find_pythons()}
 CURRENT = suite.Python((sys.version_info[0], sys.version_info[1]), Path(sys.executable))
 SNAPSHOT = Path(__file__).parent / "cases" / "two-uplinks" / "host.json"
-PRIVATE = "/usr/share/symroute-nm/python"
 SCRIPT_PACKAGE = "NetworkManager-dispatcher-routing-rules"
 # What rpm 4.11.3 provides of itself (rpmlibProvides in its lib/rpmds.c).
 RPM_4_11 = {
