@@ -23,6 +23,12 @@ from symroute_nm.model import (
 # and no `ip` option.
 _SAFE = re.compile(r"(?!-)[A-Za-z0-9_.:@+-]+\Z")
 _LONGEST_NAME = 255 - len("route6-")  # NAME_MAX
+# Kinds of link that want a type of connection which the ifcfg-rh plugin does not read
+# (connection_type_check_compatible in NetworkManager's src/core/devices).
+_NOT_IN_IFCFG = {
+    "dummy", "gre", "gretap", "ip6gre", "ip6tnl", "ipip", "macvlan", "macvtap", "sit", "tun",
+    "vxlan", "wireguard",
+}
 _TWO = 2
 EXCLUDED = "excluded"
 _IFCFG = "/etc/sysconfig/network-scripts/ifcfg-"
@@ -210,6 +216,12 @@ def _check_profile(host: Host, link: Link, profile: Profile) -> None:
     if not profile.managed and not host.network_service:
         raise Refusal("%s: %s says NM_CONTROLLED=no and network.service is not enabled, so no "
                       "file would be applied" % (link.name, path), "remove that line")
+    if profile.managed and link.kind in _NOT_IN_IFCFG:
+        raise Refusal("%s: %s cannot describe a %s link to NetworkManager, so it brings the link "
+                      "up by another profile, or not at all, and no file would be applied" % (
+                          link.name, path, link.kind),
+                      "leave it to network.service (NM_CONTROLLED=no), or leave it out with "
+                      "--exclude %s" % link.name)
     if profile.rules:
         raise Refusal("%s: %s has ROUTING_RULE keys, which NetworkManager leaves out as soon as "
                       "a rule file exists" % (link.name, path),

@@ -128,6 +128,8 @@ LINKS = (
     Row("bridge-with-ports", "a bridge with eth0 and virtual machines as ports",
         "the bridge is the uplink, as it has the addresses", "br0 eth1",
         says=("skipped eth0, vnet0, vnet1: port of br0",)),
+    refused("macvlan-of-networkmanager", "macvlan and its like, managed by NetworkManager",
+            "ifcfg files cannot describe them to it", "cannot describe a macvlan link"),
     Row("macvlan", "macvlan, of network.service", "an uplink as any other", "eth0 macvlan0",
         writes=("default via 10.0.5.1 dev macvlan0 table 101",)),
     Row("point-to-point", "`ppp0`, default without gateway (network.service)",

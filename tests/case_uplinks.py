@@ -152,10 +152,10 @@ def bridged() -> Host:
         profiles=profiles)
 
 
-def macvlan() -> Host:
-    """Both on one cable; ifcfg-macvlan0 is network.service's, for the plugin knows no macvlan."""
+def macvlan(managed: bool) -> Host:
+    """Both on one cable; the plugin knows no macvlan, so it is network.service's."""
     profiles = (PROFILES[0], Profile("macvlan0", id="System macvlan0", device="macvlan0",
-                                     managed=False))
+                                     managed=managed))
     return on_links(ETH0, link(20, "macvlan0", kind="macvlan"), profiles=profiles,
                     network_service=True)
 
@@ -224,7 +224,8 @@ CASES: Dict[str, Callable[[], Host]] = {
     "keepalived-elsewhere": plain,
     "link-down": down,
     "load-balanced": load_balanced,
-    "macvlan": macvlan,
+    "macvlan": lambda: macvlan(managed=False),
+    "macvlan-of-networkmanager": lambda: macvlan(managed=True),
     "multipath-one-link": several_hops,
     "networks-nested": nested_networks,
     "no-carrier": without_carrier,

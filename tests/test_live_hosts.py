@@ -93,6 +93,9 @@ LIVE = {
         link add eth2 type veth peer far2
         addr add 10.0.7.5/24 dev eth2""", ifcfg("eth2")),
     "load-balanced": Live(PLAIN + "\naddr add 10.0.6.100/32 dev lo"),
+    "macvlan-of-networkmanager": with_files(
+        "link add macvlan0 link eth0 type macvlan\nlink set macvlan0 up\n"
+        + PLAIN.replace("eth1", "macvlan0"), ifcfg("macvlan0", "TYPE=Ethernet\n")),
     "macvlan": with_files(
         "link add macvlan0 link eth0 type macvlan\nlink set macvlan0 up\n"
         + PLAIN.replace("eth1", "macvlan0"),
