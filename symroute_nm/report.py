@@ -203,7 +203,7 @@ def activation_lines(commands: Sequence[str]) -> List[str]:
     rest = ["  %s" % each for each in commands if not each.startswith(_BRING_UP)]
     lines = []
     if ups:
-        lines += ["to bring it to life now (each takes its connection down for a moment):", *ups]
+        lines += ["to bring it to life now, symroute-nm apply (no connection goes down), or:", *ups]
     if rest:
         lines += ["to delete what no file lists any more (no connection goes down):", *rest]
     return lines

@@ -8,8 +8,9 @@ from symroute_nm.choices import Settings
 from symroute_nm.model import Change
 
 _AFTER_UNDO = (
-    "to bring the restored files to life: nmcli connection up for each of their connections, your "
-    "own session's last; symroute-nm diagnose names rules in force that no file lists any more")
+    "to bring the restored files to life: symroute-nm apply, or nmcli connection up for each of "
+    "their connections, your own session's last; symroute-nm diagnose names rules in force that no "
+    "file lists any more")
 
 
 def commands(root: Path, settings: Settings) -> List[str]:

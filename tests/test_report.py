@@ -288,7 +288,7 @@ def test_nothing_to_bring_to_life_says_nothing():
 
 def test_what_takes_a_connection_down_stands_apart():
     up, rule, throw = "nmcli connection up x", "ip rule del y", "ip -6 route del throw z table 7"
-    first, second = ("to bring it to life now (each takes its connection down for a moment):",
+    first, second = ("to bring it to life now, symroute-nm apply (no connection goes down), or:",
                      "to delete what no file lists any more (no connection goes down):")
     assert [first, "  " + up, second, "  " + rule, "  " + throw] == report.activation_lines(
         [up, rule, throw])
