@@ -1,6 +1,6 @@
 """What hostile input may do, as functions: every parser by name, and the whole program in a tree.
 
-Used by test_fuzz, where hypothesis makes the input up, and by soak, where atheris does.
+Used by test_fuzz, where hypothesis makes the input up, and by soak_inputs, where atheris does.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Anything for input: one clear line and an exit code of ours, nothing written, and soon.
 
-The same every time; ``python tests/soak.py`` goes on where this ends.
+The same every time; ``python tests/soak_inputs.py`` goes on where this ends.
 """
 
 import copy
