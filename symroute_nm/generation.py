@@ -17,12 +17,20 @@ from typing import (
 
 from symroute_nm import blocks, changes, rooted
 from symroute_nm.absence import find_absence
+from symroute_nm.alterations import (
+    Alteration,
+    Portrait,
+    earlier_tables,
+    find_alterations,
+    read_portraits,
+)
 from symroute_nm.choices import Manner, Settings
 from symroute_nm.dormant import Dormant, find_dormant, wake
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
 from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
 from symroute_nm.observation import ConfigFile
+from symroute_nm.ownership import read_files
 from symroute_nm.plan import check_block, make_plan
 from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
@@ -40,6 +48,7 @@ class Draft(NamedTuple):
     plan: Plan
     changes: Tuple[Change, ...]
     leftovers: Leftovers
+    earlier: Tuple[Portrait, ...] = ()
 
 
 class Generation(NamedTuple):
@@ -50,6 +59,7 @@ class Generation(NamedTuple):
     leftovers: Leftovers
     proof: Proof
     notes: Tuple[str, ...] = ()
+    alterations: Tuple[Alteration, ...] = ()
 
 
 def check_names(host: Host, options: Options) -> None:
@@ -69,14 +79,23 @@ def name_notes(host: Host, settings: Settings) -> List[str]:
 
 def draft(root: Path, host: Host, settings: Settings, manner: Manner) -> Draft:
     """The plan for the host and the changes below `root` that it asks for; writes nothing."""
-    plan = make_plan(host, settings)
     owned = changes.owned(root)
+    earlier = _read_earlier(root, host, owned)
+    plan = make_plan(host, settings, earlier_tables(earlier))
     wanted = _render(plan, host, Leftovers())
     leftovers = sort_leftovers(host, plan, owned, wanted, manner.prune)
     if leftovers.tables:
         wanted = _render(plan, host, leftovers)
     devices = _devices(plan) if manner.convert else {}
-    return Draft(plan, changes.changes(root, wanted, leftovers.gone, devices), leftovers)
+    found = changes.changes(root, wanted, leftovers.gone, devices)
+    return Draft(plan, found, leftovers, earlier)
+
+
+def _read_earlier(root: Path, host: Host, owned: Iterable[str]) -> Tuple[Portrait, ...]:
+    """The uplinks of earlier blocks."""
+    files = [ConfigFile(path, (rooted.read(root, path) or b"").decode("utf-8", "surrogateescape"))
+             for path in owned if profile_of(path)]
+    return read_portraits(read_files(files, host).ours) if files else ()
 
 
 def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Generation:
@@ -85,7 +104,11 @@ def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Gener
     dormant = read_dormant(root, host, made.plan, made.changes)
     awake = wake(host, made.plan, dormant.rules)
     check_block(awake, settings)
-    return Generation(*made, proof=prove(awake, settings, made.plan), notes=dormant.notes)
+    alterations = find_alterations(
+        made.earlier, made.plan, host, set(map(profile_of, made.leftovers.gone)))
+    return Generation(
+        made.plan, made.changes, made.leftovers, prove(awake, settings, made.plan), dormant.notes,
+        alterations)
 
 
 def check_proof(made: Generation, manner: Manner) -> List[str]:

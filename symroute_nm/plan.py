@@ -1,6 +1,7 @@
 """Host + settings -> plan: the rule set of DESIGN 2 (pure; the heart)."""
 
 import re
+from types import MappingProxyType
 from typing import (
     Dict,
     FrozenSet,
@@ -42,6 +43,7 @@ from symroute_nm.tables import allocate_tables, our_tables
 from symroute_nm.uplinks import check_addresses, find_uplinks, name_profiles, pair_families
 from symroute_nm.wording import delete_rule, describe_rule
 
+NO_TABLES: Mapping[str, int] = MappingProxyType({})
 NOTHING_TO_DO = "fewer than two uplinks in any family: nothing to do"
 
 # linux 7764a45a8f1f and 73f5698e7721: fib_rules know suppress_prefixlength since 3.12.
@@ -58,8 +60,13 @@ class _Draft(NamedTuple):
     knowledge: Mapping[int, Knowledge]
 
 
-def make_plan(host: Host, settings: Settings) -> Plan:
-    """The cure for the host; raises `InputError` or `Refusal` for what cannot be justified."""
+def make_plan(
+    host: Host, settings: Settings, earlier: Mapping[str, int] = NO_TABLES
+) -> Plan:
+    """The cure for the host; raises `InputError` or `Refusal` for what cannot be justified.
+
+    `earlier` are the tables of each profile's blocks: a link that was renamed keeps its own.
+    """
     found = find_uplinks(host, settings)
     survey = pair_families(found)
     check_addresses(survey.uplinks)
@@ -76,6 +83,7 @@ def make_plan(host: Host, settings: Settings) -> Plan:
         {name: each.table for name, each in settings.interface.items()},
         host.tables,
         used_tables(host),
+        _tables_by_link(uplinks, earlier),
     )
     _check_vrfs(host, tables.values())
     draft = _Draft(host, settings, uplinks, guard.name, know(host, settings, uplinks, guard.name))
@@ -87,6 +95,11 @@ def make_plan(host: Host, settings: Settings) -> Plan:
                *remark_size(draft.knowledge, uplinks, left_out, settings.most_networks),
                *note_addresses(host, settings, uplinks),
                *remark_uplinks(host, settings, found.uplinks, planned)))
+
+
+def _tables_by_link(uplinks: Sequence[Uplink], earlier: Mapping[str, int]) -> Dict[str, int]:
+    return {each.link.name: earlier[each.profile.name] for each in uplinks
+            if each.profile and each.profile.name in earlier}
 
 
 def left_to_main(

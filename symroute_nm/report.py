@@ -84,6 +84,7 @@ def summary(made: Generation, commands: Sequence[str], dry_run: bool) -> Dict[st
             for before, after in zip(made.proof.before, made.proof.after)
         ],
         "skipped": [each._asdict() for each in made.plan.skips],
+        "alterations": [each._asdict() for each in made.alterations],
         "notes": list(made.plan.notes),
         "commands": list(commands),
     }

@@ -1,6 +1,7 @@
 """Names and ids of routing tables: rt_tables text, each uplink's own table (pure)."""
 
 import re
+from types import MappingProxyType
 from typing import AbstractSet, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence, Set, Tuple
 
 from symroute_nm.choices import TableChoice
@@ -78,13 +79,15 @@ def allocate_tables(
     choices: Mapping[str, TableChoice],
     names: Sequence[TableName],
     used: AbstractSet[int],
+    earlier: Mapping[str, int] = MappingProxyType({}),
 ) -> Dict[str, OwnTable]:
     """The own table of each link, the same for the same input whatever its order: {link: table}.
 
     `names` are all lines of all rt_tables files, `used` the ids in kernel routes, rules and VRFs.
-    Ids are kept by name from our own block; new ones are the lowest free. Raises `InputError`.
+    Ids are kept by name from our own block, else as the link had them under another name, which
+    `earlier` tells: {link: id}; new ones are the lowest free. Raises `InputError`.
     """
-    allotment = _Allotment(names, used)
+    allotment = _Allotment(names, used, earlier)
     wished = {link: choices.get(link, TableChoice()) for link in sorted(links)}
     tables = {}
     # The user's words first, then what is kept, so that a new id never takes one of those.
@@ -111,7 +114,11 @@ def _number(text: str) -> int:
 class _Allotment:
     """The ids and names that are gone, growing as tables are handed out."""
 
-    def __init__(self, names: Sequence[TableName], used: AbstractSet[int]) -> None:
+    def __init__(
+        self, names: Sequence[TableName], used: AbstractSet[int], earlier: Mapping[str, int]
+    ) -> None:
+        owned = {each.id for each in names if each.owned}
+        self._earlier = {link: each for link, each in earlier.items() if each in owned}
         self._foreign = {each.name: each for each in names if not each.owned}
         self._ambiguous = {
             each.name: each for each in names
@@ -137,7 +144,8 @@ class _Allotment:
                     link, name, other.id, other.path, foreign.id, foreign.path),
                 "make them one, or choose another name")
         # Named otherwise than before, a table keeps its id, by which the kernel has it in use.
-        known = foreign.id if foreign else self._owned.get(name, self._owned.get(link))
+        known = foreign.id if foreign else self._owned.get(
+            name, self._owned.get(link, self._earlier.get(link)))
         if foreign and choice.id not in (0, foreign.id):
             raise InputError(
                 "%s: table %s is already %d in %s" % (link, name, foreign.id, foreign.path),

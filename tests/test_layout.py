@@ -17,10 +17,10 @@ LONGEST_FUNCTION = 50
 
 # The layers, from the inside out. A module imports from its own layer and those before it.
 PURE = {
-    "__init__", "absence", "aggregation", "applied", "awaited", "blocks", "checkup", "choices",
-    "classes", "conversion", "decisions", "diagnosis", "dormant", "drift", "dues", "errors",
-    "explanation", "fib", "findings", "gateways", "leftovers", "match", "model", "networks",
-    "observation", "ownership", "ownrules", "owntables", "plan", "prove", "published",
+    "__init__", "absence", "aggregation", "alterations", "applied", "awaited", "blocks", "checkup",
+    "choices", "classes", "conversion", "decisions", "diagnosis", "dormant", "drift", "dues",
+    "errors", "explanation", "fib", "findings", "gateways", "leftovers", "match", "model",
+    "networks", "observation", "ownership", "ownrules", "owntables", "plan", "prove", "published",
     "remarks", "routefiles", "rpdb", "rulefiles", "selectors", "services", "shvar",
     "staticroutes", "surroundings", "tables", "transition", "unified", "uplinks", "verdicts",
     "wording",

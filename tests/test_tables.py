@@ -127,6 +127,17 @@ def test_a_table_named_otherwise_than_before_keeps_its_id():
     assert {"eth0": OwnTable(100, "eth0-uplink"), "eth1": OwnTable(101, "eth1")} == taken
 
 
+def test_a_link_that_was_renamed_keeps_its_id_unless_another_has_it():
+    ours = [TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True)]
+
+    renamed = allocate_tables(["ens4", "eth0"], {}, ours, {100, 101}, {"ens4": 101, "eth0": 100})
+    assert {"ens4": OwnTable(101, "ens4"), "eth0": OwnTable(100, "eth0")} == renamed
+    shifted = allocate_tables(["eth1", "eth2"], {}, ours, {100, 101}, {"eth1": 100, "eth2": 101})
+    assert {"eth1": OwnTable(101, "eth1"), "eth2": OwnTable(102, "eth2")} == shifted
+    foreign = allocate_tables(["ens4"], {}, [TableName(101, "theirs")], {101}, {"ens4": 101})
+    assert {"ens4": OwnTable(100, "ens4")} == foreign
+
+
 def test_a_name_of_two_tables_cannot_be_chosen():
     theirs = [TableName(2, "users", "/etc/iproute2/rt_tables"),
               TableName(201, "users", "/etc/iproute2/rt_tables.d/site.conf")]
