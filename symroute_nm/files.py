@@ -3,11 +3,11 @@
 import os
 import stat
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import FrozenSet, Iterator, List, Tuple
 
 from symroute_nm import blocks, bounded
 from symroute_nm.errors import SymrouteError
-from symroute_nm.model import TableName
+from symroute_nm.model import OwnTable, TableName
 from symroute_nm.tables import RUN_TABLES, parse_tables
 
 SCRIPT = "10-ifcfg-rh-routes.sh"
@@ -39,6 +39,13 @@ def read_tables(root: Path) -> Tuple[TableName, ...]:
         for text, owned in _texts(root / path)
         for each in parse_tables(text)
     )
+
+
+def own_tables(root: Path, lasting: bool = False) -> FrozenSet[OwnTable]:
+    """Our own tables by what `read_tables` reads; `lasting`: those that outlast this boot."""
+    return frozenset(
+        OwnTable(each.id, each.name) for each in read_tables(root)
+        if each.owned and not (lasting and each.path == RUN_TABLES))
 
 
 def reads_drop_ins(root: Path) -> bool:

@@ -4,7 +4,7 @@ from typing import Collection, NamedTuple, Tuple
 
 from symroute_nm.match import match
 from symroute_nm.model import FRAGMENT, RT_TABLES, Host, OwnTable, Plan
-from symroute_nm.tables import is_usable_name
+from symroute_nm.tables import RUN_TABLES, is_usable_name
 from symroute_nm.uplinks import EXCLUDED
 
 _PREFIXES = ("route-", "route6-", "rule-", "rule6-")
@@ -37,7 +37,7 @@ def sort_leftovers(
     else:
         kept += fragments
     tables = tuple(OwnTable(each.id, each.name) for each in host.tables
-                   if each.owned and is_usable_name(each.name))
+                   if each.owned and each.path != RUN_TABLES and is_usable_name(each.name))
     return Leftovers(tuple(gone), tuple(kept), tables if kept else ())
 
 

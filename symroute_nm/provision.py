@@ -1,9 +1,11 @@
 """The commands that write files: generate, remove, undo; with --apply, after the kernel."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
+    AbstractSet,
     Any,
     Callable,
     Dict,
@@ -17,7 +19,7 @@ from typing import (
 import typer
 
 from symroute_nm.choices import Confirmation
-from symroute_nm.errors import FINDING, InputError
+from symroute_nm.errors import FINDING, InputError, SymrouteError
 from symroute_nm.inputs import read_host, read_settings
 from symroute_nm.options import (
     APPLY,
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from symroute_nm.choices import Manner, Settings
     from symroute_nm.enactment import Enactment
     from symroute_nm.generation import Generation
-    from symroute_nm.model import Change, Host
+    from symroute_nm.model import Change, Host, OwnTable
     from symroute_nm.settings import Options
 
     KernelChange = Tuple[Enactment, Confirmation]
@@ -209,9 +211,17 @@ def _commit(
     root: Path, write_files: Callable[[Callable[[str], None]], List[str]],
     change: "Optional[KernelChange]",
 ) -> List[str]:
-    """Write the files: at once, or as the last thing of a change that was confirmed."""
+    """Write the files: at once, or as the last thing of a change that was confirmed.
+
+    Tables that no file names any more may be in the kernel still: they stay known as ours.
+    """
+    from symroute_nm import files
+
     if change is None:
-        return write_files(say)
+        before = files.own_tables(root)
+        lines = write_files(say)
+        _remember(root, before)
+        return lines
     from symroute_nm import countdown
 
     def keep() -> List[str]:
@@ -219,6 +229,24 @@ def _commit(
         return [*write_files(notes.append), *notes]
 
     return list(countdown.make(root, *change, keep=keep))
+
+
+def _remember(root: Path, before: "AbstractSet[OwnTable]") -> None:
+    """Know tables of ours that files have ceased to name, as long as this kernel has them."""
+    from symroute_nm import files
+
+    named = {each.id for each in files.own_tables(root, lasting=True)}
+    lost = [each for each in before if each.id not in named]
+    if not lost or os.path.realpath(str(root)) != "/":  # below another the kernel is not asked
+        return
+    from symroute_nm import runtime
+    from symroute_nm.plan import used_tables
+
+    try:
+        used = used_tables(read_host(root, None, probe=False))
+        runtime.write_tables(root, (each for each in lost if each.id in used))
+    except SymrouteError as error:  # all that was asked for is done
+        say("warning: %s" % error)
 
 
 def _kernel_json(change: "Optional[KernelChange]") -> Dict[str, Any]:
@@ -250,6 +278,8 @@ def _generate(
     commands = report.activation(host, settings, made, session_address())
     say(*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
         *generation.leftover_notes(made.leftovers), *generation.flaw_notes(made.changes))
+    if manner.dry_run and not as_json:
+        say(*(each.text for each in made.alterations))
     if manner.dry_run and not (manner.check or as_json):
         write(generation.diff(made.changes))
     say(*generation.check_proof(made, manner))
@@ -263,6 +293,7 @@ def _generate(
         return FINDING if manner.check and generation.changed(made.changes) else 0
     if not manner.dry_run:
         write_lines([*report.change_lines(made.changes), *lines])
+        write_lines([each.text for each in made.alterations])
         write_lines(report.skip_lines(made.plan.skips))
         write_lines(report.verdict_lines(made))
         write_lines(report.activation_lines([] if change else commands))
