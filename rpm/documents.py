@@ -95,7 +95,7 @@ def commands() -> List[Command]:
 
     from symroute_nm.cli import app
 
-    group = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)
     context = group.make_context("symroute-nm", [], resilient_parsing=True)
     found = [Command("", str(group.help), [], options(group, context))]
     for name in group.list_commands(context):
@@ -134,14 +134,16 @@ def options(command: Any, context: Any) -> List[Option]:
 def default(option: Any) -> str:
     """A sentence on what it is if it is not given, where there is more to say than nothing."""
     value = option.default
-    if option.is_flag or not option.show_default or not isinstance(value, (str, int, float)):
+    if option.is_flag or not option.show_default or isinstance(value, (list, tuple)) or not value:
         return ""
-    return " Default: %s." % (("%g" % value) if isinstance(value, float) else value) if value else ""
+    return " Default: %s." % (("%g" % value) if isinstance(value, float) else value)
 
 
 def keys(text: str) -> List[Key]:
     """The keys of the example configuration with the comment above each."""
-    found, comment, section = [], [], ""
+    found: List[Key] = []
+    comment: List[str] = []
+    section = ""
     for line in text.splitlines():
         header = re.match(r"#?(\[.*\])\Z", line)
         example = re.match(r"#([a-z][a-z-]* = .*)\Z", line)

@@ -26,10 +26,8 @@ Stands for the distribution's.
 %files
 """
 
-Ran = "subprocess.CompletedProcess[str]"
 
-
-def run(command: Sequence[Any], **options: Any) -> Ran:
+def run(command: Sequence[Any], **options: Any) -> "subprocess.CompletedProcess[str]":
     """What a command said, on both streams together, and its exit code."""
     return subprocess.run(
         [str(each) for each in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -44,11 +42,15 @@ def must(command: Sequence[Any], **options: Any) -> str:
 
 
 def build(
-    python: suite.Python, source: Path, output: Path, *releases: str, **environment: str
+    python: suite.Python, source: Path, output: Path, *releases: str, within: Sequence[str] = (),
+    **environment: str
 ) -> Dict[str, Path]:
-    """{release: package}, made by this Python from a checkout, with the releases' own on PATH."""
+    """{release: package}, made by this Python from a checkout, with the releases' own on PATH.
+
+    `within` is a command that runs another.
+    """
     path = [str(each.path.parent) for each in suite.find_pythons()] + [os.environ["PATH"]]
-    must([python.path, source / "rpm" / "build", "--cache", SOURCE / ".cache" / "rpm",
+    must([*within, python.path, source / "rpm" / "build", "--cache", SOURCE / ".cache" / "rpm",
           "--output", output, *releases],
          env=dict(os.environ, PATH=os.pathsep.join(path), SOURCE_DATE_EPOCH=EPOCH, **environment))
     return {each.name.split(".")[-3]: each for each in output.glob("*.noarch.rpm")}
@@ -71,7 +73,7 @@ class Root:
         folder.mkdir()
         self.rpm("--initdb")
 
-    def rpm(self, *arguments: Any) -> Ran:
+    def rpm(self, *arguments: Any) -> "subprocess.CompletedProcess[str]":
         """Run rpm on the tree; Debian's own remark on that is left out of what it says."""
         ran = run(["rpm", "--root", self.folder, "--dbpath", "/var/lib/rpm", *arguments])
         ran.stdout = re.sub("(?m)^rpm: (RPM should not|However assuming).*\n", "", ran.stdout)
@@ -104,7 +106,7 @@ class Root:
 
     def run(
         self, python: suite.Python, *arguments: Any, before: Sequence[str] = (), **options: Any
-    ) -> Ran:
+    ) -> "subprocess.CompletedProcess[str]":
         """Run the installed command by its own first line; `before` are more mounts."""
         script = " && ".join([*self.mounts(python), *before, 'exec "$0" "$@"'])
         return run(["unshare", "--mount", "sh", "-c", script, COMMAND, *arguments], **options)

@@ -23,6 +23,8 @@ from symroute_nm.choices import Settings, TableChoice
 from symroute_nm.errors import InputError, SymrouteError
 from symroute_nm.settings import parse_settings
 
+pytestmark = pytest.mark.packaging  # made once, whichever Python runs what is made
+
 RPM = Path(os.environ.get("SYMROUTE_SOURCE", str(suite.SOURCE))) / "rpm"
 EXAMPLE = (RPM / "symroute-nm.conf").read_text(encoding="utf-8")
 NAMED = re.compile(r"\\fB(--?[a-z][a-z-]*)\\fR")
@@ -92,7 +94,6 @@ def spelt_out(options: Set[str]) -> Set[str]:
     return {each for each in options if each.startswith("--")}
 
 
-@pytest.mark.packaging
 @pytest.mark.parametrize("page", ("symroute-nm.8", "symroute-nm.conf.5"))
 def test_troff_finds_nothing_wrong_with_the_man_pages(made: Path, page: str) -> None:
     try:
