@@ -265,7 +265,7 @@ def _generate(
     root: Path, host_file: Optional[Path], settings: "Settings", options: "Options",
     as_json: bool, manner: "Manner", confirmation: Optional[Confirmation] = None,
 ) -> int:
-    from symroute_nm import generation, report
+    from symroute_nm import activation, generation, report
     from symroute_nm.session import session_address
 
     if not manner.dry_run:
@@ -275,7 +275,7 @@ def _generate(
     made = generation.prepare(root, host, settings, manner)
     warnings = generation.preflight(root, host, host_file is not None, made, manner)
     warnings += generation.check_static_routes(root, made, manner)
-    commands = report.activation(host, settings, made, session_address())
+    commands = activation.find_commands(host, settings, made, session_address())
     say(*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
         *generation.leftover_notes(made.leftovers), *generation.flaw_notes(made.changes))
     if manner.dry_run and not as_json:
@@ -296,7 +296,7 @@ def _generate(
         write_lines([each.text for each in made.alterations])
         write_lines(report.skip_lines(made.plan.skips))
         write_lines(report.verdict_lines(made))
-        write_lines(report.activation_lines([] if change else commands))
+        write_lines(activation.command_lines([] if change else commands))
     write_lines(_kernel_lines(change, manner.dry_run))
     return FINDING if manner.check and generation.changed(made.changes) else 0
 

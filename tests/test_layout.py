@@ -153,13 +153,13 @@ def layers() -> Dict[str, Set[str]]:
     # What puts readers, the core and writers together.
     allowed["reading"] = PURE | READERS
     allowed["generation"] = PURE | {"files", "rooted", "settings", "render"} | set(WRITERS)
-    allowed["report"] = PURE | {"generation"}
+    allowed["report"] = allowed["activation"] = PURE | {"generation"}
     allowed["live"] = PURE | {"kernelroutes", "netlink", "host"}
     allowed["trial"] = PURE
     allowed["runtime"] = PURE | {"journal", "live", "rooted", "snapshot"}
     allowed["enactment"] = PURE | {"evidence", "live", "lock", "rooted", "runtime", "trial"}
     allowed["verification"] = PURE | {"backups", "enactment", "generation", "journal", "rooted"}
-    allowed["reversal"] = PURE | {"reading", "report"}
+    allowed["reversal"] = PURE | {"reading"}
     everything = set(MODULES)
     allowed.update(dict.fromkeys(TOP, everything))
     return allowed

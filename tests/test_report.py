@@ -10,6 +10,7 @@ from hosts import kernel_rules, route, two_uplinks
 from rich.console import Console
 
 from symroute_nm import report
+from symroute_nm.activation import command_lines, find_commands
 from symroute_nm.choices import InterfaceSettings, Manner, Settings
 from symroute_nm.generation import prepare
 from symroute_nm.leftovers import Leftovers
@@ -119,13 +120,13 @@ def test_the_summary_names_files_tables_and_verdicts(made):
 
 
 def activation(made, session=None, host=None):
-    found = report.activation(host or two_uplinks(), DEFAULTS, made,
+    found = find_commands(host or two_uplinks(), DEFAULTS, made,
                               ip_address(session) if session else None)
     return [each for each in found if each.startswith("nmcli")]
 
 
 def commands(made, host):
-    return report.activation(host, DEFAULTS, made, None)
+    return find_commands(host, DEFAULTS, made, None)
 
 
 def named(host):
@@ -208,7 +209,7 @@ def test_planned_throw_routes_stay(tmp_path):
     made = unchanged(prepare(tmp_path, two_uplinks(), settings, Manner()))
     there = named(put_plan(two_uplinks(), settings, made.plan))
     assert any(each.type == "throw" for each in there.routes)
-    assert [] == report.activation(there, settings, made, None)
+    assert [] == find_commands(there, settings, made, None)
 
 
 def test_names_are_quoted_for_the_shell(tmp_path):
@@ -233,7 +234,7 @@ def test_rules_of_another_priority_base_are_to_be_deleted(tmp_path):
     settings = Settings(priority_base=10000)
     there = in_force(before)
     made = prepare(tmp_path, there, settings, Manner())
-    found = report.activation(there, settings, made, None)
+    found = find_commands(there, settings, made, None)
     rules = [rule for each in before.plan.uplinks for rule in each.rules]
     assert len(rules) == len([each for each in found if "rule del priority 2000" in each])
     specific = "priority 20001 from 10.0.6.5/32 lookup main suppress_prefixlength 0"
@@ -283,17 +284,17 @@ def test_links_of_one_reason_stand_together():
 
 
 def test_nothing_to_bring_to_life_says_nothing():
-    assert [] == report.activation_lines([])
+    assert [] == command_lines([])
 
 
 def test_what_takes_a_connection_down_stands_apart():
     up, rule, throw = "nmcli connection up x", "ip rule del y", "ip -6 route del throw z table 7"
     first, second = ("to bring it to life now, symroute-nm apply (no connection goes down), or:",
                      "to delete what no file lists any more (no connection goes down):")
-    assert [first, "  " + up, second, "  " + rule, "  " + throw] == report.activation_lines(
+    assert [first, "  " + up, second, "  " + rule, "  " + throw] == command_lines(
         [up, rule, throw])
-    assert [second, "  " + rule] == report.activation_lines([rule])
-    assert [first, "  " + up] == report.activation_lines([up])
+    assert [second, "  " + rule] == command_lines([rule])
+    assert [first, "  " + up] == command_lines([up])
 
 
 def test_verdicts_before_and_after(made):

@@ -1,0 +1,85 @@
+"""How the files come to life, and what is to be deleted by hand, as commands for people."""
+
+from typing import Any, FrozenSet, Iterator, List, Optional, Sequence, Set, Tuple
+
+from symroute_nm.choices import Settings
+from symroute_nm.findings import bring_up, delete_throw
+from symroute_nm.generation import Generation
+from symroute_nm.leftovers import profile_of
+from symroute_nm.model import Host, IPAddress, Route, Rule, UplinkPlan
+from symroute_nm.plan import our_rules
+from symroute_nm.transition import bare, identity
+from symroute_nm.wording import delete_rule
+
+_BRING_UP = "nmcli "
+
+
+def find_commands(
+    host: Host, settings: Settings, made: Generation, session: Optional[IPAddress]
+) -> List[str]:
+    """The commands that bring the files to life, the session's own link last.
+
+    Connections whose files change or of whose plan the kernel lacks something are brought up.
+    Rules and throw routes that no file lists any more would stay: they are deleted by hand.
+    """
+    changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
+    rules = {bare(each) for each in host.rules}
+    routes = {identity(each) for each in host.routes}
+    uplinks = [
+        each.uplink for each in made.plan.uplinks
+        if each.uplink.profile and (
+            each.uplink.profile.name in changed or _is_lacking(each, rules, routes))]
+    uplinks.sort(key=lambda each: session in {address.ip for address in each.addresses})
+    return [
+        *(bring_up(each.profile) for each in uplinks if each.profile),
+        *map(delete_rule, _stale_rules(host, settings, made)),
+        *map(delete_throw, _stale_throws(host, made)),
+    ]
+
+
+def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ...]]) -> bool:
+    """Whether the kernel has not all that was planned."""
+    return not (rules.issuperset(planned.rules)
+                and routes.issuperset(map(identity, planned.routes)))
+
+
+def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[Rule]:
+    """Rules of ours that nothing plans; blocks that are kept may list them unless they conflict."""
+    if not (made.plan.uplinks or made.leftovers.gone):
+        return
+    planned = {bare(rule) for each in made.plan.uplinks for rule in each.rules}
+    ours = our_rules(host, settings)
+    stale = [each for each in host.rules if each in ours and bare(each) not in planned]
+    tables = _planned_tables(made)
+    replaced = {_selector(each) for each in stale if each.table in tables}
+    yield from (each for each in stale
+                if not made.leftovers.kept or _selector(each) in replaced)
+
+
+def _stale_throws(host: Host, made: Generation) -> Iterator[Route]:
+    """Throw routes in planned tables that the plan lacks: they belong to no device and stay."""
+    planned = {identity(route) for each in made.plan.uplinks for route in each.routes}
+    tables = _planned_tables(made)
+    for route in host.routes:
+        if route.type == "throw" and route.table in tables and identity(route) not in planned:
+            yield route
+
+
+def _planned_tables(made: Generation) -> FrozenSet[int]:
+    return frozenset(each.table.id for each in made.plan.uplinks)
+
+
+def _selector(rule: Rule) -> Tuple[Any, ...]:
+    return (rule.version, rule.source, rule.iif)
+
+
+def command_lines(commands: Sequence[str]) -> List[str]:
+    """The commands with a word on what they do."""
+    ups = ["  %s" % each for each in commands if each.startswith(_BRING_UP)]
+    rest = ["  %s" % each for each in commands if not each.startswith(_BRING_UP)]
+    lines = []
+    if ups:
+        lines += ["to bring it to life now, symroute-nm apply (no connection goes down), or:", *ups]
+    if rest:
+        lines += ["to delete what no file lists any more (no connection goes down):", *rest]
+    return lines
