@@ -4,6 +4,12 @@ import typer
 
 ROOT = typer.Option("/", "--root", metavar="DIR", help="All files below DIR.")
 HOST = typer.Option(None, "--host", metavar="FILE", help="A snapshot instead of this machine.")
+SNAPSHOTS = typer.Option(
+    None, "--host", metavar="FILE|DIR",
+    help="A snapshot instead of this machine; of a folder of them each, to DIR/NAME of --root.")
+JOBS = typer.Option(
+    0, "--jobs", "-j", min=0, metavar="N", show_default=False,
+    help="Processes for a folder of snapshots; else one a processor.")
 CONFIG = typer.Option(
     None, "--config", metavar="FILE", help="Instead of /etc/symroute-nm.conf below the root.")
 JSON = typer.Option(False, "--json", help="For programs.")

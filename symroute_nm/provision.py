@@ -28,11 +28,12 @@ from symroute_nm.options import (
     FORCE,
     GATEWAY,
     GUARD,
-    HOST,
     IIF,
     INTERFACE,
+    JOBS,
     JSON,
     ROOT,
+    SNAPSHOTS,
     SOURCES,
     TABLE,
     TABLE_NAMES,
@@ -52,8 +53,9 @@ if TYPE_CHECKING:
 
 
 def generate(
-    root: Path = ROOT, host: Optional[Path] = HOST, config: Optional[Path] = CONFIG,
-    as_json: bool = JSON, interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
+    root: Path = ROOT, host: Optional[Path] = SNAPSHOTS, jobs: int = JOBS,
+    config: Optional[Path] = CONFIG, as_json: bool = JSON,
+    interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
     table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
     sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
     table_names: Optional[bool] = TABLE_NAMES,
@@ -73,13 +75,17 @@ def generate(
         guard=guard, sources=sources, iif=iif, table_names=table_names,
         interfaces=tuple(interface), exclude=tuple(exclude), tables=tuple(table),
         gateways=tuple(gateway))
-    settings = read_settings(root, config, options)
     manner = Manner(dry_run or check, check, prune, convert, force)
-    if not apply:
-        return _generate(root, host, settings, options, as_json, manner)
-    if host is not None:
+    if apply and host is not None:
         raise InputError("--apply changes this machine, --host plans for another",
                          "give one of them")
+    if host is not None and host.is_dir():
+        from symroute_nm.fleet import Order, generate_fleet
+
+        return generate_fleet(Order(host, root, config, options, manner, as_json, jobs))
+    settings = read_settings(root, config, options)
+    if not apply:
+        return _generate(root, host, settings, options, as_json, manner)
     with _held(root, manner.dry_run):
         return _generate(root, host, settings, options, as_json, manner,
                          Confirmation(timeout, yes))
@@ -266,25 +272,10 @@ def _generate(
     as_json: bool, manner: "Manner", confirmation: Optional[Confirmation] = None,
 ) -> int:
     from symroute_nm import activation, generation, report
-    from symroute_nm.session import session_address
+    from symroute_nm.planning import Request, work_out
 
-    if not manner.dry_run:
-        generation.recover(root, say)
-    host = read_host(root, host_file, probe=settings.guard == "auto")
-    generation.check_names(host, options)
-    made = generation.prepare(root, host, settings, manner)
-    warnings = generation.preflight(root, host, host_file is not None, made, manner)
-    warnings += generation.check_static_routes(root, made, manner)
-    commands = activation.find_commands(host, settings, made, session_address())
-    say(*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
-        *generation.leftover_notes(made.leftovers), *generation.flaw_notes(made.changes))
-    if manner.dry_run and not as_json:
-        say(*(each.text for each in made.alterations))
-    if manner.dry_run and not (manner.check or as_json):
-        write(generation.diff(made.changes))
-    say(*generation.check_proof(made, manner))
-    if not (manner.dry_run or as_json):
-        write(generation.diff(generation.replaced(made.changes)))
+    host, made, commands = work_out(
+        Request(root, host_file, settings, options, manner, as_json), say, write)
     change = _kernel_change(root, host, settings, made, confirmation)
     lines = [] if manner.dry_run else _write(
         root, made.changes, change, everything=not made.leftovers.kept)

@@ -1,5 +1,6 @@
 """Plan -> {path: text}: the bodies of the blocks that go into each file; the only jinja2 import."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Mapping, Sequence, Tuple
 
@@ -78,6 +79,7 @@ def _named_by_us(plan: Plan, kept: Sequence[OwnTable]) -> Tuple[OwnTable, ...]:
     return tuple(sorted(tables))
 
 
+@lru_cache(maxsize=None)
 def _load_templates() -> "Mapping[str, Template]":
     """The compiled templates by name; of jinja2 its environment alone: {name: template}.
 

@@ -7,8 +7,9 @@ import contextlib
 import errno
 import os
 import stat
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Iterator, List, NamedTuple, Optional, Sequence
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Union
 
 from symroute_nm.errors import InputError, Refusal, SystemFailure
 
@@ -54,11 +55,17 @@ def locate(root: Path, path: str) -> Path:
     that is no folder.
     """
     with system("look up", path):
-        top = Path(os.path.realpath(str(root)))
+        top = _real(str(root))
         mode = _mode(top)
         if mode and not stat.S_ISDIR(mode):  # one that is not there yet is made on writing
             raise InputError("the root %s is not a folder" % root, "correct --root")
         return _walk(top, top, path, path, 0)
+
+
+@lru_cache(maxsize=16)
+def _real(root: str) -> Path:
+    """The root itself, asked for with every path below it; the same one for a whole run."""
+    return Path(os.path.realpath(root))
 
 
 def is_link(root: Path, path: str) -> bool:
@@ -82,15 +89,32 @@ def _links(place: Path) -> bool:
     return stat.S_ISLNK(_mode(place))
 
 
-def _mode(place: Path) -> int:
+def _mode(place: Union[Path, str]) -> int:
     """Type and permission bits of what stands at that very place, 0 for nothing; OSError."""
     try:
-        return place.lstat().st_mode
+        return os.lstat(str(place)).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return 0
 
 
 def _walk(root: Path, here: Path, path: str, asked: str, depth: int) -> Path:
+    return _walk_plain(here, path) or _walk_parts(root, here, path, asked, depth)
+
+
+def _walk_plain(here: Path, path: str) -> Optional[Path]:
+    """The place where no part is a link or ``..``, as nearly always, and fast; else None."""
+    place = str(here).rstrip("/")
+    for part in path.split("/"):
+        if part == "..":
+            return None
+        if part and part != ".":
+            place = "%s/%s" % (place, part)
+            if stat.S_ISLNK(_mode(place)):
+                return None
+    return Path(place or "/")
+
+
+def _walk_parts(root: Path, here: Path, path: str, asked: str, depth: int) -> Path:
     for part in PurePosixPath(path.lstrip("/")).parts:
         if part == "..":
             if here == root:
@@ -202,6 +226,25 @@ def write_new(place: Path, content: bytes, attributes: Attributes, like: Optiona
             _copy_xattrs(like, descriptor)
         # After the ACL, which shares its group bits with the mode, and chown, which clears setuid.
         os.fchmod(descriptor, attributes.mode)
+        _sync(descriptor)
+
+
+_later = False  # whether this process leaves it to `sync_now`
+
+
+def sync_later() -> None:
+    """From now on nothing that this process writes waits for the disk: `sync_now` is promised."""
+    global _later  # noqa: PLW0603  # a property of the process, as its umask is
+    _later = True
+
+
+def sync_now() -> None:
+    """Bring all that was ever written down to the disk, sync(2)."""
+    os.sync()
+
+
+def _sync(descriptor: int) -> None:
+    if not _later:
         os.fsync(descriptor)
 
 
@@ -235,7 +278,7 @@ def sync_folder(place: Path) -> None:
     """Bring a folder's entries (renames, links, unlinks) down to the disk; OSError."""
     with open_file(place, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
         try:
-            os.fsync(descriptor)
+            _sync(descriptor)
         except OSError as error:
             if error.errno != errno.EINVAL:  # a file system that cannot, fsync(2)
                 raise

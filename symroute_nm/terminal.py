@@ -1,9 +1,11 @@
 """Results on stdout, all else on stderr; the only module that prints."""
 
+import contextlib
 import io
+import itertools
 import os
 import sys
-from typing import Any, Iterable, TextIO
+from typing import Any, Callable, Iterable, Iterator, TextIO
 
 from symroute_nm.errors import SystemFailure
 
@@ -84,6 +86,37 @@ def write_json(content: Any) -> None:
     import json  # people's output does without
 
     write(json.dumps(content, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[Callable[[bool], None]]:
+    """To be told of each of `total` things whether it failed; on a terminal, a bar shows it."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]} failed"),
+               TimeRemainingColumn())
+    console, together = Console(stderr=True), sys.stdout.isatty()
+    # What is written meanwhile goes above the bar, unless it goes somewhere else.
+    with Progress(*columns, console=console, redirect_stdout=together) as bar:
+        task = bar.add_task("", total=total, failed=0)
+        count = itertools.count(1)
+
+        def advance(failed: bool) -> None:
+            bar.advance(task)
+            if failed:
+                bar.update(task, failed=next(count))
+
+        yield advance
 
 
 def say(*lines: str) -> None:

@@ -156,7 +156,7 @@ def test_a_host_without_the_script_is_told_the_package(run, host, root):
 
 
 def test_a_failing_system_is_exit_4(run, host, root):
-    assert SYSTEM == run("generate", "--host", root, "--root", root)[0]
+    assert SYSTEM == run("inspect", "--host", root, "--root", root)[0]
     code, _, err = run("generate", "--host", host, "--root", "/proc")
     assert (SYSTEM, True) == (code, "/proc" in err or "cannot" in err)
 

@@ -31,7 +31,8 @@ READERS = {"evidence", "files", "host", "leases", "profiles", "session", "settin
 # Each imports those before it.
 WRITERS = ["lock", "journal", "backups", "changes", "install"]
 COMMANDS = {"provision", "queries", "running"}
-TOP = {*COMMANDS, "cli", "countdown", "inputs", "options", "terminal", "__main__"}
+TOP = {*COMMANDS, "cli", "countdown", "fleet", "inputs", "options", "planning", "terminal",
+       "__main__"}
 
 # No I/O: neither files, network, processes nor the process's own state.
 PURE_STANDARD = {
@@ -43,7 +44,8 @@ ONLY_IN = {
     "jinja2": {"render"},
     "typer": {*COMMANDS, "cli", "options"},
     "click": {"cli"},
-    "rich": {"queries", "report"},
+    "multiprocessing": {"workers"},
+    "rich": {"queries", "report", "terminal"},
     "subprocess": {"install", "evidence"},
     "socket": {"live", "netlink", "profiles", "trial"},
     "fcntl": {"lock"},
@@ -156,6 +158,7 @@ def layers() -> Dict[str, Set[str]]:
     allowed["report"] = allowed["activation"] = PURE | {"generation"}
     allowed["live"] = PURE | {"kernelroutes", "netlink", "host"}
     allowed["trial"] = PURE
+    allowed["workers"] = set()
     allowed["runtime"] = PURE | {"journal", "live", "rooted", "snapshot"}
     allowed["enactment"] = PURE | {"evidence", "live", "lock", "rooted", "runtime", "trial"}
     allowed["verification"] = PURE | {"backups", "enactment", "generation", "journal", "rooted"}

@@ -1,0 +1,151 @@
+"""`generate` for a folder of snapshots: a tree for each host, from several processes."""
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+from typing import Any, Dict, Generator, List, NamedTuple, Optional, Tuple
+
+from symroute_nm import generation, report, rooted, workers
+from symroute_nm.choices import Manner
+from symroute_nm.errors import FINDING, InputError, SymrouteError, SystemFailure
+from symroute_nm.inputs import read_settings
+from symroute_nm.planning import Request, work_out
+from symroute_nm.settings import Options
+from symroute_nm.terminal import progress, say, write, write_lines
+
+_SUFFIX = ".json"
+
+
+class Order(NamedTuple):
+    """What is asked for all hosts of a fleet."""
+
+    folder: Path  # of the snapshots
+    out: Path  # the folder of the trees
+    config: Optional[Path]  # None: each tree's own
+    options: Options
+    manner: Manner
+    as_json: bool = False
+    jobs: int = 0  # processes; 0: one a processor
+
+
+class Outcome(NamedTuple):
+    """How it went with one host: as the command for it alone would have ended."""
+
+    host: str
+    code: int  # the exit code
+    error: str = ""
+    notes: Tuple[str, ...] = ()
+    diff: str = ""
+    summary: Optional[Dict[str, Any]] = None  # None: it failed
+
+
+def generate_fleet(order: Order) -> int:
+    """Plan, and unless it is a dry run write, the tree of each host; the exit code.
+
+    1 if any failed, or `--check` would change any. Raises `SymrouteError` for the whole.
+    """
+    names = find_snapshots(order)
+    codes: List[bool] = []
+    with progress(len(names)) as advance, contextlib.closing(plan_fleet(names, order)) as outcomes:
+        for outcome in outcomes:
+            _tell(outcome, order, first=not codes)
+            codes.append(bool(outcome.code))
+            advance(outcome.summary is None)
+    if order.as_json:
+        write("\n]\n")
+    return FINDING if any(codes) else 0
+
+
+def find_snapshots(order: Order) -> List[str]:
+    """The snapshots' names without ``.json``, in order; `InputError` where there is none.
+
+    Raises `InputError`, too, where the trees would go to this machine itself.
+    """
+    folder = order.folder
+    if os.path.realpath(str(order.out)) == "/":
+        raise InputError("--host names a folder of snapshots, whose trees cannot go to /",
+                         "give --root DIR: each host's tree goes to DIR/NAME")
+    try:
+        names = [each.name for each in os.scandir(str(folder)) if each.name.endswith(_SUFFIX)]
+    except OSError as error:
+        raise SystemFailure("%s: %s" % (folder, error.strerror), "check --host") from error
+    if not names:
+        raise InputError("%s: no snapshot (*%s) in this folder" % (folder, _SUFFIX),
+                         "make some: symroute-nm snapshot > NAME%s" % _SUFFIX)
+    return sorted(name[:-len(_SUFFIX)] for name in names)
+
+
+def plan_fleet(names: List[str], order: Order) -> Generator[Outcome, None, None]:
+    """An outcome for each of these snapshots, in order."""
+    lost = functools.partial(
+        Outcome, code=SystemFailure.exit_code,
+        error="its process ended unexpectedly; plan this host alone to see why")
+    jobs = order.jobs or len(os.sched_getaffinity(0))
+    yield from workers.run(names, functools.partial(_plan_apart, order), lost, jobs)
+    if not order.manner.dry_run:
+        rooted.sync_now()
+
+
+def _plan_apart(order: Order, name: str) -> Outcome:
+    # Thousands of trees are not worth a wait for the disk with each file.
+    rooted.sync_later()
+    return plan_host(order, name)
+
+
+def plan_host(order: Order, name: str) -> Outcome:
+    """The outcome of one snapshot; its tree is written unless it is a dry run."""
+    notes: List[str] = []
+    shown: List[str] = []
+
+    def note(*lines: str) -> None:
+        notes.extend(lines)
+
+    root, host_file = order.out / name, order.folder / (name + _SUFFIX)
+    try:
+        settings = read_settings(root, order.config, order.options)
+        worked = work_out(
+            Request(root, host_file, settings, order.options, order.manner, order.as_json),
+            note, shown.append)
+        if not order.manner.dry_run:
+            generation.write(
+                root, worked.made.changes, note, everything=not worked.made.leftovers.kept)
+    except SymrouteError as error:
+        return Outcome(name, error.exit_code, str(error), tuple(notes), "".join(shown))
+    found = order.manner.check and generation.changed(worked.made.changes)
+    summary = report.summary(worked.made, worked.commands, order.manner.dry_run)
+    return Outcome(name, FINDING if found else 0, "", tuple(notes), "".join(shown), summary)
+
+
+def as_json(outcome: Outcome) -> Dict[str, Any]:
+    """{"host", "exit", "error", "notes"} and, if it went well, all that `generate` alone says."""
+    return {
+        **(outcome.summary or {}),
+        "host": outcome.host, "exit": outcome.code, "error": outcome.error or None,
+        "notes": list(outcome.notes),
+    }
+
+
+def describe(outcome: Outcome) -> str:
+    """One line on a host that went well."""
+    summary = outcome.summary or {}
+    changed = sum(each["change"] != "keep" for each in summary["files"])
+    short = sum(not each["after"] for each in summary["addresses"])
+    verb = "to write" if summary["dry_run"] else "written"
+    what = "%d files %s" % (changed, verb) if changed else "nothing to change"
+    return "%s: %s%s" % (
+        outcome.host, what, "; %d addresses are not wholly symmetric" % short if short else "")
+
+
+def _tell(outcome: Outcome, order: Order, first: bool) -> None:
+    say(*("%s: %s" % (outcome.host, each) for each in outcome.notes if not order.as_json))
+    if outcome.summary is None:
+        say(*("%s: failed: %s" % (outcome.host, each) for each in outcome.error.splitlines()))
+    if order.as_json:
+        import json  # people's output does without
+
+        write("%s\n%s" % ("[" if first else ",", json.dumps(as_json(outcome))))
+        return
+    write(outcome.diff)
+    if outcome.summary is not None:
+        write_lines([describe(outcome)])

@@ -1,0 +1,59 @@
+"""All that `generate` does for one host up to writing, in order, telling as it goes."""
+
+from pathlib import Path
+from typing import Callable, List, NamedTuple, Optional
+
+from symroute_nm import activation, generation
+from symroute_nm.choices import Manner, Settings
+from symroute_nm.generation import Generation
+from symroute_nm.inputs import read_host
+from symroute_nm.model import Host
+from symroute_nm.session import session_address
+from symroute_nm.settings import Options
+
+
+class Request(NamedTuple):
+    """What is to be generated: below which root, from this machine or a snapshot (`host_file`)."""
+
+    root: Path
+    host_file: Optional[Path]
+    settings: Settings
+    options: Options
+    manner: Manner
+    quiet: bool = False  # show no differences
+
+
+class Worked(NamedTuple):
+    """The host, what is made for it, and the commands that bring that to life."""
+
+    host: Host
+    made: Generation
+    commands: List[str]
+
+
+def work_out(
+    request: Request, say: Callable[..., None], show: Callable[[str], None]
+) -> Worked:
+    """Plan and prove; notes and warnings go to `say`, differences to `show`.
+
+    What a killed run left below the root is mended before. Raises `SymrouteError`.
+    """
+    root, host_file, settings, options, manner, quiet = request
+    if not manner.dry_run:
+        generation.recover(root, say)
+    host = read_host(root, host_file, probe=settings.guard == "auto")
+    generation.check_names(host, options)
+    made = generation.prepare(root, host, settings, manner)
+    warnings = generation.preflight(root, host, host_file is not None, made, manner)
+    warnings += generation.check_static_routes(root, made, manner)
+    commands = activation.find_commands(host, settings, made, session_address())
+    say(*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
+        *generation.leftover_notes(made.leftovers), *generation.flaw_notes(made.changes))
+    if manner.dry_run and not quiet:
+        say(*(each.text for each in made.alterations))
+    if manner.dry_run and not (manner.check or quiet):
+        show(generation.diff(made.changes))
+    say(*generation.check_proof(made, manner))
+    if not (manner.dry_run or quiet):
+        show(generation.diff(generation.replaced(made.changes)))
+    return Worked(host, made, commands)

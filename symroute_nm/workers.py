@@ -1,0 +1,67 @@
+"""Independent tasks in several processes: results in order, memory flat, no hang, no orphan."""
+
+import contextlib
+import gc
+import multiprocessing
+import signal
+from typing import Any, Callable, Iterator, List, NamedTuple, Sequence, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class _Worker(NamedTuple):
+    """A process and the end of the pipe by which its results come."""
+
+    process: Any
+    results: Any
+
+
+def run(
+    tasks: Sequence[Task], do: Callable[[Task], Result], lost: Callable[[Task], Result], jobs: int
+) -> Iterator[Result]:
+    """What `do` makes of each task in one of so many processes, in the tasks' order.
+
+    Each has every `jobs`-th task and a pipe of its own, which holds but a few results: nobody runs
+    far ahead. `lost` speaks for the task in which a process ended (killed for its memory, say).
+    """
+    workers: List[_Worker] = []
+    jobs = max(1, min(jobs, len(tasks)))
+    try:
+        workers += (_start(tasks[number::jobs], do) for number in range(jobs))
+        for position, task in enumerate(tasks):
+            number = position % jobs
+            try:
+                yield workers[number].results.recv()
+            except EOFError:
+                _stop(workers[number])
+                yield lost(task)
+                workers[number] = _start(tasks[position + jobs::jobs], do)
+    finally:
+        for each in workers:
+            _stop(each)
+
+
+def _start(tasks: Sequence[Task], do: Callable[[Task], Result]) -> _Worker:
+    # Forked, all that is imported is there already.
+    context = multiprocessing.get_context("fork")
+    results, ending = context.Pipe(duplex=False)
+    process = context.Process(target=_serve, args=(tasks, do, ending), daemon=True)
+    process.start()
+    ending.close()  # or the end of the process would not end the pipe
+    return _Worker(process, results)
+
+
+def _serve(tasks: Sequence[Task], do: Callable[[Task], Result], results: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keyboard's goes to all: one stops the others
+    gc.enable()  # a command begins without; here much comes and goes
+    with contextlib.suppress(BrokenPipeError):  # whoever asked is gone
+        for task in tasks:
+            results.send(do(task))
+    results.close()
+
+
+def _stop(worker: _Worker) -> None:
+    worker.results.close()
+    worker.process.terminate()
+    worker.process.join()

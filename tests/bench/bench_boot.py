@@ -1,0 +1,84 @@
+"""What the files cost at boot: ``python3 tests/bench/bench_boot.py`` (root).
+
+The real dispatcher script runs for each uplink as NetworkManager runs it, in a network namespace:
+lines in its files, and milliseconds from start to end. A line is a process: `ip` is the peer.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from typing import List, Tuple
+
+import dispatcher  # found by live_hosts
+from live_hosts import model, run_lines, uplink_lines
+from machine import Machine
+from namespace import Namespace
+
+from symroute_nm.choices import Settings
+from symroute_nm.plan import make_plan
+from symroute_nm.render import render
+
+UPLINKS = (2, 10, 50, 500)
+GUARDS = ("rules", "throw")
+MEASURED = 10  # uplinks of each host
+
+
+def boot(uplinks: int, guard: str) -> Tuple[float, List[float]]:
+    """Lines an uplink, and the seconds that the script takes for some of the uplinks."""
+    host = model(uplinks)
+    made = make_plan(host, Settings(guard=guard))
+    files = render(made, host)
+    lines = sum(not line.startswith("#") for text in files.values() for line in text.splitlines())
+    with Namespace() as space:
+        run_lines(space, uplink_lines(uplinks))
+        profiles = {each.link.name: each.link.name
+                    for each in [planned.uplink for planned in made.uplinks]}
+        machine = Machine(dispatcher.find_script(), space.name, profiles)
+        try:
+            machine.lay_out_files()
+            for path, text in files.items():
+                machine.write(path, text)
+            for name in profiles:
+                machine.write("/etc/sysconfig/network-scripts/ifcfg-" + name, "DEVICE=%s\n" % name)
+            return lines / uplinks, [dispatch(machine, name) for name in list(profiles)[:MEASURED]]
+        finally:
+            machine.leave()
+
+
+def dispatch(machine: Machine, name: str) -> float:
+    """Seconds; the script must not complain."""
+    begun = time.perf_counter()
+    said = machine.dispatch(name, "pre-up")
+    seconds = time.perf_counter() - begun
+    if said:
+        sys.exit("%s: %s" % (name, said))
+    return seconds
+
+
+def ip_seconds() -> float:
+    """Seconds that one ip(8) takes, as each line does."""
+    with Namespace() as space:
+        times = []
+        for number in range(1, 102):
+            begun = time.perf_counter()
+            subprocess.run(["ip", "-n", space.name, "rule", "add", "priority", str(number),
+                            "lookup", "7"], check=True)
+            times.append(time.perf_counter() - begun)
+    return statistics.median(times)
+
+
+def main() -> int:
+    """Print the table."""
+    print("%8s %7s %16s %12s   (one ip command: %.1f ms)" % (
+        "uplinks", "guard", "lines an uplink", "ms an uplink", ip_seconds() * 1000))
+    for uplinks in UPLINKS:
+        for guard in GUARDS:
+            lines, seconds = boot(uplinks, guard)
+            print("%8d %7s %16.1f %12.1f" % (
+                uplinks, guard, lines, statistics.median(seconds) * 1000), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""What policy routing costs each packet: ``python3 tests/bench/bench_path.py`` (root).
+
+Nanoseconds of processor time for a UDP datagram to ever other destinations: each is a route lookup,
+since nothing is cached. What is beside the lookup (the system call, the link) is the same in every
+row and stands in the first. The kernel goes through the rules in order: `own` are an uplink's own
+packets (of the one in the middle), `others` are selected by no rule and pass all of them.
+"""
+
+import itertools
+import socket
+import statistics
+import sys
+import time
+from typing import Any, List
+
+from live_hosts import live_host, model, route_line, rule_line, run_lines
+
+from symroute_nm.choices import Settings
+from symroute_nm.plan import make_plan
+
+UPLINKS = (0, 2, 10, 50, 500)
+GUARDS = ("rules", "throw")
+RUNS, SENDS = 7, 20000
+DESTINATIONS = [
+    ("198.%d.%d.%d" % (18 + number // 65536, number // 256 % 256, number % 256), 9)
+    for number in range(0, 131072, 13)
+]
+
+
+def measure(source: str) -> float:
+    """Median nanoseconds a datagram; called inside the namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind((source, 0))
+        sender.setblocking(False)
+        return statistics.median(send(sender) for _ in range(RUNS))
+
+
+def send(sender: Any) -> float:
+    """Nanoseconds of processor time for each of `SENDS` datagrams."""
+    targets = list(itertools.islice(itertools.cycle(DESTINATIONS), SENDS))
+    begun = time.process_time()
+    for target in targets:
+        sender.sendto(b"", target)
+    return (time.process_time() - begun) / SENDS * 1e9
+
+
+def rows(uplinks: int, guard: str) -> List[float]:
+    """Rules, own, others."""
+    with live_host(max(uplinks, 1)) as (space, _):
+        space.ip("addr add 192.0.2.1/32 dev lo")
+        rules = 0
+        if uplinks:
+            plan = make_plan(model(uplinks), Settings(guard=guard))
+            planned = [rule for each in plan.uplinks for rule in each.rules]
+            run_lines(space, [route_line(route) for each in plan.uplinks for route in each.routes])
+            run_lines(space, list(map(rule_line, planned)))
+            rules = len(planned)
+        own = "10.%d.%d.5" % divmod(uplinks // 2, 250)
+        return [rules, space.call(measure, own), space.call(measure, "192.0.2.1")]
+
+
+def main() -> int:
+    """Print the table."""
+    print("%8s %7s %6s %10s %10s   ns a datagram, medians of %d x %d" % (
+        "uplinks", "guard", "rules", "own", "others", RUNS, SENDS))
+    for uplinks in UPLINKS:
+        for guard in GUARDS if uplinks else ("-",):
+            print("%8d %7s %6d %10.0f %10.0f" % (uplinks, guard, *rows(uplinks, guard)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Large hosts in network namespaces for the benchmarks; for VLANs there are macvlans."""
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Iterator, List, Tuple
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+
+import hosts  # noqa: E402
+import namespace  # noqa: E402
+
+from symroute_nm.model import Profile, Route, Rule  # noqa: E402
+
+IFCFG = "etc/sysconfig/network-scripts/ifcfg-%s"
+_BATCH = 50000
+
+
+def network(number: int) -> str:
+    """The first three octets of an uplink's network."""
+    return "10.%d.%d" % divmod(number, 250)
+
+
+def uplink_lines(number: int) -> List[str]:
+    """The ip commands that make uplinks eth0 … of a host in a namespace."""
+    lines = ["link add base type veth peer far", "link set base up", "link set far up"]
+    for each in range(number):
+        name, first = "eth%d" % each, network(each)
+        lines += [
+            "link add %s link base type macvlan mode bridge" % name,
+            "link set %s up" % name,
+            "addr add %s.5/24 dev %s" % (first, name),
+            "neigh replace %s.1 lladdr 02:00:00:00:00:01 dev %s nud permanent" % (first, name),
+            "route add default via %s.1 dev %s metric %d" % (first, name, 100 + each),
+        ]
+    return lines
+
+
+def container_lines(veths: int, routes: int) -> List[str]:
+    """A bridge with so many ports, and so many routes to containers, a tenth in a table of its own.
+
+    Every other address, so that nothing can be aggregated.
+    """
+    lines = ["link add cni0 type bridge", "link set cni0 up", "addr add 192.168.0.1/16 dev cni0"]
+    for each in range(veths):
+        lines += ["link add veth%d type veth peer peer%d" % (each, each),
+                  "link set veth%d master cni0 up" % each]
+    for each in range(routes):
+        address = (172 << 24) + (16 << 16) + 2 * each
+        octets = ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
+        lines.append("route add %s/32 dev cni0%s" % (octets, "" if each % 10 else " table 77"))
+    return lines
+
+
+def table_lines(routes: int) -> List[str]:
+    """A full table: networks that cannot be aggregated, behind routers of eth0 and eth1 in turn."""
+    lines = []
+    for each in range(routes):
+        number = (11 << 16) + 7 * each
+        lines.append("route add %d.%d.%d.0/24 via %s.254" % (
+            number >> 16, number >> 8 & 255, number & 255, network(each % 2)))
+    return lines
+
+
+def run_lines(space: namespace.Namespace, lines: List[str]) -> None:
+    """Run ip commands in a namespace."""
+    for first in range(0, len(lines), _BATCH):
+        space.ip("\n".join(lines[first:first + _BATCH]))
+
+
+@contextlib.contextmanager
+def live_host(
+    uplinks: int, veths: int = 0, containers: int = 0, table: int = 0
+) -> Iterator[Tuple[namespace.Namespace, Path]]:
+    """A namespace with such a host, and a root with its profiles."""
+    with tempfile.TemporaryDirectory() as folder, namespace.Namespace() as space:
+        lines = uplink_lines(uplinks)
+        if veths or containers:
+            lines += container_lines(veths, containers)
+        run_lines(space, lines + table_lines(table))
+        for each in range(uplinks):
+            path = Path(folder, IFCFG % ("eth%d" % each))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("DEVICE=eth%d\nTYPE=Ethernet\nONBOOT=yes\n" % each)
+        yield space, Path(folder)
+
+
+def model(uplinks: int) -> hosts.Host:
+    """The same uplinks as a `Host`."""
+    names = ["eth%d" % each for each in range(uplinks)]
+    return hosts.host(
+        [hosts.link(each + 2, name) for each, name in enumerate(names)],
+        [hosts.address(name, network(each) + ".5/24") for each, name in enumerate(names)],
+        [hosts.route("default", name, network(each) + ".1", metric=100 + each)
+         for each, name in enumerate(names)],
+        profiles=tuple(Profile(name, id=name, device=name) for name in names))
+
+
+def rule_line(rule: Rule) -> str:
+    """As the dispatcher script has it from the rule file."""
+    words = ["priority %d" % rule.priority]
+    words += ["from %s" % rule.sender] if rule.sender else []
+    words += ["iif %s" % rule.iif] if rule.iif else []
+    words.append("lookup %d" % rule.table)
+    words += ["suppress_prefixlength 0"] if rule.suppress_prefixlength is not None else []
+    return "rule add " + " ".join(words)
+
+
+def route_line(route: Route) -> str:
+    """As the dispatcher script has it from the route file."""
+    words = [route.type if route.type != "unicast" else "", str(route.destination)]
+    words += ["via %s" % route.hop.gateway] if route.hop.gateway else []
+    words += ["dev %s" % route.hop.link] if route.hop.link else []
+    return "route add %s table %d" % (" ".join(words), route.table)
