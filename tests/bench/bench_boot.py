@@ -10,8 +10,10 @@ import sys
 import time
 from typing import List, Tuple
 
-import dispatcher  # found by live_hosts
-from live_hosts import model, run_lines, uplink_lines
+# First: it says where the rest is found.
+from live_hosts import model, run_lines, uplink_lines  # isort: skip
+
+import dispatcher
 from machine import Machine
 from namespace import Namespace
 

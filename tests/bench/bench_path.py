@@ -13,7 +13,8 @@ import sys
 import time
 from typing import Any, List
 
-from live_hosts import live_host, model, route_line, rule_line, run_lines
+# First: it says where the rest is found.
+from live_hosts import live_host, model, route_line, rule_line, run_lines  # isort: skip
 
 from symroute_nm.choices import Settings
 from symroute_nm.plan import make_plan

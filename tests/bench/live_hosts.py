@@ -83,7 +83,11 @@ def live_host(
         for each in range(uplinks):
             path = Path(folder, IFCFG % ("eth%d" % each))
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("DEVICE=eth%d\nTYPE=Ethernet\nONBOOT=yes\n" % each)
+            path.write_text("DEVICE=eth%d\nONBOOT=yes\nNM_CONTROLLED=no\n" % each)
+        # NetworkManager's ifcfg files know no macvlan, so these are left to initscripts.
+        service = Path(folder, "etc/rc.d/rc3.d/S10network")
+        service.parent.mkdir(parents=True)
+        service.touch()
         yield space, Path(folder)
 
 
