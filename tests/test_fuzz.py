@@ -16,7 +16,7 @@ from fuzzing import (
     limited,
     read_root,
 )
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 # SYMROUTE_FUZZ=2000 pytest tests/test_fuzz.py: so many examples a test, others each time.
@@ -199,6 +199,7 @@ PLANNED = ["two-uplinks", "three-uplinks", "no-drop-ins", "ipv6-on-one"]
 
 @steady(15)
 @given(st.sampled_from(PLANNED), OWN_FILES, HOW)
+@example("no-drop-ins", {SCRIPTS + "route6-eth1": b"# BEGIN symroute-nm\n"}, ())
 def test_files_of_others_are_never_lost(name, files, options):
     with limited():
         check_files(json.dumps(DOCUMENTS[name]).encode("ascii"), files, *options)
