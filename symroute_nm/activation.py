@@ -1,13 +1,15 @@
 """How the files come to life, and what is to be deleted by hand, as commands for people."""
 
-from typing import Any, FrozenSet, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from symroute_nm.choices import Settings
 from symroute_nm.findings import bring_up, delete_throw
 from symroute_nm.generation import Generation
 from symroute_nm.leftovers import profile_of
-from symroute_nm.model import Host, IPAddress, Route, Rule, UplinkPlan
-from symroute_nm.plan import our_rules
+from symroute_nm.loaded import unload_script
+from symroute_nm.marking import SCRIPT
+from symroute_nm.model import Change, Host, IPAddress, Route, Rule, UplinkPlan
+from symroute_nm.recognition import our_rules
 from symroute_nm.transition import bare, identity
 from symroute_nm.wording import delete_rule
 
@@ -31,10 +33,21 @@ def find_commands(
             each.uplink.profile.name in changed or _is_lacking(each, rules, routes))]
     uplinks.sort(key=lambda each: session in {address.ip for address in each.addresses})
     return [
+        *_marking_commands(made.changes, bool(uplinks)),
         *(bring_up(each.profile) for each in uplinks if each.profile),
         *map(delete_rule, _stale_rules(host, settings, made)),
         *map(delete_throw, _stale_throws(host, made)),
     ]
+
+
+def _marking_commands(changes: Iterable[Change], brought_up: bool) -> Iterator[str]:
+    """What the script of the marks leaves to do: bringing a connection up runs it, too."""
+    for each in changes:
+        if each.path == SCRIPT and each.after is None and each.before is not None:
+            script = unload_script("nft" if b"nft -f" in each.before else "iptables")
+            yield from (line.split(" 2>")[0] for line in script.splitlines())
+        elif each.path == SCRIPT and each.kind != "keep" and not brought_up:
+            yield SCRIPT
 
 
 def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ...]]) -> bool:
@@ -70,14 +83,15 @@ def _planned_tables(made: Generation) -> FrozenSet[int]:
 
 
 def _selector(rule: Rule) -> Tuple[Any, ...]:
-    return (rule.version, rule.source, rule.iif)
+    return (rule.version, rule.source, rule.iif, rule.mark, rule.mask)
 
 
 def command_lines(commands: Sequence[str]) -> List[str]:
     """The commands with a word on what they do."""
     ups = ["  %s" % each for each in commands if each.startswith(_BRING_UP)]
-    rest = ["  %s" % each for each in commands if not each.startswith(_BRING_UP)]
-    lines = []
+    marks = ["  %s" % each for each in commands if each == SCRIPT]
+    rest = ["  %s" % each for each in commands if not each.startswith((_BRING_UP, SCRIPT))]
+    lines = ["to set the marks now (no connection goes down):", *marks] if marks else []
     if ups:
         lines += ["to bring it to life now, symroute-nm apply (no connection goes down), or:", *ups]
     if rest:

@@ -17,10 +17,13 @@ END = "# END symroute-nm"
 # The length tells the line that `put` had to end from one that somebody wrote since.
 CUT = " (no newline before, %d bytes)"
 EMPTY = " (the file was empty)"
+# A script's first line must be its interpreter's: it stands before the block and goes with it.
+FIRST = " (with the line before)"
 
 _BEGIN_MARK = b"# BEGIN symroute-nm"
 _END_MARK = END.encode("ascii")
-_NOTE = re.compile(rb" \((?:no newline before, ([0-9]{1,10}) bytes|the file was empty)\)")
+_NOTE = re.compile(
+    rb" \((?:no newline before, ([0-9]{1,10}) bytes|the file was empty|with the line before)\)")
 _BOM = b"\xef\xbb\xbf"
 
 # The test of the dispatcher script (10-ifcfg-rh-routes.sh) for files that it sources as shell.
@@ -84,9 +87,11 @@ def _check_markers(begins: List[int], ends: List[int], path: str) -> None:
 def put(existing: Optional[bytes], body: str, path: str = "the file") -> bytes:
     """The content with `body` as its block: in place of the old one, else after all foreign lines.
 
-    `existing` is None where there is no file. InputError if the body has marker lines of its own.
+    `existing` is None where there is no file. A first line ``#!…`` of the body comes before the
+    block of a new file. InputError if the body has marker lines of its own.
     """
     text = body.encode("utf-8", "surrogateescape")
+    first, text = _interpreter(text)
     if has_marker(text):
         raise InputError(
             "%s: the generated text has a '%s' or BEGIN line of its own" % (path, END),
@@ -95,11 +100,21 @@ def put(existing: Optional[bytes], body: str, path: str = "the file") -> bytes:
     parts = split(existing or b"", path)
     if parts.block is not None:
         return parts.before + _block(text, parts.note) + parts.after
+    if existing is None and first:
+        return first + _block(text, FIRST)
     if existing == b"":
         return _block(text, EMPTY)
     if parts.before and not parts.before.endswith(b"\n"):
         return parts.before + b"\n" + _block(text, CUT % len(parts.before))
     return parts.before + _block(text, "")
+
+
+def _interpreter(text: bytes) -> Tuple[bytes, bytes]:
+    """The script's first line and the rest; nothing and all where it is no script."""
+    if not text.startswith(b"#!"):
+        return b"", text
+    first, newline, rest = text.partition(b"\n")
+    return first + newline, rest
 
 
 def _block(text: bytes, note: str) -> bytes:
@@ -120,6 +135,9 @@ def take_out(existing: bytes, path: str = "the file") -> Optional[bytes]:
     if not parts.after and before.endswith(b"\n") and len(before) == parts.cut + 1:
         before = before[:-1]
     rest = before + parts.after
+    if parts.note == FIRST and before.count(b"\n") == 1 and rest.startswith(b"#!") \
+            and not parts.after:
+        return None
     return rest if rest or parts.note == EMPTY else None
 
 

@@ -4,8 +4,9 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
-from symroute_nm import blocks
+from symroute_nm import blocks, directxml
 from symroute_nm.errors import Refusal
+from symroute_nm.marking import DIRECT, MARKING_FILES, SCRIPT
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import Change
 from symroute_nm.rooted import check_regular, is_link, locate, read, read_file, system
@@ -15,7 +16,17 @@ _OWN_NAMES = (
     (_SCRIPTS, re.compile(r"(route|rule)6?-.")),
     ("/etc/iproute2", re.compile(r"rt_tables\Z")),
     ("/etc/iproute2/rt_tables.d", re.compile(r".+\.conf\Z")),
+    *((str(PurePosixPath(path).parent), re.compile(re.escape(PurePosixPath(path).name) + r"\Z"))
+      for path in MARKING_FILES),
 )
+# nm-dispatcher.c, check_permissions(): a script that others may write, or root not run, is left out
+_MODES = {SCRIPT: 0o755}
+_MODE = 0o644
+
+
+def mode_of(path: str) -> int:
+    """The permission bits of a new file."""
+    return _MODES.get(path, _MODE)
 
 
 def changes(
@@ -36,6 +47,8 @@ def changes(
 
 def _with_block(root: Path, path: str, body: str, convert: Mapping[str, str]) -> Change:
     before = read(root, path)
+    if path == DIRECT:
+        return Change(path, before, directxml.put(before, body, path))
     content = before
     route_file = PurePosixPath(path).name.startswith("route")
     if before is not None and route_file and blocks.is_variables_form(before):
@@ -52,13 +65,17 @@ def _with_block(root: Path, path: str, body: str, convert: Mapping[str, str]) ->
 
 def _without_block(root: Path, path: str) -> Change:
     before = read(root, path)
-    after = None if before is None else blocks.take_out(before, path)
+    after = None if before is None else _take_out(before, path)
     if before is not None and after is None and is_link(root, path):
         raise Refusal(
             "%s is a link, and the file that it points to holds nothing but our block" % path,
             "remove the link and that file by hand",
         )
     return Change(path, before, after)
+
+
+def _take_out(content: bytes, path: str) -> Optional[bytes]:
+    return directxml.take_out(content) if path == DIRECT else blocks.take_out(content, path)
 
 
 def _distinct(root: Path, found: Sequence[Change]) -> Tuple[Change, ...]:
@@ -79,12 +96,16 @@ def owned(root: Path) -> Tuple[str, ...]:
     found: Dict[Path, str] = {}
     for path in _candidates(root):
         place = _regular_place(root, path)
-        if place is None or not blocks.has_marker(read_file(place, path) or b""):
+        if place is None or not _has_ours(path, read_file(place, path) or b""):
             continue
         # Of a file and a link to it, the file's own name.
         if place not in found or not is_link(root, path):
             found[place] = path
     return tuple(sorted(found.values()))
+
+
+def _has_ours(path: str, content: bytes) -> bool:
+    return directxml.has_elements(content) if path == DIRECT else blocks.has_marker(content)
 
 
 def _candidates(root: Path) -> Iterator[str]:

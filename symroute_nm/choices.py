@@ -5,6 +5,13 @@ from typing import Mapping, NamedTuple, Optional, Tuple
 
 from symroute_nm.model import IPAddress
 
+# The low seven bits, room for 127 uplinks: no whole byte is left. Others' defaults: VPC CNI 0x80
+# (AWS_VPC_K8S_CNI_CONNMARK), Cilium 0xf00 (MARK_MAGIC_HOST_MASK), CNI portmap and netavark 0x2000,
+# kubelet and kube-proxy 0x4000 and 0x8000 (iptablesMasqueradeBit 14, iptablesDropBit 15), Tailscale
+# 0xff0000, Calico 0xffff0000 (iptablesMarkMask), Docker's encrypted overlays 0xd0c4e3, wg-quick
+# 0xca6c; Istio marks inside pods. See https://github.com/fwmark/registry.
+MARK_MASK = 0x7F
+
 
 class TableChoice(NamedTuple):
     """The user's word on an uplink's own table; 0 and "" where nothing is said."""
@@ -31,6 +38,8 @@ class Settings(NamedTuple):
     table_names: bool = False
     priority_base: int = 20000
     most_networks: int = 256  # of other uplinks in an own table, one by one
+    forwarded: bool = False  # mark what is forwarded
+    mark_mask: int = MARK_MASK  # neighbouring bits
     interfaces: Tuple[str, ...] = ()  # shell patterns; empty: all
     exclude: Tuple[str, ...] = ()
     interface: Mapping[str, InterfaceSettings] = MappingProxyType({})

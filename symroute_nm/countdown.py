@@ -27,7 +27,8 @@ def make(
     Raises `SymrouteError`, `Refusal` where it was not confirmed; all is as before then.
     """
     flush()  # what stands in the buffers must not come out of both processes
-    timeout = None if confirmation.yes or not enactment.steps else confirmation.timeout
+    nothing = not (enactment.steps or enactment.marks)
+    timeout = None if confirmation.yes or nothing else confirmation.timeout
     watch = _watch(confirmation)
     try:
         outcome = enact(root, enactment, timeout, watch, keep)

@@ -32,6 +32,8 @@ _FINDERS = (
     surroundings.find_shared_networks,
     surroundings.find_rpfilter,
     services.find_published,
+    services.find_unmarked,
+    services.find_routed,
     surroundings.find_left_out,
     surroundings.find_without_gateway,
     surroundings.find_unread,

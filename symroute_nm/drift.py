@@ -58,7 +58,7 @@ def _differences(three: Sequence[Dict[Any, Any]], planned: AbstractSet[Any]) -> 
 
 
 def drift_lines(found: Sequence[Drift], edited: Sequence[str]) -> List[str]:
-    """The table for people; `edited` are paths of files that differ from what would be written."""
+    """The table for people; `edited` are lines on files and marks that differ."""
     lines = []
     if found:
         lines.append("%-8s %-5s %-6s %-6s  %s" % ("", "plan", "files", "kernel", ""))
@@ -69,16 +69,19 @@ def drift_lines(found: Sequence[Drift], edited: Sequence[str]) -> List[str]:
     return lines or ["plan, files and kernel agree"]
 
 
-def drift_json(found: Sequence[Drift], edited: Sequence[str]) -> Dict[str, Any]:
-    """The same for programs: {"agree": bool, "differences": [{…}], "files": […]}."""
+def drift_json(
+    found: Sequence[Drift], edited: Sequence[str], marks: Sequence[str]
+) -> Dict[str, Any]:
+    """The same for programs: {"agree": bool, "differences": [{…}], "files": […], "marks": […]}."""
     return {
-        "agree": not found and not edited,
+        "agree": not (found or edited or marks),
         "differences": [
             {"kind": each.kind, "item": each.text, "plan": each.planned, "files": each.listed,
              "kernel": each.present}
             for each in found
         ],
         "files": list(edited),
+        "marks": list(marks),
     }
 
 

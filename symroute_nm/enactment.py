@@ -1,6 +1,7 @@
 """The running kernel brought to a plan, to nothing, or to what files list, with a way back."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import (
     Callable,
@@ -13,11 +14,13 @@ from typing import (
     Tuple,
 )
 
-from symroute_nm import blocks, live, runtime
+from symroute_nm import blocks, live, netfilter, runtime
 from symroute_nm.choices import Settings
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.evidence import read_config_files
+from symroute_nm.loaded import Loaded, find_differences, restore_script, unload_script
 from symroute_nm.lock import locked
+from symroute_nm.marking import SCRIPT
 from symroute_nm.model import (
     FRAGMENT,
     RT_TABLES,
@@ -37,7 +40,7 @@ from symroute_nm.ownership import (
     planned_state,
     read_files,
 )
-from symroute_nm.rooted import RUN, locate
+from symroute_nm.rooted import RUN, locate, read
 from symroute_nm.tables import RUN_TABLES, parse_tables
 from symroute_nm.transition import State, Step, find_steps
 from symroute_nm.trial import Outcome, Watch, Work, run
@@ -46,16 +49,30 @@ _LOCK_TIMEOUT = 2.0  # seconds; whoever has it waits for a person
 _AGAIN = "symroute-nm apply takes it up again; symroute-nm verify shows what is in force"
 
 
+class Marks(NamedTuple):
+    """A change of what sets marks: shell scripts there and back, and words on it for people."""
+
+    script: str
+    back: str
+    words: Tuple[str, ...]
+
+
 class Enactment(NamedTuple):
     """What is to become of our part of the kernel, and whose tables these are afterwards."""
 
     holding: Holding
     tables: Tuple[OwnTable, ...] = ()
+    marks: Optional[Marks] = None  # None: they are as they should be
 
     @property
     def steps(self) -> Tuple[Step, ...]:
         """The changes, in the order in which they are made; empty: nothing to do."""
         return find_steps(self.holding.present, self.holding.wanted)
+
+    @property
+    def words(self) -> Tuple[str, ...]:
+        """What is changed about marks, for people."""
+        return self.marks.words if self.marks else ()
 
 
 def for_plan(
@@ -68,14 +85,15 @@ def for_plan(
     return Enactment(
         find_holding(host, settings, wanted, tables, files),
         tuple(each.table for each in plan.uplinks
-              if (each.table.id, each.table.name) not in named))
+              if (each.table.id, each.table.name) not in named),
+        _planned_marks(plan))
 
 
 def for_removal(root: Path, host: Host, settings: Settings) -> Enactment:
     """The kernel without anything of ours. Raises `SymrouteError`."""
     files = read_listing(root, host)
     tables = find_tables(host, settings, Plan())
-    return Enactment(find_holding(host, settings, State(), tables, files))
+    return Enactment(find_holding(host, settings, State(), tables, files), (), _no_marks())
 
 
 def for_files(
@@ -88,7 +106,46 @@ def for_files(
     wanted = State(files.ours.state.rules, tuple(
         each for each in files.ours.state.routes if {hop.link for hop in each.hops} <= up))
     tables = find_tables(host, settings, Plan())
-    return Enactment(find_holding(host, settings, wanted, tables, files))
+    return Enactment(
+        find_holding(host, settings, wanted, tables, files), (), _listed_marks(root, changes))
+
+
+def _planned_marks(plan: Plan) -> Optional[Marks]:
+    """What is to be done for the marks of a plan; only root can tell. Raises `SystemFailure`."""
+    if plan.marking is None or os.geteuid() != 0:
+        return _no_marks()
+    there = netfilter.read_loaded()
+    versions = frozenset(rule.version for each in plan.uplinks for rule in each.rules)
+    found = find_differences(plan.marking, there, versions)
+    if not found:
+        return None
+    from symroute_nm.render import render_script  # jinja2, where there are marks
+
+    backend = "nft" if plan.marking.backend == "nft" else "iptables"
+    return _change(there, backend, render_script(plan.marking), found)
+
+
+def _no_marks() -> Optional[Marks]:
+    there = netfilter.read_loaded() if os.geteuid() == 0 else Loaded()
+    return _change(there, "", "", find_differences(None, there)) if there.backend else None
+
+
+def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
+    """What is to be done for the script as it will be after these changes."""
+    coming = {each.path: each.after for each in changes}
+    content = coming[SCRIPT] if SCRIPT in coming else read(root, SCRIPT)
+    if content is None or not blocks.has_marker(content):
+        return _no_marks()
+    there = netfilter.read_loaded()
+    backend = "nft" if b"nft -f" in content else "iptables"
+    script = content.decode("utf-8", "surrogateescape")
+    return _change(there, backend, script, ("marks are set by %s" % SCRIPT,))
+
+
+def _change(there: Loaded, backend: str, script: str, words: Tuple[str, ...]) -> Marks:
+    """From what there is to what the script sets up by that backend."""
+    before = unload_script(there.backend) if there.backend != backend else ""
+    return Marks(before + script, unload_script(backend) + restore_script(there), words)
 
 
 def _names_in(changes: Iterable[Change]) -> Iterator[TableName]:
@@ -141,11 +198,14 @@ def enact(
     """
     holding = enactment.holding
     before = live.save(holding.territory)
-    record = runtime.Record(holding.territory, before)
+    marks = enactment.marks
+    record = runtime.Record(holding.territory, before, marks.back if marks else "")
 
     def act() -> None:
         runtime.write_record(root, record)
+        # Marks come after the rules that go by them.
         live.bring(holding.territory, holding.wanted)
+        netfilter.run_script(marks.script if marks else "")
 
     def lasting() -> List[str]:
         notes = keep()
@@ -166,7 +226,10 @@ def door(root: Path) -> Path:
 def _revert(root: Path, record: runtime.Record) -> None:
     """Bring back what was recorded, exactly, and drop the record."""
     try:
-        live.bring(record.territory, live.read_state(record.before), record.before)
+        try:
+            netfilter.run_script(record.marks)
+        finally:  # whatever the firewall says to that: the way back to this host comes first
+            live.bring(record.territory, live.read_state(record.before), record.before)
     except SymrouteError as error:
         raise SystemFailure("the way back failed: %s" % error.message, _AGAIN) from error
     runtime.remove_record(root)

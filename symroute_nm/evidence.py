@@ -4,14 +4,15 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm import bounded
 from symroute_nm.errors import SymrouteError, SystemFailure
+from symroute_nm.loaded import marked_links
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import NETWORK_SCRIPTS, Link
 from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
-from symroute_nm.published import parse_iptables, parse_nft
+from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
 
 FILES, PORTS = "rule files", "published ports"  # subjects of `Unread`
 
@@ -49,13 +50,18 @@ _LISTINGS = (
 def read_evidence(root: Path, links: Iterable[Link]) -> Evidence:
     """What the files below `root` and this kernel say; what cannot be read stands in `unread`."""
     files, unread = _read_files(root / NETWORK_SCRIPTS.lstrip("/"))
-    published, unlisted = _read_published()
+    texts, unlisted = _read_listings()
+    published = {each for listing, text in texts for each in listing.parse(text)}
+    masqueraded = {each for _, text in texts for each in parse_masqueraded(text)}
+    marked = {link for _, text in texts for link in marked_links(text)}
     return Evidence(
         files=files,
         dispatcher_service=_dispatcher_service(root),
         ipv6_rpfilter=_ipv6_rpfilter(root),
         arp=tuple(_arp(each.name) for each in links if not each.loopback),
-        published=published,
+        published=tuple(sorted(published, key=str)),
+        masqueraded=tuple(sorted(masqueraded, key=str)),
+        marked=tuple(sorted(marked)),
         unread=(*unread, *unlisted),
     )
 
@@ -140,21 +146,22 @@ def _sysctl(link: str, name: str) -> int:
         return 0
 
 
-def _read_published() -> Tuple[Tuple[Published, ...], List[Unread]]:
+def _read_listings() -> Tuple[List[Tuple[_Listing, str]], List[Unread]]:
+    """What each command prints, and what could not be looked at."""
     if os.geteuid() != 0:
-        return (), [Unread(PORTS, "only root may list the firewall's rules")]
-    found: Set[Published] = set()
+        return [], [Unread(PORTS, "only root may list the firewall's rules")]
+    found = []
     unread, missing = [], 0
     for listing in _LISTINGS:
         try:
-            found.update(listing.parse(_run(listing.command)))
+            found.append((listing, _run(listing.command)))
         except FileNotFoundError:
             missing += 1
         except (OSError, subprocess.SubprocessError) as error:
             unread.append(Unread(PORTS, "%s: %s" % (" ".join(listing.command), _reason(error))))
     if missing == len(_LISTINGS):
         unread.append(Unread(PORTS, "neither iptables-save nor nft is installed"))
-    return tuple(sorted(found, key=str)), unread
+    return found, unread
 
 
 def _run(command: Sequence[str]) -> str:

@@ -21,6 +21,8 @@ _SCRIPT_FOLDERS = tuple(
     "%s/NetworkManager/dispatcher.d/%s" % (base, folder)
     for folder in ("pre-up.d", "", "no-wait.d") for base in ("etc", "usr/lib")
 )
+_PROGRAM_FOLDERS = ("usr/sbin", "sbin", "usr/bin", "bin")
+_FIREWALLD = "etc/systemd/system/multi-user.target.wants/firewalld.service"
 _NETWORK_SERVICE = (
     "etc/systemd/system/multi-user.target.wants/network.service",
     "etc/rc.d/rc3.d/S10network",
@@ -65,6 +67,15 @@ def find_dispatcher(root: Path) -> str:
 def has_network_service(root: Path) -> bool:
     """Whether initscripts' network.service is enabled, which applies the same files."""
     return any(os.path.lexists(str(root / path)) for path in _NETWORK_SERVICE)
+
+
+def find_firewalls(root: Path) -> Tuple[str, ...]:
+    """What marks can be set by: nft and iptables where installed, firewalld where enabled."""
+    found = [name for name in ("nft", "iptables")
+             if any(stat.S_ISREG(_mode(root / folder / name)) for folder in _PROGRAM_FOLDERS)]
+    if os.path.lexists(str(root / _FIREWALLD)):
+        found.append("firewalld")
+    return tuple(found)
 
 
 def _mode(path: Path) -> int:

@@ -7,7 +7,7 @@ from symroute_nm.choices import Settings
 from symroute_nm.match import match
 from symroute_nm.model import Host, LeftOut, Link, Profile, Route, Rule, Uplink
 from symroute_nm.observation import ConfigFile, Evidence
-from symroute_nm.plan import our_rules
+from symroute_nm.recognition import our_rules
 from symroute_nm.rulefiles import ListedRule
 from symroute_nm.tables import our_tables
 from symroute_nm.uplinks import Survey

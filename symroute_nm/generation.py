@@ -28,6 +28,7 @@ from symroute_nm.choices import Manner, Settings
 from symroute_nm.dormant import Dormant, find_dormant, wake
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
+from symroute_nm.marking import SCRIPT
 from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
 from symroute_nm.observation import ConfigFile
 from symroute_nm.ownership import read_files
@@ -116,7 +117,8 @@ def check_proof(made: Generation, manner: Manner) -> List[str]:
 
     The plain recipe (guard none) is known to cut internal networks off: who asks for it is warned.
     """
-    failures = [each for verdict in made.proof.after for each in verdict.failures]
+    failures = [each for verdict in (*made.proof.after, *made.proof.marked)
+                for each in verdict.failures]
     expected = [each for each in failures if made.plan.guard == "none" and each.internal]
     others = [each for each in failures if _is_others(each, made.plan)]
     against = [describe_failure(each) for each in failures if each not in expected + others]
@@ -297,7 +299,9 @@ def leftover_notes(leftovers: Leftovers) -> List[str]:
             for path in leftovers.kept]
     again = ["generate again once its link is back: until then the other tables do not know its "
              "networks"] if any(profile_of(path) for path in leftovers.kept) else []
-    return kept + again
+    unasked = ["connections are not marked any more: neither --forwarded nor forwarded = yes in "
+               "the configuration asks for it"] if SCRIPT in leftovers.gone else []
+    return kept + again + unasked
 
 
 def _render(plan: Plan, host: Host, leftovers: Leftovers) -> Dict[str, str]:

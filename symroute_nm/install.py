@@ -13,7 +13,7 @@ from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tupl
 
 from symroute_nm import backups as store
 from symroute_nm import journal
-from symroute_nm.changes import owned
+from symroute_nm.changes import mode_of, owned
 from symroute_nm.errors import Refusal, SymrouteError
 from symroute_nm.journal import Entry, Journal
 from symroute_nm.lock import TIMEOUT, locked
@@ -115,7 +115,7 @@ def _prepare(root: Path, change: Change, attributes: Optional[Attributes]) -> _S
     names = 1
     if change.before is None:
         owner = 0 if os.geteuid() == 0 else -1
-        attributes = attributes or Attributes(0o644, owner, owner)
+        attributes = attributes or Attributes(mode_of(change.path), owner, owner)
     else:
         with system("read", change.path):
             found = target.stat()

@@ -1,7 +1,6 @@
 """The words of this project as immutable types; addresses are ``ipaddress`` objects, never strings.
 
-The same `Route` and `Rule` describe what the kernel has, what a plan wants, what a template
-prints and what netlink is told.
+The same `Route` and `Rule` serve kernel, plan, templates and netlink.
 """
 
 from ipaddress import (
@@ -14,6 +13,7 @@ from ipaddress import (
 )
 from typing import FrozenSet, Mapping, NamedTuple, Optional, Tuple, Union
 
+from symroute_nm.marking import Marking
 from symroute_nm.observation import Evidence
 
 IPAddress = Union[IPv4Address, IPv6Address]
@@ -38,8 +38,6 @@ LINK_LOCAL: Mapping[int, IPNetwork] = {
 NETWORK_SCRIPTS = "/etc/sysconfig/network-scripts"
 RT_TABLES = "/etc/iproute2/rt_tables"
 FRAGMENT = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
-
-STAGES = 3  # the priorities that are ours, from `Settings.priority_base` on (DESIGN 2)
 
 
 class Link(NamedTuple):
@@ -214,6 +212,7 @@ class Host(NamedTuple):
     dispatcher: str = ""  # path of the script that applies the files
     network_service: bool = False  # initscripts' network.service is enabled
     drop_ins: bool = True  # iproute2 reads rt_tables.d
+    firewalls: Tuple[str, ...] = ()  # of nft, iptables, firewalld: what is there
     evidence: Optional[Evidence] = None  # None: not read
 
 
@@ -281,6 +280,7 @@ class Plan(NamedTuple):
     notes: Tuple[str, ...] = ()  # what the user should know of the decisions taken
     table_names: bool = False
     left_out: Tuple[LeftOut, ...] = ()
+    marking: Optional[Marking] = None  # None: no marks
 
 
 class Change(NamedTuple):

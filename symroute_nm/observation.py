@@ -46,4 +46,6 @@ class Evidence(NamedTuple):
     ipv6_rpfilter: str = ""  # IPv6_rpfilter of firewalld.conf; "" where firewalld is not enabled
     arp: Tuple[Arp, ...] = ()
     published: Tuple[Published, ...] = ()
+    masqueraded: Tuple[Union[IPv4Network, IPv6Network], ...] = ()  # whose own addresses stay inside
+    marked: Tuple[str, ...] = ()  # links whose connections get a mark of ours
     unread: Tuple[Unread, ...] = ()

@@ -23,6 +23,9 @@ GUARD = typer.Option(
 SOURCES = typer.Option(
     None, "--sources", metavar="auto|address|network", help="What rules select replies by.")
 IIF = typer.Option(None, "--iif/--no-iif", help="Rules for transit, too, or not.")
+FORWARDED = typer.Option(
+    None, "--forwarded/--no-forwarded",
+    help="Mark connections, so that containers answer by the uplink that was asked.")
 TABLE_NAMES = typer.Option(
     None, "--table-names/--table-numbers", help="Name tables by name in rules and routes.")
 FORCE = typer.Option(False, "--force", help="Do what would be refused.")

@@ -11,7 +11,7 @@ from symroute_nm import blocks
 from symroute_nm.choices import Settings
 from symroute_nm.model import Host, IPNetwork, Plan, Route, Rule
 from symroute_nm.observation import ConfigFile
-from symroute_nm.plan import our_rules
+from symroute_nm.recognition import our_rules
 from symroute_nm.routefiles import ListedRoute, list_routes
 from symroute_nm.rulefiles import ListedRule, list_rules
 from symroute_nm.tables import our_tables

@@ -24,7 +24,7 @@ from symroute_nm.model import (
     host_network,
     is_global,
 )
-from symroute_nm.plan import is_ours, our_rules
+from symroute_nm.recognition import is_ours, our_rules
 from symroute_nm.rulefiles import ListedRule, count
 from symroute_nm.wording import describe_rule, some
 

@@ -1,6 +1,5 @@
 """Host + settings -> plan: the rule set of DESIGN 2 (pure; the heart)."""
 
-import re
 from types import MappingProxyType
 from typing import (
     Dict,
@@ -19,8 +18,10 @@ from symroute_nm.awaited import note_addresses
 from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.gateways import check_gateways
+from symroute_nm.kernel import suppresses
+from symroute_nm.marking import Marking
+from symroute_nm.marks import Marked, make_marking, mark_rules, remark_marks
 from symroute_nm.model import (
-    STAGES,
     TABLE_MAIN,
     VERSIONS,
     Address,
@@ -38,16 +39,14 @@ from symroute_nm.model import (
 )
 from symroute_nm.networks import find_networks
 from symroute_nm.owntables import Knowledge, fill_table, find_left_out
+from symroute_nm.recognition import STAGES, foreign_rules, is_ours, our_rules, priorities
 from symroute_nm.remarks import Guard, remark_guard, remark_size, remark_uplinks
-from symroute_nm.tables import allocate_tables, our_tables
+from symroute_nm.tables import allocate_tables
 from symroute_nm.uplinks import check_addresses, find_uplinks, name_profiles, pair_families
 from symroute_nm.wording import delete_rule, describe_rule
 
 NO_TABLES: Mapping[str, int] = MappingProxyType({})
 NOTHING_TO_DO = "fewer than two uplinks in any family: nothing to do"
-
-# linux 7764a45a8f1f and 73f5698e7721: fib_rules know suppress_prefixlength since 3.12.
-_SUPPRESS_SINCE = (3, 12)
 
 
 class _Draft(NamedTuple):
@@ -58,6 +57,7 @@ class _Draft(NamedTuple):
     uplinks: Sequence[Uplink]
     guard: str
     knowledge: Mapping[int, Knowledge]
+    marking: Optional[Marking]
 
 
 def make_plan(
@@ -86,12 +86,16 @@ def make_plan(
         _tables_by_link(uplinks, earlier),
     )
     _check_vrfs(host, tables.values())
-    draft = _Draft(host, settings, uplinks, guard.name, know(host, settings, uplinks, guard.name))
+    marking = _marking(host, settings, tables)
+    knowledge = know(host, settings, uplinks, guard.name)
+    draft = _Draft(host, settings, uplinks, guard.name, knowledge, marking)
     planned = tuple(_plan_uplink(draft, each, tables[each.link.name]) for each in uplinks)
     left_out = tuple(find_left_out(draft.knowledge, uplinks))
     return plan._replace(
-        uplinks=planned, left_out=left_out,
+        uplinks=planned, left_out=left_out, marking=marking,
         notes=(*remark_guard(settings, guard, host, _without_iif(host, settings, guard.name)),
+               *(remark_marks(marking, foreign_rules(host, settings), host.forwarding)
+                 if marking else ()),
                *remark_size(draft.knowledge, uplinks, left_out, settings.most_networks),
                *note_addresses(host, settings, uplinks),
                *remark_uplinks(host, settings, found.uplinks, planned)))
@@ -100,6 +104,14 @@ def make_plan(
 def _tables_by_link(uplinks: Sequence[Uplink], earlier: Mapping[str, int]) -> Dict[str, int]:
     return {each.link.name: earlier[each.profile.name] for each in uplinks
             if each.profile and each.profile.name in earlier}
+
+
+def _marking(
+    host: Host, settings: Settings, tables: Mapping[str, OwnTable]
+) -> Optional[Marking]:
+    if not settings.forwarded:
+        return None
+    return make_marking(host, settings, sorted(tables.items()), foreign_rules(host, settings))
 
 
 def left_to_main(
@@ -126,8 +138,7 @@ def choose_guard(host: Host, settings: Settings) -> Guard:
         return Guard(settings.guard, "asked for")
     if host.suppress is not None:
         return Guard("rules" if host.suppress else "throw", "probed")
-    release = re.match(r"^(\d+)\.(\d+)", host.kernel)
-    if release and _SUPPRESS_SINCE <= (int(release.group(1)), int(release.group(2))):
+    if suppresses(host.kernel):
         return Guard("rules", "not probed; by kernel release %s" % host.kernel)
     return Guard("throw", "not probed; kernel release %s may lack suppress_prefixlength" % (
         host.kernel or "unknown"))
@@ -142,54 +153,6 @@ def used_tables(host: Host) -> FrozenSet[int]:
     )
 
 
-def priorities(settings: Settings) -> range:
-    """The block of rule priorities that is ours."""
-    return range(settings.priority_base, settings.priority_base + STAGES)
-
-
-def is_ours(rule: Rule, settings: Settings) -> bool:
-    """Whether a kernel rule has the form of one of ours; known without any file of ours left."""
-    if rule.priority not in priorities(settings):
-        return False
-    selector = Rule(rule.version, 0, source=rule.source) if rule.source else Rule(
-        rule.version, 0, iif=rule.iif)
-    plain = rule._replace(priority=0, table=0, suppress_prefixlength=None, protocol=0)
-    last = rule.priority == priorities(settings)[-1]
-    suppress = None if last else 0
-    return (
-        plain == selector and bool(rule.source or rule.iif)
-        and rule.suppress_prefixlength == suppress
-    )
-
-
-def our_rules(host: Host, settings: Settings) -> FrozenSet[Rule]:
-    """The kernel's rules of ours: they look up our tables, or main for the same selector beside.
-
-    Known at any priority, so that another priority-base finds those of the one before.
-    """
-    ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
-    plain = [each for each in host.rules if _is_plain(each)]
-    own = [each for each in plain if each.table in ours]
-    beside = {(_selector(each), each.priority + step) for each in own for step in (-1, 1)}
-    return frozenset(own + [
-        each for each in plain
-        if each.table == TABLE_MAIN and each.suppress_prefixlength == 0
-        and (_selector(each), each.priority) in beside
-    ])
-
-
-def _is_plain(rule: Rule) -> bool:
-    """Whether it selects by source or by link alone, as ours do, and looks a table up."""
-    selector = Rule(rule.version, rule.priority, source=rule.source, iif=rule.iif,
-                    table=rule.table, suppress_prefixlength=rule.suppress_prefixlength,
-                    protocol=rule.protocol)
-    return rule == selector and bool(rule.source) != bool(rule.iif)
-
-
-def _selector(rule: Rule) -> Tuple[int, Optional[IPNetwork], str]:
-    return (rule.version, rule.source, rule.iif)
-
-
 def check_block(host: Host, settings: Settings) -> None:
     """Raise `Refusal` for a priority block in which somebody else's rules stand."""
     ours = our_rules(host, settings)
@@ -200,7 +163,8 @@ def check_block(host: Host, settings: Settings) -> None:
             raise Refusal(
                 "priority %d is taken by a rule that is not ours (%s)" % (
                     rule.priority, describe_rule(rule)),
-                "set priority-base to the first of three free priorities" + left)
+                "set priority-base to the first of %s free priorities%s" % (
+                    "four" if settings.forwarded else "three", left))
 
 
 def _check_vrfs(host: Host, tables: Iterable[OwnTable]) -> None:
@@ -227,8 +191,14 @@ def _rules(draft: _Draft, uplink: Uplink, table: OwnTable) -> Tuple[Rule, ...]:
         version = gateway.version
         for source in _sources(draft, uplink, version):
             rules += _stages(draft, Rule(version, 0, source=source), table)
-        if uses_iif(draft.host, draft.settings, draft.guard, version):
+        transit = uses_iif(draft.host, draft.settings, draft.guard, version)
+        if transit:
             rules += _stages(draft, Rule(version, 0, iif=uplink.link.name), table)
+        for mark in draft.marking.marks if draft.marking else ():
+            if mark.link == uplink.link.name:
+                marked = Marked(mark, draft.settings.mark_mask, table.id, draft.guard,
+                                draft.settings.priority_base)
+                rules += mark_rules(version, marked, transit)
     return tuple(sorted(rules, key=lambda each: (each.version, each.priority)))
 
 
@@ -245,7 +215,7 @@ def _without_iif(host: Host, settings: Settings, guard: str) -> List[int]:
 
 def _stages(draft: _Draft, selector: Rule, table: OwnTable) -> List[Rule]:
     """The selector's rules; transit (iif) goes by main's specific routes before T's."""
-    first, second, third = priorities(draft.settings)
+    first, second, third = priorities(draft.settings)[:STAGES]
     last = selector._replace(priority=third, table=table.id)
     if draft.guard != "rules":
         return [last]

@@ -1,11 +1,23 @@
 """A plan put into a host's whole RPDB and judged there, before it is written (pure)."""
 
+from ipaddress import ip_interface
 from typing import Iterator, NamedTuple, Tuple
 
 from symroute_nm.choices import Settings
-from symroute_nm.model import Host, IPNetwork, Plan, Route
-from symroute_nm.plan import our_rules, priorities
-from symroute_nm.verdicts import Verdict, judge_each
+from symroute_nm.dues import find_wide_links
+from symroute_nm.model import (
+    ANY,
+    LINK_LOCAL,
+    TABLE_MAIN,
+    Address,
+    Host,
+    IPNetwork,
+    Plan,
+    Route,
+    contains,
+)
+from symroute_nm.recognition import our_rules, priorities
+from symroute_nm.verdicts import Reply, Verdict, judge_each, judge_replies
 from symroute_nm.wording import describe_rule
 
 
@@ -15,19 +27,47 @@ class Proof(NamedTuple):
     before: Tuple[Verdict, ...]
     after: Tuple[Verdict, ...]
     intrusions: Tuple[str, ...] = ()  # why packets that we do not select would fare differently
+    marked: Tuple[Verdict, ...] = ()  # what is forwarded, with the marks of a plan
 
     @property
     def holds(self) -> bool:
         """Whether nothing was found against the plan."""
-        return not self.intrusions and all(each.symmetric for each in self.after)
+        return not self.intrusions and all(
+            each.symmetric for each in (*self.after, *self.marked))
 
 
 def prove(host: Host, settings: Settings, plan: Plan) -> Proof:
     """The plan judged in the host's whole RPDB: every uplink address to every destination class."""
     uplinks = [each.uplink for each in plan.uplinks]
-    before, after = judge_each(
-        [host, put_plan(host, settings, plan)], uplinks, plan.left_out)
-    return Proof(before, after, tuple(_find_intrusions(host, settings, plan)))
+    planned = put_plan(host, settings, plan)
+    before, after = judge_each([host, planned], uplinks, plan.left_out)
+    marked = judge_replies(planned, uplinks, _marked(host, plan), plan.left_out) \
+        if plan.marking else ()
+    return Proof(before, after, tuple(_find_intrusions(host, settings, plan)), marked)
+
+
+def _marked(host: Host, plan: Plan) -> Iterator[Reply]:
+    """The answers of every internal network by every uplink, and the requests that come in there.
+
+    A request's answer is also what the strict rp_filter asks for (fib_validate_source).
+    """
+    uplinks = {each.uplink.link.name: each.uplink for each in plan.uplinks}
+    outward = set(uplinks) | find_wide_links(host, set(uplinks))
+    inside = [
+        (route.destination, hop.link) for route in host.routes
+        if route.table == TABLE_MAIN and not route.default
+        and not contains(LINK_LOCAL[route.version], route.destination)
+        for hop in route.hops if hop.link not in outward]
+    for mark in plan.marking.marks if plan.marking else ():
+        versions = [each.version for each in uplinks[mark.link].gateways]
+        for version in versions:
+            asker = Address(mark.link, ip_interface(str(ANY[version].network_address)))
+            yield Reply(asker, mark.link, mark.value, request=True)
+        for network, link in inside:
+            if network.version in versions:
+                last = min(network.num_addresses - 1, 2)
+                answerer = Address(mark.link, ip_interface(str(network[last])))
+                yield Reply(answerer, link, mark.value)
 
 
 def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:

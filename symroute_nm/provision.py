@@ -26,6 +26,7 @@ from symroute_nm.options import (
     CONFIG,
     EXCLUDE,
     FORCE,
+    FORWARDED,
     GATEWAY,
     GUARD,
     IIF,
@@ -58,7 +59,7 @@ def generate(
     interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
     table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
     sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
-    table_names: Optional[bool] = TABLE_NAMES,
+    table_names: Optional[bool] = TABLE_NAMES, forwarded: Optional[bool] = FORWARDED,
     dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
     check: bool = typer.Option(False, "--check", help="Exit 1 if it would change something."),
     prune: bool = typer.Option(
@@ -72,7 +73,7 @@ def generate(
     from symroute_nm.settings import Options
 
     options = Options(
-        guard=guard, sources=sources, iif=iif, table_names=table_names,
+        guard=guard, sources=sources, iif=iif, table_names=table_names, forwarded=forwarded,
         interfaces=tuple(interface), exclude=tuple(exclude), tables=tuple(table),
         gateways=tuple(gateway))
     manner = Manner(dry_run or check, check, prune, convert, force)
@@ -258,13 +259,13 @@ def _remember(root: Path, before: "AbstractSet[OwnTable]") -> None:
 def _kernel_json(change: "Optional[KernelChange]") -> Dict[str, Any]:
     from symroute_nm import report
 
-    return {"kernel": report.kernel_changes(change[0].steps)} if change else {}
+    return {"kernel": report.kernel_changes(change[0].steps, change[0].words)} if change else {}
 
 
 def _kernel_lines(change: "Optional[KernelChange]", dry_run: bool) -> List[str]:
     from symroute_nm import report
 
-    return report.step_lines(change[0].steps, dry_run) if change else []
+    return report.step_lines(change[0].steps, change[0].words, dry_run) if change else []
 
 
 def _generate(

@@ -17,6 +17,8 @@ _NFT_DNAT = re.compile(r"\bdnat(?: ip6?)?(?: prefix| addr \. port)? to (.+)")
 _NFT_ADDRESS = re.compile(r"\bip6? daddr (?!!=|map\b|\.)(?:\{([^}]*)\}|(\S+))")
 _NFT_PORT = re.compile(r"\b(?:(tcp|udp|sctp|dccp)|th) dport (?!!=|map\b|\.)(?:\{([^}]*)\}|(\S+))")
 _NFT_PROTOCOL = re.compile(r"\b(?:meta l4proto|ip protocol|ip6 nexthdr) (tcp|udp|sctp|dccp)\b")
+_MASQUERADED = re.compile(
+    r"(?:^| )-s (\S+)|\bip6? saddr (?!!=|map\b|\.|@)(?:\{([^}]*)\}|(\S+))")
 # iptables-save(8) and iptables-extensions(8): the options that matter, each with its value.
 _IPTABLES = {
     "-p": "protocol", "--protocol": "protocol", "-d": "at", "--destination": "at",
@@ -41,6 +43,15 @@ def parse_nft(text: str) -> Iterator[Published]:
         sent = _NFT_DNAT.search(line)
         if sent:
             yield from _nft_rule(line[:sent.start()], sent.group(1))
+
+
+def parse_masqueraded(text: str) -> Iterator[IPNetwork]:
+    """The sources that any listing masquerades; all of both families where it names none."""
+    for line in text.splitlines():
+        if "MASQUERADE" in line or re.search(r"\bmasquerade\b", line):
+            named = _MASQUERADED.search(line)
+            words = next((each for each in named.groups() if each), "") if named else ""
+            yield from _networks(words) or (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 def _iptables_rule(line: str) -> Iterator[Published]:

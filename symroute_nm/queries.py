@@ -8,7 +8,7 @@ import typer
 
 from symroute_nm.errors import FINDING
 from symroute_nm.inputs import read_host, read_settings
-from symroute_nm.options import CONFIG, HOST, JSON, ROOT
+from symroute_nm.options import CONFIG, FORWARDED, HOST, JSON, ROOT
 from symroute_nm.terminal import write, write_json, write_lines
 
 _WIDE = 200  # columns
@@ -64,13 +64,15 @@ def explain(
     iif: str = typer.Option("", "--iif", metavar="LINK", help="It came in by LINK."),
     mark: str = typer.Option("0", "--mark", metavar="N", help="Its firewall mark."),
     planned: bool = typer.Option(False, "--planned", help="As it would be after generate."),
+    forwarded: Optional[bool] = FORWARDED,
     root: Path = ROOT, host: Optional[Path] = HOST, config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
 ) -> int:
     """Walk through the rules and tables for one packet, step by step."""
     from symroute_nm import explanation
+    from symroute_nm.settings import Options
 
-    settings = read_settings(root, config)
+    settings = read_settings(root, config, Options(forwarded=forwarded))
     found = read_host(root, host, probe=planned and settings.guard == "auto")
     packet = explanation.parse_packet(found, source, destination, iif, mark)
     explained = explanation.explain(found, settings, packet, planned)

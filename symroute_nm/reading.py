@@ -41,6 +41,7 @@ def read_host(
         dispatcher=files.find_dispatcher(root),
         network_service=files.has_network_service(root),
         drop_ins=files.reads_drop_ins(root),
+        firewalls=files.find_firewalls(root),
     )
 
 

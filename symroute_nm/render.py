@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Mapping, Sequence, Tuple
 
 from symroute_nm.errors import SystemFailure
+from symroute_nm.marking import DIRECT, NAME, SCRIPT, SYSCTL, Marking
 from symroute_nm.model import (
     FRAGMENT,
     NETWORK_SCRIPTS,
@@ -32,7 +33,7 @@ def render(plan: Plan, host: Host, kept: Sequence[OwnTable] = ()) -> Dict[str, s
     texts: Dict[str, str] = {}
     if not plan.uplinks:
         return texts
-    templates = _load_templates()
+    templates = _load_templates("ifcfg", "route", "rule", "rt_tables")
     for each in plan.uplinks:
         lookup = _lookup(plan, each)
         for version in VERSIONS:
@@ -41,6 +42,31 @@ def render(plan: Plan, host: Host, kept: Sequence[OwnTable] = ()) -> Dict[str, s
         template = templates["rt_tables"]
         path = FRAGMENT if host.drop_ins else RT_TABLES
         texts[path] = template.render(tables=_named_by_us(plan, kept))
+    if plan.marking is not None:
+        texts.update(_render_marking(plan.marking))
+    return texts
+
+
+def render_script(marking: Marking) -> str:
+    """The script that sets the marks up."""
+    return _render_marking(marking)[SCRIPT]
+
+
+def _render_marking(marking: Marking) -> Dict[str, str]:
+    """The dispatcher script with its rules, the sysctl, and firewalld's copy of the rules."""
+    templates = _load_templates("marks", "dispatcher", "nft", "iptables", "matches", "sysctl",
+                                "direct")
+    words = {"name": NAME, "mask": marking.mask, "marks": marking.marks}
+    matches = templates["matches"].render(**words).splitlines()
+    nft = marking.backend == "nft"
+    rules = (templates["nft"].render(**words) if nft
+             else templates["iptables"].render(name=NAME, rules=matches))
+    texts = {
+        SCRIPT: templates["dispatcher"].render(name=NAME, backend=marking.backend, rules=rules),
+        SYSCTL: templates["sysctl"].render(),
+    }
+    if marking.backend == "firewalld":
+        texts[DIRECT] = templates["direct"].render(name=NAME, rules=matches)
     return texts
 
 
@@ -80,8 +106,8 @@ def _named_by_us(plan: Plan, kept: Sequence[OwnTable]) -> Tuple[OwnTable, ...]:
 
 
 @lru_cache(maxsize=None)
-def _load_templates() -> "Mapping[str, Template]":
-    """The compiled templates by name; of jinja2 its environment alone: {name: template}.
+def _load_templates(folder: str, *names: str) -> "Mapping[str, Template]":
+    """The compiled templates of a folder; of jinja2 its environment alone: {name: template}.
 
     Its package init loads caches and loaders besides, with pickle and hashlib: a quarter of it.
     """
@@ -92,10 +118,10 @@ def _load_templates() -> "Mapping[str, Template]":
         optimized=False,  # constant folding takes longer than it saves
         autoescape=False,
     )
-    folder = _templates() / "ifcfg"
+    place = _templates() / folder
     return {
-        name: environment.from_string(_read(folder / ("%s.j2" % name)))
-        for name in ("route", "rule", "rt_tables")
+        name: environment.from_string(_read(place / ("%s.j2" % name)))
+        for name in names
     }
 
 

@@ -19,7 +19,8 @@ from symroute_nm.model import (
     Skip,
     Uplink,
 )
-from symroute_nm.plan import choose_guard, our_rules
+from symroute_nm.plan import choose_guard
+from symroute_nm.recognition import our_rules
 from symroute_nm.transition import ADD, DELETE, REPLACE, Step
 from symroute_nm.uplinks import Survey, find_profile, find_uplinks
 from symroute_nm.wording import describe_item, describe_rule
@@ -96,16 +97,18 @@ def backup_lines(name: str) -> List[str]:
     return ["as they were before: backup %s (symroute-nm undo)" % name] if name else []
 
 
-def step_lines(steps: Sequence[Step], dry_run: bool) -> List[str]:
-    """What was, or would be, done to the kernel."""
+def step_lines(steps: Sequence[Step], marks: Sequence[str], dry_run: bool) -> List[str]:
+    """What was, or would be, done to the kernel; `marks` are words on those."""
     words = {ADD: ("added", "add"), REPLACE: ("replaced", "replace"), DELETE: ("deleted", "delete")}
     lines = ["%s %s" % (words[each.action][dry_run], describe_item(each.item)) for each in steps]
+    lines += ["%s marks: %s" % (("changed", "change")[dry_run], "; ".join(marks))] if marks else []
     return lines or ["the kernel is as planned: nothing to change"]
 
 
-def kernel_changes(steps: Sequence[Step]) -> List[Dict[str, str]]:
+def kernel_changes(steps: Sequence[Step], marks: Sequence[str]) -> List[Dict[str, str]]:
     """The same for programs: [{"change", "item"}]."""
-    return [{"change": each.action, "item": describe_item(each.item)} for each in steps]
+    return [*({"change": each.action, "item": describe_item(each.item)} for each in steps),
+            *({"change": "marks", "item": each} for each in marks)]
 
 
 def verdict_lines(made: Generation) -> List[str]:

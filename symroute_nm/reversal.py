@@ -21,13 +21,16 @@ def commands(root: Path, settings: Settings) -> List[str]:
     """
     if os.path.realpath(str(root)) != "/":
         return []
-    from symroute_nm import reading  # below another root the kernel is not asked
-    from symroute_nm.plan import is_ours, our_rules
+    from symroute_nm import netfilter, reading  # below another root nobody is asked
+    from symroute_nm.loaded import unload_commands
+    from symroute_nm.recognition import is_ours, our_rules
     from symroute_nm.wording import delete_rule
 
     host = reading.read_host(root, probe=False)
     ours = our_rules(host, settings)
-    return [delete_rule(each) for each in host.rules if each in ours or is_ours(each, settings)]
+    marks = unload_commands(netfilter.read_loaded()) if os.geteuid() == 0 else []
+    return marks + [
+        delete_rule(each) for each in host.rules if each in ours or is_ours(each, settings)]
 
 
 def command_lines(found: List[str]) -> List[str]:

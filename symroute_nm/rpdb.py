@@ -106,7 +106,7 @@ class Rpdb:
             steps.append(Step(tried.selector.rule, words, final and decision.rule is not None))
         return decision, tuple(steps)
 
-    def signature(self, template: Packet) -> Hashable:
+    def signature(self, template: Packet) -> Tuple[Hashable, ...]:
         """What tells templates apart: those of equal signature are decided alike everywhere."""
         asked = translate(template, self._links)
         parts = self._select_parts(template.version, asked)

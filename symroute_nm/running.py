@@ -12,6 +12,7 @@ from symroute_nm.options import (
     DRY_RUN,
     EXCLUDE,
     FORCE,
+    FORWARDED,
     GATEWAY,
     GUARD,
     IIF,
@@ -38,6 +39,7 @@ def apply(
     interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
     table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
     sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
+    forwarded: Optional[bool] = FORWARDED,
     dry_run: bool = DRY_RUN, force: bool = FORCE, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
@@ -45,7 +47,7 @@ def apply(
     from symroute_nm.settings import Options
 
     options = Options(
-        guard=guard, sources=sources, iif=iif, interfaces=tuple(interface),
+        guard=guard, sources=sources, iif=iif, forwarded=forwarded, interfaces=tuple(interface),
         exclude=tuple(exclude), tables=tuple(table), gateways=tuple(gateway))
     settings = read_settings(root, config, options)
     with contextlib.ExitStack() as stack:
@@ -56,9 +58,10 @@ def apply(
         if not dry_run:
             countdown.make(root, wanted, Confirmation(timeout, yes), list)
     if as_json:
-        write_json({"dry_run": dry_run, "kernel": report.kernel_changes(wanted.steps)})
+        done = report.kernel_changes(wanted.steps, wanted.words)
+        write_json({"dry_run": dry_run, "kernel": done})
     else:
-        write_lines(report.step_lines(wanted.steps, dry_run))
+        write_lines(report.step_lines(wanted.steps, wanted.words, dry_run))
     say(*generation.unwritten_notes(made.changes))
     return 0
 
@@ -79,14 +82,14 @@ def verify(
     interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
     table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
     sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
-    table_names: Optional[bool] = TABLE_NAMES,
+    table_names: Optional[bool] = TABLE_NAMES, forwarded: Optional[bool] = FORWARDED,
 ) -> int:
     """Do plan, files and kernel agree? Exit 1 where they do not."""
     from symroute_nm import drift, verification
     from symroute_nm.settings import Options
 
     options = Options(
-        guard=guard, sources=sources, iif=iif, table_names=table_names,
+        guard=guard, sources=sources, iif=iif, table_names=table_names, forwarded=forwarded,
         interfaces=tuple(interface), exclude=tuple(exclude), tables=tuple(table),
         gateways=tuple(gateway))
     settings = read_settings(root, config, options)
@@ -94,9 +97,9 @@ def verify(
     found = verification.verify(root, host, settings)
     say(*found.notes)
     if as_json:
-        write_json(drift.drift_json(found.drift, found.files))
+        write_json(drift.drift_json(found.drift, found.files, found.marks))
     else:
-        write_lines(drift.drift_lines(found.drift, found.files))
+        write_lines(drift.drift_lines(found.drift, (*found.files, *found.marks)))
     return 0 if found.agree else FINDING
 
 

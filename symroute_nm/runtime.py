@@ -37,6 +37,7 @@ class Record(NamedTuple):
 
     territory: Territory
     before: Saved
+    marks: str = ""  # the shell script that sets marks as before
 
 
 def write_record(root: Path, record: Record) -> None:
@@ -53,6 +54,7 @@ def write_record(root: Path, record: Record) -> None:
         "tables": sorted(record.territory.tables),
         "territory": json.loads(dump_host(rules)),
         "left": json.loads(dump_host(left)),
+        "marks": record.marks,
     }
     _write(root, _RECORD, json.dumps(content).encode("ascii"))
 
@@ -71,8 +73,9 @@ def read_record(root: Path) -> Optional[Record]:
         content = json.loads(text.decode("ascii"))
         if content["kernel"] != _kernel():
             return None
-        return Record(_territory(content, where), Saved(
-            *(tuple(map(bytes.fromhex, content[each])) for each in ("rules", "routes"))))
+        saved = Saved(
+            *(tuple(map(bytes.fromhex, content[each])) for each in ("rules", "routes")))
+        return Record(_territory(content, where), saved, str(content["marks"]))
     except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
         raise Refusal(
             "%s is damaged (%s)" % (where, error),

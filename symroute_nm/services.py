@@ -7,11 +7,24 @@ address in only on its way out (netfilter's hook postrouting), so no ``from`` ru
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from symroute_nm.dues import find_wide_links
-from symroute_nm.findings import WARNING, Case, Finding
-from symroute_nm.model import ANY, TABLE_MAIN, Hop, IPAddress, Rule, Uplink, contains, host_network
+from symroute_nm.findings import NOTICE, WARNING, Case, Finding
+from symroute_nm.marking import SCRIPT
+from symroute_nm.model import (
+    ANY,
+    LINK_LOCAL,
+    TABLE_MAIN,
+    Hop,
+    IPAddress,
+    Rule,
+    Uplink,
+    contains,
+    host_network,
+)
 from symroute_nm.observation import Published
 from symroute_nm.rpdb import Decision, Packet, Rpdb
 from symroute_nm.wording import some
+
+_FORWARDED = "symroute-nm generate --forwarded"
 
 
 class _Way(NamedTuple):
@@ -35,6 +48,46 @@ def find_published(case: Case) -> Iterator[Finding]:
             groups.setdefault(way, []).append(_describe(each))
     for way, services in groups.items():
         yield _finding(case, way, services)
+
+
+def find_routed(case: Case) -> Iterator[Finding]:
+    """Networks behind the host that others see as they are, and that answer by some uplinks."""
+    unlisted = case.host.evidence is None or any(
+        each.subject == "published ports" for each in case.evidence.unread)
+    if unlisted or not case.uplinks:
+        return
+    routes = _Routes(case)
+    groups: Dict[_Way, List[str]] = {}
+    for route in case.host.routes:
+        network = route.destination
+        if route.table != TABLE_MAIN or route.default or network.prefixlen == network.max_prefixlen:
+            continue
+        inside = any(contains(each, network) for each in case.evidence.masqueraded)
+        if inside or route.version not in case.host.forwarding \
+                or contains(LINK_LOCAL[route.version], network):
+            continue
+        way = routes.judge(Published(network[1]))
+        if way is not None:
+            groups.setdefault(way, []).append(str(network))
+    for way, networks in groups.items():
+        yield Finding(
+            "routed-services", NOTICE,
+            "%s behind %s is not masqueraded: where others know it by several uplinks, its answers "
+            "leave by %s all the same, and not by %s" % (
+                some(networks), way.behind, " or ".join(way.exits), " or ".join(way.unanswered)),
+            _FORWARDED)
+
+
+def find_unmarked(case: Case) -> Iterator[Finding]:
+    """Our rules by mark while nothing sets the marks."""
+    known = case.host.evidence is not None and not any(
+        each.subject == "published ports" for each in case.evidence.unread)
+    if known and any(each.mask for each in case.our_rules) and not case.evidence.marked:
+        yield Finding(
+            "marks-missing", WARNING,
+            "our rules go by marks, but nothing sets them: the firewall was flushed, or %s did not "
+            "run; ports published to containers answer by main's default" % SCRIPT,
+            "symroute-nm apply --forwarded\n%s" % SCRIPT)
 
 
 class _Routes:
@@ -100,7 +153,9 @@ def _is_asked(published: Published, uplink: Uplink) -> bool:
 
 def _marked_links(case: Case) -> FrozenSet[str]:
     """The links to which rules by mark send packets: whoever made those restores marks."""
-    tables = {(each.version, each.table) for each in case.host.rules if each.mask}
+    ours = set(case.our_rules) if not case.evidence.marked else set()
+    tables = {(each.version, each.table) for each in case.host.rules
+              if each.mask and each._replace(protocol=0) not in ours}
     return frozenset(
         hop.link for route in case.host.routes
         if route.default and (route.version, route.table) in tables for hop in route.hops)
@@ -117,10 +172,11 @@ def _finding(case: Case, way: _Way, services: List[str]) -> Finding:
     exits = " or ".join(way.exits)
     at = [str(address.ip) for uplink in case.uplinks if uplink.link.name in way.exits
           for address in uplink.addresses if address.version == way.version]
-    publish = "publish them at %s only (docker run -p %s:PORT:PORT)" % (at[0], at[0]) if at else ""
+    place = ("%s only (docker run -p %s:PORT:PORT)" % (at[0], at[0]) if at
+             else "an address of %s only" % exits)
     return Finding(
         "published-ports", WARNING,
         "ports published to %s (%s) answer by %s whatever address is asked, for rules by source do "
         "not see the host's address in a container's answer: who asks them by %s gets none" % (
             way.behind, some(services), exits, " or ".join(way.unanswered)),
-        publish or "publish them at an address of %s only" % exits)
+        "%s\nor publish them at %s" % (_FORWARDED, place))

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional,
 from symroute_nm import bounded
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import InputError, shown
+from symroute_nm.marks import parse_mask
 from symroute_nm.model import IPAddress
 from symroute_nm.tables import check_choice
 
@@ -22,8 +23,8 @@ _INTERFACE_PREFIX = "interface "
 _MOST_STARS = 4
 # Characters of what a message quotes, and of what configparser says, which quotes the line.
 _LONGEST_NAME, _LONGEST = 60, 300
-# Three stages have to fit below main's own rule.
-_PRIORITY_RANGE = range(1, 32764)
+# Four stages have to fit below main's own rule.
+_PRIORITY_RANGE = range(1, 32763)
 
 
 class Options(NamedTuple):
@@ -33,6 +34,7 @@ class Options(NamedTuple):
     sources: Optional[str] = None
     iif: Optional[bool] = None
     table_names: Optional[bool] = None
+    forwarded: Optional[bool] = None
     interfaces: Tuple[str, ...] = ()
     exclude: Tuple[str, ...] = ()
     tables: Tuple[str, ...] = ()  # LINK=NAME[:ID]
@@ -130,6 +132,7 @@ def apply_options(settings: Settings, options: Options) -> Settings:
         table_names=(
             settings.table_names if options.table_names is None else options.table_names
         ),
+        forwarded=settings.forwarded if options.forwarded is None else options.forwarded,
         interfaces=options.interfaces or settings.interfaces,
         exclude=settings.exclude + options.exclude,
         interface=interface,
@@ -161,6 +164,8 @@ def _parse_main(keys: Mapping[str, str], place: str) -> Settings:
         "table-names": _boolean,
         "priority-base": _priority,
         "most-networks": _integer,
+        "forwarded": _boolean,
+        "mark-mask": parse_mask,
         "interfaces": _patterns,
         "exclude": _patterns,
     }

@@ -13,7 +13,6 @@ from symroute_nm.findings import (
 )
 from symroute_nm.model import (
     ANY,
-    STAGES,
     TABLE_LOCAL,
     TABLE_MAIN,
     Address,
@@ -24,7 +23,7 @@ from symroute_nm.model import (
     network_key,
 )
 from symroute_nm.observation import Arp
-from symroute_nm.plan import is_ours, our_rules, priorities
+from symroute_nm.recognition import is_ours, our_rules, priorities
 from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.verdicts import Failure, is_by_destination
 from symroute_nm.wording import delete_rule, describe_rule, some
@@ -162,7 +161,7 @@ def _settle_with(case: Case, rule: Rule) -> str:
     """What to do about a rule before ours; never how to come before a prohibition."""
     if rule.action in ERRORS:
         return "the rule is somebody's decision to forbid these packets: settle it where it is made"
-    lower = _find_free(case, range(rule.priority - STAGES, 0, -1))
+    lower = _find_free(case, range(rule.priority - len(priorities(case.settings)), 0, -1))
     move = ", or %s" % _set_base(lower) if lower else ""
     return "then remove the rule where it is made%s" % move
 
@@ -190,7 +189,8 @@ def find_taken(case: Case) -> Iterator[Finding]:
 
 def _make_room(case: Case, rule: Rule) -> str:
     first = case.settings.priority_base
-    base = _find_free(case, [*range(first, _LAST_PRIORITY - STAGES), *range(first, 0, -1)])
+    last = _LAST_PRIORITY - len(priorities(case.settings))
+    base = _find_free(case, [*range(first, last), *range(first, 0, -1)])
     ways = [_set_base(base)] if base else []
     if is_ours(rule, case.settings):
         ways.append("if an earlier run left the rule: %s" % delete_rule(rule))
@@ -202,9 +202,9 @@ def _set_base(base: int) -> str:
 
 
 def _find_free(case: Case, candidates: Iterable[int]) -> int:
-    """The first of three free priorities; 0 where none of the candidates is."""
-    taken = {each.priority for each in case.host.rules}
-    free = (base for base in candidates if not taken & set(range(base, base + STAGES)))
+    """The first of so many free priorities as ours; 0 where none of the candidates is."""
+    taken, stages = {each.priority for each in case.host.rules}, len(priorities(case.settings))
+    free = (base for base in candidates if not taken & set(range(base, base + stages)))
     return next(free, 0)
 
 

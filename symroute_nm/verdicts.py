@@ -29,6 +29,8 @@ from symroute_nm.wording import describe_hop, describe_route, describe_rule
 
 # So many ways to go wrong are told one by one
 _MOST_WAYS = 8
+# What no mark has to do with: local comes first, and of IPv6's link-local each link has its own
+_UNMARKED = ("local", "drop")
 
 
 class Failure(NamedTuple):
@@ -40,6 +42,7 @@ class Failure(NamedTuple):
     wanted: str  # in plain words
     classes: int = 1  # how many intervals fail so
     internal: bool = False  # it should have gone to an internal network
+    mark: int = 0
 
 
 class Verdict(NamedTuple):
@@ -52,6 +55,18 @@ class Verdict(NamedTuple):
     def symmetric(self) -> bool:
         """Whether every reply leaves by the link of the address, or to an internal network."""
         return not self.failures
+
+
+class Reply(NamedTuple):
+    """A marked packet that comes in by `iif`; the address's link is where it should leave.
+
+    Of a request only that it reaches internal networks.
+    """
+
+    address: Address
+    iif: str
+    mark: int
+    request: bool = False
 
 
 def judge(
@@ -70,11 +85,8 @@ def judge_each(
     are told of the last state only, one an address of those before; and what own tables leave out
     may go by main in the last alone.
     """
-    names = frozenset(each.link.name for each in uplinks)
     databases = _build_databases(hosts)
-    dues = Dues(hosts[0], names | find_wide_links(hosts[0], names),
-                frozenset().union(*(each.networks for each in left_out)), databases[0])
-    excused = frozenset().union(*(each.links for each in left_out))
+    dues, excused = _prepare(hosts[0], databases[0], uplinks, left_out)
     addresses = [address for uplink in uplinks for address in uplink.addresses]
     before = [_Bench(each, dues, frozenset()) for each in databases[:-1]]
     last = _Bench(databases[-1], dues, excused)
@@ -105,6 +117,28 @@ def _build_databases(hosts: Sequence[Host]) -> List[Rpdb]:
     return databases
 
 
+def judge_replies(
+    host: Host, uplinks: Sequence[Uplink], replies: Iterable[Reply],
+    left_out: Sequence[LeftOut] = ()
+) -> Tuple[Verdict, ...]:
+    """The verdicts on marked packets, one for all that meet the same rules."""
+    database = Rpdb(host.rules, host.routes, host.links)
+    bench = _Bench(database, *_prepare(host, database, uplinks, left_out))
+    distinct = {(bench.kind(each), each.address.link, each.request): each for each in replies}
+    return tuple(Verdict(each.address, tuple(bench.reply_failures(each)))
+                 for each in distinct.values())
+
+
+def _prepare(
+    host: Host, database: Rpdb, uplinks: Sequence[Uplink], left_out: Sequence[LeftOut]
+) -> Tuple[Dues, FrozenSet[str]]:
+    """What destinations are due, and the links whose replies to what is left out may go by main."""
+    names = frozenset(each.link.name for each in uplinks)
+    dues = Dues(host, names | find_wide_links(host, names),
+                frozenset().union(*(each.networks for each in left_out)), database)
+    return dues, frozenset().union(*(each.links for each in left_out))
+
+
 def describe_failure(failure: Failure) -> str:
     """The packet that fails and why, in one line."""
     decision = failure.decision
@@ -114,8 +148,9 @@ def describe_failure(failure: Failure) -> str:
     route = ", route %s" % describe_route(decision.route) if decision.route else ""
     more = " (and %d more destination ranges)" % (
         failure.classes - 1) if failure.classes > 1 else ""
-    return "from %s to %s%s: goes %s%s%s; should %s" % (
-        failure.address.ip, failure.destination, more, way, because, route, failure.wanted)
+    mark = " marked 0x%x" % failure.mark if failure.mark else ""
+    return "from %s%s to %s%s: goes %s%s%s; should %s" % (
+        failure.address.ip, mark, failure.destination, more, way, because, route, failure.wanted)
 
 
 class _Group(NamedTuple):
@@ -143,8 +178,25 @@ class _Bench:
 
         Past `_MOST_WAYS` ways for what is due the same, the last speaks for all of them.
         """
-        template = Packet(destination=ANY[address.version].network_address, source=address.ip)
+        return self._judge(address, Packet(
+            destination=ANY[address.version].network_address, source=address.ip))
+
+    def kind(self, reply: Reply) -> Hashable:
+        """What tells replies apart: those of one kind meet the same rules."""
+        version, _, vrf, rules = self._database.signature(_packet(reply))
+        return (version, vrf, rules)
+
+    def reply_failures(self, reply: Reply) -> Iterator[Failure]:
+        """The packets of a reply that go wrong."""
+        return self._judge(reply.address, _packet(reply), (
+            *_UNMARKED, *(("own", "main") if reply.request else ())))
+
+    def _judge(
+        self, address: Address, template: Packet, unjudged: Sequence[str] = ()
+    ) -> Iterator[Failure]:
         for due in self._dues.of(address.version):
+            if due.kind in unjudged:
+                continue
             # The few ways out tell at once whether all is right; the many classes, what is not.
             if all(self._is_plainly_right(each, due, address.link)
                    for each in self._ways(template, due)):
@@ -152,11 +204,12 @@ class _Bench:
             wrong = (group for group in self._group(template, due)
                      if group.actual.doubts or not self._is_right(group, due, address.link))
             for group in islice(wrong, _MOST_WAYS - 1):
-                yield _failure(address, due, group)
+                yield _failure(address, due, group, template.mark)
             rest = list(wrong)
             if rest:
                 classes = sum(each.classes for each in rest)
-                yield _failure(address, due, rest[0]._replace(classes=classes))
+                yield _failure(
+                    address, due, rest[0]._replace(classes=classes), template.mark)
 
     def _ways(self, template: Packet, due: Due) -> List[Decision]:
         """What packets that only differ in what no rule selects have in common."""
@@ -198,6 +251,11 @@ class _Bench:
         return self._groups[key]
 
 
+def _packet(reply: Reply) -> Packet:
+    return Packet(destination=ANY[reply.address.version].network_address,
+                  source=reply.address.ip, iif=reply.iif, mark=reply.mark)
+
+
 def _overlay(
     found: Sequence[Class], known: Sequence[Class]
 ) -> Iterator[Tuple[int, int, Decision, Decision]]:
@@ -234,11 +292,11 @@ def _leaves_by(actual: Decision, link: str) -> bool:
     return actual.type == "unicast" and all(each.link == link for each in actual.hops)
 
 
-def _failure(address: Address, due: Due, group: _Group) -> Failure:
+def _failure(address: Address, due: Due, group: _Group, mark: int) -> Failure:
     # Not the first, which is a network's own address, where there is another.
     destination = _address(address.version, min(group.first + 1, group.last))
     return Failure(address, destination, group.actual, _word(group, due, address.link),
-                   classes=group.classes, internal=due.kind == "internal")
+                   classes=group.classes, internal=due.kind == "internal", mark=mark)
 
 
 def _word(group: _Group, due: Due, link: str) -> str:

@@ -1,5 +1,7 @@
 """`verify`: the plan, the files and the kernel, read and compared; nothing is proved."""
 
+import os
+import stat
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
@@ -8,7 +10,8 @@ from symroute_nm.choices import Manner, Settings
 from symroute_nm.drift import Drift, Three, file_lines, find_drift
 from symroute_nm.errors import SymrouteError
 from symroute_nm.journal import digest
-from symroute_nm.model import Host
+from symroute_nm.marking import SCRIPT
+from symroute_nm.model import Host, Plan
 from symroute_nm.ownership import Listing, place
 from symroute_nm.transition import State, bare
 
@@ -19,11 +22,12 @@ class Verification(NamedTuple):
     drift: Tuple[Drift, ...]
     files: Tuple[str, ...]  # a line for each file that `generate` would change
     notes: Tuple[str, ...] = ()
+    marks: Tuple[str, ...] = ()  # how the kernel does not mark as planned
 
     @property
     def agree(self) -> bool:
         """Whether there is nothing to mend."""
-        return not (self.drift or self.files)
+        return not (self.drift or self.files or self.marks)
 
 
 def verify(root: Path, host: Host, settings: Settings) -> Verification:
@@ -39,9 +43,24 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     holding = wanted.holding
     three = Three(*(_without(each, kept) for each in (
         holding.wanted, files.ours.state, holding.present)))
-    return Verification(
-        find_drift(three), tuple(file_lines(made.changes, _changed_by_hand(root))),
-        (*made.plan.notes, *generation.leftover_notes(made.leftovers)))
+    notes = (*made.plan.notes, *generation.leftover_notes(made.leftovers))
+    lines = [*file_lines(made.changes, _changed_by_hand(root)), *_script_lines(root, made.plan)]
+    if made.plan.marking and os.geteuid() != 0:
+        notes = (*notes, "what sets marks was not looked at: run it as root")
+    return Verification(find_drift(three), tuple(lines), notes, wanted.words)
+
+
+def _script_lines(root: Path, plan: Plan) -> List[str]:
+    """NetworkManager passes over a script that is not as nm-dispatcher.c wants it."""
+    place = rooted.locate(root, SCRIPT)
+    if plan.marking is None or not place.exists():
+        return []
+    found = place.stat()
+    refused = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISUID)
+    fit = found.st_mode & stat.S_IXUSR and not refused and found.st_uid == 0
+    return [] if fit or os.geteuid() != 0 else [
+        "%s is not run by NetworkManager: it must be root's, executable, and no one else's to "
+        "write" % SCRIPT]
 
 
 def _without(state: State, kept: Listing) -> State:

@@ -250,6 +250,12 @@ def many_vlans() -> Host:
                 profiles=profiles)
 
 
+def mask_taken() -> Host:
+    """Somebody's rule goes by bits of the marks' mask."""
+    rule = Rule(4, 1024, mark=0x10, mask=0xF0, table=200)
+    return two_uplinks(firewalls=("nft",), rules=(*kernel_rules(), rule))
+
+
 CASES: Dict[str, Callable[[], Host]] = {
     "addresses-form": plain,
     "addresses-form-converted": plain,
@@ -269,6 +275,9 @@ CASES: Dict[str, Callable[[], Host]] = {
     "excluded-link": three_uplinks,
     "far-gateway": far_gateway,
     "foreign-lines": plain,
+    "forwarded": lambda: two_uplinks(firewalls=("nft", "iptables", "firewalld")),
+    "forwarded-el7": lambda: forwarding_throw()._replace(firewalls=("iptables", "firewalld")),
+    "forwarded-mask-taken": mask_taken,
     "forwarding-throw": forwarding_throw,
     "guard-none": two_uplinks,
     "guard-throw": lambda: two_uplinks()._replace(forwarding=()),

@@ -50,6 +50,8 @@ class Machine:
         subprocess.run(["cp", "-a", "/etc", str(etc)], check=True)
         for stale in ("sysconfig/network-scripts", "NetworkManager", "iproute2/rt_tables.d"):
             shutil.rmtree(str(etc / stale), ignore_errors=True)
+        for unit in etc.glob("systemd/system/*.wants/firewalld.service"):
+            unit.unlink()  # it comes enabled with its package
         self.write("/etc/iproute2/rt_tables.d/README", "")
         installed = self.path(DISPATCHER + "/" + SCRIPT)
         (installed.parent / "pre-up.d").mkdir(parents=True)

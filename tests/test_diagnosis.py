@@ -24,6 +24,7 @@ from symroute_nm.rulefiles import list_rules, parse_rule
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 TUN0 = link(9, "tun0", kind="tun")
+MASQUERADED = (ip_network("172.17.0.0/16"),)
 QUIET = (Arp("eth0", 1, 2), Arp("eth1", 1, 2))
 
 
@@ -37,12 +38,13 @@ def cured(there=None, **fields):
     files = tuple(ConfigFile(path, text) for path, text in sorted(render(plan, there).items())
                   if path.startswith(SCRIPTS))
     return put_plan(there, settings, plan)._replace(
-        tables=(*there.tables, *names), evidence=Evidence(files=files, arp=QUIET))
+        tables=(*there.tables, *names), evidence=Evidence(
+            files=files, arp=QUIET, masqueraded=MASQUERADED))
 
 
 def bare(**fields):
     """The host before, all looked at."""
-    return two_uplinks(evidence=Evidence(arp=QUIET), **fields)
+    return two_uplinks(evidence=Evidence(arp=QUIET, masqueraded=MASQUERADED), **fields)
 
 
 def observed(there, **fields):

@@ -17,16 +17,16 @@ LONGEST_FUNCTION = 50
 
 # The layers, from the inside out. A module imports from its own layer and those before it.
 PURE = {
-    "__init__", "absence", "aggregation", "alterations", "applied", "awaited", "blocks", "checkup",
-    "choices", "classes", "conversion", "decisions", "diagnosis", "dormant", "drift", "dues",
-    "errors", "explanation", "fib", "findings", "gateways", "leftovers", "match", "model",
-    "networks", "observation", "ownership", "ownrules", "owntables", "plan", "prove", "published",
-    "remarks", "routefiles", "rpdb", "rulefiles", "selectors", "services", "shvar",
-    "staticroutes", "surroundings", "tables", "transition", "unified", "uplinks", "verdicts",
-    "wording",
+    "__init__", "absence", "aggregation", "alterations", "applied", "awaited", "blocks",
+    "checkup", "choices", "classes", "conversion", "decisions", "diagnosis", "directxml",
+    "dormant", "drift", "dues", "errors", "explanation", "fib", "findings", "gateways", "kernel",
+    "leftovers", "loaded", "marking", "marks", "match", "model", "networks", "observation",
+    "ownership", "ownrules", "owntables", "plan", "prove", "published", "recognition", "remarks",
+    "routefiles", "rpdb", "rulefiles", "selectors", "services", "shvar", "staticroutes",
+    "surroundings", "tables", "transition", "unified", "uplinks", "verdicts", "wording",
 }
 # What each reader and each writer stands on.
-GROUND = {"bounded", "kernelroutes", "netlink", "rooted", "submodules"}
+GROUND = {"bounded", "kernelroutes", "netfilter", "netlink", "rooted", "submodules"}
 READERS = {"evidence", "files", "host", "leases", "profiles", "session", "settings", "snapshot"}
 # Each imports those before it.
 WRITERS = ["lock", "journal", "backups", "changes", "install"]
@@ -46,10 +46,10 @@ ONLY_IN = {
     "click": {"cli"},
     "multiprocessing": {"workers"},
     "rich": {"queries", "report", "terminal"},
-    "subprocess": {"install", "evidence"},
+    "subprocess": {"install", "evidence", "netfilter"},
     "socket": {"live", "netlink", "profiles", "trial"},
     "fcntl": {"lock"},
-    "shutil": {"install", "journal"},
+    "shutil": {"install", "journal", "netfilter"},
 }
 # cli exits and needs its streams for that, queries asks whether there is a terminal; what is
 # printed goes through terminal.
@@ -160,9 +160,10 @@ def layers() -> Dict[str, Set[str]]:
     allowed["trial"] = PURE
     allowed["workers"] = set()
     allowed["runtime"] = PURE | {"journal", "live", "rooted", "snapshot"}
-    allowed["enactment"] = PURE | {"evidence", "live", "lock", "rooted", "runtime", "trial"}
+    allowed["enactment"] = PURE | {
+        "evidence", "live", "lock", "netfilter", "render", "rooted", "runtime", "trial"}
     allowed["verification"] = PURE | {"backups", "enactment", "generation", "journal", "rooted"}
-    allowed["reversal"] = PURE | {"reading"}
+    allowed["reversal"] = PURE | {"netfilter", "reading"}
     everything = set(MODULES)
     allowed.update(dict.fromkeys(TOP, everything))
     return allowed

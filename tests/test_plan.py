@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.model import Hop, Host, Link, Profile, Route, Rule, TableName
-from symroute_nm.plan import choose_guard, is_ours, make_plan, our_rules, used_tables
+from symroute_nm.plan import choose_guard, make_plan, used_tables
+from symroute_nm.recognition import is_ours, our_rules
 from symroute_nm.wording import describe_rule
 
 DEFAULTS = Settings()

@@ -13,8 +13,9 @@ from symroute_nm.errors import Refusal
 from symroute_nm.generation import Generation, check_proof
 from symroute_nm.leftovers import Leftovers
 from symroute_nm.model import Hop, Route, Rule, TableName
-from symroute_nm.plan import make_plan, our_rules
+from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove, put_plan
+from symroute_nm.recognition import our_rules
 from symroute_nm.verdicts import describe_failure, judge
 
 TUN0 = link(9, "tun0", kind="tun")

@@ -60,7 +60,7 @@ def test_nothing_said_is_the_defaults(text):
     ("text", "words"),
     [
         ("[symroute]\ngaurd = auto", ["[symroute] gaurd", "unknown key", "did you mean guard?"]),
-        ("[symroute]\nxyz = 1", ["[symroute] xyz", "known: exclude, guard"]),
+        ("[symroute]\nxyz = 1", ["[symroute] xyz", "known: exclude, forwarded, guard"]),
         ("[interface eth0]\ngatway = 10.0.0.1", ["[interface eth0] gatway", "mean gateway?"]),
         ("[symroutes]\nguard = auto", ["[symroutes]", "unknown section"]),
         ("[interface]\nid = 2", ["[interface]", "unknown section"]),
@@ -76,7 +76,7 @@ def test_nothing_said_is_the_defaults(text):
         ("[symroute]\nsources = all", ["sources", "'all'"]),
         ("[symroute]\niif = perhaps", ["iif", "yes or no"]),
         ("[symroute]\ntable-names = auto", ["table-names", "yes or no"]),
-        ("[symroute]\npriority-base = 0", ["priority-base", "out of range", "1 to 32763"]),
+        ("[symroute]\npriority-base = 0", ["priority-base", "out of range", "1 to 32762"]),
         ("[symroute]\npriority-base = 32764", ["priority-base", "out of range"]),
         ("[symroute]\npriority-base = 1e3", ["priority-base", "digits"]),
         ("[symroute]\npriority-base = -1", ["priority-base", "digits"]),

@@ -1,0 +1,137 @@
+"""What sets our marks in a running kernel, against what should, and how to bring it back (pure).
+
+The listings are what nft and iptables-save print of our own table and chains.
+"""
+
+import re
+from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+
+from symroute_nm.marking import NAME, Marking
+
+SYSCTL_FILE = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
+PROGRAMS = ("iptables", "ip6tables")
+
+# (link, value, mask) of what marks a connection, ("", value, mask) of what marks its packets
+Setting = Tuple[str, int, int]
+
+_NUMBER = r"(0x[0-9a-f]+)"
+_NFT_NEW = re.compile(r'iifname "([^"]+)" .*ct mark & %s == .*ct mark set ct mark \| %s' % (
+    _NUMBER, _NUMBER))
+_NFT_BACK = re.compile(r"ct mark & %s == %s .*meta mark set" % (_NUMBER, _NUMBER))
+_NEW = re.compile(r"-A %s -i (\S+) .*-j CONNMARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
+_BACK = re.compile(r"-A %s -m connmark .*-j MARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
+_PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml
+_JUMP = re.compile(r"-A PREROUTING(?:_direct)? -j %s" % NAME)
+
+
+class Loaded(NamedTuple):
+    """Listings of what is ours; empty where nothing is."""
+
+    nft: str = ""
+    iptables: Tuple[str, ...] = ()  # lines of the table mangle
+    ip6tables: Tuple[str, ...] = ()
+    valid_mark: bool = False  # net.ipv4.conf.all.src_valid_mark
+
+    @property
+    def backend(self) -> str:
+        """``nft``, ``iptables``, or "" where nothing sets marks."""
+        return "nft" if self.nft else "iptables" if self.iptables or self.ip6tables else ""
+
+
+def find_differences(
+    marking: Optional[Marking], loaded: Loaded, versions: FrozenSet[int] = frozenset()
+) -> Tuple[str, ...]:
+    """Where the running kernel does not mark as planned, for people; empty: it does.
+
+    `versions` are the IP versions that have marks.
+    """
+    if marking is None:
+        return ("%s sets marks, and none are planned" % loaded.backend,) if loaded.backend else ()
+    return tuple(_differences(marking, loaded, versions))
+
+
+def _differences(marking: Marking, loaded: Loaded, versions: FrozenSet[int]) -> Iterator[str]:
+    wanted = {(link, each.value, marking.mask) for each in marking.marks
+              for link in (each.link, "")}
+    nft = marking.backend == "nft"
+    if nft != (loaded.backend == "nft"):
+        yield "nothing sets marks by %s" % ("nft" if nft else "iptables")
+        return
+    places = [("nft", _nft_settings(loaded.nft))] if nft else [
+        (program, _settings(lines)) for version, program, lines in (
+            (4, "iptables", loaded.iptables), (6, "ip6tables", loaded.ip6tables))
+        if version in versions]
+    for place, there in places:
+        if there is None:
+            yield "%s: no packet comes to our chain %s" % (place, NAME)
+            continue
+        for sign, settings in (("missing", wanted - there), ("stale", there - wanted)):
+            yield from ("%s: %s: %s" % (place, sign, _describe(each)) for each in sorted(settings))
+    if not loaded.valid_mark:
+        yield "net.ipv4.conf.all.src_valid_mark is 0: strict rp_filter does not see marks"
+
+
+def _describe(setting: Setting) -> str:
+    link, value, mask = setting
+    mark = "0x%x/0x%x" % (value, mask)
+    return "connections from %s get %s" % (link, mark) if link else (
+        "packets of connections marked %s get that mark" % mark)
+
+
+def _nft_settings(text: str) -> FrozenSet[Setting]:
+    lines = text.splitlines()
+    new = (_NFT_NEW.search(line) for line in lines)
+    back = (_NFT_BACK.search(line) for line in lines)
+    return frozenset([
+        *((each.group(1), int(each.group(3), 16), int(each.group(2), 16)) for each in new if each),
+        *(("", int(each.group(2), 16), int(each.group(1), 16)) for each in back if each)])
+
+
+def _settings(lines: Tuple[str, ...]) -> Optional[FrozenSet[Setting]]:
+    """None where nothing jumps to the chain."""
+    if not any(_JUMP.match(each) for each in lines):
+        return None
+    new = (_NEW.match(line) for line in lines)
+    back = (_BACK.match(line) for line in lines)
+    return frozenset([
+        *((each.group(1), int(each.group(2), 16), int(each.group(3), 16)) for each in new if each),
+        *(("", int(each.group(1), 16), int(each.group(2), 16)) for each in back if each)])
+
+
+def marked_links(text: str) -> FrozenSet[str]:
+    """The links whose connections get a mark of ours, in any listing by nft or iptables-save."""
+    found = _nft_settings(text) | (_settings(tuple(text.splitlines())) or frozenset())
+    return frozenset(link for link, _, _ in found if link)
+
+
+def unload_commands(loaded: Loaded) -> List[str]:
+    """The commands that end the marks that are set."""
+    commands = ["nft delete table inet %s" % NAME] if loaded.nft else []
+    for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables)):
+        jumps = ["-D" + each[len("-A"):] for each in lines if _JUMP.match(each)]
+        chain = ["-F " + NAME, "-X " + NAME] if lines else []
+        commands += ["%s -w -t mangle %s" % (program, words) for words in jumps + chain]
+    return commands
+
+
+def unload_script(backend: str) -> str:
+    """The shell script that ends whatever a backend has set up; also what firewalld has."""
+    if backend == "nft":
+        commands = unload_commands(Loaded(nft=NAME))
+    else:
+        lines = tuple("-A %s -j %s" % (chain, NAME) for chain in _PARENTS) if backend else ()
+        commands = unload_commands(Loaded(iptables=lines, ip6tables=lines))
+    return "".join("%s 2>/dev/null || :\n" % each for each in commands)
+
+
+def restore_script(loaded: Loaded) -> str:
+    """The script that sets up what was listed; after `unload_script` of what is there."""
+    text = "echo %d > %s\n" % (loaded.valid_mark, SYSCTL_FILE)
+    if loaded.nft:
+        text += "nft -f - <<'RULES'\n%s\nRULES\n" % loaded.nft.rstrip("\n")
+    for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables)):
+        if lines:
+            rules = [":%s - [0:0]" % NAME, *(each for each in lines if each.startswith("-A"))]
+            text += "%s-restore -n <<'RULES'\n*mangle\n%s\nCOMMIT\nRULES\n" % (
+                program, "\n".join(rules))
+    return text

@@ -1,0 +1,28 @@
+"""How connections are marked by the uplink that they came in by, as immutable types; a part of
+`model.Plan`, and the places of its files."""
+
+from typing import NamedTuple, Tuple
+
+# NetworkManager-dispatcher(8): what acts on pre-up stands in this folder; it need be nowhere else.
+SCRIPT = "/etc/NetworkManager/dispatcher.d/pre-up.d/90-symroute-nm"
+SYSCTL = "/etc/sysctl.d/90-symroute-nm.conf"
+DIRECT = "/etc/firewalld/direct.xml"
+MARKING_FILES = (SCRIPT, SYSCTL, DIRECT)
+
+# nftables' table (family inet) and iptables' chains (table mangle) of our own.
+NAME = "symroute_nm"
+
+
+class Mark(NamedTuple):
+    """The mark of the connections that begin at one uplink; `value` stands under the mask."""
+
+    link: str
+    value: int
+
+
+class Marking(NamedTuple):
+    """The marks of all uplinks, and by what they are set."""
+
+    backend: str  # nft iptables firewalld (iptables' rules in its direct.xml)
+    mask: int
+    marks: Tuple[Mark, ...]

@@ -1,0 +1,156 @@
+"""Connection marks for what the host sends on: their values and the rules that go by them (pure).
+
+Rules by source do not see a container's answer: it has the container's address until after routing.
+So the connection is marked when it comes in, and its packets are routed by that mark.
+"""
+
+from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
+
+from symroute_nm.choices import Settings
+from symroute_nm.errors import InputError, Refusal, shown
+from symroute_nm.kernel import has_nft_fib
+from symroute_nm.marking import Mark, Marking
+from symroute_nm.model import TABLE_MAIN, Host, OwnTable, Rule
+from symroute_nm.recognition import FULL_MASK, is_usable
+from symroute_nm.wording import describe_rule
+
+# What is proposed where the mask is taken, in this order.
+_PROPOSED = (0x7F, 0xFF000000, 0x00FF0000, 0x0000FF00)
+
+
+class Marked(NamedTuple):
+    """What the rules of one uplink's mark are made of."""
+
+    mark: Mark
+    mask: int
+    table: int
+    guard: str  # rules throw none
+    base: int  # the first of our priorities
+
+
+def parse_mask(where: str, text: str) -> int:
+    """The mask in a configuration's text; raises `InputError` with the place."""
+    try:
+        mask = int(text, 0)
+    except ValueError:
+        mask = 0
+    if not is_usable(mask):
+        raise InputError("%s: %s is no mask of neighbouring bits" % (where, shown(text)),
+                         "for example 0x7f, or 0xff000000")
+    return mask
+
+
+def make_marking(
+    host: Host, settings: Settings, tables: Sequence[Tuple[str, OwnTable]], foreign: Iterable[Rule]
+) -> Marking:
+    """The marks of these (link, its table); `foreign` are the host's rules that are not ours.
+
+    Raises `Refusal` where nothing can set marks, where the mask is another's, or holds too few.
+    """
+    mask = settings.mark_mask
+    marking = Marking(choose_backend(host), mask, ())
+    foreign = tuple(each for each in foreign if each.mask & mask)
+    _check_mask(mask, foreign)
+    _check_names(marking.backend, [link for link, _ in tables])
+    values = _allocate([table.id for _, table in tables], mask,
+                       frozenset(each.mark & mask for each in foreign))
+    return marking._replace(marks=tuple(
+        Mark(link, value) for (link, _), value in zip(tables, values)))
+
+
+def choose_backend(host: Host) -> str:
+    """By what the host's marks are set; raises `Refusal` where there is nothing for it.
+
+    nft wherever it can: a table of its own outlives what firewalld, Docker and iptables do.
+    """
+    if "nft" in host.firewalls and has_nft_fib(host.kernel):
+        return "nft"
+    if "iptables" in host.firewalls:
+        return "firewalld" if "firewalld" in host.firewalls else "iptables"
+    raise Refusal(
+        "marks for forwarded connections need nft or iptables, and %s" % (
+            "its kernel is too old for nft (%s)" % host.kernel if "nft" in host.firewalls
+            else "neither was found"),
+        "install nftables (a snapshot by an earlier version must be made again), or leave "
+        "--forwarded out")
+
+
+def _check_mask(mask: int, foreign: Sequence[Rule]) -> None:
+    """Raise `Refusal` where somebody's rule gives bits of the mask a meaning."""
+    for rule in foreign:
+        if rule.mask != FULL_MASK:
+            free = [each for each in _PROPOSED
+                    if not any(other.mask & each for other in foreign if other.mask != FULL_MASK)]
+            raise Refusal(
+                "the rule %d (%s) goes by bits of our mark mask 0x%x" % (
+                    rule.priority, describe_rule(rule), mask),
+                "set mark-mask = 0x%x, or another byte that nobody uses" % free[0] if free
+                else "set mark-mask to bits that nobody uses")
+
+
+def _check_names(backend: str, links: Iterable[str]) -> None:
+    for link in links:
+        if backend != "nft" and link.endswith("+"):
+            raise Refusal("%s: iptables takes a + at the end of a name for a pattern" % link,
+                          "rename the link, install nftables, or exclude it")
+
+
+def _allocate(ids: Sequence[int], mask: int, avoided: FrozenSet[int]) -> List[int]:
+    """A value for each table, its own number where that fits: `ids` stay from run to run.
+
+    `avoided` are values that packets of others have under the mask.
+    """
+    step, room = mask & -mask, mask // (mask & -mask)
+    free = [number * step for number in range(1, room + 1) if number * step not in avoided]
+    if len(free) < len(ids):
+        raise Refusal("%d uplinks, but mark mask 0x%x has room for %d" % (
+            len(ids), mask, len(free)), "exclude some, or set a wider mark-mask")
+    chosen: Dict[int, int] = {}
+    for each in sorted(ids):
+        if each % (room + 1) * step in free:
+            chosen[each] = each % (room + 1) * step
+            free.remove(chosen[each])
+    for each in sorted(set(ids) - set(chosen)):
+        chosen[each] = free.pop(0)
+    return [chosen[each] for each in ids]
+
+
+def mark_rules(version: int, marked: Marked, transit: bool) -> Iterator[Rule]:
+    """The rules of a mark, in order; `transit`: there are rules for what comes in by the link.
+
+    What comes in by the link itself goes where it went without a mark: the own table knows the
+    other uplinks' networks, and would send it back. All else of the connection, and the strict
+    rp_filter, which asks with the link that a packet will leave by (__mkroute_input), goes by
+    the own table.
+    """
+    link, value = marked.mark
+    stages = range(marked.base, marked.base + 4)
+    chosen = Rule(version, 0, mark=value, mask=marked.mask, table=marked.table)
+    main = chosen._replace(table=TABLE_MAIN, suppress_prefixlength=0)
+    through = main._replace(iif=link, suppress_prefixlength=0 if transit else None)
+    if marked.guard == "rules":
+        yield through._replace(priority=stages[0])
+        yield chosen._replace(priority=stages[1], suppress_prefixlength=0)
+        yield main._replace(priority=stages[2])
+    elif not transit:
+        yield through._replace(priority=stages[2])
+    yield chosen._replace(priority=stages[3])
+
+
+def remark_marks(
+    marking: Marking, foreign: Iterable[Rule], versions: Iterable[int]
+) -> Iterator[str]:
+    """What a person should know of the marks; `versions` are those that the host forwards."""
+    yield "marks (%s): %s" % (marking.backend, ", ".join(
+        "%s 0x%x/0x%x" % (each.link, each.value, marking.mask) for each in marking.marks))
+    families = ["IPv%d" % each for each in sorted(versions)]
+    if families:
+        yield ("%s %s forwarded: whatever connection comes in by an uplink and goes on, to a "
+               "container or through this host to another network, is answered by that uplink" % (
+                   " and ".join(families), "are" if families[1:] else "is"))
+    else:
+        yield "nothing is forwarded on this host now (net.ipv4.ip_forward): marks have no effect"
+    for rule in foreign:
+        if rule.mask == FULL_MASK and not rule.invert:
+            yield ("the rule %d (%s) looks at the whole mark: what carries ours besides will not "
+                   "match it; give it a mask" % (rule.priority, describe_rule(rule)))

@@ -1,0 +1,69 @@
+"""Marks in this kernel: what sets them, as nft and iptables-save list it, and scripts run."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import List, Sequence, Tuple
+
+from symroute_nm.errors import SystemFailure
+from symroute_nm.loaded import PROGRAMS, SYSCTL_FILE, Loaded
+from symroute_nm.marking import NAME
+
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# timeout(1) and not subprocess's: that counts by a clock that may be set meanwhile.
+_BOUNDED = ("timeout", "30")  # seconds
+
+
+def read_loaded() -> Loaded:
+    """What of ours is loaded; raises `SystemFailure` where it may not be looked at."""
+    if os.geteuid() != 0:
+        raise SystemFailure("only root may list what sets marks", "run as root")
+    four, six = (_chain(program) for program in PROGRAMS)
+    return Loaded(_table(), four, six, _valid_mark())
+
+
+def run_script(text: str) -> None:
+    """Have the shell run a script; raises `SystemFailure` with what it says."""
+    ran = _run(["sh", "-c", text]) if text else None
+    if ran and ran.returncode:
+        said = ran.stderr.decode("utf-8", "replace").strip()
+        raise SystemFailure("marks cannot be set: %s" % (said or "exit %d" % ran.returncode),
+                            "see whether nft or iptables work on this host")
+
+
+def _table() -> str:
+    if not shutil.which("nft", path=_PATH):
+        return ""
+    ran = _run(["nft", "list", "table", "inet", NAME])
+    return ran.stdout.decode("utf-8", "replace") if ran.returncode == 0 else ""
+
+
+def _chain(program: str) -> Tuple[str, ...]:
+    """The lines of table mangle that name our chain; without -t, no kernel module is loaded."""
+    if not shutil.which(program + "-save", path=_PATH):
+        return ()
+    lines: List[str] = []
+    inside = False
+    for line in _run([program + "-save"]).stdout.decode("utf-8", "replace").splitlines():
+        inside = line == "*mangle" or (inside and not line.startswith("*"))
+        if inside and NAME in line.split() + [line.split(" ")[0].lstrip(":")]:
+            lines.append(line)
+    return tuple(lines)
+
+
+def _valid_mark() -> bool:
+    try:
+        return Path(SYSCTL_FILE).read_text().strip() != "0"
+    except OSError:
+        return False
+
+
+def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":
+    try:
+        return subprocess.run(  # noqa: S603  # commands of our own
+            (*_BOUNDED, *command), env={"PATH": _PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    except OSError as error:
+        raise SystemFailure("cannot run %s: %s" % (command[0], error),
+                            "see whether it works by hand") from error

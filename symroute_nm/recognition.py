@@ -1,0 +1,76 @@
+"""Which rules are ours, and at which priorities they stand (pure)."""
+
+from typing import FrozenSet, Optional, Tuple
+
+from symroute_nm.choices import Settings
+from symroute_nm.model import TABLE_MAIN, Host, IPNetwork, Rule
+from symroute_nm.tables import our_tables
+
+# The priorities that are ours, counted from `Settings.priority_base` (DESIGN 2).
+STAGES = 3
+FULL_MASK = 0xFFFFFFFF
+
+
+def priorities(settings: Settings) -> range:
+    """The block of rule priorities that is ours; rules by mark need one more."""
+    stages = STAGES + 1 if settings.forwarded else STAGES
+    return range(settings.priority_base, settings.priority_base + stages)
+
+
+def is_ours(rule: Rule, settings: Settings) -> bool:
+    """Whether a kernel rule has the form of one of ours; known without any file of ours left."""
+    if rule.priority not in priorities(settings):
+        return False
+    last = rule.priority == settings.priority_base + STAGES - 1
+    return _is_plain(rule) and (
+        rule.suppress_prefixlength in (None, 0) if rule.mask
+        else rule.suppress_prefixlength == (None if last else 0))
+
+
+def our_rules(host: Host, settings: Settings) -> FrozenSet[Rule]:
+    """The kernel's rules of ours: they look up our tables, or main for the same selector beside.
+
+    Known at any priority, so that another priority-base finds those of the one before.
+    """
+    ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
+    plain = [each for each in host.rules if _is_plain(each)]
+    own = [each for each in plain if each.table in ours]
+    beside = {(_selector(each), each.priority + step) for each in own for step in (-1, 1)}
+    return frozenset(own + [
+        each for each in plain
+        if each.table == TABLE_MAIN and each.suppress_prefixlength == 0
+        and (_selector(each), each.priority) in beside
+    ] + [
+        # Before the first rule by a mark: what comes in by its link goes by main.
+        each for each in plain
+        if each.table == TABLE_MAIN and each.mask and each.iif
+        and (_selector(each._replace(iif="")), each.priority) in beside
+    ])
+
+
+def foreign_rules(host: Host, settings: Settings) -> Tuple[Rule, ...]:
+    """The kernel's rules that are not ours, in order."""
+    ours = our_rules(host, settings)
+    return tuple(each for each in host.rules if each not in ours)
+
+
+def _is_plain(rule: Rule) -> bool:
+    """Whether it selects by source, link or masked mark, as ours do, and looks a table up."""
+    selector = Rule(rule.version, rule.priority, source=rule.source, iif=rule.iif,
+                    mark=rule.mark, mask=rule.mask,
+                    table=rule.table, suppress_prefixlength=rule.suppress_prefixlength,
+                    protocol=rule.protocol)
+    if rule.mask:
+        through = rule.table == TABLE_MAIN or not rule.iif
+        return rule == selector and rule.source is None and through and is_usable(rule.mask)
+    return rule == selector and bool(rule.source) != bool(rule.iif)
+
+
+def is_usable(mask: int) -> bool:
+    """Whether marks of ours can stand under a mask: two neighbouring bits or more, but not all."""
+    lowest = mask & -mask
+    return 0 < mask < FULL_MASK and not mask & (mask + lowest) and mask != lowest
+
+
+def _selector(rule: Rule) -> Tuple[int, Optional[IPNetwork], str, int, int]:
+    return (rule.version, rule.source, rule.iif, rule.mark, rule.mask)
