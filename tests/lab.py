@@ -24,7 +24,7 @@ ONBOOT=yes
 
 
 class Flow(NamedTuple):
-    """One thing that should work: who asks whom, and by what ("ping" or "tcp")."""
+    """One thing that should work: who asks whom, and by what ("ping", "tcp" or "udp")."""
 
     source: str
     kind: str
@@ -74,9 +74,12 @@ class Lab(Network, Machine):
         for flow in flows:
             if flow.kind == "ping":
                 calls.append((self.ns(flow.source), ping, (flow.destination,)))
+            elif flow.kind == "udp":
+                arguments = (flow.destination, flow.port)
+                calls.append((self.ns(flow.source), lab_traffic.ask, arguments))
             else:
-                arguments = (flow.destination, flow.port, SIZE)
-                calls.append((self.ns(flow.source), exchange, arguments))
+                calls.append((
+                    self.ns(flow.source), exchange, (flow.destination, flow.port, SIZE)))
         results = lab_traffic.call_all(calls)
         return {flow.name: result for flow, result in zip(flows, results)}
 

@@ -97,6 +97,7 @@ table inet firewall {{
     ct state invalid drop
     ct state established,related accept
     ct state new tcp flags & (syn | ack) == syn accept
+    ct state new udp dport {{ 80, 8080-8089 }} accept
     ct state new icmp type echo-request accept
     ct state new icmpv6 type echo-request accept
   }}

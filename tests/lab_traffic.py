@@ -1,6 +1,7 @@
 """Real packets in network namespaces: ping, TCP and an echo service, all from threads of this
 program, since a thread may live in a network namespace of its own (setns(2))."""
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -107,6 +108,54 @@ def exchange(destination: str, port: int, size: int, patience: float = PATIENCE)
     except OSError:
         return False
     return received == size
+
+
+def ask(destination: str, port: int, patience: float = PATIENCE) -> bool:
+    """Whether a UDP datagram to an echo service comes back, from where it was sent to."""
+    token = os.urandom(12)
+    family = socket.AF_INET6 if ":" in destination else socket.AF_INET
+    deadline = time.monotonic() + patience
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.5)
+        sock.connect((destination, port))  # what comes from elsewhere is not received
+        while time.monotonic() < deadline:
+            try:
+                sock.send(token)
+                if sock.recv(2048) == token:
+                    return True
+            except OSError:  # nothing came, or a message that nothing will
+                continue
+    return False
+
+
+class Responder:
+    """A UDP echo service in the namespace of the thread that makes it, until `close`."""
+
+    def __init__(self, family: int, port: int) -> None:
+        self._sock = socket.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        self._sock.bind(("", port))
+        self._open = True
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while self._open:
+            try:
+                content, sender = self._sock.recvfrom(2048)
+                if self._open:
+                    self._sock.sendto(content, sender)
+            except OSError:  # nobody is there any more to take the answer
+                continue
+
+    def close(self) -> None:
+        """Stop, and leave the namespace."""
+        self._open = False
+        with contextlib.suppress(OSError):  # ENOTCONN, but it wakes recvfrom (inet_shutdown)
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._sock.close()
 
 
 class Listener:

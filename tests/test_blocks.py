@@ -207,3 +207,31 @@ def test_convert_refuses_a_gap_behind_which_nothing_is_applied():
 def test_convert_refuses_a_device_that_the_shell_would_expand():
     with pytest.raises(InputError, match=re.escape("'eth*'")):
         convert(VARIABLES, "eth*")
+
+
+SCRIPT = "#!/bin/sh\necho ours\n"
+
+
+def test_a_scripts_first_line_stays_first_and_goes_with_the_block():
+    made = blocks.put(None, SCRIPT)
+    assert made.startswith(b"#!/bin/sh\n# BEGIN symroute-nm")
+    assert made == blocks.put(made, SCRIPT)
+    assert b"echo other\n" in blocks.put(made, "#!/bin/sh\necho other\n")
+    assert None is blocks.take_out(made)
+
+
+@pytest.mark.parametrize("edited", [
+    lambda made: made + b"echo mine\n",
+    lambda made: made.replace(b"#!/bin/sh\n", b"#!/bin/sh\necho mine\n"),
+    lambda made: made.replace(b"#!/bin/sh\n", b"echo mine\n"),
+])
+def test_lines_that_somebody_added_to_our_script_stay(edited):
+    rest = blocks.take_out(edited(blocks.put(None, SCRIPT)))
+    assert rest is not None and b"echo mine\n" in rest and b"ours" not in rest
+
+
+def test_somebody_elses_script_keeps_its_own_first_line():
+    theirs = b"#!/bin/bash\necho theirs\n"
+    made = blocks.put(theirs, SCRIPT)
+    assert made.startswith(theirs) and made.count(b"#!") == 1
+    assert theirs == blocks.take_out(made)
