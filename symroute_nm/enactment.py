@@ -4,6 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 from typing import (
+    TYPE_CHECKING,
     Callable,
     Iterable,
     Iterator,
@@ -14,7 +15,7 @@ from typing import (
     Tuple,
 )
 
-from symroute_nm import blocks, live, netfilter, runtime
+from symroute_nm import blocks, netfilter
 from symroute_nm.choices import Settings
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.evidence import read_config_files
@@ -43,7 +44,10 @@ from symroute_nm.ownership import (
 from symroute_nm.rooted import RUN, locate, read
 from symroute_nm.tables import RUN_TABLES, parse_tables
 from symroute_nm.transition import State, Step, find_steps
-from symroute_nm.trial import Outcome, Watch, Work, run
+
+if TYPE_CHECKING:  # verify enacts nothing, and start-up is imports
+    from symroute_nm.runtime import Record
+    from symroute_nm.trial import Outcome, Watch
 
 _LOCK_TIMEOUT = 2.0  # seconds; whoever has it waits for a person
 _AGAIN = "symroute-nm apply takes it up again; symroute-nm verify shows what is in force"
@@ -180,6 +184,8 @@ def hold(root: Path) -> Iterator[None]:
 
 def recover(root: Path, note: Callable[[str], None]) -> None:
     """Take back what a run that was killed, with its keeper, left unconfirmed; under `hold`."""
+    from symroute_nm import runtime
+
     record = runtime.read_record(root)
     if record is not None:
         _revert(root, record)
@@ -188,14 +194,17 @@ def recover(root: Path, note: Callable[[str], None]) -> None:
 
 
 def enact(
-    root: Path, enactment: Enactment, timeout: Optional[float], watch: Watch,
+    root: Path, enactment: Enactment, timeout: Optional[float], watch: "Watch",
     keep: Callable[[], List[str]],
-) -> Outcome:
+) -> "Outcome":
     """Make the changes, then `keep` once they are confirmed; else all is as before.
 
     `timeout` in seconds, None: no confirmation is asked for. Raises `SymrouteError`, with the
     changes taken back.
     """
+    from symroute_nm import live, runtime
+    from symroute_nm.trial import Work, run
+
     holding = enactment.holding
     before = live.save(holding.territory)
     marks = enactment.marks
@@ -223,8 +232,10 @@ def door(root: Path) -> Path:
     return locate(root, RUN) / "confirm"
 
 
-def _revert(root: Path, record: runtime.Record) -> None:
+def _revert(root: Path, record: "Record") -> None:
     """Bring back what was recorded, exactly, and drop the record."""
+    from symroute_nm import live, runtime
+
     try:
         try:
             netfilter.run_script(record.marks)

@@ -15,24 +15,20 @@ from typing import (
     Tuple,
 )
 
-from symroute_nm import blocks, changes, rooted
+from symroute_nm import blocks, rooted
 from symroute_nm.absence import find_absence
 from symroute_nm.alterations import (
     Alteration,
-    Portrait,
-    earlier_tables,
     find_alterations,
-    read_portraits,
 )
 from symroute_nm.choices import Manner, Settings
 from symroute_nm.dormant import Dormant, find_dormant, wake
+from symroute_nm.draft import make_draft
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
-from symroute_nm.marking import SCRIPT
+from symroute_nm.leftovers import Leftovers, profile_of
 from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
 from symroute_nm.observation import ConfigFile
-from symroute_nm.ownership import read_files
-from symroute_nm.plan import check_block, make_plan
+from symroute_nm.plan import check_block
 from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
 from symroute_nm.staticroutes import altered_routes, has_routes, unmetered_routes
@@ -41,15 +37,6 @@ from symroute_nm.verdicts import Failure, describe_failure, is_by_destination
 _MOST_SHOWN = 10
 _SECOND = ("%s line %d leads to %s without a metric, as a line of %s does, and ip refuses the "
            "second: write metric and a number behind it")
-
-
-class Draft(NamedTuple):
-    """A plan, what it changes below the root, and what it leaves of earlier runs."""
-
-    plan: Plan
-    changes: Tuple[Change, ...]
-    leftovers: Leftovers
-    earlier: Tuple[Portrait, ...] = ()
 
 
 class Generation(NamedTuple):
@@ -78,30 +65,9 @@ def name_notes(host: Host, settings: Settings) -> List[str]:
             for name in sorted(set(settings.interface) - links)]
 
 
-def draft(root: Path, host: Host, settings: Settings, manner: Manner) -> Draft:
-    """The plan for the host and the changes below `root` that it asks for; writes nothing."""
-    owned = changes.owned(root)
-    earlier = _read_earlier(root, host, owned)
-    plan = make_plan(host, settings, earlier_tables(earlier))
-    wanted = _render(plan, host, Leftovers())
-    leftovers = sort_leftovers(host, plan, owned, wanted, manner.prune)
-    if leftovers.tables:
-        wanted = _render(plan, host, leftovers)
-    devices = _devices(plan) if manner.convert else {}
-    found = changes.changes(root, wanted, leftovers.gone, devices)
-    return Draft(plan, found, leftovers, earlier)
-
-
-def _read_earlier(root: Path, host: Host, owned: Iterable[str]) -> Tuple[Portrait, ...]:
-    """The uplinks of earlier blocks."""
-    files = [ConfigFile(path, (rooted.read(root, path) or b"").decode("utf-8", "surrogateescape"))
-             for path in owned if profile_of(path)]
-    return read_portraits(read_files(files, host).ours) if files else ()
-
-
 def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Generation:
-    """As `draft`, and proved."""
-    made = draft(root, host, settings, manner)
+    """The draft for the host, proved."""
+    made = make_draft(root, host, settings, manner)
     dormant = read_dormant(root, host, made.plan, made.changes)
     awake = wake(host, made.plan, dormant.rules)
     check_block(awake, settings)
@@ -291,30 +257,3 @@ def unwritten_notes(wanted: Iterable[Change]) -> List[str]:
     """What is said where the kernel is changed and the files are not."""
     return ["the files do not say the same yet, and they count at the next boot: symroute-nm "
             "generate"] if changed(wanted) else []
-
-
-def leftover_notes(leftovers: Leftovers) -> List[str]:
-    """What is said about blocks of earlier runs that stay."""
-    kept = ["kept %s: not planned now, but may be again (--prune removes it)" % path
-            for path in leftovers.kept]
-    again = ["generate again once its link is back: until then the other tables do not know its "
-             "networks"] if any(profile_of(path) for path in leftovers.kept) else []
-    unasked = ["connections are not marked any more: neither --forwarded nor forwarded = yes in "
-               "the configuration asks for it"] if SCRIPT in leftovers.gone else []
-    return kept + again + unasked
-
-
-def _render(plan: Plan, host: Host, leftovers: Leftovers) -> Dict[str, str]:
-    if not plan.uplinks:
-        return {}
-    from symroute_nm.render import render  # jinja2 is imported only when there is something to say
-
-    return render(plan, host, leftovers.tables)
-
-
-def _devices(plan: Plan) -> Dict[str, str]:
-    """The link of each route file: {path: link}."""
-    return {
-        "%s/%s-%s" % (NETWORK_SCRIPTS, kind, each.uplink.profile.name): each.uplink.link.name
-        for each in plan.uplinks if each.uplink.profile for kind in ("route", "route6")
-    }

@@ -1,7 +1,8 @@
 """Blocks of earlier runs that this plan does not write: which go, which stay and why (pure)."""
 
-from typing import Collection, NamedTuple, Tuple
+from typing import Collection, List, NamedTuple, Tuple
 
+from symroute_nm.marking import SCRIPT
 from symroute_nm.match import match
 from symroute_nm.model import FRAGMENT, RT_TABLES, Host, OwnTable, Plan
 from symroute_nm.tables import RUN_TABLES, is_usable_name
@@ -39,6 +40,17 @@ def sort_leftovers(
     tables = tuple(OwnTable(each.id, each.name) for each in host.tables
                    if each.owned and each.path != RUN_TABLES and is_usable_name(each.name))
     return Leftovers(tuple(gone), tuple(kept), tables if kept else ())
+
+
+def leftover_notes(leftovers: Leftovers) -> List[str]:
+    """What is said about blocks of earlier runs that stay."""
+    kept = ["kept %s: not planned now, but may be again (--prune removes it)" % path
+            for path in leftovers.kept]
+    again = ["generate again once its link is back: until then the other tables do not know its "
+             "networks"] if any(profile_of(path) for path in leftovers.kept) else []
+    unasked = ["connections are not marked any more: neither --forwarded nor forwarded = yes in "
+               "the configuration asks for it"] if SCRIPT in leftovers.gone else []
+    return kept + again + unasked
 
 
 def profile_of(path: str) -> str:

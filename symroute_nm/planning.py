@@ -7,6 +7,7 @@ from symroute_nm import activation, generation
 from symroute_nm.choices import Manner, Settings
 from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_host
+from symroute_nm.leftovers import leftover_notes
 from symroute_nm.model import Host
 from symroute_nm.session import session_address
 from symroute_nm.settings import Options
@@ -48,7 +49,7 @@ def work_out(
     warnings += generation.check_static_routes(root, made, manner)
     commands = activation.find_commands(host, settings, made, session_address())
     say(*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
-        *generation.leftover_notes(made.leftovers), *generation.flaw_notes(made.changes))
+        *leftover_notes(made.leftovers), *generation.flaw_notes(made.changes))
     if manner.dry_run and not quiet:
         say(*(each.text for each in made.alterations))
     if manner.dry_run and not (manner.check or quiet):

@@ -5,11 +5,13 @@ import stat
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
-from symroute_nm import backups, enactment, generation, rooted
+from symroute_nm import backups, enactment, rooted
 from symroute_nm.choices import Manner, Settings
+from symroute_nm.draft import make_draft
 from symroute_nm.drift import Drift, Three, file_lines, find_drift
 from symroute_nm.errors import SymrouteError
 from symroute_nm.journal import digest
+from symroute_nm.leftovers import leftover_notes
 from symroute_nm.marking import SCRIPT
 from symroute_nm.model import Host, Plan
 from symroute_nm.ownership import Listing, place
@@ -36,14 +38,14 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     What blocks list that are kept for a link that may come back counts for neither: it is in the
     kernel or not, as the link is. Raises `SymrouteError`.
     """
-    made = generation.draft(root, host, settings, Manner(dry_run=True))
+    made = make_draft(root, host, settings, Manner(dry_run=True))
     files = enactment.read_listing(root, host)
     kept = files.ours.of(made.leftovers.kept)
     wanted = enactment.for_plan(host, settings, made.plan, files, made.leftovers.kept)
     holding = wanted.holding
     three = Three(*(_without(each, kept) for each in (
         holding.wanted, files.ours.state, holding.present)))
-    notes = (*made.plan.notes, *generation.leftover_notes(made.leftovers))
+    notes = (*made.plan.notes, *leftover_notes(made.leftovers))
     lines = [*file_lines(made.changes, _changed_by_hand(root)), *_script_lines(root, made.plan)]
     if made.plan.marking and os.geteuid() != 0:
         notes = (*notes, "what sets marks was not looked at: run it as root")

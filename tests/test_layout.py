@@ -154,7 +154,8 @@ def layers() -> Dict[str, Set[str]]:
     allowed["render"] = allowed["netlink"] = PURE | {"submodules"}
     # What puts readers, the core and writers together.
     allowed["reading"] = PURE | READERS
-    allowed["generation"] = PURE | {"files", "rooted", "settings", "render"} | set(WRITERS)
+    allowed["draft"] = PURE | {"changes", "render", "rooted"}
+    allowed["generation"] = PURE | {"draft", "files", "rooted", "settings"} | set(WRITERS)
     allowed["report"] = allowed["activation"] = PURE | {"generation"}
     allowed["live"] = PURE | {"kernelroutes", "netlink", "host"}
     allowed["trial"] = PURE
@@ -162,7 +163,7 @@ def layers() -> Dict[str, Set[str]]:
     allowed["runtime"] = PURE | {"journal", "live", "rooted", "snapshot"}
     allowed["enactment"] = PURE | {
         "evidence", "live", "lock", "netfilter", "render", "rooted", "runtime", "trial"}
-    allowed["verification"] = PURE | {"backups", "enactment", "generation", "journal", "rooted"}
+    allowed["verification"] = PURE | {"backups", "draft", "enactment", "journal", "rooted"}
     allowed["reversal"] = PURE | {"netfilter", "reading"}
     everything = set(MODULES)
     allowed.update(dict.fromkeys(TOP, everything))
