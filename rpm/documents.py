@@ -28,8 +28,8 @@ class Option(NamedTuple):
 
     @property
     def choices(self) -> List[str]:
-        """The values that it takes, where its placeholder lists them."""
-        return self.value.split("|") if "|" in self.value else []
+        """The values that it takes, where its placeholder lists them (auto|rules, not FILE|DIR)."""
+        return self.value.split("|") if "|" in self.value and self.value.islower() else []
 
 
 class Command(NamedTuple):
