@@ -16,6 +16,7 @@ from symroute_nm.model import Profile, Route, Rule  # noqa: E402
 
 IFCFG = "etc/sysconfig/network-scripts/ifcfg-%s"
 _BATCH = 50000
+_MOST_PORTS = 1000  # of a bridge; the kernel allows 1023
 
 
 def network(number: int) -> str:
@@ -45,8 +46,11 @@ def container_lines(veths: int, routes: int) -> List[str]:
     """
     lines = ["link add cni0 type bridge", "link set cni0 up", "addr add 192.168.0.1/16 dev cni0"]
     for each in range(veths):
+        bridge = "cni%d" % (each // _MOST_PORTS)
+        if each and not each % _MOST_PORTS:
+            lines += ["link add %s type bridge" % bridge, "link set %s up" % bridge]
         lines += ["link add veth%d type veth peer peer%d" % (each, each),
-                  "link set veth%d master cni0 up" % each]
+                  "link set veth%d master %s up" % (each, bridge)]
     for each in range(routes):
         address = (172 << 24) + (16 << 16) + 2 * each
         octets = ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
