@@ -7,7 +7,6 @@ own rename to ``journal.done`` is the moment at which the new state counts.
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
@@ -57,6 +56,8 @@ class Journal(NamedTuple):
 
 def digest(content: Optional[bytes]) -> str:
     """The SHA-256 in hex; "" for None."""
+    import hashlib  # OpenSSL, 3 MiB of it: whoever only looks for a journal does without
+
     return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
