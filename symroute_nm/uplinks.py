@@ -198,7 +198,19 @@ def _no_profile(host: Host, link: Link, wished: str) -> str:
                 link.permanent_mac or link.mac)
         if profile.name == link.name and profile.problem:
             return "%s: %s%s: %s" % (link.name, _IFCFG, profile.name, profile.problem)
-    return "%s: no ifcfg profile has it, so no file would be applied" % link.name
+    return _renamed(host, link) or (
+        "%s: no ifcfg profile has it, so no file would be applied" % link.name)
+
+
+def _renamed(host: Host, link: Link) -> str:
+    """Whether a profile is bound to this card under a name that no link has any more; else ""."""
+    links = {each.name for each in host.links}
+    for profile in host.profiles:
+        if (profile.device and profile.device not in links
+                and profile.hwaddr == (link.permanent_mac or link.mac)):
+            return "%s: %s%s has its HWADDR, but DEVICE=%s: was it renamed (then: DEVICE=%s)?" % (
+                link.name, _IFCFG, _plain(profile.name), _plain(profile.device), link.name)
+    return ""
 
 
 def _plain(name: str) -> str:

@@ -266,6 +266,18 @@ def test_a_profile_of_another_card_is_named_in_the_refusal():
         find_profile(made, Settings(), made.links[1])
 
 
+def test_a_card_that_its_profile_knows_by_another_name_is_told_of_it():
+    bound = Profile("eth1", device="eth1", hwaddr="52:54:00:00:00:02")
+    made = one("ens4", profiles=(bound,))
+
+    with pytest.raises(Refusal, match=r"ifcfg-eth1 has its HWADDR, .* \(then: DEVICE=ens4\)"):
+        find_profile(made, Settings(), made.links[1])
+    # A VLAN wears the address of the card that it is on, which has its profile.
+    there = made._replace(links=(*made.links, link(3, "eth1")))
+    with pytest.raises(Refusal, match="no ifcfg profile has it"):
+        find_profile(there, Settings(), there.links[1])
+
+
 def test_a_lease_of_another_network_is_no_evidence():
     assert [] == gateways(one(leases=(Lease("eth0", ip_address("10.99.0.1"), "x"),)))
     assert [("10.0.6.1", "DHCP lease x")] == gateways(
