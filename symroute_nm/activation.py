@@ -21,16 +21,19 @@ def find_commands(
 ) -> List[str]:
     """The commands that bring the files to life, the session's own link last.
 
-    Connections whose files change or of whose plan the kernel lacks something are brought up.
+    Connections of whose plan the kernel lacks something are brought up, and those whose files
+    change while their tables have more than planned: the files may have listed it before.
     Rules and throw routes that no file lists any more would stay: they are deleted by hand.
     """
     changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
     rules = {bare(each) for each in host.rules}
     routes = {identity(each) for each in host.routes}
+    over = _tables_with_more(host, made)
     uplinks = [
         each.uplink for each in made.plan.uplinks
         if each.uplink.profile and (
-            each.uplink.profile.name in changed or _is_lacking(each, rules, routes))]
+            _is_lacking(each, rules, routes)
+            or (each.uplink.profile.name in changed and each.table.id in over))]
     uplinks.sort(key=lambda each: session in {address.ip for address in each.addresses})
     return [
         *_marking_commands(made.changes, bool(uplinks)),
@@ -54,6 +57,14 @@ def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ..
     """Whether the kernel has not all that was planned."""
     return not (rules.issuperset(planned.rules)
                 and routes.issuperset(map(identity, planned.routes)))
+
+
+def _tables_with_more(host: Host, made: Generation) -> FrozenSet[int]:
+    """The tables with routes that go with their link and that are not planned."""
+    planned = {identity(route) for each in made.plan.uplinks for route in each.routes}
+    tables = _planned_tables(made)
+    return frozenset(each.table for each in host.routes
+                     if each.table in tables and each.hops and identity(each) not in planned)
 
 
 def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[Rule]:

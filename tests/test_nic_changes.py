@@ -161,6 +161,7 @@ def test_generating_again_gives_what_a_fresh_host_gets(
         # By the dispatcher script: as the commands say.
         found = generate(host, *case.options)
         assert found["changed"]
+        assert len(case.told) == len(found["alterations"])
         assert tree == by_name(written(host))
         assert_ids_are_kept(ids(earlier), ids(written(host)))
         host.follow(found["commands"])
@@ -177,6 +178,24 @@ def test_generating_again_gives_what_a_fresh_host_gets(
         assert rules_and_routes == kernel(host)
         assert 0 == host.symroute("verify").returncode
         assert not generate(host)["alterations"]
+
+
+@pytest.mark.parametrize("name", ["added", "renamed", "swapped", "moved"])
+def test_apply_alone_leaves_nothing_to_do_but_the_files(
+    script: Path, name: str  # noqa: F811
+) -> None:
+    case = CASES[name]
+    _, rules_and_routes = fresh(script, case.after)
+    with NicHost(script, case.before) as host:
+        generate(host)
+        host.boot()
+        case.act(host)
+        ran = host.symroute("apply", "--yes")
+        assert 0 == ran.returncode, ran.stderr
+        found = generate(host)
+        assert (True, []) == (found["changed"], found["commands"])
+        assert rules_and_routes == kernel(host)
+        assert 0 == host.symroute("verify").returncode
 
 
 def test_a_card_that_is_out_for_a_while_keeps_its_blocks_and_its_table(
