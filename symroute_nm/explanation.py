@@ -1,13 +1,14 @@
 """One packet's walk through the RPDB, in plain words and as JSON's types (pure)."""
 
 from ipaddress import ip_address
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
 from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError, shown
-from symroute_nm.model import Host, IPAddress
+from symroute_nm.model import TABLE_MAIN, Host, IPAddress, Rule
 from symroute_nm.plan import make_plan
 from symroute_nm.prove import put_plan
+from symroute_nm.recognition import our_rules
 from symroute_nm.rpdb import Decision, Packet, Rpdb, Step
 from symroute_nm.wording import describe_hop, describe_route, describe_rule
 
@@ -21,6 +22,7 @@ class Explanation(NamedTuple):
     decision: Decision
     steps: Tuple[Step, ...]
     planned: bool
+    marked_by: str = ""  # the uplink whose connections have the packet's mark
 
 
 def parse_packet(host: Host, source: str, destination: str, iif: str, mark: str) -> Packet:
@@ -41,18 +43,30 @@ def parse_packet(host: Host, source: str, destination: str, iif: str, mark: str)
 
 def explain(host: Host, settings: Settings, packet: Packet, planned: bool) -> Explanation:
     """The packet's walk on the host as it is, or as it would be after `generate`."""
+    ours = our_rules(host, settings)
     if planned:
-        host = put_plan(host, settings, make_plan(host, settings))
+        plan = make_plan(host, settings)
+        host = put_plan(host, settings, plan)
+        ours = frozenset(rule for each in plan.uplinks for rule in each.rules)
     decision, steps = Rpdb(host.rules, host.routes, host.links).trace(packet)
-    return Explanation(packet, decision, steps, planned)
+    return Explanation(packet, decision, steps, planned, _marked_by(host, ours, packet.mark))
+
+
+def _marked_by(host: Host, ours: Iterable[Rule], mark: int) -> str:
+    """The uplink to which our rules by that mark lead; "" where there are none."""
+    tables = {each.table for each in ours if each.mask and mark & each.mask == each.mark}
+    links = {hop.link for route in host.routes if route.table in tables - {TABLE_MAIN}
+             for hop in route.hops}
+    return " and ".join(sorted(links))
 
 
 def as_json(explained: Explanation) -> Dict[str, Any]:
-    """{"decision": {"type", "device", "gateway", "table", "priority", …}, "trace": […]}."""
+    """{"marked_by", "decision": {"type", "device", "gateway", "table", …}, "trace": […]}."""
     decision = explained.decision
     unicast = decision.type == "unicast" and decision.hops
     first = decision.hops[0] if unicast else None
     return {
+        "marked_by": explained.marked_by or None,
         "decision": {
             "type": decision.type,
             "device": first.link if first else None,
@@ -79,6 +93,7 @@ def lines(explained: Explanation) -> List[str]:
     words = ["from", str(packet.source or "any"), "to", str(packet.destination)]
     words += ["iif", packet.iif] if packet.iif else []
     words += ["mark", hex(packet.mark)] if packet.mark else []
+    words += ["(of what came in by %s)" % explained.marked_by] if explained.marked_by else []
     heading = "%s%s:" % (" ".join(words), " (as after generate)" if explained.planned else "")
     steps = ["%7d  %s: %s" % (each.rule.priority, describe_rule(each.rule), each.outcome)
              for each in explained.steps]

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from ipaddress import ip_address
 
 import pytest
 from case_hosts import wg_quick
@@ -10,6 +11,7 @@ from hosts import kernel_rules, two_uplinks
 from symroute_nm import directxml, loaded
 from symroute_nm.choices import MARK_MASK, InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import InputError, Refusal
+from symroute_nm.explanation import as_json, explain, lines
 from symroute_nm.loaded import Loaded, find_differences
 from symroute_nm.marking import DIRECT, SCRIPT, Mark, Marking
 from symroute_nm.model import TABLE_MAIN, Rule
@@ -131,8 +133,6 @@ def way(plan, host, packet):
 @pytest.mark.parametrize("guard", ["rules", "throw"])
 @pytest.mark.parametrize("transit", [True, False])
 def test_the_proof_holds_and_the_model_says_where_packets_go(guard, transit):
-    from ipaddress import ip_address
-
     host = two_uplinks(**NFT)
     settings = ON._replace(guard=guard, iif=transit)
     plan = make_plan(host, settings)
@@ -155,6 +155,15 @@ def test_the_proof_sees_a_rule_that_takes_marked_answers_away():
     proof = prove(host, ON, make_plan(host, ON))
     assert not proof.holds
     assert all(each.symmetric for each in proof.after)
+
+
+def test_explain_knows_whose_mark_it_is():
+    packet = Packet(ip_address("198.51.100.9"), ip_address("172.17.0.2"), "docker0", mark=0x65)
+    found = explain(two_uplinks(**NFT), ON, packet, planned=True)
+    assert "eth1" == found.marked_by == as_json(found)["marked_by"]
+    assert "mark 0x65 (of what came in by eth1) (as after generate):" in lines(found)[0]
+    assert lines(found)[-1].startswith("=> leaves via 10.0.5.1 dev eth1")
+    assert "" == explain(two_uplinks(), Settings(), packet, planned=False).marked_by
 
 
 # -- what is loaded -------------------------------------------------------------------------------
