@@ -18,7 +18,6 @@ from typing import (
 
 import typer
 
-from symroute_nm.choices import Confirmation
 from symroute_nm.errors import FINDING, InputError, SymrouteError
 from symroute_nm.inputs import read_host, read_settings
 from symroute_nm.options import (
@@ -44,7 +43,7 @@ from symroute_nm.options import (
 from symroute_nm.terminal import say, write, write_json, write_lines
 
 if TYPE_CHECKING:
-    from symroute_nm.choices import Manner, Settings
+    from symroute_nm.choices import Confirmation, Manner, Settings
     from symroute_nm.enactment import Enactment
     from symroute_nm.generation import Generation
     from symroute_nm.model import Change, Host, OwnTable
@@ -89,7 +88,7 @@ def generate(
         return _generate(root, host, settings, options, as_json, manner)
     with _held(root, manner.dry_run):
         return _generate(root, host, settings, options, as_json, manner,
-                         Confirmation(timeout, yes))
+                         _confirmation(timeout, yes))
 
 
 def remove(
@@ -106,12 +105,12 @@ def remove(
     if not apply:
         return _remove(root, settings, as_json, dry_run)
     with _held(root, dry_run):
-        return _remove(root, settings, as_json, dry_run, Confirmation(timeout, yes))
+        return _remove(root, settings, as_json, dry_run, _confirmation(timeout, yes))
 
 
 def _remove(
     root: Path, settings: "Settings", as_json: bool, dry_run: bool,
-    confirmation: Optional[Confirmation] = None,
+    confirmation: "Optional[Confirmation]" = None,
 ) -> int:
     from symroute_nm import generation, report, reversal
     from symroute_nm.changes import changes, owned
@@ -156,12 +155,12 @@ def undo(
         return _undo(root, name, as_json)
     settings = read_settings(root, config)
     with _held(root, False):
-        return _undo(root, name, as_json, settings, Confirmation(timeout, yes))
+        return _undo(root, name, as_json, settings, _confirmation(timeout, yes))
 
 
 def _undo(
     root: Path, name: str, as_json: bool, settings: Optional["Settings"] = None,
-    confirmation: Optional[Confirmation] = None,
+    confirmation: "Optional[Confirmation]" = None,
 ) -> int:
     from symroute_nm import generation, install, reversal
 
@@ -187,6 +186,12 @@ def _undo(
         write_lines([*reversal.restored_lines(restoration.changes), *lines,
                      *_kernel_lines(change, False), *notes])
     return 0
+
+
+def _confirmation(timeout: float, yes: bool) -> "Confirmation":
+    from symroute_nm.choices import Confirmation  # --help and --version do without
+
+    return Confirmation(timeout, yes)
 
 
 @contextlib.contextmanager
@@ -270,7 +275,7 @@ def _kernel_lines(change: "Optional[KernelChange]", dry_run: bool) -> List[str]:
 
 def _generate(
     root: Path, host_file: Optional[Path], settings: "Settings", options: "Options",
-    as_json: bool, manner: "Manner", confirmation: Optional[Confirmation] = None,
+    as_json: bool, manner: "Manner", confirmation: "Optional[Confirmation]" = None,
 ) -> int:
     from symroute_nm import activation, generation, report
     from symroute_nm.planning import Request, work_out
@@ -295,7 +300,7 @@ def _generate(
 
 def _kernel_change(
     root: Path, host: "Host", settings: "Settings", made: "Generation",
-    confirmation: Optional[Confirmation],
+    confirmation: "Optional[Confirmation]",
 ) -> "Optional[KernelChange]":
     if confirmation is None:
         return None

@@ -4,7 +4,6 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
-from symroute_nm.choices import Confirmation
 from symroute_nm.errors import FINDING, Refusal
 from symroute_nm.inputs import read_host, read_settings
 from symroute_nm.options import (
@@ -44,6 +43,7 @@ def apply(
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
     from symroute_nm import countdown, enactment, generation, report
+    from symroute_nm.choices import Confirmation
     from symroute_nm.settings import Options
 
     options = Options(
