@@ -43,8 +43,9 @@ def read(root: pathlib.Path) -> Tuple[Profile, ...]:
     """
     folder = root / FOLDER.lstrip("/")
     names = _names(folder)
+    aliases = frozenset(each for each in names if ":" in each)
     found = (
-        _load_with_aliases(folder, name, names)
+        _load_with_aliases(folder, name, aliases)
         for name in sorted(names)
         if not is_ignored(name) and not _is_alias(name, names)
     )
@@ -143,10 +144,10 @@ def _is_alias(name: str, names: FrozenSet[str]) -> bool:
     return bool(colon) and base in names
 
 
-def _load_with_aliases(folder: pathlib.Path, name: str, names: FrozenSet[str]) -> Profile:
+def _load_with_aliases(folder: pathlib.Path, name: str, aliases: FrozenSet[str]) -> Profile:
     profile = _load(folder, name)
-    aliases = sorted(each for each in names if each.startswith(name + ":"))
-    found = (each for alias in aliases for each in _alias_gateways(folder, alias))
+    own = sorted(each for each in aliases if each.startswith(name + ":"))
+    found = (each for alias in own for each in _alias_gateways(folder, alias))
     return profile._replace(gateways=tuple(dict.fromkeys((*profile.gateways, *found))))
 
 

@@ -31,7 +31,7 @@ def _lines(content: Optional[bytes]) -> List[str]:
 def _printable(line: str) -> str:
     text = line[:-1] if line.endswith("\n") else line
     end = "\n" if line.endswith("\n") else "\n\\ No newline at end of file\n"
-    return "".join(map(_visible, text)) + end
+    return (text if text.isprintable() else "".join(map(_visible, text))) + end
 
 
 def _visible(character: str) -> str:
