@@ -26,6 +26,7 @@ from symroute_nm import (
     evidence,
     journal,
     leases,
+    loaded,
     model,
     profiles,
     published,
@@ -148,6 +149,8 @@ def parse_firewall(content: bytes) -> None:
     text = content.decode("utf-8", "replace")
     for parse in (published.parse_iptables, published.parse_nft):
         assert all(int(each.target) >= 0 for each in parse(text))
+    assert all(each.prefixlen >= 0 for each in published.parse_masqueraded(text))
+    assert all(loaded.marked_links(text))
 
 
 def parse_journal(content: bytes) -> None:

@@ -17,7 +17,7 @@ from symroute_nm.model import FRAGMENT, Host, Profile, Rule, TableName
 from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
 from symroute_nm.plan import make_plan
 from symroute_nm.prove import put_plan
-from symroute_nm.published import parse_iptables, parse_nft
+from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
 from symroute_nm.render import render
 from symroute_nm.rpdb import Rpdb
 from symroute_nm.rulefiles import list_rules, parse_rule
@@ -861,3 +861,36 @@ def test_choices_of_tables_do_not_confuse_it():
     named = there._replace(tables=(
         *there.tables, TableName(2, "users", owned=True), TableName(100, "eth1", owned=True)))
     assert [] == findings(named)
+
+
+def test_a_network_that_is_routed_as_it_is_gets_a_notice():
+    found = the(observed(cured(), masqueraded=()), "routed-services")
+    assert ("notice", "symroute-nm generate --forwarded") == (found.severity, found.remedy)
+    assert "172.17.0.0/16 behind docker0" in found.message
+    assert "leave by eth1" in found.message and "not by eth0" in found.message
+
+
+@pytest.mark.parametrize("fields", [
+    {"masqueraded": MASQUERADED}, {"masqueraded": (ip_network("0.0.0.0/0"),)},
+    {"masqueraded": (), "unread": (Unread("published ports", "no"),)},
+])
+def test_what_is_masqueraded_or_not_known_gets_none(fields):
+    assert [] == findings(observed(cured(), **fields), "routed-services")
+
+
+def test_without_forwarding_nothing_is_routed():
+    there = observed(cured(), masqueraded=())._replace(forwarding=())
+    assert [] == findings(there, "routed-services")
+
+
+@pytest.mark.parametrize(("text", "networks"), [
+    ("-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE", ["172.17.0.0/16"]),
+    ("-A POSTROUTING -o eth0 -j MASQUERADE", ["0.0.0.0/0", "::/0"]),
+    ("-A X -m set --match-set pools src -j MASQUERADE", ["0.0.0.0/0", "::/0"]),
+    ('ip saddr 172.16.0.0/12 oifname { "eth0", "eth1" } masquerade', ["172.16.0.0/12"]),
+    ("ip6 saddr { fd00:17::/64, fd00:18::/64 } masquerade", ["fd00:17::/64", "fd00:18::/64"]),
+    ("ip saddr @pods masquerade", ["0.0.0.0/0", "::/0"]),
+    ("-A POSTROUTING -s 172.17.0.0/16 -j ACCEPT", []),
+])
+def test_what_a_firewall_masquerades(text, networks):
+    assert networks == [str(each) for each in parse_masqueraded(text)]
