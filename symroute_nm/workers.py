@@ -6,6 +6,8 @@ import multiprocessing
 import signal
 from typing import Any, Callable, Iterator, List, NamedTuple, Sequence, TypeVar
 
+_GARBAGE = 20000  # objects, until cycles among them are looked for
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -54,7 +56,10 @@ def _start(tasks: Sequence[Task], do: Callable[[Task], Result]) -> _Worker:
 
 def _serve(tasks: Sequence[Task], do: Callable[[Task], Result], results: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keyboard's goes to all: one stops the others
-    gc.enable()  # a command begins without; here much comes and goes
+    # A command begins without; here much comes and goes, but not what was imported.
+    getattr(gc, "freeze", gc.collect)()  # Python 3.7
+    gc.set_threshold(_GARBAGE)
+    gc.enable()
     with contextlib.suppress(BrokenPipeError):  # whoever asked is gone
         for task in tasks:
             results.send(do(task))
