@@ -17,7 +17,9 @@ Setting = Tuple[str, int, int]
 _NUMBER = r"(0x[0-9a-f]+)"
 _NFT_NEW = re.compile(r'iifname "([^"]+)" .*ct mark & %s == .*ct mark set ct mark \| %s' % (
     _NUMBER, _NUMBER))
-_NFT_BACK = re.compile(r"ct mark & %s == %s .*meta mark set" % (_NUMBER, _NUMBER))
+# nft takes "meta mark" and "mark" for the same, and may list either.
+_NFT_BACK = re.compile(r"ct mark & %s == %s .*(?<!ct )mark set (?:meta )?mark \|" % (
+    _NUMBER, _NUMBER))
 _NEW = re.compile(r"-A %s -i (\S+) .*-j CONNMARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
 _BACK = re.compile(r"-A %s -m connmark .*-j MARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
 _PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml

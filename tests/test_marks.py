@@ -192,6 +192,30 @@ def test_a_whole_chain_is_no_difference_and_each_missing_line_is_one():
     assert () == find_differences(None, Loaded("", (), (), True))
 
 
+TABLE = """table inet symroute_nm {
+  chain prerouting {
+    type filter hook prerouting priority -50; policy accept;
+    iifname "eth0" ct state new ct direction original ct mark & 0x0000007f == 0x00000000 \
+fib daddr type unicast ct mark set ct mark | 0x00000064
+    iifname "eth1" ct state new ct direction original ct mark & 0x0000007f == 0x00000000 \
+fib daddr type unicast ct mark set ct mark | 0x00000065
+    ct mark & 0x0000007f == 0x00000064 {0}mark & 0x0000007f == 0x00000000 {0}mark set {0}mark | \
+0x00000064
+    ct mark & 0x0000007f == 0x00000065 {0}mark & 0x0000007f == 0x00000000 {0}mark set {0}mark | \
+0x00000065
+  }
+}"""
+
+
+@pytest.mark.parametrize("word", ["meta ", ""])
+def test_a_whole_table_is_no_difference_and_each_missing_line_is_one(word):
+    lines = TABLE.replace("{0}", word).split("\n")
+    assert () == find_differences(TWO, Loaded("\n".join(lines), (), (), True), FOUR)
+    for number in range(3, 7):
+        less = "\n".join(lines[:number] + lines[number + 1:])
+        assert 1 == len(find_differences(TWO, Loaded(less, (), (), True), FOUR))
+
+
 def test_links_are_found_in_any_listing():
     assert {"eth0", "eth1"} == loaded.marked_links("\n".join(("*mangle", *CHAIN, "COMMIT")))
     without = [each for each in CHAIN if "PREROUTING" not in each]
