@@ -30,6 +30,7 @@ from trees import (
 from symroute_nm import install
 
 pytestmark = [
+    pytest.mark.oldest,
     pytest.mark.essential,
     pytest.mark.skipif(not syscalls.AVAILABLE, reason=syscalls.WHY_NOT),
 ]

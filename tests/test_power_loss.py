@@ -21,6 +21,7 @@ from symroute_nm import changes as changing
 from symroute_nm import install
 
 pytestmark = [
+    pytest.mark.oldest,
     pytest.mark.essential,
     pytest.mark.skipif(not syscalls.AVAILABLE, reason=syscalls.WHY_NOT),
 ]

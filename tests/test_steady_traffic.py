@@ -8,7 +8,7 @@ from lab import Flow, Lab
 from lab_streams import Streams
 from test_packets import PROFILES, broken, script  # noqa: F401
 
-pytestmark = pytest.mark.essential
+pytestmark = [pytest.mark.essential, pytest.mark.oldest]
 REFUSED = 3
 LEAST_FLOWS = 30  # are answered on the host as it is without us
 # The program with time between any two changes of the kernel: whatever a packet can meet, it meets.
