@@ -4,6 +4,7 @@ The same flows, without marks and with them; set by nft, by iptables-legacy, and
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Iterator, List, Set, Tuple
 
@@ -12,16 +13,33 @@ import pytest
 from lab import Flow
 from lab_marks import MARKS, PublishingLab, converse, finish
 from lab_network import SERVER
-from test_packets import PROFILES, REPEATED, broken, names, script  # noqa: F401
+from test_packets import (  # noqa: F401
+    PROFILES,
+    REPEATED,
+    broken,
+    cannot_run,
+    names,
+    script,
+)
 
 pytestmark = [pytest.mark.essential, pytest.mark.marks]
 NOTHING: Set[str] = set()
 BACKENDS = ("nft", "iptables")
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+NEEDED = {
+    "nft": ("nft", "iptables-save"), "iptables": ("iptables-legacy", "ip6tables-legacy"),
+    "firewalld": ("firewalld", "firewall-cmd", "dbus-daemon", "dbus-send"),
+}
 SYSCTLS = ("all", *SERVER, "docker0", "docker1")
 
 
-def make(script: Path, backend: str = "nft", best: str = "eth1", firewalld: str = "") \
-        -> PublishingLab:  # noqa: F811  # the fixture's value
+def make(
+    script: Path, backend: str = "nft", best: str = "eth1", firewalld: str = ""  # noqa: F811
+) -> PublishingLab:
+    wanted = NEEDED[backend] + (NEEDED["firewalld"] if firewalld else ())
+    lacking = [each for each in wanted if not shutil.which(each, path=PATH)]
+    if lacking:
+        cannot_run("install the packages with: " + " ".join(lacking))
     return PublishingLab(script, PROFILES, best, backend == "iptables", firewalld)
 
 
