@@ -1,7 +1,9 @@
 """The wait for a confirmation, at a terminal or without one."""
 
+import contextlib
 import math
 import os
+import termios
 from pathlib import Path
 from typing import Callable, List, NoReturn, Tuple
 
@@ -50,9 +52,11 @@ def _refuse(outcome: Outcome, confirmation: Confirmation) -> NoReturn:
 
 
 def _watch(confirmation: Confirmation) -> Watch:
-    at_terminal = _is_terminal(0) and _is_terminal(2)
+    at_terminal = _is_terminal(0) and _is_terminal(2) and not _in_background()
 
     def began() -> None:
+        if at_terminal:
+            _forget_typed()
         say("the kernel is changed; unless this is confirmed, it will be as before in %g seconds"
             % confirmation.timeout)
         if not at_terminal:
@@ -64,6 +68,20 @@ def _watch(confirmation: Confirmation) -> Watch:
             show_progress("Enter keeps it, Ctrl-C takes it back; %d s left " % math.ceil(left))
 
     return Watch(began, tick, 0 if at_terminal else None)
+
+
+def _forget_typed() -> None:
+    """What was typed, or pasted, before there was anything to confirm confirms nothing."""
+    with contextlib.suppress(termios.error):
+        termios.tcflush(0, termios.TCIFLUSH)
+
+
+def _in_background() -> bool:
+    """Whether to read from the terminal would stop us (SIGTTIN), as a shell's job behind ``&``."""
+    try:
+        return os.tcgetpgrp(0) != os.getpgrp()
+    except OSError:  # not the terminal of our session: then there is no such thing
+        return False
 
 
 def _is_terminal(descriptor: int) -> bool:

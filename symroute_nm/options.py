@@ -1,6 +1,16 @@
 """The options that several commands share."""
 
+import math
+
 import typer
+
+
+def _number(value: float) -> float:
+    """nan is neither below a minimum nor above a maximum."""
+    if math.isnan(value):
+        raise typer.BadParameter("nan is not a number.")
+    return value
+
 
 ROOT = typer.Option("/", "--root", metavar="DIR", help="All files below DIR.")
 HOST = typer.Option(None, "--host", metavar="FILE", help="A snapshot instead of this machine.")
@@ -32,6 +42,6 @@ FORCE = typer.Option(False, "--force", help="Do what would be refused.")
 APPLY = typer.Option(False, "--apply", help="The running kernel, too, with a timed way back.")
 YES = typer.Option(False, "--yes", "-y", help="Keep it at once: no confirmation, no way back.")
 TIMEOUT = typer.Option(
-    60.0, "--timeout", metavar="SECONDS", min=1, max=86400,
+    60.0, "--timeout", metavar="SECONDS", min=1, max=86400, callback=_number,
     help="All is as before unless it is confirmed within.")
 DRY_RUN = typer.Option(False, "--dry-run", "-n", help="Show what would change, change nothing.")

@@ -57,15 +57,20 @@ def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Outco
     `door` is the socket at which `confirm` knocks. Raises what `work` raises, with the change taken
     back, and `SystemExit` if the session ends: the keeper goes on then.
     """
-    ours, theirs = socket.socketpair()
-    child = os.fork()
+    try:
+        ours, theirs = socket.socketpair()
+        child = os.fork()
+    except OSError as error:
+        raise SystemFailure("cannot start a process to watch over the change: %s" % error.strerror,
+                            "nothing was changed; see ulimit -a") from error
     if child == 0:
         ours.close()
         _keep(work, timeout, door, theirs)
     theirs.close()
     with contextlib.closing(ours):
         answer = _follow(ours, timeout, watch)
-    os.waitpid(child, 0)
+    with contextlib.suppress(ChildProcessError):  # whoever started us has SIGCHLD ignored
+        os.waitpid(child, 0)
     if answer is None:
         work.revert()
         return Outcome(False, "killed")
@@ -80,7 +85,7 @@ def confirm(door: Path) -> Outcome:
             with _short(door) as address:
                 connection.connect(address)
             connection.sendall(_KEEP)
-            answer = b"".join(iter(lambda: connection.recv(_CHUNK), b""))
+            answer = _hear_out(connection)
         except PermissionError as error:
             raise SystemFailure("%s: %s" % (door, error.strerror), "run as root") from error
         except OSError as error:
@@ -90,6 +95,17 @@ def confirm(door: Path) -> Outcome:
         raise SystemFailure("the change was confirmed, but its keeper was killed",
                             "see symroute-nm verify")
     return _outcome(json.loads(answer.decode("ascii")))
+
+
+def _hear_out(connection: socket.socket) -> bytes:
+    answer = b""
+    try:
+        for piece in iter(lambda: connection.recv(_CHUNK), b""):
+            answer += piece
+    except ConnectionResetError:  # it answered and went without having heard us
+        if not answer:
+            raise
+    return answer
 
 
 @contextlib.contextmanager
@@ -244,6 +260,7 @@ class _Keeper:
                     return self._try(work, timeout, entrance)
                 finally:
                     self._listeners.remove(entrance)
+                    self._admit_late(entrance)
         except SymrouteError as error:
             return {"kept": False, "error": [error.exit_code, error.message, error.hint]}
 
@@ -292,6 +309,13 @@ class _Keeper:
         if not word:  # whoever it was has gone
             self._listeners.remove(source)
         return word
+
+    def _admit_late(self, entrance: socket.socket) -> None:
+        """Who has come since the decision gets the answer, too."""
+        entrance.setblocking(False)
+        with contextlib.suppress(OSError):  # nobody is left
+            while True:
+                self._callers.append(entrance.accept()[0])
 
     def _say(self, word: Dict[str, Any]) -> None:
         _send(self._channel, json.dumps(word).encode("ascii") + b"\n")
