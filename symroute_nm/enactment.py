@@ -50,7 +50,8 @@ if TYPE_CHECKING:  # verify enacts nothing, and start-up is imports
     from symroute_nm.trial import Outcome, Watch
 
 _LOCK_TIMEOUT = 2.0  # seconds; whoever has it waits for a person
-_AGAIN = "symroute-nm apply takes it up again; symroute-nm verify shows what is in force"
+_AGAIN = ("symroute-nm apply takes it up again, symroute-nm verify shows what is in force; to "
+          "leave it so, remove %s")
 
 
 class Marks(NamedTuple):
@@ -217,8 +218,8 @@ def enact(
         netfilter.run_script(marks.script if marks else "")
 
     def lasting() -> List[str]:
-        notes = keep()
-        runtime.write_tables(root, enactment.tables)
+        with runtime.tables_written(root, enactment.tables):
+            notes = keep()
         runtime.remove_record(root)
         return notes
 
@@ -240,7 +241,8 @@ def _revert(root: Path, record: "Record") -> None:
         try:
             netfilter.run_script(record.marks)
         finally:  # whatever the firewall says to that: the way back to this host comes first
-            live.bring(record.territory, live.read_state(record.before), record.before)
+            live.restore(record.territory, record.before)
     except SymrouteError as error:
-        raise SystemFailure("the way back failed: %s" % error.message, _AGAIN) from error
+        raise SystemFailure("the way back failed: %s" % error.message,
+                            _AGAIN % locate(root, runtime.RECORD)) from error
     runtime.remove_record(root)

@@ -6,7 +6,7 @@ fields are read here, and equal ways out are one object.
 
 import struct
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, Mapping, Optional, Tuple
 
 from symroute_nm import netlink
 from symroute_nm.model import ANY, Hop, IPAddress, IPNetwork, Route, network_key
@@ -18,8 +18,16 @@ _NEXT_HOP = struct.Struct("=HBBi")
 _NUMBER = struct.Struct("=I")
 _FAMILY = struct.Struct("=H")
 (_DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _MULTIPATH, _TABLE, _VIA) = (1, 4, 5, 6, 7, 9, 15, 18)
+_CACHEINFO, _ENCAP_TYPE, _ENCAP, _EXPIRES, _NH_ID = 12, 21, 22, 23, 30
+# What the kernel lists of a nexthop object, and refuses to be told beside its number.
+_OF_NEXT_HOP = {_OIF, _GATEWAY, _MULTIPATH, _VIA, _ENCAP_TYPE, _ENCAP}
+_KIND_AT = netlink.HEADER_SIZE + 7  # the last of eight fields of one byte
+_FLAGS_AT = _KIND_AT + 1
+_UNICAST, _BLACKHOLE = 1, 6
+_CACHED_EXPIRY = struct.Struct("=8xi16x")  # struct rta_cacheinfo, in hundredths of a second
+_HUNDREDTHS = 100
 _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
-_RTM_F_CLONED, _RTNH_F_ONLINK = 0x200, 0x4
+_RTM_F_CLONED, _RTNH_F_PERVASIVE, _RTNH_F_ONLINK = 0x200, 0x2, 0x4
 ROUTE_TYPES = {
     1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast",
     6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw", 10: "nat",
@@ -88,13 +96,11 @@ class RouteReader:
         return self._hop(_number(found.get(_OIF)), found, flags)
 
     def _next_hops(self, content: bytes) -> Iterator[Hop]:
-        offset = 0
-        while offset + _NEXT_HOP.size <= len(content):
+        for offset in _hop_offsets(content):
             length, flags, weight, index = _NEXT_HOP.unpack_from(content, offset)
             found = dict(_attributes(content, offset + _NEXT_HOP.size, offset + length))
             for each in self._hop(index, found, flags):
                 yield each._replace(weight=weight + 1)
-            offset += max(_NEXT_HOP.size, (length + 3) & ~3)
 
     def _hop(self, index: int, found: Mapping[int, bytes], flags: int) -> Tuple[Hop, ...]:
         gateway, via = found.get(_GATEWAY, b""), found.get(_VIA, b"")
@@ -114,6 +120,61 @@ class RouteReader:
             four = len(packed) == IPv4Address(0).max_prefixlen // 8
             self._addresses[packed] = IPv4Address(packed) if four else IPv6Address(packed)
         return self._addresses[packed]
+
+
+def links_of(raw: bytes) -> FrozenSet[int]:
+    """The indexes of the links that a listed route leads out of."""
+    found = dict(_attributes(raw, _FLAGS_AT + _NUMBER.size, len(raw)))
+    hops = found.get(_MULTIPATH, b"")
+    indexes = {_NEXT_HOP.unpack_from(hops, offset)[-1] for offset in _hop_offsets(hops)}
+    return frozenset(indexes | {_number(found[_OIF])} if _OIF in found else indexes)
+
+
+def sendable(raw: bytes, expiry: bool = True) -> bytes:
+    """A listed route as a message to send: without what only tells a state, which is refused.
+
+    Without `expiry`, as one to compare: when it expires is left out.
+    """
+    listed = list(_attributes(raw, _FLAGS_AT + _NUMBER.size, len(raw)))
+    flags, = _NUMBER.unpack_from(raw, _FLAGS_AT)
+    dropped = _OF_NEXT_HOP if _NH_ID in dict(listed) else set()
+    lasting = 0 if dropped else _RTNH_F_PERVASIVE | _RTNH_F_ONLINK
+    # A nexthop that is a blackhole has its routes listed as if they were blackholes themselves.
+    kind = _UNICAST if dropped and raw[_KIND_AT] == _BLACKHOLE else raw[_KIND_AT]
+    parts = [raw[:_KIND_AT], bytes([kind]), _NUMBER.pack(flags & lasting)]
+    for kind, content in listed:
+        if kind == _CACHEINFO:
+            parts.append(_expiry(content) if expiry else b"")
+        elif kind not in dropped:
+            parts.append(_attribute(kind, _plain_hops(content) if kind == _MULTIPATH else content))
+    return b"".join(parts)
+
+
+def _expiry(cached: bytes) -> bytes:
+    """When the route expires, as it is told; b"" where it does not."""
+    left, = _CACHED_EXPIRY.unpack_from(cached)
+    return _attribute(_EXPIRES, _NUMBER.pack(left // _HUNDREDTHS)) if left > 0 else b""
+
+
+def _attribute(kind: int, content: bytes) -> bytes:
+    size = _ATTRIBUTE.size + len(content)
+    return _ATTRIBUTE.pack(size, kind) + content + bytes(-size % 4)
+
+
+def _plain_hops(content: bytes) -> bytes:
+    """Next hops without flags such as RTNH_F_LINKDOWN."""
+    plain = bytearray(content)
+    for offset in _hop_offsets(content):
+        plain[offset + 2] &= _RTNH_F_PERVASIVE | _RTNH_F_ONLINK
+    return bytes(plain)
+
+
+def _hop_offsets(content: bytes) -> Iterator[int]:
+    offset = 0
+    while offset + _NEXT_HOP.size <= len(content):
+        yield offset
+        length, = _FAMILY.unpack_from(content, offset)
+        offset += max(_NEXT_HOP.size, (length + 3) & ~3)
 
 
 def _attributes(content: bytes, offset: int, end: int) -> Iterator[Tuple[int, bytes]]:

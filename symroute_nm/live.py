@@ -9,32 +9,45 @@ import errno
 import os
 import socket
 import struct
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple, Union
 
 from symroute_nm import netlink
 from symroute_nm.errors import SystemFailure
 from symroute_nm.host import ACTIONS, decode_rule, read_names
-from symroute_nm.kernelroutes import ROUTE_TYPES, RouteReader
+from symroute_nm.kernelroutes import ROUTE_TYPES, RouteReader, links_of, sendable
 from symroute_nm.model import Route, Rule
 from symroute_nm.ownership import Territory
-from symroute_nm.transition import DELETE, REPLACE, State, Step, bare, find_steps, identity
+from symroute_nm.transition import (
+    ADD,
+    DELETE,
+    REPLACE,
+    State,
+    Step,
+    bare,
+    find_steps,
+    identity,
+    route_place,
+)
 from symroute_nm.wording import describe_item
 
 # linux/rtnetlink.h, linux/fib_rules.h
 _RTPROT_BOOT = 3  # as `ip` has it for routes; for rules it says nothing
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
-_RTNH_F_PERVASIVE, _RTNH_F_ONLINK = 0x2, 0x4
+_RTNH_F_ONLINK = 0x4
 _FIB_RULE_INVERT = 0x2
 _RT_TABLE_COMPAT = 252  # rtm_table of tables that do not fit into it
 _LARGEST_SHORT = 255
 _FAMILY_AT = 16  # behind the nlmsghdr
 _TABLE_AT = 16 + 4  # behind rtm_family, rtm_dst_len, rtm_src_len and rtm_tos
-_FLAGS_AT = 16 + 8  # rtmsg.rtm_flags and fib_rule_hdr.flags alike
+_FLAGS_AT = 16 + 8  # fib_rule_hdr.flags
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ROUTE_NUMBERS = {name: number for number, name in ROUTE_TYPES.items()}
 _ACTION_NUMBERS = {name: number for number, name in ACTIONS.items()}
 _GONE = (errno.ESRCH, errno.ENOENT, errno.ENODEV)
+_IFF_UP = 1
 _MOST_SHOWN = 3
+_ROUNDS = 2
+_OTHERS = "see whether another program changes rules or routes at the same time"
 
 
 class Saved(NamedTuple):
@@ -44,7 +57,7 @@ class Saved(NamedTuple):
     routes: Tuple[bytes, ...] = ()
 
 
-_NOTHING = Saved()
+_Messages = List[Tuple[Union[Rule, Route], bytes]]
 
 
 class _Listed(NamedTuple):
@@ -52,6 +65,7 @@ class _Listed(NamedTuple):
 
     state: State
     messages: Dict[Any, List[bytes]]
+    links: Dict[str, int]  # their indexes
 
 
 def save(territory: Territory) -> Saved:
@@ -60,32 +74,94 @@ def save(territory: Territory) -> Saved:
         return _save(connection, territory)
 
 
-def read_state(saved: Saved) -> State:
-    """The rules and routes that were saved; raises `SystemFailure`."""
-    with contextlib.closing(netlink.open_netlink()) as connection:
-        return _read(connection, saved).state
-
-
-def bring(territory: Territory, wanted: State, exact: Saved = _NOTHING) -> Tuple[Step, ...]:
+def bring(territory: Territory, wanted: State) -> None:
     """Bring the territory to a state, step by step, and look whether it is there.
 
-    `exact` are messages by which things are added as they were. Returns the steps made. Raises
-    `SystemFailure`, with some of the steps done.
+    Raises `SystemFailure`, with some of the steps done.
     """
     with contextlib.closing(netlink.open_netlink()) as connection:
-        before = _read(connection, _save(connection, territory))
-        known = _read(connection, exact).messages
-        steps = find_steps(before.state, wanted)
-        links = {name: index for index, name in _names(connection).items()}
-        for step in steps:
-            _perform(connection, step, before, known, links)
+        # Whose place a route takes is for the kernel to say: what is left over is seen afterwards.
+        for _ in range(_ROUNDS):
+            before = _read(connection, _save(connection, territory))
+            steps = find_steps(before.state, wanted)
+            for step in steps:
+                _check(step, _perform(connection, step, before, {}))
         left = find_steps(_read(connection, _save(connection, territory)).state, wanted)
     if left:
         raise SystemFailure(
-            "the kernel did not keep what it was told: %s" % "; ".join(
-                "%s %s" % (each.action, describe_item(each.item)) for each in left[:_MOST_SHOWN]),
-            "see whether another program changes rules or routes at the same time")
-    return steps
+            "the kernel did not keep what it was told: %s" % _shown(
+                "%s %s" % (each.action, describe_item(each.item)) for each in left), _OTHERS)
+
+
+def restore(territory: Territory, saved: Saved) -> None:
+    """Bring back exactly what was saved: attribute by attribute, of equal routes the first first.
+
+    But for routes by links that are down or gone: the kernel would have dropped those, too. What
+    is refused on the way holds up nothing else; raises `SystemFailure` for what is not back.
+    """
+    with contextlib.closing(netlink.open_netlink()) as connection:
+        saved = _possible(connection, saved)
+        before, wanted = (_read(connection, each) for each in (
+            _save(connection, territory), saved))
+        for step in find_steps(before.state, wanted.state):
+            with contextlib.suppress(SystemFailure):  # it is seen below
+                _perform(connection, step, before, wanted.messages)
+        for _ in range(_ROUNDS):
+            refused = _mend(connection, _save(connection, territory), saved)
+        if _differing(connection, _save(connection, territory), saved):
+            raise SystemFailure(_shown(refused) or "other rules or routes are there", _OTHERS)
+
+
+def _possible(connection: socket.socket, saved: Saved) -> Saved:
+    """Without the routes all of whose links are down or gone."""
+    up = {each.fields["index"] for each in netlink.dump(connection, netlink.LINKS)
+          if each.fields["flags"] & _IFF_UP}
+    return saved._replace(routes=tuple(
+        raw for raw in saved.routes if not links_of(raw) or links_of(raw) & up))
+
+
+def _mend(connection: socket.socket, present: Saved, saved: Saved) -> List[str]:
+    """Make anew what is not exactly as it was; returns what the kernel refused."""
+    refused = []
+    for here, there in _differing(connection, present, saved):
+        for action, items in ((DELETE, here), (ADD, there)):
+            for item, raw in items:
+                step = Step(action, item)
+                number = _send(connection, step, raw)
+                if number and action == ADD:
+                    refused.append(str(_refusal(step, number).message))
+    return refused
+
+
+def _differing(
+    connection: socket.socket, present: Saved, saved: Saved
+) -> List[Tuple[_Messages, _Messages]]:
+    """What is there and what was there, where these differ: by priority, by place in a table."""
+    here, there = _places(connection, present), _places(connection, saved)
+    return [
+        (here.get(place, []), there.get(place, [])) for place in {**here, **there}
+        if [_exact(*each) for each in here.get(place, [])]
+        != [_exact(*each) for each in there.get(place, [])]]
+
+
+def _places(connection: socket.socket, saved: Saved) -> Dict[Any, _Messages]:
+    state = _read(connection, saved).state
+    found: Dict[Any, _Messages] = {}
+    for rule, raw in zip(state.rules, saved.rules):
+        found.setdefault((rule.version, rule.priority), []).append((rule, raw))
+    for route, raw in zip(state.routes, saved.routes):
+        found.setdefault(route_place(route), []).append((route, raw))
+    return found
+
+
+def _exact(item: Union[Rule, Route], raw: bytes) -> bytes:
+    """What is compared of a message: neither its header nor what tells a state."""
+    plain = _plain(raw) if isinstance(item, Rule) else sendable(raw, expiry=False)
+    return plain[netlink.HEADER_SIZE:]
+
+
+def _shown(texts: Iterable[str]) -> str:
+    return "; ".join(list(texts)[:_MOST_SHOWN])
 
 
 def _save(connection: socket.socket, territory: Territory) -> Saved:
@@ -95,7 +171,7 @@ def _save(connection: socket.socket, territory: Territory) -> Saved:
         and bare(decode_rule(netlink.decode(netlink.RULES, raw))) in territory.rules
     ] if territory.rules else []
     # Hundreds of thousands of others' routes need not be decoded to be left alone.
-    places = {each if each <= _LARGEST_SHORT else _RT_TABLE_COMPAT for each in territory.tables}
+    places = {each if each <= _LARGEST_SHORT else _RT_TABLE_COMPAT for each in territory.all_tables}
     routes, reader = [], RouteReader({})
     for raw in netlink.dump_raw(connection, netlink.ROUTES) if places else ():
         route = reader.read(raw, 0) if raw[_TABLE_AT] in places else None
@@ -105,18 +181,16 @@ def _save(connection: socket.socket, territory: Territory) -> Saved:
 
 
 def _read(connection: socket.socket, saved: Saved) -> _Listed:
-    reader = RouteReader(_names(connection) if saved.routes else {})
+    names = read_names(netlink.dump(connection, netlink.LINKS))
+    reader = RouteReader(names)
     rules = [decode_rule(netlink.decode(netlink.RULES, raw)) for raw in saved.rules]
     routes = [each for each in (reader.read(raw, 0) for raw in saved.routes) if each is not None]
     messages: Dict[Any, List[bytes]] = {}
     items: List[Union[Rule, Route]] = [*rules, *routes]
     for item, raw in zip(items, [*saved.rules, *saved.routes]):
         messages.setdefault(_key(item), []).append(raw)
-    return _Listed(State(tuple(rules), tuple(routes)), messages)
-
-
-def _names(connection: socket.socket) -> Dict[int, str]:
-    return read_names(netlink.dump(connection, netlink.LINKS))
+    return _Listed(State(tuple(rules), tuple(routes)), messages,
+                   {name: index for index, name in names.items()})
 
 
 def _key(item: Union[Rule, Route]) -> Any:
@@ -124,27 +198,37 @@ def _key(item: Union[Rule, Route]) -> Any:
 
 
 def _perform(
-    connection: socket.socket, step: Step, before: _Listed, known: Dict[Any, List[bytes]],
-    links: Dict[str, int],
-) -> None:
-    """One step; raises `SystemFailure` where the kernel refuses it."""
-    key = _key(step.item)
+    connection: socket.socket, step: Step, before: _Listed, known: Dict[Any, List[bytes]]
+) -> int:
+    """One step; the errno of the kernel's refusal, else 0."""
+    there = (before.messages if step.action == DELETE else known).get(_key(step.item), [])
+    # Of several that look alike each is named once.
+    raw = there.pop(0) if len(there) > 1 else there[0] if there else b""
+    return _send(connection, step, raw or _encode(step.item, before.links))
+
+
+def _send(connection: socket.socket, step: Step, raw: bytes) -> int:
+    """A step by the message that names its rule or route; the errno of a refusal, else 0."""
+    rule = isinstance(step.item, Rule)
+    message = _plain(raw) if rule else sendable(raw)
     if step.action == DELETE:
-        listed = before.messages.get(key)
-        raw = _plain(step.item, listed.pop(0)) if listed else _encode(step.item, links)
-        kind = netlink.RTM_DELRULE if isinstance(step.item, Rule) else netlink.RTM_DELROUTE
-        number = netlink.change(connection, kind, 0, raw)
+        kind = netlink.RTM_DELRULE if rule else netlink.RTM_DELROUTE
+        number = netlink.change(connection, kind, 0, message)
         # A link that went down took its routes along: what we want is done.
-        number = 0 if number in _GONE else number
-    else:
-        again = known.get(key)
-        raw = _plain(step.item, again[0]) if again else _encode(step.item, links)
-        kind = netlink.RTM_NEWRULE if isinstance(step.item, Rule) else netlink.RTM_NEWROUTE
-        number = netlink.change(connection, kind, _flags(step), raw)
+        return 0 if number in _GONE else number
+    kind = netlink.RTM_NEWRULE if rule else netlink.RTM_NEWROUTE
+    return netlink.change(connection, kind, _flags(step), message)
+
+
+def _check(step: Step, number: int) -> None:
     if number:
-        raise SystemFailure(
-            "cannot %s %s: %s" % (step.action, describe_item(step.item), os.strerror(number)),
-            _hint(number))
+        raise _refusal(step, number)
+
+
+def _refusal(step: Step, number: int) -> SystemFailure:
+    return SystemFailure(
+        "cannot %s %s: %s" % (step.action, describe_item(step.item), os.strerror(number)),
+        _hint(number))
 
 
 def _flags(step: Step) -> int:
@@ -162,11 +246,10 @@ def _hint(number: int) -> str:
     return "see symroute-nm inspect; the link may have changed meanwhile"
 
 
-def _plain(item: Union[Rule, Route], raw: bytes) -> bytes:
-    """A listed message as one to send: the kernel refuses flags that only tell a state."""
-    lasting = _FIB_RULE_INVERT if isinstance(item, Rule) else _RTNH_F_PERVASIVE | _RTNH_F_ONLINK
+def _plain(raw: bytes) -> bytes:
+    """A listed rule as a message to send: the kernel refuses flags that only tell a state."""
     flags, = struct.unpack_from("=I", raw, _FLAGS_AT)
-    return raw[:_FLAGS_AT] + struct.pack("=I", flags & lasting) + raw[_FLAGS_AT + 4:]
+    return raw[:_FLAGS_AT] + struct.pack("=I", flags & _FIB_RULE_INVERT) + raw[_FLAGS_AT + 4:]
 
 
 def _encode(item: Union[Rule, Route], links: Dict[str, int]) -> bytes:

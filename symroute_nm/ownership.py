@@ -12,7 +12,7 @@ from symroute_nm.choices import Settings
 from symroute_nm.model import Host, IPNetwork, Plan, Route, Rule
 from symroute_nm.observation import ConfigFile
 from symroute_nm.recognition import our_rules
-from symroute_nm.routefiles import ListedRoute, list_routes
+from symroute_nm.routefiles import ListedRoute, list_places, list_routes
 from symroute_nm.rulefiles import ListedRule, list_rules
 from symroute_nm.tables import our_tables
 from symroute_nm.transition import State, bare, move, spare_tables
@@ -42,7 +42,7 @@ class Files(NamedTuple):
     """What route and rule files list: in our blocks, and outside them."""
 
     ours: Listing
-    foreign: Listing
+    foreign: Listing  # of its routes only destination, table and metric
 
 
 def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
@@ -53,8 +53,8 @@ def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
         parts = blocks.split(each.text.encode("utf-8", "surrogateescape"), each.path)
         ours.append(_part(each, parts.block or b""))
         foreign += [_part(each, parts.before), _part(each, parts.after)]
-    return Files(*(Listing(list_rules(some, host), list_routes(some, host))
-                   for some in (ours, foreign)))
+    return Files(Listing(list_rules(ours, host), list_routes(ours, host)),
+                 Listing(list_rules(foreign, host), list_places(foreign, host)))
 
 
 def _part(file: ConfigFile, content: bytes) -> ConfigFile:
@@ -73,10 +73,17 @@ class Territory(NamedTuple):
     rules: FrozenSet[Rule]  # without who added them
     tables: FrozenSet[int]  # with all of their routes
     left: FrozenSet[Place] = frozenset()  # but for these
+    places: FrozenSet[Place] = frozenset()  # and these of other tables, which we share
+
+    @property
+    def all_tables(self) -> FrozenSet[int]:
+        """The tables of which anything is looked at."""
+        return self.tables | {table for _, table, _, _ in self.places}
 
     def holds(self, route: Route) -> bool:
         """Whether a route of the kernel is looked at."""
-        return route.table in self.tables and place(route) not in self.left
+        there = place(route)
+        return there not in self.left and (route.table in self.tables or there in self.places)
 
 
 class Holding(NamedTuple):
@@ -92,16 +99,17 @@ def find_holding(
 ) -> Holding:
     """Our part of the kernel and the way it is to be, without what is the administrator's."""
     foreign = {place(each) for each in files.foreign.state.routes}
-    known = {place(each) for each in (*files.ours.state.routes, *wanted.routes)}
+    known = {place(each) for each in (*files.ours.state.routes, *wanted.routes)
+             if each.table in tables}
     owned = {each.id for each in host.tables if each.owned} - {
         each.id for each in host.tables if not each.owned}
-    left = foreign | {place(each) for each in host.routes if each.table in tables
-                      and each.table not in owned and place(each) not in known}
+    shared = frozenset(each for each in known if each[1] not in owned)
     aside = {bare(each) for each in files.foreign.state.rules} - set(map(bare, wanted.rules))
     ours = our_rules(host, settings)
     rules = tuple(each for each in host.rules if each in ours and bare(each) not in aside)
     territory = Territory(
-        frozenset(map(bare, (*rules, *wanted.rules))), frozenset(tables), frozenset(left))
+        frozenset(map(bare, (*rules, *wanted.rules))), frozenset(tables) & owned,
+        frozenset(foreign), shared)
     present = State(rules, tuple(each for each in host.routes if territory.holds(each)))
     wanted = wanted._replace(
         routes=tuple(each for each in wanted.routes if place(each) not in foreign))

@@ -13,6 +13,7 @@ _ROUTE_FILE = re.compile(r".*/route(6?)-[^/]+")
 # ip-route(8)
 _WITHOUT_HOPS = {"throw", "blackhole", "unreachable", "prohibit"}
 _TYPES = {"unicast", *_WITHOUT_HOPS}
+_OTHER_TYPES = {"local", "broadcast", "multicast", "anycast", "nat"}
 _METRIC = {"metric", "priority", "preference"}
 # Words with a value that say neither where a packet goes nor which route it is.
 _BESIDE = {"proto", "protocol", "scope", "mtu", "advmss", "rtt", "window", "initcwnd", "initrwnd"}
@@ -38,11 +39,41 @@ def list_routes(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, .
         for file in files for route in _routes(file, tables) if route is not None)
 
 
+def list_places(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, ...]:
+    """As `list_routes`, but of each route only its destination, table and metric.
+
+    Those are understood in lines with anything else, too: next hops, ``mtu lock``, encapsulation.
+    """
+    tables = table_numbers(host)
+    return tuple(
+        ListedRoute(route, file.path) for file in files for line, version in _lines(file)
+        for route in [parse_place(line, version, tables)] if route is not None)
+
+
+def parse_place(line: str, version: int, tables: Mapping[str, int]) -> Optional[Route]:
+    """Destination, table and metric of the route that ``ip route add LINE`` makes, or None."""
+    words = line.split()
+    if words and words[0] in _TYPES | _OTHER_TYPES:
+        del words[0]
+    try:
+        fields = _fields([
+            each for pair in zip(words, words[1:]) if pair[0] == "table" or pair[0] in _METRIC
+            for each in pair], tables)
+        return Route(_destination(words[0], version), **{"table": TABLE_MAIN, **fields})
+    except (ValueError, IndexError):
+        return None
+
+
 def _routes(file: ConfigFile, tables: Mapping[str, int]) -> Iterator[Optional[Route]]:
-    name = _ROUTE_FILE.fullmatch(file.path)
-    version = 6 if name and name.group(1) else 4
-    for line in read_lines(file.text) if name else ():
+    for line, version in _lines(file):
         yield parse_route(line, version, tables)
+
+
+def _lines(file: ConfigFile) -> Iterator[Tuple[str, int]]:
+    """The lines of a route file, with the family that they are of; none of other files."""
+    name = _ROUTE_FILE.fullmatch(file.path)
+    for line in read_lines(file.text) if name else ():
+        yield line, 6 if name and name.group(1) else 4
 
 
 def parse_route(line: str, version: int, tables: Mapping[str, int]) -> Optional[Route]:

@@ -5,15 +5,16 @@ nobody has confirmed yet, and the names of tables that no file names.
 import contextlib
 import json
 import os
+import sys
 from pathlib import Path
-from typing import Any, Dict, Iterable, NamedTuple, Optional
+from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional
 
 from symroute_nm import blocks
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.journal import hidden_name
 from symroute_nm.live import Saved
 from symroute_nm.model import Host, OwnTable, Route
-from symroute_nm.ownership import Territory, place
+from symroute_nm.ownership import Place, Territory, place
 from symroute_nm.rooted import (
     RUN,
     Attributes,
@@ -27,9 +28,10 @@ from symroute_nm.rooted import (
 from symroute_nm.snapshot import dump_host, load_host
 from symroute_nm.tables import RUN_TABLES
 
-_RECORD = RUN + "/record"
+RECORD = RUN + "/record"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/net")
+_SMALLEST_MESSAGE = 16 + 12  # bytes: struct nlmsghdr, then struct rtmsg or struct fib_rule_hdr
 
 
 class Record(NamedTuple):
@@ -43,9 +45,6 @@ class Record(NamedTuple):
 def write_record(root: Path, record: Record) -> None:
     """Keep the way back until `remove_record`; raises `SystemFailure`."""
     rules = Host(rules=tuple(sorted(record.territory.rules, key=str)))
-    left = Host(routes=tuple(
-        Route(network, table=table, metric=metric)
-        for _, table, network, metric in sorted(record.territory.left, key=str)))
     content = {
         "format": 1,
         "kernel": _kernel(),
@@ -53,10 +52,17 @@ def write_record(root: Path, record: Record) -> None:
         "routes": [each.hex() for each in record.before.routes],
         "tables": sorted(record.territory.tables),
         "territory": json.loads(dump_host(rules)),
-        "left": json.loads(dump_host(left)),
+        "left": _dump_places(record.territory.left),
+        "places": _dump_places(record.territory.places),
         "marks": record.marks,
     }
-    _write(root, _RECORD, json.dumps(content).encode("ascii"))
+    _write(root, RECORD, json.dumps(content).encode("ascii"))
+
+
+def _dump_places(places: Iterable[Place]) -> Any:
+    return json.loads(dump_host(Host(routes=tuple(
+        Route(network, table=table, metric=metric)
+        for _, table, network, metric in sorted(places, key=str)))))
 
 
 def read_record(root: Path) -> Optional[Record]:
@@ -65,16 +71,15 @@ def read_record(root: Path) -> Optional[Record]:
     Neither one from before the last boot nor one of another network namespace counts. Raises
     `Refusal` for a damaged one.
     """
-    text = read(root, _RECORD)
+    text = read(root, RECORD)
     if text is None:
         return None
-    where = str(locate(root, _RECORD))
+    where = str(locate(root, RECORD))
     try:
         content = json.loads(text.decode("ascii"))
         if content["kernel"] != _kernel():
             return None
-        saved = Saved(
-            *(tuple(map(bytes.fromhex, content[each])) for each in ("rules", "routes")))
+        saved = Saved(*(tuple(map(_message, content[each])) for each in ("rules", "routes")))
         return Record(_territory(content, where), saved, str(content["marks"]))
     except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
         raise Refusal(
@@ -83,24 +88,45 @@ def read_record(root: Path) -> Optional[Record]:
 
 
 def _territory(content: Dict[str, Any], where: str) -> Territory:
-    rules, left = (load_host(json.dumps(content[each]).encode("ascii"), where)
-                   for each in ("territory", "left"))
+    rules, *places = (load_host(json.dumps(content[each]).encode("ascii"), where)
+                      for each in ("territory", "left", "places"))
     return Territory(frozenset(rules.rules), frozenset(map(int, content["tables"])),
-                     frozenset(map(place, left.routes)))
+                     *(frozenset(map(place, each.routes)) for each in places))
+
+
+def _message(text: str) -> bytes:
+    """A netlink message, whole (its first four bytes are its length, netlink(7)); ValueError."""
+    raw = bytes.fromhex(text)
+    if len(raw) < _SMALLEST_MESSAGE or int.from_bytes(raw[:4], sys.byteorder) != len(raw):
+        raise ValueError("a message is not whole")
+    return raw
 
 
 def remove_record(root: Path) -> None:
     """The change lasts, or is taken back; raises `SystemFailure`."""
-    _remove(root, _RECORD)
+    _remove(root, RECORD)
 
 
-def write_tables(root: Path, tables: Iterable[OwnTable]) -> None:
-    """Remember whose tables these are, until the next boot; raises `SystemFailure`."""
+@contextlib.contextmanager
+def tables_written(root: Path, tables: Iterable[OwnTable]) -> Iterator[None]:
+    """Remember whose tables these are, until the next boot, unless the body raises.
+
+    Before the body, since what it does is not to be taken back; raises `SystemFailure`.
+    """
     lines = "".join("%d %s\n" % (each.id, each.name) for each in sorted(tables))
-    if lines:
-        _write(root, RUN_TABLES, blocks.put(None, lines, RUN_TABLES))
+    before = read(root, RUN_TABLES)
+    _put(root, RUN_TABLES, blocks.put(None, lines, RUN_TABLES) if lines else None)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_put, root, RUN_TABLES, before)
+        yield
+        stack.pop_all()
+
+
+def _put(root: Path, path: str, content: Optional[bytes]) -> None:
+    if content is None:
+        _remove(root, path)
     else:
-        _remove(root, RUN_TABLES)
+        _write(root, path, content)
 
 
 def _kernel() -> str:

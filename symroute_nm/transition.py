@@ -51,7 +51,7 @@ def bare(rule: Rule) -> Rule:
 def identity(route: Route) -> Tuple[Any, ...]:
     """What of a route a plan says and the kernel gives back."""
     hops = tuple((each.link, each.gateway, each.onlink) for each in route.hops)
-    return (*_key(route), route.type, hops, route.source)
+    return (*route_place(route), route.type, hops, route.source)
 
 
 def find_steps(present: State, wanted: State) -> Tuple[Step, ...]:
@@ -122,22 +122,23 @@ def _steps(present: State, wanted: State) -> Tuple[Step, ...]:
         *_route_additions(present, missing),
         *(Step(ADD, each) for each in added),
         *(Step(DELETE, each) for each in deleted),
-        *_route_deletions(present, wanted, {_key(each) for each in missing}),
+        *_route_deletions(present, wanted, {route_place(each) for each in missing}),
     )
 
 
 def _route_additions(present: State, missing: Sequence[Route]) -> Iterator[Step]:
-    """Tables that no rule looks up yet are filled in the order given: gateways need their network.
+    """Tables that no rule looks up yet are filled with networks first: gateways need them.
 
     In the others a longer prefix must be there before a shorter one that holds it.
     """
     looked_up = {each.table for each in present.rules}
-    keys = {_key(each) for each in present.routes}
+    keys = {route_place(each) for each in present.routes}
     ordered = sorted(
-        missing, key=lambda each: -each.destination.prefixlen if each.table in looked_up else 0)
+        missing, key=lambda each: -each.destination.prefixlen if each.table in looked_up
+        else each.hop.gateway is not None)
     for route in ordered:
-        yield Step(REPLACE if _key(route) in keys else ADD, route)
-        keys.discard(_key(route))
+        yield Step(REPLACE if route_place(route) in keys else ADD, route)
+        keys.discard(route_place(route))
 
 
 def _route_deletions(
@@ -150,13 +151,13 @@ def _route_deletions(
     there = {identity(each) for each in wanted.routes}
     over = [each for each in present.routes if identity(each) not in there]
     for route in sorted(over, key=lambda each: each.destination.prefixlen):
-        if _key(route) in replaced:
-            replaced.discard(_key(route))
+        if route_place(route) in replaced:
+            replaced.discard(route_place(route))
         else:
             yield Step(DELETE, route)
 
 
-def _key(route: Route) -> Tuple[Any, ...]:
+def route_place(route: Route) -> Tuple[Any, ...]:
     """What tells routes of one table apart: the kernel replaces the first that has the same."""
     return (route.table, route.destination, route.tos, route.kernel_metric)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import pytest
 from namespace import Namespace, two_uplinks
+from typer.testing import CliRunner
 
 from symroute_nm import blocks
+from symroute_nm.cli import app
 
 FINE, FINDING, INPUT, REFUSED, SYSTEM = 0, 1, 2, 3, 4
 PATIENCE = 30  # seconds that a loaded machine may take for what takes none
@@ -52,7 +55,8 @@ def kernel(space, *options):
     found = []
     for family in ("-4", "-6"):
         for words in (["rule", "show"], ["route", "show", "table", "all"]):
-            found.append(space.run(["ip", family, *options, *words]).stdout.decode())
+            shown = space.run(["ip", family, *options, *words]).stdout.decode()
+            found.append(re.sub("expires [0-9]+sec", "expires soon", shown))
     return found
 
 
@@ -171,6 +175,14 @@ def test_a_dry_run_lists_the_changes_and_makes_none(space, root):
     assert not (root / "run").exists()
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "1e9", "soon"])
+def test_a_time_that_is_none_is_refused(seconds):
+    ran = CliRunner().invoke(app, ["apply", "--timeout", seconds, "--dry-run"])
+
+    assert INPUT == ran.exit_code
+    assert "--timeout" in ran.output
+
+
 def test_others_rules_and_routes_are_never_touched(space, root):
     space.ip("""
         rule add priority 100 from 10.0.6.5 to 10.99.0.0/16 lookup 77
@@ -219,15 +231,24 @@ def test_stale_rules_routes_and_duplicates_of_ours_go(space, root):
 
 
 def test_a_line_of_the_administrators_in_an_own_table_stays(space, root):
-    (root / SCRIPTS / "route-eth0").write_text("10.77.0.0/16 via 10.0.6.7 dev eth0 table 100\n")
-    assert FINE == space.symroute("generate", "--apply", "--yes", "--root", str(root)).returncode
-    space.ip("route add 10.77.0.0/16 via 10.0.6.7 dev eth0 table 100")
+    lines = ["10.77.0.0/16 via 10.0.6.7 dev eth0 table 100",
+             "10.78.0.0/16 via 10.0.6.7 dev eth0 table 100 metric 8 mtu lock 1400",
+             "10.79.0.0/16 table 100 nexthop via 10.0.6.7 dev eth0 nexthop via 10.0.6.8 dev eth0",
+             "local 10.80.0.0/16 dev lo table 100"]
+    (root / SCRIPTS / "route-eth0").write_text("".join(each + "\n" for each in lines))
+    # The dispatcher script is to apply them from now on.
+    assert FINE == space.symroute(
+        "generate", "--apply", "--yes", "--force", "--root", str(root)).returncode
+    space.ip("".join("route add %s\n" % each for each in lines))
+    there = [each for each in kernel(space)[1].splitlines()
+             if re.match(r"(local )?10\.(77|78|79|80)\.", each)]
+    assert len(lines) == len(there)
 
     assert FINE == space.symroute("apply", "--yes", "--root", str(root)).returncode
-    assert "10.77.0.0/16 via 10.0.6.7 dev eth0 table 100" in kernel(space)[1]
+    assert set(there) <= set(kernel(space)[1].splitlines())
     assert FINE == space.symroute("verify", "--root", str(root)).returncode
     assert FINE == space.symroute("remove", "--apply", "--yes", "--root", str(root)).returncode
-    assert "10.77.0.0/16 via 10.0.6.7 dev eth0 table 100" in kernel(space)[1]
+    assert set(there) <= set(kernel(space)[1].splitlines())
 
 
 def test_in_a_table_that_an_administrators_file_names_only_our_routes_are_ours(space, root):
@@ -308,27 +329,112 @@ def odd_things(space, root):
         route add 10.8.0.0/16 table 100 nexthop via 10.0.6.2 dev eth0 nexthop via 10.0.6.3 dev eth0
         route add throw 10.7.0.0/16 table 100
         route add default via 10.0.6.9 dev eth0 onlink table 100
+        route append default via 10.0.6.1 dev eth0 table 100 mtu 1300
+        route append default via 10.0.6.1 dev eth0 table 100 mtu 1400
         route append default via 10.0.6.8 dev eth0 table 100
-        route add blackhole 10.6.0.0/16 table 101 metric 5""")
+        route add blackhole 10.6.0.0/16 table 101 metric 5
+        route add 10.44.0.0/24 dev eth0 table 101
+        route add 10.5.0.0/30 via 10.44.0.1 dev eth0 table 101 tos 0x10 realm 5/6
+        route add 10.4.0.0/16 table 101 nexthop via 10.0.6.2 dev eth0 nexthop via 10.0.5.3 dev eth1
+        nexthop add id 5 via 10.0.6.9 dev eth0
+        nexthop add id 6 blackhole
+        route add 10.3.0.0/16 nhid 5 table 101
+        route add 10.2.0.0/16 nhid 6 table 101""")
     space.ip("""
+        route add 2001:db8:a::/48 table 100 nexthop via 2001:db8:6::2 nexthop via 2001:db8:5::3
+        route add default dev eth0 table 101 metric 1024
+        route append default via 2001:db8:6::9 dev eth0 table 101 metric 1024
+        route add 2001:db8:b::/48 via 2001:db8:6::2 dev eth0 table 101 expires 3600
         route add 2001:db8:9::/48 via 2001:db8:6::2 dev eth0 table 100 metric 9 mtu 1400
         route add throw 2001:db8:8::/48 table 101
         rule add priority 20002 from 2001:db8:6::77 lookup 100""", "-6")
 
 
-def test_the_way_back_brings_all_back_exactly(space, root):
+@pytest.mark.parametrize("words", [["apply"], ["remove", "--apply"]])
+def test_the_way_back_brings_all_back_exactly(space, root, words):
     odd_things(space, root)
+    space.ip("link set far3 down")  # eth1 has no carrier: its routes say so
     before = kernel(space, "-d")
 
-    ran = start(space, root, "apply", "--timeout", "1")
+    # Whoever started us may have ended children ignored.
+    ran = start(space, root, *words, "--timeout", "1",
+                preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
     wait_for(ran, MADE)
     changed = kernel(space, "-d")
-    ran.communicate()
+    said = ran.communicate()[1]
 
     assert before != changed
     assert before == kernel(space, "-d")
-    assert REFUSED == ran.returncode
+    assert REFUSED == ran.returncode, said
     clean(space, root)
+
+
+def unconfirmed(space, root, meanwhile):
+    """An apply during which something happens, and which nobody confirms; what it said."""
+    ran = start(space, root, "apply", "--timeout", "1.5")
+    wait_for(ran, MADE)
+    space.ip(meanwhile)
+    said = ran.communicate()[1]
+    return ran.returncode, said
+
+
+@pytest.mark.parametrize("happens", ["link set eth0 down", "link del eth0"])
+def test_a_link_that_goes_meanwhile_holds_up_nothing_else(space, root, happens):
+    odd_things(space, root)
+    # By both links: the kernel takes none of which one is down.
+    space.ip("route del 10.4.0.0/16 table 101")
+    space.ip("route del 2001:db8:a::/48 table 100", "-6")
+    before = kernel(space, "-o")
+
+    returned, said = unconfirmed(space, root, happens)
+
+    after = kernel(space, "-o")
+    assert REFUSED == returned, said
+    assert [each.replace(" [detached]", "") for each in after[0].splitlines()] == (
+        before[0].splitlines())
+    assert [each for each in before[1].splitlines()
+            if "table 10" in each and "eth0" not in each] == [
+        each for each in after[1].splitlines() if "table 10" in each]
+    clean(space, root)
+
+
+def test_what_cannot_be_brought_back_is_said_and_kept_for_the_next_run(space, root):
+    odd_things(space, root)
+    space.ip("""
+        addr add 10.0.6.77/24 dev eth0
+        route add 10.43.0.0/16 via 10.0.6.2 dev eth0 src 10.0.6.77 table 100""")
+    before = kernel(space)
+
+    returned, said = unconfirmed(space, root, "addr del 10.0.6.77/24 dev eth0")
+    without = kernel(space)
+    still = space.symroute("apply", "--yes", "--root", str(root))
+    space.ip("addr add 10.0.6.77/24 dev eth0")
+    again = start(space, root, "apply", "--timeout", "1")
+    wait_for(again, b"it was taken back")
+    again.communicate()
+
+    assert (SYSTEM, SYSTEM) == (returned, still.returncode)
+    for text in (said, still.stderr):
+        assert b"the way back failed: cannot add route 10.43.0.0/16 via 10.0.6.2 dev eth0" in text
+        assert b"remove %s/run/symroute-nm/record" % str(root).encode() in text
+    assert before[0] == without[0]
+    assert ["10.43.0.0/16 via 10.0.6.2 dev eth0 src 10.0.6.77 "] == [
+        each.replace("table 100 ", "") for each in before[1].splitlines()
+        if "table 10" in each and each not in without[1].splitlines()]
+    assert sorted(before[1].splitlines()) == sorted(kernel(space)[1].splitlines())
+
+
+def test_what_others_do_meanwhile_in_a_table_that_we_share_stays(space, root):
+    (root / "etc/iproute2/rt_tables.d/site.conf").write_text("200 users\n")
+    (root / "etc/symroute-nm.conf").write_text("[interface eth0]\ntable = users\n")
+    before = kernel(space)
+
+    returned, said = unconfirmed(
+        space, root, "route add 10.67.0.0/16 via 10.0.6.6 dev eth0 table 200")
+
+    assert REFUSED == returned, said
+    space.ip("route del 10.67.0.0/16 table 200")  # it is still there
+    assert before == kernel(space)
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
@@ -415,6 +521,22 @@ def test_only_one_change_waits_at_a_time(space, root):
     assert REFUSED == other.returncode
     assert b"another change waits to be confirmed" in other.stderr
     assert b"symroute-nm confirm" in other.stderr
+
+
+def test_whoever_confirms_while_another_does_gets_the_answer_too(space, root):
+    ran = start(space, root, "apply", "--timeout", "30")
+    wait_for(ran, MADE)
+    keeper, = set(keepers(root)) - {ran.pid}
+    os.kill(keeper, signal.SIGSTOP)
+    confirmations = [start(space, root, "confirm") for _ in range(2)]
+    # What a process that reads from a socket is in: read(2), recvfrom(2) or the poll(2) before it.
+    until(lambda: all(b"unix" in Path("/proc/%d/wchan" % each.pid).read_bytes() or b"poll" in Path(
+        "/proc/%d/wchan" % each.pid).read_bytes() for each in confirmations))
+    os.kill(keeper, signal.SIGCONT)
+
+    assert [b"kept\n"] * 2 == [each.communicate()[0] for each in confirmations]
+    ran.communicate()
+    assert FINE == ran.returncode
 
 
 def test_confirm_without_a_change_says_so(space, root):
@@ -551,6 +673,15 @@ def test_enter_keeps_it(space, root):
     assert is_planned(space)
     clean_but_tables = {each.name for each in (root / "run/symroute-nm").iterdir()}
     assert {"lock", "rt_tables"} == clean_but_tables
+
+
+def test_what_was_typed_before_confirms_nothing(space, root):
+    before = kernel(space)
+    terminal = Terminal(space, root, "apply", "--timeout", "1")
+    terminal.type(b"symroute-nm verify\n")
+
+    assert REFUSED == terminal.end()
+    assert before == kernel(space)
 
 
 def test_ctrl_c_takes_it_back_at_once(space, root):

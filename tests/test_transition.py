@@ -209,8 +209,15 @@ def test_in_a_table_in_use_longer_prefixes_come_first_and_go_last():
         each.item for each in find_steps(State(asked), State(asked, (outer, inner)))]
     assert [outer, inner] == [
         each.item for each in find_steps(State(asked, (inner, outer)), State(asked))]
-    assert [outer, inner] == [
-        each.item for each in find_steps(State(), State((), (outer, inner)))]
+
+
+def test_in_a_table_of_nobodys_networks_come_before_the_gateways_in_them():
+    network, default = route("10.0.0.0/24", "eth0", table=100), route(
+        "default", "eth0", "10.0.0.1", table=100)
+    deeper = route("10.0.0.128/25", "eth0", table=100)
+
+    assert [network, deeper, default] == [
+        each.item for each in find_steps(State(), State((), (default, network, deeper)))]
 
 
 def test_the_check_of_steps_can_fail():
