@@ -53,6 +53,8 @@ def main() -> None:
     """Run the command line and exit as DESIGN 6 says; the entry point."""
     open_streams()
     sys.excepthook = _report_bug
+    # Where whoever started us had it ignored, children could not be waited for, wait(2).
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in _ENDING:
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup(1) has it ignored
             signal.signal(number, _end)

@@ -107,15 +107,20 @@ def remove_record(root: Path) -> None:
     _remove(root, RECORD)
 
 
+def write_tables(root: Path, tables: Iterable[OwnTable]) -> None:
+    """Remember whose tables these are, until the next boot; raises `SystemFailure`."""
+    lines = "".join("%d %s\n" % (each.id, each.name) for each in sorted(tables))
+    _put(root, RUN_TABLES, blocks.put(None, lines, RUN_TABLES) if lines else None)
+
+
 @contextlib.contextmanager
 def tables_written(root: Path, tables: Iterable[OwnTable]) -> Iterator[None]:
-    """Remember whose tables these are, until the next boot, unless the body raises.
+    """As `write_tables`, unless the body raises.
 
     Before the body, since what it does is not to be taken back; raises `SystemFailure`.
     """
-    lines = "".join("%d %s\n" % (each.id, each.name) for each in sorted(tables))
     before = read(root, RUN_TABLES)
-    _put(root, RUN_TABLES, blocks.put(None, lines, RUN_TABLES) if lines else None)
+    write_tables(root, tables)
     with contextlib.ExitStack() as stack:
         stack.callback(_put, root, RUN_TABLES, before)
         yield

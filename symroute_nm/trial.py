@@ -17,13 +17,13 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Tuple, Type
 
+from symroute_nm.entrance import ask, listening
 from symroute_nm.errors import InputError, Refusal, SymrouteError, SystemFailure
 
 TIMEOUT = 60.0  # seconds, as `netplan try` has it
 _KEEP, _REVERT = b"k", b"r"
 _CHUNK = 1 << 16
 _TICK = 1.0  # seconds between two looks at the countdown
-_ANSWER_TIMEOUT = 60.0  # seconds
 _KINDS: Tuple[Type[SymrouteError], ...] = (InputError, Refusal, SystemFailure)
 
 
@@ -69,8 +69,7 @@ def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Outco
     theirs.close()
     with contextlib.closing(ours):
         answer = _follow(ours, timeout, watch)
-    with contextlib.suppress(ChildProcessError):  # whoever started us has SIGCHLD ignored
-        os.waitpid(child, 0)
+    os.waitpid(child, 0)
     if answer is None:
         work.revert()
         return Outcome(False, "killed")
@@ -79,43 +78,11 @@ def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Outco
 
 def confirm(door: Path) -> Outcome:
     """Confirm the change whose keeper listens at `door`; raises `Refusal` where nobody does."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
-        connection.settimeout(_ANSWER_TIMEOUT)
-        try:
-            with _short(door) as address:
-                connection.connect(address)
-            connection.sendall(_KEEP)
-            answer = _hear_out(connection)
-        except PermissionError as error:
-            raise SystemFailure("%s: %s" % (door, error.strerror), "run as root") from error
-        except OSError as error:
-            raise Refusal("no change waits to be confirmed",
-                          "its time may be over; see symroute-nm verify") from error
+    answer = ask(door, _KEEP)
     if not answer:
         raise SystemFailure("the change was confirmed, but its keeper was killed",
                             "see symroute-nm verify")
     return _outcome(json.loads(answer.decode("ascii")))
-
-
-def _hear_out(connection: socket.socket) -> bytes:
-    answer = b""
-    try:
-        for piece in iter(lambda: connection.recv(_CHUNK), b""):
-            answer += piece
-    except ConnectionResetError:  # it answered and went without having heard us
-        if not answer:
-            raise
-    return answer
-
-
-@contextlib.contextmanager
-def _short(door: Path) -> Iterator[str]:
-    """An address for the socket that fits into the 108 bytes of unix(7), however deep it is."""
-    folder = os.open(str(door.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield "/proc/self/fd/%d/%s" % (folder, door.name)
-    finally:
-        os.close(folder)
 
 
 # -- the process at the terminal ------------------------------------------------------------------
@@ -254,7 +221,7 @@ class _Keeper:
     def answer(self, work: Work, timeout: Optional[float], door: Path) -> Dict[str, Any]:
         """Do the work, and say how it ended."""
         try:
-            with _listening(door) as entrance:
+            with listening(door) as entrance:
                 self._listeners.append(entrance)
                 try:
                     return self._try(work, timeout, entrance)
@@ -325,27 +292,3 @@ class _Keeper:
         self._say(answer)
         for each in self._callers:
             _send(each, json.dumps(answer).encode("ascii"))
-
-
-@contextlib.contextmanager
-def _listening(door: Path) -> Iterator[socket.socket]:
-    """A socket at the door, for root alone; SystemFailure."""
-    entrance = socket.socket(socket.AF_UNIX)
-    try:
-        mask = os.umask(0o177)
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                door.unlink()  # of a keeper that was killed: the lock is ours
-            with _short(door) as address:
-                entrance.bind(address)
-        finally:
-            os.umask(mask)
-        entrance.listen(8)
-        yield entrance
-    except OSError as error:
-        raise SystemFailure("cannot listen at %s: %s" % (door, error.strerror),
-                            "run as root") from error
-    finally:
-        entrance.close()
-        with contextlib.suppress(OSError):
-            door.unlink()

@@ -16,7 +16,7 @@ _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _NOBODY = 65534
 # Becomes nobody only after all is imported: the interpreter's own files may be root's alone.
 _AS_NOBODY = """
-import codecs, ctypes, os, pkgutil, sys
+import codecs, ctypes, hashlib, os, pkgutil, sys
 codecs.lookup("unicode_escape")  # jinja2's
 import symroute_nm
 from symroute_nm import host

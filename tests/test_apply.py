@@ -356,9 +356,12 @@ def test_the_way_back_brings_all_back_exactly(space, root, words):
     space.ip("link set far3 down")  # eth1 has no carrier: its routes say so
     before = kernel(space, "-d")
 
-    # Whoever started us may have ended children ignored.
-    ran = start(space, root, *words, "--timeout", "1",
-                preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    # What a process has ignored its children do, too: here, that a child of theirs ends.
+    inherited = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        ran = start(space, root, *words, "--timeout", "1")
+    finally:
+        signal.signal(signal.SIGCHLD, inherited)
     wait_for(ran, MADE)
     changed = kernel(space, "-d")
     said = ran.communicate()[1]

@@ -47,15 +47,15 @@ ONLY_IN = {
     "multiprocessing": {"workers"},
     "rich": {"queries", "report", "terminal"},
     "subprocess": {"install", "evidence", "netfilter"},
-    "socket": {"live", "netlink", "profiles", "trial"},
+    "socket": {"entrance", "live", "netlink", "profiles", "trial"},
     "fcntl": {"lock"},
     "shutil": {"install", "journal", "netfilter"},
 }
 # cli exits and needs its streams for that, queries asks whether there is a terminal; what is
 # printed goes through terminal.
 MAY_PRINT = {"cli", "queries", "terminal"}
-# runtime writes below /run, and trial makes its socket there.
-MAY_WRITE = {*WRITERS, "rooted", "runtime", "trial"}
+# runtime writes below /run, entrance makes its socket there, and trial opens /dev/null.
+MAY_WRITE = {*WRITERS, "entrance", "rooted", "runtime", "trial"}
 # Calls that change files; str.replace() and datetime.replace() are looked at by their object.
 WRITING_METHODS = {
     "chmod", "lchmod", "fchmod", "chown", "fchown", "hardlink_to", "link", "link_to", "mkdir",
@@ -158,7 +158,8 @@ def layers() -> Dict[str, Set[str]]:
     allowed["generation"] = PURE | {"draft", "files", "rooted", "settings"} | set(WRITERS)
     allowed["report"] = allowed["activation"] = PURE | {"generation"}
     allowed["live"] = PURE | {"kernelroutes", "netlink", "host"}
-    allowed["trial"] = PURE
+    allowed["entrance"] = PURE
+    allowed["trial"] = PURE | {"entrance"}
     allowed["workers"] = set()
     allowed["runtime"] = PURE | {"journal", "live", "rooted", "snapshot"}
     allowed["enactment"] = PURE | {
