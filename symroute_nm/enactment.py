@@ -41,7 +41,7 @@ from symroute_nm.ownership import (
     planned_state,
     read_files,
 )
-from symroute_nm.rooted import RUN, locate, read
+from symroute_nm.rooted import RECORD, RUN, locate, read
 from symroute_nm.tables import RUN_TABLES, parse_tables
 from symroute_nm.transition import State, Step, find_steps
 
@@ -173,6 +173,7 @@ def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> File
 @contextlib.contextmanager
 def hold(root: Path) -> Iterator[None]:
     """Hold the lock of whoever changes the kernel; raises `Refusal` where another does."""
+    locate(root, RUN)  # what it refuses is no other change
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(root, _LOCK_TIMEOUT, RUN))
@@ -181,6 +182,17 @@ def hold(root: Path) -> Iterator[None]:
                           "symroute-nm confirm keeps it; else wait until its time is over"
                           ) from error
         yield
+
+
+def pending_notes(root: Path) -> List[str]:
+    """What is said while a change is neither confirmed nor taken back."""
+    try:
+        waits = read(root, RECORD) is not None
+    except SymrouteError:  # then there is none of ours
+        waits = False
+    return ["a change of the kernel is not confirmed yet: symroute-nm confirm keeps it; where "
+            "nobody watches over it any more, symroute-nm apply takes it back first"
+            ] if waits else []
 
 
 def recover(root: Path, note: Callable[[str], None]) -> None:
@@ -244,5 +256,5 @@ def _revert(root: Path, record: "Record") -> None:
             live.restore(record.territory, record.before)
     except SymrouteError as error:
         raise SystemFailure("the way back failed: %s" % error.message,
-                            _AGAIN % locate(root, runtime.RECORD)) from error
+                            _AGAIN % locate(root, RECORD)) from error
     runtime.remove_record(root)

@@ -152,8 +152,8 @@ def sendable(raw: bytes, expiry: bool = True) -> bytes:
 
 def _expiry(cached: bytes) -> bytes:
     """When the route expires, as it is told; b"" where it does not."""
-    left, = _CACHED_EXPIRY.unpack_from(cached)
-    return _attribute(_EXPIRES, _NUMBER.pack(left // _HUNDREDTHS)) if left > 0 else b""
+    left, = _CACHED_EXPIRY.unpack_from(cached)  # negative where it has, and is still there
+    return _attribute(_EXPIRES, _NUMBER.pack(max(1, left // _HUNDREDTHS))) if left else b""
 
 
 def _attribute(kind: int, content: bytes) -> bytes:

@@ -20,6 +20,7 @@ STATE = "/var/lib/symroute-nm"
 
 # What is gone with the next boot, as the kernel's tables are.
 RUN = "/run/symroute-nm"
+RECORD = RUN + "/record"  # of a change that is neither confirmed nor taken back
 
 # Kept over a rename: the SELinux label and POSIX ACLs live in extended attributes, and so does what
 # people note. The rest of security. (IMA's and EVM's hashes) belongs to the content before.

@@ -85,7 +85,7 @@ def verify(
     table_names: Optional[bool] = TABLE_NAMES, forwarded: Optional[bool] = FORWARDED,
 ) -> int:
     """Do plan, files and kernel agree? Exit 1 where they do not."""
-    from symroute_nm import drift, verification
+    from symroute_nm import drift, enactment, verification
     from symroute_nm.settings import Options
 
     options = Options(
@@ -95,7 +95,7 @@ def verify(
     settings = read_settings(root, config, options)
     host = read_host(root, None, probe=settings.guard == "auto")
     found = verification.verify(root, host, settings)
-    say(*found.notes)
+    say(*enactment.pending_notes(root), *found.notes)
     if as_json:
         write_json(drift.drift_json(found.drift, found.files, found.marks))
     else:

@@ -16,7 +16,7 @@ from symroute_nm.live import Saved
 from symroute_nm.model import Host, OwnTable, Route
 from symroute_nm.ownership import Place, Territory, place
 from symroute_nm.rooted import (
-    RUN,
+    RECORD,
     Attributes,
     locate,
     make_folders,
@@ -28,7 +28,6 @@ from symroute_nm.rooted import (
 from symroute_nm.snapshot import dump_host, load_host
 from symroute_nm.tables import RUN_TABLES
 
-RECORD = RUN + "/record"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/net")
 _SMALLEST_MESSAGE = 16 + 12  # bytes: struct nlmsghdr, then struct rtmsg or struct fib_rule_hdr
@@ -141,7 +140,7 @@ def _kernel() -> str:
 
 
 def _write(root: Path, path: str, content: bytes) -> None:
-    with system("write", path, "run as root"):
+    with system("write", path, "mend the cause and run it again"):
         target = locate(root, path)
         make_folders(missing_folders(target))
         new = target.parent / hidden_name(target.name)

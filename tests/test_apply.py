@@ -410,6 +410,7 @@ def test_what_cannot_be_brought_back_is_said_and_kept_for_the_next_run(space, ro
 
     returned, said = unconfirmed(space, root, "addr del 10.0.6.77/24 dev eth0")
     without = kernel(space)
+    verified = space.symroute("verify", "--root", str(root))
     still = space.symroute("apply", "--yes", "--root", str(root))
     space.ip("addr add 10.0.6.77/24 dev eth0")
     again = start(space, root, "apply", "--timeout", "1")
@@ -417,6 +418,7 @@ def test_what_cannot_be_brought_back_is_said_and_kept_for_the_next_run(space, ro
     again.communicate()
 
     assert (SYSTEM, SYSTEM) == (returned, still.returncode)
+    assert b"a change of the kernel is not confirmed yet" in verified.stderr
     for text in (said, still.stderr):
         assert b"the way back failed: cannot add route 10.43.0.0/16 via 10.0.6.2 dev eth0" in text
         assert b"remove %s/run/symroute-nm/record" % str(root).encode() in text
@@ -425,6 +427,39 @@ def test_what_cannot_be_brought_back_is_said_and_kept_for_the_next_run(space, ro
         each.replace("table 100 ", "") for each in before[1].splitlines()
         if "table 10" in each and each not in without[1].splitlines()]
     assert sorted(before[1].splitlines()) == sorted(kernel(space)[1].splitlines())
+
+
+@pytest.mark.parametrize("standing", ["folder", "link"])
+def test_what_stands_in_the_way_below_run_is_told(space, root, standing):
+    before = kernel(space)
+    (root / "run").mkdir()
+    if standing == "link":
+        (root / "run/symroute-nm").symlink_to("/nowhere")
+    else:
+        (root / "run/symroute-nm/confirm/within").mkdir(parents=True)
+
+    ran = space.symroute("apply", "--root", str(root))
+
+    assert before == kernel(space)
+    assert (REFUSED if standing == "link" else SYSTEM) == ran.returncode
+    wanted = {"link": b"the link %s points to /nowhere", "folder": b"cannot listen at %s/confirm: "}
+    assert wanted[standing] % str(root / "run/symroute-nm").encode() in ran.stderr
+    assert b"another change" not in ran.stderr
+
+
+def test_where_names_of_tables_cannot_be_kept_all_is_as_before(space, root):
+    before, written = kernel(space), files(root)
+    run = root / "run/symroute-nm"
+    ran = start(space, root, "generate", "--apply", "--timeout", "30")
+    wait_for(ran, MADE)
+    (run / "rt_tables").mkdir()
+
+    confirmed = space.symroute("confirm", "--root", str(root))
+    ran.communicate()
+
+    assert (REFUSED, REFUSED) == (ran.returncode, confirmed.returncode)
+    assert b"rt_tables is a folder" in confirmed.stderr
+    assert (before, written) == (kernel(space), files(root))
 
 
 def test_what_others_do_meanwhile_in_a_table_that_we_share_stays(space, root):
