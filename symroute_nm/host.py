@@ -53,9 +53,9 @@ def read_host(probe: bool = True) -> Host:
         suppress=_suppression(rules, probe),
         forwarding=tuple(
             version for version, name in ((4, "ipv4/ip_forward"), (6, "ipv6/conf/all/forwarding"))
-            if _sysctl(name)
+            if read_sysctl(name)
         ),
-        rp_filter=_sysctl("ipv4/conf/all/rp_filter"),
+        rp_filter=read_sysctl("ipv4/conf/all/rp_filter"),
     )
 
 
@@ -92,7 +92,7 @@ def _link(message: Message, names: Dict[int, str]) -> Link:
         up=bool(flags & _IFF_UP),
         carrier=bool(flags & _IFF_LOWER_UP),
         group=message.attribute("IFLA_GROUP") or 0,
-        rp_filter=_sysctl("ipv4/conf/%s/rp_filter" % name),
+        rp_filter=read_sysctl("ipv4/conf/%s/rp_filter" % name),
     )
 
 
@@ -196,7 +196,7 @@ def _text(value: Any) -> str:
     return str(value) if value else ""
 
 
-def _sysctl(name: str) -> int:
+def read_sysctl(name: str) -> int:
     """The sysctl's number below /proc/sys/net; 0 where the kernel does not have it."""
     try:
         return int((_PROC / name).read_text().split()[0])

@@ -9,11 +9,11 @@ import errno
 import os
 import socket
 import struct
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple, Union
 
 from symroute_nm import netlink
 from symroute_nm.errors import SystemFailure
-from symroute_nm.host import ACTIONS, decode_rule, read_names
+from symroute_nm.host import ACTIONS, decode_rule, read_names, read_sysctl
 from symroute_nm.kernelroutes import ROUTE_TYPES, RouteReader, links_of, sendable
 from symroute_nm.model import Route, Rule
 from symroute_nm.ownership import Territory
@@ -96,8 +96,9 @@ def bring(territory: Territory, wanted: State) -> None:
 def restore(territory: Territory, saved: Saved) -> None:
     """Bring back exactly what was saved: attribute by attribute, of equal routes the first first.
 
-    But for routes by links that are down or gone: the kernel would have dropped those, too. What
-    is refused on the way holds up nothing else; raises `SystemFailure` for what is not back.
+    But for routes by links that are gone, down or without IPv6: the kernel would have dropped
+    those, too. What is refused on the way holds up nothing else; `SystemFailure` for what is not
+    back.
     """
     with contextlib.closing(netlink.open_netlink()) as connection:
         saved = _possible(connection, saved)
@@ -113,11 +114,20 @@ def restore(territory: Territory, saved: Saved) -> None:
 
 
 def _possible(connection: socket.socket, saved: Saved) -> Saved:
-    """Without the routes all of whose links are down or gone."""
-    up = {each.fields["index"] for each in netlink.dump(connection, netlink.LINKS)
-          if each.fields["flags"] & _IFF_UP}
+    """Without the routes of which no link can have any now."""
+    usable = _usable_links(connection) if saved.routes else {}
     return saved._replace(routes=tuple(
-        raw for raw in saved.routes if not links_of(raw) or links_of(raw) & up))
+        raw for raw in saved.routes
+        if not links_of(raw) or links_of(raw) & usable[raw[_FAMILY_AT]]))
+
+
+def _usable_links(connection: socket.socket) -> Dict[int, Set[int]]:
+    """The indexes of the links that may have routes of a family: {family: indexes}."""
+    listed = netlink.dump(connection, netlink.LINKS)
+    names = read_names(each for each in listed if each.fields["flags"] & _IFF_UP)
+    disabled = {index for index, name in names.items()
+                if read_sysctl("ipv6/conf/%s/disable_ipv6" % name)}
+    return {socket.AF_INET: set(names), socket.AF_INET6: set(names) - disabled}
 
 
 def _mend(connection: socket.socket, present: Saved, saved: Saved) -> List[str]:

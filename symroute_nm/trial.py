@@ -242,6 +242,9 @@ class _Keeper:
             if not reason:
                 notes = work.keep()
                 kept = True
+        except SymrouteError as error:
+            raise type(error)(
+                "%s; the kernel is as it was before" % error.message, error.hint) from error
         finally:
             if not kept:
                 work.revert()

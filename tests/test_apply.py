@@ -26,6 +26,7 @@ FAKETIME = [*Path("/usr").glob("lib*/faketime/libfaketime.so.1"),
             *Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
 SCRIPTS = "etc/sysconfig/network-scripts"
 MADE = b"the kernel is changed"
+NO_IPV6 = "eth0 is without IPv6"
 
 
 @pytest.fixture
@@ -376,12 +377,15 @@ def unconfirmed(space, root, meanwhile):
     """An apply during which something happens, and which nobody confirms; what it said."""
     ran = start(space, root, "apply", "--timeout", "1.5")
     wait_for(ran, MADE)
-    space.ip(meanwhile)
+    if meanwhile == NO_IPV6:
+        space.sysctl("ipv6/conf/eth0/disable_ipv6", "1")
+    else:
+        space.ip(meanwhile)
     said = ran.communicate()[1]
     return ran.returncode, said
 
 
-@pytest.mark.parametrize("happens", ["link set eth0 down", "link del eth0"])
+@pytest.mark.parametrize("happens", ["link set eth0 down", "link del eth0", NO_IPV6])
 def test_a_link_that_goes_meanwhile_holds_up_nothing_else(space, root, happens):
     odd_things(space, root)
     # By both links: the kernel takes none of which one is down.
@@ -396,8 +400,10 @@ def test_a_link_that_goes_meanwhile_holds_up_nothing_else(space, root, happens):
     assert [each.replace(" [detached]", "") for each in after[0].splitlines()] == (
         before[0].splitlines())
     assert [each for each in before[1].splitlines()
-            if "table 10" in each and "eth0" not in each] == [
+            if "table 10" in each and (happens == NO_IPV6 or "eth0" not in each)] == [
         each for each in after[1].splitlines() if "table 10" in each]
+    assert [each for each in before[3].splitlines() if "table 10" in each and "eth0" not in each
+            ] == [each for each in after[3].splitlines() if "table 10" in each]
     clean(space, root)
 
 
@@ -459,6 +465,7 @@ def test_where_names_of_tables_cannot_be_kept_all_is_as_before(space, root):
 
     assert (REFUSED, REFUSED) == (ran.returncode, confirmed.returncode)
     assert b"rt_tables is a folder" in confirmed.stderr
+    assert b"the kernel is as it was before" in confirmed.stderr
     assert (before, written) == (kernel(space), files(root))
 
 
