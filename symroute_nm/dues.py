@@ -23,10 +23,11 @@ from symroute_nm.rpdb import Class, Decision, Packet, Rpdb
 # and 2000::/4; WireGuard's AllowedIPs may spell the Internet out. 2000::/3 is an eighth of IPv6.
 _WIDE_SHARE = 8
 
-# Link-local and multicast destinations belong to the link that they are asked for on.
+# Link-local and multicast destinations belong to the link that they are asked for on; and so does
+# ::1 (rt6_need_strict), which comes in by none.
 _LINK_SCOPE: Mapping[int, Tuple[IPNetwork, ...]] = {
     4: (LINK_LOCAL[4], IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32")),
-    6: (LINK_LOCAL[6], IPv6Network("ff00::/8")),
+    6: (LINK_LOCAL[6], IPv6Network("ff00::/8"), IPv6Network("::1/128")),
 }
 _LINK_SCOPE_TABLE = 1  # in a database of our own, which has no other but local and main
 

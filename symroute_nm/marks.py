@@ -11,7 +11,7 @@ from symroute_nm.errors import InputError, Refusal, shown
 from symroute_nm.kernel import has_nft_fib
 from symroute_nm.marking import Mark, Marking
 from symroute_nm.model import TABLE_MAIN, Host, OwnTable, Rule
-from symroute_nm.recognition import FULL_MASK, is_usable
+from symroute_nm.recognition import FULL_MASK, MARK_STAGES, is_usable
 from symroute_nm.wording import describe_rule
 
 # What is proposed where the mask is taken, in this order.
@@ -25,7 +25,7 @@ class Marked(NamedTuple):
     mask: int
     table: int
     guard: str  # rules throw none
-    base: int  # the first of our priorities
+    base: int  # of our priorities: the first that is not a mark's
 
 
 def parse_mask(where: str, text: str) -> int:
@@ -124,7 +124,7 @@ def mark_rules(version: int, marked: Marked, transit: bool) -> Iterator[Rule]:
     the own table.
     """
     link, value = marked.mark
-    stages = range(marked.base, marked.base + 4)
+    stages = range(marked.base - MARK_STAGES, marked.base)
     chosen = Rule(version, 0, mark=value, mask=marked.mask, table=marked.table)
     main = chosen._replace(table=TABLE_MAIN, suppress_prefixlength=0)
     through = main._replace(iif=link, suppress_prefixlength=0 if transit else None)

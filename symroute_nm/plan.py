@@ -154,7 +154,13 @@ def used_tables(host: Host) -> FrozenSet[int]:
 
 
 def check_block(host: Host, settings: Settings) -> None:
-    """Raise `Refusal` for a priority block in which somebody else's rules stand."""
+    """Raise `Refusal` for a priority block in which somebody else's rules stand.
+
+    `InputError` where rules by mark have no room before the others.
+    """
+    if priorities(settings)[0] <= 0:  # there is the kernel's own, for local
+        raise InputError("priority-base = %d leaves no room for rules by mark" % (
+            settings.priority_base), "they take the four priorities before it: set 5 or more")
     ours = our_rules(host, settings)
     for rule in sorted(host.rules, key=lambda each: (each.version, each.priority)):
         if rule.priority in priorities(settings) and rule not in ours:
@@ -163,8 +169,8 @@ def check_block(host: Host, settings: Settings) -> None:
             raise Refusal(
                 "priority %d is taken by a rule that is not ours (%s)" % (
                     rule.priority, describe_rule(rule)),
-                "set priority-base to the first of %s free priorities%s" % (
-                    "four" if settings.forwarded else "three", left))
+                "set priority-base to the first of three free priorities%s%s" % (
+                    ", with four free ones before it" if settings.forwarded else "", left))
 
 
 def _check_vrfs(host: Host, tables: Iterable[OwnTable]) -> None:
@@ -215,7 +221,7 @@ def _without_iif(host: Host, settings: Settings, guard: str) -> List[int]:
 
 def _stages(draft: _Draft, selector: Rule, table: OwnTable) -> List[Rule]:
     """The selector's rules; transit (iif) goes by main's specific routes before T's."""
-    first, second, third = priorities(draft.settings)[:STAGES]
+    first, second, third = priorities(draft.settings)[-STAGES:]
     last = selector._replace(priority=third, table=table.id)
     if draft.guard != "rules":
         return [last]

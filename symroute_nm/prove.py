@@ -16,7 +16,7 @@ from symroute_nm.model import (
     Route,
     contains,
 )
-from symroute_nm.recognition import our_rules, priorities
+from symroute_nm.recognition import foreign_rules, our_rules, priorities
 from symroute_nm.verdicts import Reply, Verdict, judge_each, judge_replies
 from symroute_nm.wording import describe_rule
 
@@ -41,8 +41,9 @@ def prove(host: Host, settings: Settings, plan: Plan) -> Proof:
     uplinks = [each.uplink for each in plan.uplinks]
     planned = put_plan(host, settings, plan)
     before, after = judge_each([host, planned], uplinks, plan.left_out)
-    marked = judge_replies(planned, uplinks, _marked(host, plan), plan.left_out) \
-        if plan.marking else ()
+    marked = judge_replies(
+        planned, uplinks, (*_marked(host, plan), *_passed_on(host, settings, plan)),
+        plan.left_out) if plan.marking else ()
     return Proof(before, after, tuple(_find_intrusions(host, settings, plan)), marked)
 
 
@@ -68,6 +69,27 @@ def _marked(host: Host, plan: Plan) -> Iterator[Reply]:
                 last = min(network.num_addresses - 1, 2)
                 answerer = Address(mark.link, ip_interface(str(network[last])))
                 yield Reply(answerer, link, mark.value)
+
+
+def _passed_on(host: Host, settings: Settings, plan: Plan) -> Iterator[Reply]:
+    """The answers that come in by another uplink: of a server behind it, near or afar.
+
+    One other uplink speaks for all, but for those that somebody's rule selects.
+    """
+    selected = {rule.iif for rule in foreign_rules(host, settings)}
+    for mark in plan.marking.marks if plan.marking else ():
+        others = [each.uplink for each in plan.uplinks if each.uplink.link.name != mark.link]
+        versions = {gateway.version for each in plan.uplinks for gateway in each.uplink.gateways
+                    if each.uplink.link.name == mark.link}
+        for number, other in enumerate(others):
+            if number and other.link.name not in selected:
+                continue
+            servers = [each.interface.network for each in other.addresses]
+            servers += [ANY[version] for version in versions]
+            for network in servers:
+                if network.version in versions:
+                    server = ip_interface(str(network[max(0, min(network.num_addresses, 256) - 2)]))
+                    yield Reply(Address(mark.link, server), other.link.name, mark.value)
 
 
 def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:

@@ -8,20 +8,25 @@ from symroute_nm.tables import our_tables
 
 # The priorities that are ours, counted from `Settings.priority_base` (DESIGN 2).
 STAGES = 3
+# Rules by mark come before those: an answer that comes in by another uplink, or from its network,
+# would be taken by the rules for that.
+MARK_STAGES = 4
 FULL_MASK = 0xFFFFFFFF
 
 
 def priorities(settings: Settings) -> range:
-    """The block of rule priorities that is ours; rules by mark need one more."""
-    stages = STAGES + 1 if settings.forwarded else STAGES
-    return range(settings.priority_base, settings.priority_base + stages)
+    """The block of rule priorities that is ours; rules by mark stand before `priority_base`."""
+    first = settings.priority_base - (MARK_STAGES if settings.forwarded else 0)
+    return range(first, settings.priority_base + STAGES)
 
 
 def is_ours(rule: Rule, settings: Settings) -> bool:
     """Whether a kernel rule has the form of one of ours; known without any file of ours left."""
-    if rule.priority not in priorities(settings):
+    base = settings.priority_base
+    if rule.priority not in (
+            range(base - MARK_STAGES, base) if rule.mask else range(base, base + STAGES)):
         return False
-    last = rule.priority == settings.priority_base + STAGES - 1
+    last = rule.priority == base + STAGES - 1
     return _is_plain(rule) and (
         rule.suppress_prefixlength in (None, 0) if rule.mask
         else rule.suppress_prefixlength == (None if last else 0))

@@ -23,7 +23,7 @@ from symroute_nm.model import (
     network_key,
 )
 from symroute_nm.observation import Arp
-from symroute_nm.recognition import is_ours, our_rules, priorities
+from symroute_nm.recognition import STAGES, is_ours, our_rules, priorities
 from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.verdicts import Failure, is_by_destination
 from symroute_nm.wording import delete_rule, describe_rule, some
@@ -161,7 +161,7 @@ def _settle_with(case: Case, rule: Rule) -> str:
     """What to do about a rule before ours; never how to come before a prohibition."""
     if rule.action in ERRORS:
         return "the rule is somebody's decision to forbid these packets: settle it where it is made"
-    lower = _find_free(case, range(rule.priority - len(priorities(case.settings)), 0, -1))
+    lower = _find_free(case, range(rule.priority - STAGES, 0, -1))
     move = ", or %s" % _set_base(lower) if lower else ""
     return "then remove the rule where it is made%s" % move
 
@@ -189,7 +189,7 @@ def find_taken(case: Case) -> Iterator[Finding]:
 
 def _make_room(case: Case, rule: Rule) -> str:
     first = case.settings.priority_base
-    last = _LAST_PRIORITY - len(priorities(case.settings))
+    last = _LAST_PRIORITY - STAGES
     base = _find_free(case, [*range(first, last), *range(first, 0, -1)])
     ways = [_set_base(base)] if base else []
     if is_ours(rule, case.settings):
@@ -202,10 +202,13 @@ def _set_base(base: int) -> str:
 
 
 def _find_free(case: Case, candidates: Iterable[int]) -> int:
-    """The first of so many free priorities as ours; 0 where none of the candidates is."""
-    taken, stages = {each.priority for each in case.host.rules}, len(priorities(case.settings))
-    free = (base for base in candidates if not taken & set(range(base, base + stages)))
-    return next(free, 0)
+    """The priority-base among the candidates that gives us free priorities; 0: none does."""
+    taken = {each.priority for each in case.host.rules}
+    for base in candidates:
+        block = priorities(case.settings._replace(priority_base=base))
+        if block[0] > 0 and not taken & set(block):
+            return base
+    return 0
 
 
 def find_left_out(case: Case) -> Iterator[Finding]:

@@ -602,6 +602,15 @@ def test_a_rule_of_others_at_our_priorities():
         there, "priority-taken").remedy
 
 
+@pytest.mark.parametrize(("taken", "base"), [(19999, 20004), (20001, 20006)])
+def test_a_rule_of_others_at_the_priorities_of_marks(taken, base):
+    there = with_rules(bare(), Rule(4, taken, table=7))
+    found = diagnose(there, Settings(forwarded=True)).findings
+    (remedy,) = [each.remedy for each in found if each.code == "priority-taken"]
+    assert "set priority-base = %d in /etc/symroute-nm.conf" % base == remedy
+    assert taken in range(20000, 20003) or not findings(there, "priority-taken")
+
+
 def test_a_rule_of_our_form_that_nothing_names_may_be_left_by_us():
     there = with_rules(bare(), Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100))
     assert ["set priority-base = 20003 in /etc/symroute-nm.conf",

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 from case_hosts import wg_quick
@@ -155,6 +155,30 @@ def test_the_proof_sees_a_rule_that_takes_marked_answers_away():
     proof = prove(host, ON, make_plan(host, ON))
     assert not proof.holds
     assert all(each.symmetric for each in proof.after)
+
+
+@pytest.mark.parametrize("thief", [{"iif": "eth1"}, {"source": ip_network("10.0.5.0/24")}])
+def test_answers_that_come_in_by_another_uplink_are_proved(thief):
+    settings = ON._replace(sources="network", iif=True)
+    host = two_uplinks(**NFT)
+    plan = make_plan(host, settings)
+    for source in ("10.0.5.7", "198.51.100.9"):
+        answer = Packet(ip_address("203.0.113.9"), ip_address(source), "eth1", mark=0x64)
+        assert {"eth0"} == way(plan, host, answer)
+    assert prove(host, settings, plan).holds
+    taken = two_uplinks(rules=(*kernel_rules(), Rule(4, 100, table=TABLE_MAIN, **thief)), **NFT)
+    proof = prove(taken, settings, make_plan(taken, settings))
+    assert any(failure.mark == 0x64 and failure.decision.rule.priority == 100
+               for each in proof.marked for failure in each.failures)
+
+
+def test_rules_by_mark_need_room_before_the_others():
+    host = two_uplinks(**NFT)
+    with pytest.raises(InputError, match=r"priority-base = 4 leaves no room .*set 5 or more"):
+        make_plan(host, ON._replace(priority_base=4))
+    lowest = min(rule.priority for each in make_plan(host, ON._replace(priority_base=5)).uplinks
+                 for rule in each.rules)
+    assert 1 == lowest
 
 
 def test_explain_knows_whose_mark_it_is():

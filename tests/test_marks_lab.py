@@ -169,6 +169,32 @@ def test_transit_between_the_uplinks_is_not_broken(host: PublishingLab, iif: str
     assert NOTHING == broken(host.check([*flows, *host.published()]))
 
 
+ONWARD = """
+table ip onward {
+  chain prerouting {
+    type nat hook prerouting priority -100;
+    ip daddr 10.0.6.5 tcp dport 8085 dnat to 10.0.5.7:5000
+    ip daddr 10.0.5.5 tcp dport 8085 dnat to 10.0.6.7:5000
+  }
+  chain postrouting {
+    type nat hook postrouting priority 100;
+    ip daddr { 10.0.5.7, 10.0.6.7 } masquerade
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("options", [("--iif",), ("--no-iif", "--sources", "network")])
+def test_a_port_sent_on_to_a_server_behind_the_other_uplink_answers(
+    plain: PublishingLab, options: Tuple[str, ...]
+) -> None:
+    plain._nft("srv", ONWARD)
+    generate(plain, "--forwarded", *options)
+    assert NOTHING == broken(plain.check([
+        Flow(client, "tcp", address, 8085)
+        for client in ("user", "admin") for address, _ in SERVER.values()]))
+
+
 OTHERS = """
 table inet others {
   chain first {
