@@ -15,8 +15,8 @@ _COMMANDS = ("ip", "nsenter", "unshare", "setpriv")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _NOBODY = 65534
 # Becomes nobody only after all is imported: the interpreter's own files may be root's alone.
-_AS_NOBODY = """
-import codecs, ctypes, hashlib, os, pkgutil, sys
+AS_NOBODY = """
+import codecs, ctypes, encodings.idna, gettext, hashlib, locale, os, pkgutil, sys
 codecs.lookup("unicode_escape")  # jinja2's
 import symroute_nm
 from symroute_nm import host
@@ -108,7 +108,7 @@ class Namespace:
 
     def symroute_as_nobody(self, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
         """Run symroute-nm inside as a user without any privilege."""
-        return self.run([sys.executable, "-c", _AS_NOBODY, *arguments])
+        return self.run([sys.executable, "-c", AS_NOBODY, *arguments])
 
     def python(self, code: str) -> "subprocess.CompletedProcess[bytes]":
         """Run Python code inside."""

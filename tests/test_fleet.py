@@ -15,6 +15,8 @@ from trees import tree
 
 from symroute_nm import workers
 
+pytestmark = pytest.mark.long
+
 CASES = Path(__file__).parent / "cases"
 NAMES = ("dhcp-by-address", "guard-throw", "no-profile", "one-uplink", "two-uplinks")
 REFUSED = {"no-profile"}

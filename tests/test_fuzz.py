@@ -19,6 +19,8 @@ from fuzzing import (
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.long
+
 # SYMROUTE_FUZZ=2000 pytest tests/test_fuzz.py: so many examples a test, others each time.
 ASKED = int(os.environ.get("SYMROUTE_FUZZ", "0"))
 

@@ -285,6 +285,7 @@ def test_parsing_never_raises(text):
 OPTION = "option rfc3442-classless-static-routes"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("piece", [
     '"', '"\\', '\\"', "{", "}", "lease {", "lease { option ", "a", " ", "a b;", "ROUTES=a ", "[",
     OPTION, "1,", "=", "\n",

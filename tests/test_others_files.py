@@ -389,6 +389,7 @@ def test_a_full_or_read_only_file_system_changes_nothing(root, capsys, script, r
     assert [] == [each for each in found["left"] if each not in ("lock", "backups")]
 
 
+@pytest.mark.long
 def test_however_few_pages_are_free_all_is_written_or_nothing(root):
     codes = []
     for pages in range(2, 8):

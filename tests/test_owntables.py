@@ -119,6 +119,7 @@ def test_a_diagnosis_knows_what_the_bound_left_out():
     assert not diagnose(made, settings).symmetric
 
 
+@pytest.mark.long
 @given(small_hosts(), st.sampled_from(["rules", "throw", "none"]), st.integers(0, 3))
 @hypothesis_settings(max_examples=300, deadline=None)
 def test_a_bound_costs_no_proof(made, guard, most):
@@ -139,6 +140,7 @@ def networks_of(gateways):
         st.integers(20, 24), st.integers(0, 15), st.sampled_from(gateways))
 
 
+@pytest.mark.long
 @given(st.lists(networks_of([("eth0", "10.0.6.254"), ("eth1", "10.0.5.254"), ("eth1", "10.0.5.1"),
                              ("docker0",)]), max_size=12,
                 unique_by=lambda each: each.destination), st.integers(0, 4))

@@ -296,6 +296,7 @@ def planned(made, settings):
         return str(error)
 
 
+@pytest.mark.long
 @given(small_hosts(), st.randoms(), st.sampled_from(["rules", "throw", "none"]))
 @hypothesis_settings(max_examples=300, deadline=None)
 def test_the_plan_does_not_depend_on_any_order(made, random, guard):

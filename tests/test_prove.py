@@ -284,6 +284,7 @@ def random_hosts(draw):
     return host(links, addresses, unique.values(), forwarding=forwarding)
 
 
+@pytest.mark.long
 @given(random_hosts(), st.sampled_from(["rules", "throw"]))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_plan_for_a_random_host_is_proved(there, guard):

@@ -494,6 +494,7 @@ class RandomHost:
         )
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SEEDS)
 def test_each_destination_decides_as_the_representative_of_its_class(seed):

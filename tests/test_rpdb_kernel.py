@@ -22,6 +22,8 @@ import pytest
 from symroute_nm.model import Hop, Route, Rule
 from symroute_nm.rpdb import Packet, Rpdb
 
+pytestmark = pytest.mark.long
+
 SEED = int(os.environ.get("SYMROUTE_SEED", "1"))
 CASES = int(os.environ.get("SYMROUTE_CASES", "200"))  # of each family
 PACKETS = 100  # each is asked twice: which way, and by which route

@@ -201,9 +201,12 @@ def test_each_link_gets_a_table_of_its_own_whatever_the_order(links, choices, kn
     tables = list(found.values())
     assert len({each.id for each in tables}) == len({each.name for each in tables}) == len(links)
     assert not {each.id for each in tables} & set(RESERVED)
-    kept = {each.name: each.id for each in known}
+    kept = {each.name for each in known}
+    ours = {each.name for each in known if each.owned}
     for link, table in found.items():
-        free = not choices.get(link, TableChoice()).id and table.name not in kept
+        # Named otherwise than before, it keeps its id.
+        renamed = link in ours
+        free = not choices.get(link, TableChoice()).id and table.name not in kept and not renamed
         assert not (free and table.id in used)
 
 

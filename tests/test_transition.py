@@ -3,6 +3,7 @@
 from ipaddress import ip_address, ip_network
 
 import hosts
+import pytest
 from hosts import route, two_uplinks
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,7 @@ VARIATIONS = st.fixed_dictionaries({
 })
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None,
           suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(random_hosts(), VARIATIONS, VARIATIONS)

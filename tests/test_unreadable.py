@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hosts import two_uplinks
+from namespace import AS_NOBODY
 
 from symroute_nm import files
 from symroute_nm.snapshot import dump_host
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 @pytest.fixture(autouse=True)
 def _reachable(tmp_path):
     """Folders that nobody can pass through, down to the test's own."""
-    parents = [each for each in (tmp_path, *tmp_path.parents) if each.parts[1:2] == ("tmp",)]
-    modes = [(each, each.stat().st_mode) for each in parents if each != Path("/tmp")]
+    parents = [(each, each.stat().st_mode) for each in (tmp_path, *tmp_path.parents)]
+    modes = [(each, mode) for each, mode in parents if mode & 0o055 != 0o055]
     for each, mode in modes:
         each.chmod(mode | 0o055)
     yield
@@ -32,15 +33,8 @@ def _reachable(tmp_path):
 
 def as_nobody(*words):
     """Run the program as nobody; its exit code and stderr."""
-    code = "import os; os.setgroups([]); os.setgid(%d); os.setuid(%d)\n" \
-        "from symroute_nm.__main__ import main; main()" % (NOBODY, NOBODY)
-    # Imported as root: the interpreter's folder may be closed to nobody.
-    code = "from symroute_nm import cli, report, reading, host, files, profiles, leases, " \
-        "settings, snapshot, generation, diagnosis, checkup, render, reversal, backups, install, " \
-        "evidence, explanation\n" \
-        "import encodings.idna, gettext, locale, rich.console, rich.table\n" + code
     ran = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)], cwd=str(REPOSITORY),
+        [sys.executable, "-c", AS_NOBODY, *map(str, words)], cwd=str(REPOSITORY),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     err = ran.stderr.decode()
     assert "Traceback" not in err
