@@ -46,11 +46,19 @@ def find_commands(
 def _marking_commands(changes: Iterable[Change], brought_up: bool) -> Iterator[str]:
     """What the script of the marks leaves to do: bringing a connection up runs it, too."""
     for each in changes:
-        if each.path == SCRIPT and each.after is None and each.before is not None:
-            script = unload_script("nft" if b"nft -f" in each.before else "iptables")
+        if each.path != SCRIPT:
+            continue
+        before = _backend(each.before)
+        if before and before != _backend(each.after):
+            script = unload_script(before)
             yield from (line.split(" 2>")[0] for line in script.splitlines())
-        elif each.path == SCRIPT and each.kind != "keep" and not brought_up:
+        if each.after is not None and each.kind != "keep" and not brought_up:
             yield SCRIPT
+
+
+def _backend(script: Optional[bytes]) -> str:
+    """By what a script sets marks; "": there is none."""
+    return "" if script is None else "nft" if b"nft -f" in script else "iptables"
 
 
 def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ...]]) -> bool:

@@ -132,7 +132,7 @@ def _planned_marks(plan: Plan) -> Optional[Marks]:
 
 def _no_marks() -> Optional[Marks]:
     there = netfilter.read_loaded() if os.geteuid() == 0 else Loaded()
-    return _change(there, "", "", find_differences(None, there)) if there.backend else None
+    return _change(there, "", "", find_differences(None, there)) if there.backends else None
 
 
 def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
@@ -149,7 +149,7 @@ def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
 
 def _change(there: Loaded, backend: str, script: str, words: Tuple[str, ...]) -> Marks:
     """From what there is to what the script sets up by that backend."""
-    before = unload_script(there.backend) if there.backend != backend else ""
+    before = unload_script(*(each for each in there.backends if each != backend))
     return Marks(before + script, unload_script(backend) + restore_script(there), words)
 
 

@@ -23,21 +23,22 @@ _NFT_BACK = re.compile(r"ct mark & %s == %s .*(?<!ct )mark set (?:meta )?mark \|
 _NEW = re.compile(r"-A %s -i (\S+) .*-j CONNMARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
 _BACK = re.compile(r"-A %s -m connmark .*-j MARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
 _PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml
-_JUMP = re.compile(r"-A PREROUTING(?:_direct)? -j %s" % NAME)
+_JUMP = re.compile(r"-[AI] (PREROUTING(?:_direct)?)(?: [0-9]+)? -j %s" % NAME)
 
 
 class Loaded(NamedTuple):
     """Listings of what is ours; empty where nothing is."""
 
     nft: str = ""
-    iptables: Tuple[str, ...] = ()  # lines of the table mangle
+    iptables: Tuple[str, ...] = ()  # lines of the table mangle; jumps as -I, with their place
     ip6tables: Tuple[str, ...] = ()
     valid_mark: bool = False  # net.ipv4.conf.all.src_valid_mark
 
     @property
-    def backend(self) -> str:
-        """``nft``, ``iptables``, or "" where nothing sets marks."""
-        return "nft" if self.nft else "iptables" if self.iptables or self.ip6tables else ""
+    def backends(self) -> Tuple[str, ...]:
+        """What sets marks: ``nft``, ``iptables``, both after one has replaced the other, none."""
+        return (*(["nft"] if self.nft else []),
+                *(["iptables"] if self.iptables or self.ip6tables else []))
 
 
 def find_differences(
@@ -48,7 +49,7 @@ def find_differences(
     `versions` are the IP versions that have marks.
     """
     if marking is None:
-        return ("%s sets marks, and none are planned" % loaded.backend,) if loaded.backend else ()
+        return tuple("%s sets marks, and none are planned" % each for each in loaded.backends)
     return tuple(_differences(marking, loaded, versions))
 
 
@@ -56,8 +57,11 @@ def _differences(marking: Marking, loaded: Loaded, versions: FrozenSet[int]) -> 
     wanted = {(link, each.value, marking.mask) for each in marking.marks
               for link in (each.link, "")}
     nft = marking.backend == "nft"
-    if nft != (loaded.backend == "nft"):
-        yield "nothing sets marks by %s" % ("nft" if nft else "iptables")
+    backend = "nft" if nft else "iptables"
+    yield from ("%s sets marks, too, and %s is planned" % (each, backend)
+                for each in loaded.backends if each != backend)
+    if backend not in loaded.backends:
+        yield "nothing sets marks by %s" % backend
         return
     places = [("nft", _nft_settings(loaded.nft))] if nft else [
         (program, _settings(lines)) for version, program, lines in (
@@ -110,30 +114,40 @@ def unload_commands(loaded: Loaded) -> List[str]:
     """The commands that end the marks that are set."""
     commands = ["nft delete table inet %s" % NAME] if loaded.nft else []
     for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables)):
-        jumps = ["-D" + each[len("-A"):] for each in lines if _JUMP.match(each)]
+        jumps = ["-D %s -j %s" % (each.group(1), NAME) for each in _jumps(lines)]
         chain = ["-F " + NAME, "-X " + NAME] if lines else []
         commands += ["%s -w -t mangle %s" % (program, words) for words in jumps + chain]
     return commands
 
 
-def unload_script(backend: str) -> str:
-    """The shell script that ends whatever a backend has set up; also what firewalld has."""
-    if backend == "nft":
-        commands = unload_commands(Loaded(nft=NAME))
-    else:
-        lines = tuple("-A %s -j %s" % (chain, NAME) for chain in _PARENTS) if backend else ()
-        commands = unload_commands(Loaded(iptables=lines, ip6tables=lines))
+def _jumps(lines: Tuple[str, ...]) -> List["re.Match[str]"]:
+    return [found for found in map(_JUMP.match, lines) if found]
+
+
+def unload_script(*backends: str) -> str:
+    """The shell script that ends whatever backends have set up; also what firewalld has."""
+    lines = tuple("-A %s -j %s" % (chain, NAME) for chain in _PARENTS) \
+        if "iptables" in backends else ()
+    commands = unload_commands(Loaded(NAME if "nft" in backends else "", lines, lines))
     return "".join("%s 2>/dev/null || :\n" % each for each in commands)
 
 
 def restore_script(loaded: Loaded) -> str:
-    """The script that sets up what was listed; after `unload_script` of what is there."""
-    text = "echo %d > %s\n" % (loaded.valid_mark, SYSCTL_FILE)
+    """The script that sets up what was listed; after `unload_script` of what is there.
+
+    Each part is tried; it ends with the code of the last that failed.
+    """
+    text = "code=0\necho %d > %s || code=$?\n" % (loaded.valid_mark, SYSCTL_FILE)
     if loaded.nft:
-        text += "nft -f - <<'RULES'\n%s\nRULES\n" % loaded.nft.rstrip("\n")
+        text += "nft -f - <<'RULES' || code=$?\n%s\nRULES\n" % loaded.nft.rstrip("\n")
     for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables)):
         if lines:
-            rules = [":%s - [0:0]" % NAME, *(each for each in lines if each.startswith("-A"))]
-            text += "%s-restore -n <<'RULES'\n*mangle\n%s\nCOMMIT\nRULES\n" % (
+            rules = [":%s - [0:0]" % NAME, *(each for each in lines if each.startswith("-A "))]
+            text += "%s-restore -n <<'RULES' || code=$?\n*mangle\n%s\nCOMMIT\nRULES\n" % (
                 program, "\n".join(rules))
-    return text
+        for jump in _jumps(lines):
+            mangle = "%s -w -t mangle" % program
+            # In its own place, unless the rules before it have gone meanwhile.
+            text += "%s %s 2>/dev/null || %s -A %s -j %s || code=$?\n" % (
+                mangle, jump.group(), mangle, jump.group(1), NAME)
+    return text + "exit $code\n"

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from symroute_nm.errors import SystemFailure
 from symroute_nm.loaded import PROGRAMS, SYSCTL_FILE, Loaded
@@ -25,7 +25,8 @@ def read_loaded() -> Loaded:
 
 def run_script(text: str) -> None:
     """Have the shell run a script; raises `SystemFailure` with what it says."""
-    ran = _run(["sh", "-c", text]) if text else None
+    # Not as an argument: of hundreds of uplinks it would be too long (MAX_ARG_STRLEN).
+    ran = _run(["sh"], text.encode("utf-8", "surrogateescape")) if text else None
     if ran and ran.returncode:
         said = ran.stderr.decode("utf-8", "replace").strip()
         raise SystemFailure("marks cannot be set: %s" % (said or "exit %d" % ran.returncode),
@@ -40,14 +41,23 @@ def _table() -> str:
 
 
 def _chain(program: str) -> Tuple[str, ...]:
-    """The lines of table mangle that name our chain; without -t, no kernel module is loaded."""
+    """The lines of table mangle that name our chain, jumps to it with their place among others.
+
+    Without -t, no kernel module is loaded.
+    """
     if not shutil.which(program + "-save", path=_PATH):
         return ()
     lines: List[str] = []
+    places: Dict[str, int] = {}
     inside = False
     for line in _run([program + "-save"]).stdout.decode("utf-8", "replace").splitlines():
         inside = line == "*mangle" or (inside and not line.startswith("*"))
-        if inside and NAME in line.split() + [line.split(" ")[0].lstrip(":")]:
+        words = line.split() if inside else []
+        if words[:1] == ["-A"]:
+            places[words[1]] = places.get(words[1], 0) + 1
+        if words[:1] == ["-A"] and words[1] != NAME and NAME in words:
+            lines.append("-I %s %d %s" % (words[1], places[words[1]], " ".join(words[2:])))
+        elif NAME in words or words[:1] == [":" + NAME]:
             lines.append(line)
     return tuple(lines)
 
@@ -59,10 +69,10 @@ def _valid_mark() -> bool:
         return False
 
 
-def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":
+def _run(command: Sequence[str], said: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     try:
         return subprocess.run(  # noqa: S603  # commands of our own
-            (*_BOUNDED, *command), env={"PATH": _PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
+            (*_BOUNDED, *command), env={"PATH": _PATH, "LC_ALL": "C"}, input=said,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     except OSError as error:
         raise SystemFailure("cannot run %s: %s" % (command[0], error),

@@ -8,9 +8,10 @@ import pytest
 from case_hosts import wg_quick
 from hosts import kernel_rules, two_uplinks
 
-from symroute_nm import directxml, loaded
-from symroute_nm.choices import MARK_MASK, InterfaceSettings, Settings, TableChoice
-from symroute_nm.errors import InputError, Refusal
+from symroute_nm import directxml, generation, loaded, netfilter
+from symroute_nm.activation import find_commands
+from symroute_nm.choices import MARK_MASK, InterfaceSettings, Manner, Settings, TableChoice
+from symroute_nm.errors import InputError, Refusal, SystemFailure
 from symroute_nm.explanation import as_json, explain, lines
 from symroute_nm.loaded import Loaded, find_differences
 from symroute_nm.marking import DIRECT, SCRIPT, Mark, Marking
@@ -238,6 +239,36 @@ def test_a_whole_table_is_no_difference_and_each_missing_line_is_one(word):
     for number in range(3, 7):
         less = "\n".join(lines[:number] + lines[number + 1:])
         assert 1 == len(find_differences(TWO, Loaded(less, (), (), True), FOUR))
+
+
+def test_what_another_backend_has_left_is_a_difference():
+    both = Loaded(TABLE.replace("{0}", "meta "), CHAIN, CHAIN, True)
+    assert ("iptables sets marks, too, and nft is planned",) == find_differences(TWO, both, FOUR)
+    chains = TWO._replace(backend="iptables")
+    assert ("nft sets marks, too, and iptables is planned",) == find_differences(chains, both, FOUR)
+    assert 2 == len(find_differences(None, both))
+    script = loaded.unload_script(*both.backends)
+    assert "nft delete table inet symroute_nm" in script and "ip6tables -w -t mangle -X" in script
+
+
+def test_chains_go_when_the_script_comes_to_use_nft(tmp_path):
+    def write(*firewalls):
+        host = two_uplinks(firewalls=firewalls)
+        made = generation.prepare(tmp_path, host, ON, Manner())
+        generation.write(tmp_path, made.changes, print)
+        return find_commands(host, ON, made, None)
+
+    assert not any("symroute_nm" in each for each in write("iptables"))
+    assert "ip6tables -w -t mangle -X symroute_nm" in write("iptables", "nft")
+    assert "nft delete table inet symroute_nm" in write("iptables")
+    assert not any("symroute_nm" in each for each in write("iptables"))
+
+
+@pytest.mark.skipif(not shutil.which("timeout"), reason="coreutils' timeout bounds scripts")
+def test_a_script_may_be_longer_than_an_argument():
+    netfilter.run_script("#" + "x" * (1 << 18) + "\0\n:\n")
+    with pytest.raises(SystemFailure, match="marks cannot be set: exit 7"):
+        netfilter.run_script("#" + "x" * (1 << 18) + "\nexit 7\n")
 
 
 def test_links_are_found_in_any_listing():

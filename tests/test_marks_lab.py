@@ -318,6 +318,38 @@ def test_remove_and_undo_with_apply(host: PublishingLab) -> None:
     assert NOTHING == broken(host.check(host.wanted()))
 
 
+def prerouting(lab: PublishingLab) -> List[str]:
+    lines = [line for program in ("iptables", "ip6tables")
+             for line in lab.must([program + "-save", "-t", "mangle"]).splitlines()]
+    return [line for line in lines if line.startswith("-A ")]
+
+
+@pytest.mark.parametrize("backend", ["iptables"], indirect=True)
+def test_the_way_back_puts_the_jump_where_it_was(host: PublishingLab) -> None:
+    generate(host, "--forwarded")
+    host.must(["iptables", "-t", "mangle", "-I", "PREROUTING", "-p", "sctp", "-j", "ACCEPT"])
+    host.must(["iptables", "-t", "mangle", "-A", "PREROUTING", "-p", "udp", "-j", "ACCEPT"])
+    host.must(["iptables", "-t", "mangle", "-D", "symroute_nm", "1"])
+    before = prerouting(host)
+    assert 3 == host.symroute("apply", "--forwarded", "--timeout", "1").returncode
+    assert before == prerouting(host)
+    assert 0 == host.symroute("apply", "--forwarded", "--yes").returncode
+    assert len(before) + 1 == len(prerouting(host))
+
+
+def test_chains_that_nft_has_replaced_are_seen_and_go(plain: PublishingLab) -> None:
+    generate(plain, "--forwarded")
+    for program in ("iptables", "ip6tables"):
+        plain.must([program, "-t", "mangle", "-N", "symroute_nm"])
+        plain.must([program, "-t", "mangle", "-A", "PREROUTING", "-j", "symroute_nm"])
+    before = sorted(loaded(plain))
+    assert (1, ["iptables sets marks, too, and nft is planned"]) == agreement(plain)
+    assert 3 == plain.symroute("apply", "--forwarded", "--timeout", "1").returncode
+    assert before == sorted(loaded(plain))
+    assert 0 == plain.symroute("remove", "--apply", "--yes").returncode
+    assert [] == loaded(plain)
+
+
 def found(lab: PublishingLab) -> Set[str]:
     ran = lab.symroute("diagnose", "--json")
     return {each["code"] for each in json.loads(ran.stdout)["findings"]}
