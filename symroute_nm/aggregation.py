@@ -5,7 +5,7 @@ family. `ipaddress.collapse_addresses` would take nested ones of another kind fo
 """
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Dict, Iterable, List, Mapping, Set, TypeVar
+from typing import Dict, Iterable, List, Mapping, Set, Tuple, TypeVar
 
 from symroute_nm.model import ANY, VERSIONS, IPNetwork, contains, network_key
 
@@ -15,6 +15,8 @@ Value = TypeVar("Value")
 # addresses and more would be a way to everything.
 _WIDEST = {4: 8, 6: 32}
 
+_LENGTH_BITS = 8  # hold any prefix length
+
 
 def needed(entries: Mapping[IPNetwork, Value], fallback: Value) -> Dict[IPNetwork, Value]:
     """The entries without those that decide as their nearest enclosing entry does; ascending.
@@ -22,16 +24,34 @@ def needed(entries: Mapping[IPNetwork, Value], fallback: Value) -> Dict[IPNetwor
     `fallback` is what decides where no entry but the default encloses.
     """
     kept: Dict[IPNetwork, Value] = {}
-    enclosing: List[IPNetwork] = []
-    for network in sorted(entries, key=network_key):
-        while enclosing and not contains(enclosing[-1], network):
+    enclosing: List[Tuple[int, Value]] = []  # last address, and what decides up to there
+    for network, value in _ascending(entries):
+        first, length = int(network.network_address), network.prefixlen
+        while enclosing and enclosing[-1][0] < first:
             enclosing.pop()
-        outer = enclosing[-1] if enclosing else None
-        decided = fallback if outer is None or outer.prefixlen == 0 else entries[outer]
-        if network.prefixlen == 0 or entries[network] != decided:
-            kept[network] = entries[network]
-        enclosing.append(network)
+        if length == 0:
+            kept[network] = value
+            continue
+        if value != (enclosing[-1][1] if enclosing else fallback):
+            kept[network] = value
+        enclosing.append((first + (1 << (network.max_prefixlen - length)) - 1, value))
     return kept
+
+
+def _ascending(entries: Mapping[IPNetwork, Value]) -> Iterable[Tuple[IPNetwork, Value]]:
+    """The entries in order; as they are where they have it, as long ones mostly do."""
+    before = -1
+    for network in entries:
+        place = rank(network)
+        if place < before:
+            return sorted(entries.items(), key=lambda item: rank(item[0]))
+        before = place
+    return entries.items()
+
+
+def rank(network: IPNetwork) -> int:
+    """What networks of one family are in order by, as `network_key`, in a third of its memory."""
+    return int(network.network_address) << _LENGTH_BITS | network.prefixlen
 
 
 def join(entries: Mapping[IPNetwork, Value]) -> Dict[IPNetwork, Value]:
@@ -49,10 +69,15 @@ def join(entries: Mapping[IPNetwork, Value]) -> Dict[IPNetwork, Value]:
             if here[first] == here[first | other]:
                 by_length.setdefault(length - 1, {})[first] = here.pop(first)
                 del here[first | other]
-    return {
-        _network(first, length, bits): value
-        for length, here in by_length.items() for first, value in here.items()
+    # Most are as they were, and keep their objects.
+    joined = {
+        network: by_length[network.prefixlen].pop(int(network.network_address))
+        for network in entries
+        if int(network.network_address) in by_length[network.prefixlen]
     }
+    joined.update((_network(first, length, bits), value)
+                  for length, here in by_length.items() for first, value in here.items())
+    return joined
 
 
 def collapse(networks: Iterable[IPNetwork]) -> List[IPNetwork]:

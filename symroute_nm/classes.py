@@ -53,11 +53,14 @@ class Piece(NamedTuple):
 
 
 def flatten(entries: Iterable[Tuple[int, int, Any]]) -> Flat:
-    """Nested intervals ``(first, last, value)`` cut so that the innermost one holds."""
+    """Nested intervals ``(first, last, value)`` cut so that the innermost one holds.
+
+    They come in ascending order, of those that begin together the widest first.
+    """
     flat = Flat([], [], [])
     stack: List[Tuple[int, Any]] = []
     cursor = 0
-    for first, last, value in sorted(entries, key=lambda each: (each[0], -each[1])):
+    for first, last, value in entries:
         cursor = _close(flat, stack, cursor, first)
         if stack:
             _append(flat, cursor, first - 1, stack[-1][1])
@@ -96,10 +99,17 @@ def merge(parts: Iterable[Tuple[int, int, Any]]) -> Flat:
 
 def gaps(starts: Sequence[int], ends: Sequence[int], space: Spans) -> Spans:
     """What the intervals leave of `space`, which is one interval that holds them all."""
-    first, last = space.starts[0], space.ends[0]
-    pairs = zip([first, *(end + 1 for end in ends)], [*(start - 1 for start in starts), last])
-    kept = [(start, end) for start, end in pairs if start <= end]
-    return Spans([start for start, _ in kept], [end for _, end in kept])
+    left = Spans([], [])
+    cursor = space.starts[0]
+    for start, end in zip(starts, ends):
+        if cursor < start:
+            left.starts.append(cursor)
+            left.ends.append(start - 1)
+        cursor = end + 1
+    if cursor <= space.ends[0]:
+        left.starts.append(cursor)
+        left.ends.append(space.ends[0])
+    return left
 
 
 def overlay(flat: Flat, spans: Spans) -> Flat:

@@ -6,7 +6,7 @@ running kernel by the differential test. Not modelled: routes of links without c
 and router preference.
 """
 
-from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.classes import Flat, Lookup, Spans, flatten, gaps, merge
 from symroute_nm.model import Hop, Route
@@ -124,15 +124,16 @@ class Table:
         inbound = query.inbound if self._ties else ""
         return Query(query.tos if self._tos else 0, query.bound, inbound)
 
-    def _entries(self, query: Query) -> List[Tuple[int, int, Choice]]:
-        entries = []
-        for length, at_length in self.prefixes.items():
-            size = 1 << (BITS[self.version] - length)
-            for first, routes in at_length.items():
-                choice = self._choose(routes, query)
-                if choice is not None:
-                    entries.append((first, first + size - 1, choice))
-        return entries
+    def _entries(self, query: Query) -> Iterator[Tuple[int, int, Choice]]:
+        """What each prefix is sent by, in ascending order, of nested ones the outer first."""
+        bits = BITS[self.version]
+        places = sorted(first << 8 | length
+                        for length, at_length in self.prefixes.items() for first in at_length)
+        for place in places:
+            first, length = place >> 8, place & 0xFF  # a byte holds any prefix length
+            choice = self._choose(self.prefixes[length][first], query)
+            if choice is not None:
+                yield first, first + (1 << (bits - length)) - 1, choice
 
     def lookup(self, query: Query, suppress: Suppress, by_way: bool) -> Lookup:
         """The table as a rule sees it: what it finds and does not suppress; kept.
@@ -147,7 +148,10 @@ class Table:
                 for first, last, choice in zip(*self.flat(query))
                 if choice.type != "throw" and not suppress.drops(choice)
             )
-            missing = gaps(found.starts, found.ends, WHOLE[self.version])
+            # Whatever the values are, what is missing is the same.
+            other = self._lookups.get((key[0], suppress, not by_way))
+            missing = other.missing if other else gaps(
+                found.starts, found.ends, WHOLE[self.version])
             self._lookups[key] = Lookup(found, missing)
         return self._lookups[key]
 

@@ -100,7 +100,8 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
     rules.sort(key=lambda each: (each.version, each.priority))
     routes = list(_staying(host, plan))
     # A route that somebody else's table has already stays: adding ours says "File exists".
-    taken = {_identity(each) for each in routes}
+    tables = {each.table.id for each in plan.uplinks}
+    taken = {_identity(each) for each in routes if each.table in tables}
     routes += [
         route for each in plan.uplinks for route in each.routes if _identity(route) not in taken
     ]

@@ -234,8 +234,8 @@ class Rpdb:
         tried = None
         if piece.stage >= 0:
             selector = plan.selectors[piece.stage]
-            choice = None
-            if value is not None:
+            choice = None if plan.by_way else value
+            if plan.by_way and value is not None:
                 choice = self._table(selector.rule, plan.asked).find(address, plan.query)
             tried = Tried(selector, "found", choice)
         return settle(conclude(tried, piece.doubts), plan.template, plan.asked)

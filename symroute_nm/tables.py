@@ -126,6 +126,7 @@ class _Allotment:
         self._owned = {each.name: each.id for each in names if each.owned}
         self._named = {each.id: each for each in names if not each.owned}
         self._busy: Set[int] = _RESERVED | set(used) | {each.id for each in names}
+        self._new = iter(NEW_IDS)  # each is asked for once: what is busy stays so
         self._given: Dict[int, str] = {}
         self._given_names: Set[str] = set()
 
@@ -167,7 +168,7 @@ class _Allotment:
     def _free(self, known: Optional[int]) -> int:
         if known is not None and known not in _RESERVED and known not in self._given:
             return known
-        for number in NEW_IDS:
+        for number in self._new:
             if number not in self._busy:
                 return number
         raise Refusal("no table id from %d to %d is free" % (NEW_IDS[0], NEW_IDS[-1]),
