@@ -1,7 +1,7 @@
 """What becomes of packets: decisions, the steps that led there, and their words (pure)."""
 
 from ipaddress import IPv4Address, IPv6Address
-from typing import FrozenSet, NamedTuple, Optional, Tuple
+from typing import FrozenSet, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 from symroute_nm.fib import ERRORS, Choice
 from symroute_nm.model import TABLE_MAIN, Hop, IPAddress, Route, Rule
@@ -58,6 +58,26 @@ class Class(NamedTuple):
     def representative(self) -> IPAddress:
         """Its first address, which speaks for all."""
         return IPv4Address(self.first) if self.version == 4 else IPv6Address(self.first)
+
+
+def join(found: Iterable[Class]) -> Iterator[Class]:
+    """Neighbours that are decided by the same rule and route, made one; ascending."""
+    before: Optional[Class] = None
+    for each in found:
+        if before is None:
+            before = each
+        elif before.last == each.first - 1 and _same(before.decision, each.decision):
+            before = before._replace(last=each.last)
+        else:
+            yield before
+            before = each
+    if before is not None:
+        yield before
+
+
+def _same(one: Decision, other: Decision) -> bool:
+    same = one.rule is other.rule and one.route is other.route and one.type == other.type
+    return same and one.hops == other.hops and one.doubts == other.doubts
 
 
 class Tried(NamedTuple):

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import AbstractSet, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Tuple
 
 from symroute_nm.aggregation import collapse
-from symroute_nm.classes import Spans
+from symroute_nm.classes import Flat, Spans
 from symroute_nm.model import (
     ANY,
     LINK_LOCAL,
@@ -37,7 +37,7 @@ class Due(NamedTuple):
 
     kind: str  # local, drop, internal, main: left to it, own: by the link of the source address
     spans: Spans
-    classes: List[Class]  # as local and main alone decide there
+    specific: Flat  # as local and main alone decide there: of one type and ways out, one decision
 
 
 class Dues:
@@ -59,16 +59,23 @@ class Dues:
         return self._dues[version]
 
     def _find(self, version: int) -> Iterator[Due]:
-        dues: Dict[str, List[Class]] = {}
-        for each in _classes(self._host, version, self._like):
-            kind, route = _kind(each.decision, self.outward), each.decision.route
+        dues: Dict[str, Flat] = {}
+        known: Dict[Tuple[object, ...], Tuple[str, Decision]] = {}  # very many are of few kinds
+        for _, first, last, decision in _classes(self._host, version, self._like):
+            route = decision.route
+            key = (decision.type, decision.hops, decision.table, route is None or route.default)
+            if key not in known:
+                known[key] = (_kind(decision, self.outward), decision)
+            kind, like = known[key]
             if kind == "own" and route is not None and route.destination in self._left_out:
                 kind = "main"
-            dues.setdefault(kind, []).append(each)
-        for kind, classes in dues.items():
+            flat = dues.setdefault(kind, Flat([], [], []))
+            flat.starts.append(first)
+            flat.ends.append(last)
+            flat.values.append(like)
+        for kind, flat in dues.items():
             if kind != "any":
-                spans = Spans([each.first for each in classes], [each.last for each in classes])
-                yield Due(kind, _join(spans), classes)
+                yield Due(kind, _join(flat), flat)
 
 
 def find_wide_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
@@ -101,7 +108,7 @@ def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
     )
 
 
-def _classes(host: Host, version: int, like: Rpdb) -> List[Class]:
+def _classes(host: Host, version: int, like: Rpdb) -> Iterator[Class]:
     """All destinations, as local and what main knows specifically decide."""
     rules = [
         Rule(version, 0, table=TABLE_LOCAL),
@@ -112,7 +119,7 @@ def _classes(host: Host, version: int, like: Rpdb) -> List[Class]:
     routes += [Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
                for network in _LINK_SCOPE[version]]
     template = Packet(destination=ANY[version].network_address)
-    return Rpdb(rules, routes, host.links, like=like).classes(template)
+    return Rpdb(rules, routes, host.links, like=like).each_class(template)
 
 
 def _kind(decision: Decision, outward: FrozenSet[str]) -> str:
@@ -125,10 +132,10 @@ def _kind(decision: Decision, outward: FrozenSet[str]) -> str:
     return "internal" if is_internal(decision, outward) else "own"
 
 
-def _join(spans: Spans) -> Spans:
+def _join(flat: Flat) -> Spans:
     """Neighbours made one."""
     joined = Spans([], [])
-    for first, last in zip(*spans):
+    for first, last in zip(flat.starts, flat.ends):
         if joined.ends and joined.ends[-1] == first - 1:
             joined.ends[-1] = last
         else:

@@ -8,7 +8,10 @@ a lookup without a source chooses one and is then repeated with it: ask again wi
 """
 
 from bisect import bisect_left, bisect_right
+from heapq import merge
+from itertools import chain
 from typing import (
+    Any,
     Dict,
     Hashable,
     Iterable,
@@ -23,7 +26,7 @@ from typing import (
 )
 
 from symroute_nm.classes import Known, Lookup, Piece, Spans, Stage, gaps, intersect, sweep
-from symroute_nm.decisions import Class, Decision, Step, Tried, conclude, describe, settle
+from symroute_nm.decisions import Class, Decision, Step, Tried, conclude, describe, join, settle
 from symroute_nm.fib import ERRORS, WHOLE, Query, Table
 from symroute_nm.model import TABLE_MAIN, IPNetwork, Link, Route, Rule
 from symroute_nm.selectors import (
@@ -47,6 +50,9 @@ RELAXED = gaps(STRICT.starts, STRICT.ends, WHOLE[6])
 
 # Part of the destination space
 Within = Union[IPNetwork, Spans, None]
+
+# Decisions of values that are to come again, while classes are told one by one
+_MOST_KNOWN = 1000
 
 # The verdicts that decide: the actions of rules, and a route
 FINAL = (*ERRORS, "found")
@@ -118,8 +124,12 @@ class Rpdb:
 
         Of the template's destination only the family counts.
         """
-        found = sorted(self._cut(template, within, by_way=False), key=lambda each: each.first)
-        return _join(found)
+        return list(self.each_class(template, within))
+
+    def each_class(self, template: Packet, within: Within = None) -> Iterator[Class]:
+        """The same, one by one: there may be hundreds of thousands."""
+        parts = self._cut(template, within, by_way=False)
+        return join(merge(*parts, key=lambda each: each.first))
 
     def ways(self, template: Packet, within: Within = None) -> List[Class]:
         """One class for each rule, type and ways out (and doubts) that destinations get.
@@ -128,7 +138,7 @@ class Rpdb:
         of 20,000 routes by one gateway is one way; all that is local is one.
         """
         found: Dict[Tuple[object, ...], Class] = {}
-        for each in self._cut(template, within, by_way=True):
+        for each in chain.from_iterable(self._cut(template, within, by_way=True)):
             decision = each.decision
             hops = () if decision.type == "local" else decision.hops
             key = (id(decision.rule), decision.type, hops, decision.doubts)
@@ -166,15 +176,16 @@ class Rpdb:
         number = (asked.vrf if rule.l3mdev else rule.table) or TABLE_MAIN
         return self._tables.get((rule.version, number)) or Table(rule.version)
 
-    def _cut(self, template: Packet, within: Within, by_way: bool) -> List[Class]:
+    def _cut(
+        self, template: Packet, within: Within, by_way: bool
+    ) -> Iterator[Iterator[Class]]:
+        """The classes of each piece, ascending."""
         asked, version = translate(template, self._links), template.version
         space = _space(within, version)
-        found: List[Class] = []
         for part, query in _split_space(space, _question(template, asked), version):
             plan = self._prepare(_Plan(template, asked, query, by_way, [], []))
             for piece in sweep(plan.stages, part, self._known):
-                found.extend(self._classify(piece, plan))
-        return found
+                yield self._classify(piece, plan)
 
     def _prepare(self, plan: "_Plan") -> "_Plan":
         """The plan with its stages; the last one is kept, since many ask for part after part."""
@@ -227,10 +238,12 @@ class Rpdb:
         for position in positions:
             first, value = flat.starts[position], flat.values[position]
             if id(value) not in known:
+                if len(known) >= _MOST_KNOWN:
+                    known.clear()
                 known[id(value)] = self._conclude(piece, plan, first, value)
             yield Class(plan.template.version, first, flat.ends[position], known[id(value)])
 
-    def _conclude(self, piece: Piece, plan: "_Plan", address: int, value: object) -> Decision:
+    def _conclude(self, piece: Piece, plan: "_Plan", address: int, value: Any) -> Decision:
         tried = None
         if piece.stage >= 0:
             selector = plan.selectors[piece.stage]
@@ -256,22 +269,6 @@ def _space(within: Within, version: int) -> Spans:
     if within is None:
         return WHOLE[version]
     return within if isinstance(within, Spans) else span(within)
-
-
-def _join(found: Iterable[Class]) -> List[Class]:
-    """Neighbours that are decided by the same rule and route, made one."""
-    out: List[Class] = []
-    for each in found:
-        if out and out[-1].last == each.first - 1 and _same(out[-1].decision, each.decision):
-            out[-1] = out[-1]._replace(last=each.last)
-        else:
-            out.append(each)
-    return out
-
-
-def _same(one: Decision, other: Decision) -> bool:
-    same = one.rule is other.rule and one.route is other.route and one.type == other.type
-    return same and one.hops == other.hops and one.doubts == other.doubts
 
 
 def _build_tables(

@@ -14,6 +14,7 @@ from typing import (
     Tuple,
 )
 
+from symroute_nm.classes import Flat
 from symroute_nm.dues import Due, Dues, find_wide_links, is_internal
 from symroute_nm.model import (
     ANY,
@@ -247,7 +248,7 @@ class _Bench:
         key = (self._database.signature(template), due.kind)
         if key not in self._groups:
             self._groups[key] = _merge(
-                _overlay(self._database.classes(template, due.spans), due.classes))
+                _overlay(self._database.each_class(template, due.spans), due.specific))
         return self._groups[key]
 
 
@@ -257,20 +258,19 @@ def _packet(reply: Reply) -> Packet:
 
 
 def _overlay(
-    found: Sequence[Class], known: Sequence[Class]
+    found: Iterable[Class], known: Flat
 ) -> Iterator[Tuple[int, int, Decision, Decision]]:
     """Both cuts of one part of the destination space, laid over each other; ascending."""
-    other = 0
-    for each in found:
-        while known[other].last < each.first:
+    other, (starts, ends, decisions) = 0, known
+    for _, first, last, decision in found:
+        while ends[other] < first:
             other += 1
-        while other < len(known) and known[other].first <= each.last:
-            yield (max(each.first, known[other].first), min(each.last, known[other].last),
-                   each.decision, known[other].decision)
-            if known[other].last > each.last:
+        while other < len(ends) and starts[other] <= last:
+            yield (max(first, starts[other]), min(last, ends[other]), decision, decisions[other])
+            if ends[other] > last:
                 break
             other += 1
-        other = min(other, len(known) - 1)
+        other = min(other, len(ends) - 1)
 
 
 def _merge(parts: Iterable[Tuple[int, int, Decision, Decision]]) -> List[_Group]:
