@@ -1,7 +1,17 @@
 """What every destination is due: delivery, a drop, an internal network, the asked link (pure)."""
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import AbstractSet, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Tuple
+from typing import (
+    AbstractSet,
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Tuple,
+)
 
 from symroute_nm.aggregation import collapse
 from symroute_nm.classes import Flat, Spans
@@ -44,7 +54,8 @@ class Dues:
     """What each family's destinations are due, worked out when first asked for."""
 
     def __init__(
-        self, host: Host, outward: FrozenSet[str], left_out: AbstractSet[IPNetwork], like: Rpdb
+        self, host: Host, outward: FrozenSet[str], left_out: Sequence[AbstractSet[IPNetwork]],
+        like: Rpdb
     ) -> None:
         self.outward = outward
         self._host = host
@@ -67,7 +78,8 @@ class Dues:
             if key not in known:
                 known[key] = (_kind(decision, self.outward), decision)
             kind, like = known[key]
-            if kind == "own" and route is not None and route.destination in self._left_out:
+            if kind == "own" and route is not None and any(
+                    route.destination in each for each in self._left_out):
                 kind = "main"
             flat = dues.setdefault(kind, Flat([], [], []))
             flat.starts.append(first)

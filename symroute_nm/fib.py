@@ -72,37 +72,48 @@ class Table:
     def __init__(self, version: int, routes: Iterable[Route] = ()) -> None:
         self.version = version
         self.routes = list(routes)
-        self.prefixes: Dict[int, Dict[int, List[Route]]] = {}
+        # By length and first address; nearly every prefix has one route, and needs no list.
+        self._single: Dict[int, Dict[int, Route]] = {}
+        self._several: Dict[Tuple[int, int], List[Route]] = {}
         self._lengths: List[int] = []
         self._flats: Dict[Query, Flat] = {}
         self._lookups: Dict[Tuple[Query, Suppress, bool], Lookup] = {}
         self._ways: Dict[Way, Way] = {}
-        self._tos = self._ties = False
+        self._tos = any(route.tos for route in self.routes)
         for route in self.routes:
             self._add(route)
         self._order()
 
     def _add(self, route: Route) -> None:
         network = route.destination
-        at_length = self.prefixes.setdefault(network.prefixlen, {})
-        at_length.setdefault(int(network.network_address), []).append(route)
+        at_length = self._single.setdefault(network.prefixlen, {})
+        first = int(network.network_address)
+        if first in at_length:
+            key = (network.prefixlen, first)
+            self._several.setdefault(key, [at_length[first]]).append(route)
+        else:
+            at_length[first] = route
 
     def _order(self) -> None:
         """The higher TOS first (IPv4), then the lower metric, then as listed."""
-        self._lengths = sorted(self.prefixes, reverse=True)
-        for at_length in self.prefixes.values():
-            for routes in at_length.values():
-                if len(routes) > 1:
-                    self._ties = True
-                    routes.sort(key=lambda each: (-each.tos * (self.version == 4), each.metric))
-                self._tos = self._tos or any(route.tos for route in routes)
+        self._lengths = sorted(self._single, reverse=True)
+        for routes in self._several.values():
+            routes.sort(key=lambda each: (-each.tos * (self.version == 4), each.metric))
+
+    def _routes(self, length: int, first: int) -> Sequence[Route]:
+        """The routes to a prefix; none where the table has none."""
+        several = self._several.get((length, first)) if self._several else None
+        if several is not None:
+            return several
+        route = self._single[length].get(first)
+        return () if route is None else (route,)
 
     def find(self, address: int, query: Query) -> Optional[Choice]:
         """The route for an address, ``throw`` included; None where the table has none."""
         bits = BITS[self.version]
         for length in self._lengths:
             shift = bits - length
-            routes = self.prefixes[length].get(address >> shift << shift)
+            routes = self._routes(length, address >> shift << shift)
             choice = self._choose(routes, query) if routes else None
             if choice is not None:
                 return choice
@@ -121,17 +132,17 @@ class Table:
 
     def _plain(self, query: Query) -> Query:
         """Queries that this table cannot tell apart are one, and share what is kept."""
-        inbound = query.inbound if self._ties else ""
+        inbound = query.inbound if self._several else ""
         return Query(query.tos if self._tos else 0, query.bound, inbound)
 
     def _entries(self, query: Query) -> Iterator[Tuple[int, int, Choice]]:
         """What each prefix is sent by, in ascending order, of nested ones the outer first."""
         bits = BITS[self.version]
         places = sorted(first << 8 | length
-                        for length, at_length in self.prefixes.items() for first in at_length)
+                        for length, at_length in self._single.items() for first in at_length)
         for place in places:
             first, length = place >> 8, place & 0xFF  # a byte holds any prefix length
-            choice = self._choose(self.prefixes[length][first], query)
+            choice = self._choose(self._routes(length, first), query)
             if choice is not None:
                 yield first, first + (1 << (bits - length)) - 1, choice
 
@@ -143,13 +154,14 @@ class Table:
         """
         key = (self._plain(query), suppress, by_way)
         if key not in self._lookups:
+            flat, other = self.flat(query), self._lookups.get((key[0], suppress, not by_way))
             found = merge(
                 (first, last, self._way(choice) if by_way else choice)
-                for first, last, choice in zip(*self.flat(query))
+                for first, last, choice in zip(*flat)
                 if choice.type != "throw" and not suppress.drops(choice)
             )
+            found = _share(found, flat, *([other.found] if other else []))
             # Whatever the values are, what is missing is the same.
-            other = self._lookups.get((key[0], suppress, not by_way))
             missing = other.missing if other else gaps(
                 found.starts, found.ends, WHOLE[self.version])
             self._lookups[key] = Lookup(found, missing)
@@ -158,6 +170,14 @@ class Table:
     def _way(self, choice: Choice) -> Way:
         way = (choice.type, () if choice.type == "local" else choice.hops)
         return self._ways.setdefault(way, way)
+
+
+def _share(flat: Flat, *others: Flat) -> Flat:
+    """The same, with the lists of the first of the others that has the same intervals."""
+    for each in others:
+        if len(each.starts) == len(flat.starts) and flat[:2] == each[:2]:
+            return Flat(each.starts, each.ends, flat.values)
+    return flat
 
 
 def _choose_v4(routes: Sequence[Route], query: Query) -> Optional[Choice]:

@@ -136,7 +136,7 @@ def _prepare(
     """What destinations are due, and the links whose replies to what is left out may go by main."""
     names = frozenset(each.link.name for each in uplinks)
     dues = Dues(host, names | find_wide_links(host, names),
-                frozenset().union(*(each.networks for each in left_out)), database)
+                [each.networks for each in left_out], database)
     return dues, frozenset().union(*(each.links for each in left_out))
 
 
