@@ -221,8 +221,10 @@ def _check_untouched(step: _Step) -> None:
 
 def _relabel(root: Path, paths: Sequence[str], note: Note) -> None:
     """Give new files the SELinux label that the policy has for their path."""
+    if root != Path("/") or not paths:
+        return
     command = shutil.which("restorecon")
-    if root != Path("/") or not paths or command is None or not _SELINUX.exists():
+    if command is None or not _SELINUX.exists():
         return
     try:
         subprocess.run(  # noqa: S603  # no shell, and absolute paths of our own

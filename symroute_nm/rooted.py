@@ -104,15 +104,24 @@ def _walk(root: Path, here: Path, path: str, asked: str, depth: int) -> Path:
 
 def _walk_plain(here: Path, path: str) -> Optional[Path]:
     """The place where no part is a link or ``..``, as nearly always, and fast; else None."""
-    place = str(here).rstrip("/")
-    for part in path.split("/"):
-        if part == "..":
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        return None
+    place = top = str(here).rstrip("/")
+    for part in parts:
+        place = "%s/%s" % (place, part)
+        mode = _mode(place)
+        if stat.S_ISLNK(mode):
             return None
-        if part and part != ".":
-            place = "%s/%s" % (place, part)
-            if stat.S_ISLNK(_mode(place)):
-                return None
-    return Path(place or "/")
+        if not mode:  # what is in a folder that does not exist does not, either
+            break
+    return _path("/".join([top, *parts]) or "/")
+
+
+@lru_cache(maxsize=64)
+def _path(place: str) -> Path:
+    """Paths are immutable, and taking them apart is slow."""
+    return Path(place)
 
 
 def _walk_parts(root: Path, here: Path, path: str, asked: str, depth: int) -> Path:
@@ -277,6 +286,8 @@ def _noted_xattrs(source: Path) -> List[str]:
 
 def sync_folder(place: Path) -> None:
     """Bring a folder's entries (renames, links, unlinks) down to the disk; OSError."""
+    if _later:
+        return
     with open_file(place, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
         try:
             _sync(descriptor)

@@ -1,7 +1,9 @@
 """Over which address the administrator is logged in."""
 
 import os
+from functools import lru_cache
 from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 from typing import Iterator, Optional
 
@@ -16,7 +18,13 @@ def session_address() -> Optional[IPAddress]:
 
     sudo and su drop SSH_CONNECTION, so the environment of our ancestors is looked at, too.
     """
-    for connection in _connections():
+    return _find(os.environ.get("SSH_CONNECTION", ""), os.getppid())
+
+
+@lru_cache(maxsize=1)
+def _find(own: str, parent: int) -> Optional[IPAddress]:
+    """The same for every host of a fleet, which is planned by one process."""
+    for connection in chain([own], _connections(parent)):
         words = connection.split()
         if _SERVER_ADDRESS < len(words):
             try:
@@ -26,9 +34,7 @@ def session_address() -> Optional[IPAddress]:
     return None
 
 
-def _connections() -> Iterator[str]:
-    yield os.environ.get("SSH_CONNECTION", "")
-    number = os.getppid()
+def _connections(number: int) -> Iterator[str]:
     for _ in range(_GENERATIONS):
         if number <= 1:
             return
