@@ -39,7 +39,7 @@ class Ways:
             if is_global(address):
                 self.addresses.setdefault(address.link, []).append(address)
         self.defaults: Dict[Tuple[str, int], List[Tuple[Route, Hop]]] = {}
-        self.networks: Dict[str, List[str]] = {}
+        self.networks: Dict[str, List[IPNetwork]] = {}
         for route in host.routes:
             if route.type == "unicast" and (route.default or route.table == TABLE_MAIN):
                 self._add(route)
@@ -51,7 +51,7 @@ class Ways:
             if route.default:
                 self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
             else:
-                self.networks.setdefault(hop.link, []).append(str(route.destination))
+                self.networks.setdefault(hop.link, []).append(route.destination)
 
 
 def find_gateways(ways: Ways, link: Link, host: Host, settings: Settings) -> Iterator[Gateway]:

@@ -6,13 +6,14 @@ from typing import (
     Any,
     Dict,
     Iterable,
-    List,
+    Iterator,
     Mapping,
     NamedTuple,
     Sequence,
     Tuple,
 )
 
+from symroute_nm.aggregation import rank
 from symroute_nm.model import (
     LINK_LOCAL,
     TABLE_MAIN,
@@ -23,7 +24,6 @@ from symroute_nm.model import (
     Route,
     Uplink,
     contains,
-    network_key,
 )
 
 
@@ -56,7 +56,7 @@ def find_networks(host: Host, uplinks: Sequence[Uplink]) -> Dict[int, Tuple[Netw
             for address in uplink.addresses:
                 if address.version == version and not _is_host(address.network):
                     _add_connected(found, uplink.link.name, address.network)
-        ordered = sorted(found.values(), key=lambda each: network_key(each.destination))
+        ordered = sorted(found.values(), key=lambda each: rank(each.destination))
         networks[version] = tuple(ordered)
     return networks
 
@@ -91,14 +91,14 @@ def _add_connected(found: Dict[IPNetwork, Network], link: str, network: IPNetwor
     found[network] = known._replace(by={link: Hop(link), **known.by})
 
 
-def _main_routes(host: Host, version: int, links: AbstractSet[str]) -> List[Route]:
+def _main_routes(host: Host, version: int, links: AbstractSet[str]) -> Iterator[Route]:
     """Main's specific routes, the best of each destination first.
 
     The order is total, so that the one in which routes are listed never shows in a plan: of equal
     ones an uplink's comes first (if main goes by the other, the proof says so).
     """
 
-    def rank(route: Route) -> Tuple[Any, ...]:
+    def preference(route: Route) -> Tuple[Any, ...]:
         """What the kernel prefers, of routes to one destination."""
         hops = [(each.link, str(each.gateway), each.onlink, each.weight) for each in route.hops]
         by_uplink = route.type == "unicast" and not links.isdisjoint(hop[0] for hop in hops)
@@ -109,13 +109,11 @@ def _main_routes(host: Host, version: int, links: AbstractSet[str]) -> List[Rout
         if each.table == TABLE_MAIN and each.version == version and not each.default
         and each.type != "throw"
     ]
-    routes.sort(key=lambda each: network_key(each.destination))
+    routes.sort(key=lambda each: rank(each.destination))
     # Nearly all destinations have one route, which need not be ranked.
-    return [
-        route for _, group in groupby(routes, key=lambda each: each.destination)
-        for several in [list(group)]
-        for route in (sorted(several, key=rank) if len(several) > 1 else several)
-    ]
+    for _, group in groupby(routes, key=lambda each: each.destination):
+        several = list(group)
+        yield from sorted(several, key=preference) if len(several) > 1 else several
 
 
 def _is_host(network: IPNetwork) -> bool:

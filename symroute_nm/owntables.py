@@ -46,8 +46,8 @@ class Knowledge:
         for position, network in enumerate(networks):
             for link in network.by:
                 self._own.setdefault(link, []).append(position)
-        every = {each.destination: each.forwarded for each in networks}
-        self._exact = Common(needed(every, self._default))
+        self._exact = Common(
+            needed({each.destination: each.forwarded for each in networks}, self._default))
         self._aggregated: Optional[Common] = None
 
     @property

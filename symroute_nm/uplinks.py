@@ -183,7 +183,7 @@ def _without_address(link: Link) -> str:
 def _internal(ways: Ways, link: Link) -> str:
     if not link.up:
         return "down: no default route through it now"
-    networks = sorted(ways.networks.get(link.name, ()))
+    networks = sorted(map(str, ways.networks.get(link.name, ())))
     what = "internal network %s" % ", ".join(networks) if networks else "nothing behind it"
     return "no default route through it: %s" % what
 
