@@ -7,7 +7,7 @@ family. `ipaddress.collapse_addresses` would take nested ones of another kind fo
 from ipaddress import IPv4Network, IPv6Network
 from typing import Dict, Iterable, List, Mapping, Set, Tuple, TypeVar
 
-from symroute_nm.model import ANY, VERSIONS, IPNetwork, contains, network_key
+from symroute_nm.model import ANY, VERSIONS, IPNetwork, contains
 
 Value = TypeVar("Value")
 
@@ -83,7 +83,7 @@ def join(entries: Mapping[IPNetwork, Value]) -> Dict[IPNetwork, Value]:
 def collapse(networks: Iterable[IPNetwork]) -> List[IPNetwork]:
     """The networks without those that lie in another."""
     kept: List[IPNetwork] = []
-    for network in sorted(networks, key=network_key):
+    for network in sorted(networks, key=rank):
         if not kept or not contains(kept[-1], network):
             kept.append(network)
     return kept

@@ -318,11 +318,11 @@ def is_global(address: Address) -> bool:
 
 def contains(outer: IPNetwork, inner: IPNetwork) -> bool:
     """Whether `inner` lies in `outer` (``subnet_of`` is 3.7+)."""
-    if outer.version != inner.version or outer.prefixlen > inner.prefixlen:
+    length = outer.prefixlen
+    if length > inner.prefixlen or outer.version != inner.version:
         return False
-    return int(inner.network_address) >> (inner.max_prefixlen - outer.prefixlen) == int(
-        outer.network_address
-    ) >> (inner.max_prefixlen - outer.prefixlen)
+    shift = outer.max_prefixlen - length
+    return int(inner.network_address) >> shift == int(outer.network_address) >> shift
 
 
 def network_key(network: IPNetwork) -> Tuple[int, int, int]:

@@ -12,7 +12,6 @@ from symroute_nm.model import (
     OwnTable,
     Route,
     Uplink,
-    contains,
     network_key,
 )
 from symroute_nm.networks import Network
@@ -49,6 +48,7 @@ class Knowledge:
         self._exact = Common(
             needed({each.destination: each.forwarded for each in networks}, self._default))
         self._aggregated: Optional[Common] = None
+        self._common: Dict[str, Common] = {}
 
     @property
     def _default(self) -> bool:
@@ -61,6 +61,11 @@ class Knowledge:
 
     def common(self, link: str) -> Common:
         """What the table of that uplink holds of networks that others reach, or none."""
+        if link not in self._common:
+            self._common[link] = self._choose(link)
+        return self._common[link]
+
+    def _choose(self, link: str) -> Common:
         exact = self._exact.entries
         own = sum(each.destination in exact for each in self._reached_by(link))
         if self._guard == "none" or len(exact) - own <= self._most:
@@ -108,9 +113,11 @@ class Knowledge:
         following = 0
         for position in self._own.get(link, ()):
             outer = self._networks[position].destination
+            # hostmask would be kept with every network
+            last = int(outer.network_address) + (1 << (outer.max_prefixlen - outer.prefixlen)) - 1
             following = max(following, position)
-            while following < len(self._networks) and contains(
-                    outer, self._networks[following].destination):
+            while following < len(self._networks) and last >= int(
+                    self._networks[following].destination.network_address):
                 yield self._networks[following]
                 following += 1
 
