@@ -311,6 +311,17 @@ def test_a_file_of_our_own_goes_away_also_after_firewalld_wrote_it_anew():
     assert None is directxml.take_out(joined)
 
 
+def test_what_firewalld_wrote_anew_stays_as_it_is_and_a_change_in_it_does_not():
+    chain, jump, rule = OURS.encode("ascii").splitlines(keepends=True)
+    anew = THEIRS.replace(b"<direct>\n", b"<direct>\n" + rule.replace(
+        b'ipv="ipv4" table="mangle"', b'table="mangle" ipv="ipv4"') + chain + jump)
+    assert anew == directxml.put(anew, OURS, DIRECT)
+    for changed in (anew.replace(b"-i eth0", b"-i eth1"), anew.replace(jump, b""),
+                    anew.replace(b'"symroute_nm" priority="0"', b'"symroute_nm" priority="9"'),
+                    anew.replace(jump, jump + jump)):
+        assert directxml.put(THEIRS, OURS, DIRECT) == directxml.put(changed, OURS, DIRECT)
+
+
 @pytest.mark.parametrize("content", [b"", b"<direct/>\n", b"<direct></direct><direct></direct>"])
 def test_what_is_no_direct_xml_is_refused(content):
     with pytest.raises(Refusal, match="not one </direct>"):
