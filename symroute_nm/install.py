@@ -54,11 +54,12 @@ def install(  # noqa: PLR0913  # keywords, each with a default
     attributes: Optional[Mapping[str, Attributes]] = None,
     timeout: float = TIMEOUT,
     everything: bool = False,
+    newest: str = "",
 ) -> Optional[str]:
     """Write these changes, all or nothing; returns the backup's name, None if nothing changes.
 
     None, too, if another run has written the same meanwhile. `everything` says that they are to
-    deal with every block below the root.
+    deal with every block below the root, `newest` which backup must still be the last.
     `note` is told what a person should know (an interrupted run was undone, a label not set).
     Refusal if a file is no longer `Change.before` or the lock is held for `timeout` seconds;
     SystemFailure, with everything as before, if a step fails.
@@ -71,6 +72,9 @@ def install(  # noqa: PLR0913  # keywords, each with a default
             note(text)
         if all(_is_done(root, change) for change in wanted):
             return None  # another run of ours was faster
+        if newest and store.find(root).name != newest:
+            raise Refusal("another run wrote meanwhile, and undo takes back the last; nothing was "
+                          "written", "see undo --list, and run it again")
         _check_kept(root, wanted, everything)
         real = locate(root, "/")
         steps = [_prepare(root, change, (attributes or {}).get(change.path)) for change in todo]
@@ -256,6 +260,7 @@ class Restoration(NamedTuple):
     name: str
     changes: Tuple[Change, ...]
     attributes: Mapping[str, Attributes]
+    newest: str = ""  # the backup's name where none was asked for: it must still be the last
 
 
 def prepare_restoration(root: Path, name: str = "") -> Restoration:
@@ -266,12 +271,14 @@ def prepare_restoration(root: Path, name: str = "") -> Restoration:
     backup = store.find(root, name)
     wanted = store.undoing(root, backup)
     return Restoration(backup.name, wanted, {
-        each.path: Attributes(each.mode, each.uid, each.gid) for each in backup.files})
+        each.path: Attributes(each.mode, each.uid, each.gid) for each in backup.files
+    }, "" if name else backup.name)
 
 
 def bring_back(root: Path, restoration: Restoration, note: Note = lambda _: None) -> None:
     """Bring that state back. InputError, Refusal, SystemFailure."""
-    install(root, restoration.changes, note, attributes=restoration.attributes)
+    install(root, restoration.changes, note, attributes=restoration.attributes,
+            newest=restoration.newest)
 
 
 def restore(root: Path, name: str = "", note: Note = lambda _: None) -> Restoration:

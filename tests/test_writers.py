@@ -11,6 +11,7 @@ import pytest
 from trees import ROUTE, STATE, copy, ended, forked, hidden, memory_folder, redirect, scene, tree
 
 from symroute_nm import install
+from symroute_nm.errors import Refusal
 from symroute_nm.lock import locked
 
 FINE, REFUSED, FAILED = 0, 3, 4
@@ -71,6 +72,19 @@ def test_generate_remove_and_undo_at_once_end_in_the_state_of_one_of_them(stage)
         assert [] in differ, min(differ, key=len)
         assert [] == hidden(root)
     assert FINE in codes
+
+
+def test_an_undo_that_another_run_overtook_takes_nothing_back(stage):
+    root = stage.start
+    assert FINE == ended(start(["remove", "--root"], root)[0])
+    late = install.prepare_restoration(root)
+    assert FINE == ended(start(stage.words, root)[0])
+    before = tree(root)
+
+    with pytest.raises(Refusal, match="another run wrote meanwhile"):
+        install.bring_back(root, late)
+    assert before == tree(root)
+    assert late.name == install.prepare_restoration(root, late.name).name
 
 
 def mine(found):
