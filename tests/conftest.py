@@ -1,6 +1,7 @@
 """What may be skipped: in CI nothing that is not named here, with the reason why it may be."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any, Iterator, List
 
@@ -24,6 +25,15 @@ _skipped: List[Any] = []
 def pytest_report_header() -> str:
     """Which package is tested: the installed one, unless it is run by hand in a checkout."""
     return "symroute_nm: %s" % Path(symroute_nm.__file__).parent
+
+
+def pytest_configure() -> None:
+    """Heed the signals that whoever began us ignores, as a shell does for what is in the
+    background and nohup(1) does: the commands under test would inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:

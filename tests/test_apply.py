@@ -66,19 +66,12 @@ def files(root):
             if path.is_file()}
 
 
-def heed_signals():
-    """What began the tests may have had a signal ignored, as a shell does in the background."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def start(space, root, *words, **options):
     """A command of ours inside, with stderr to be read."""
     return subprocess.Popen(
         ["nsenter", "--net=/run/netns/" + space.name, sys.executable, "-m", "symroute_nm",
          *words, "--root", str(root)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=heed_signals, **options)  # noqa: PLW1509  # these tests have no threads
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def wait_for(process, text):
@@ -684,7 +677,6 @@ class Terminal:
     def __init__(self, space: Namespace, root: Path, *words: str) -> None:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
-            heed_signals()
             os.execvp("nsenter", ["nsenter", "--net=/run/netns/" + space.name, sys.executable,
                                   "-m", "symroute_nm", *words, "--root", str(root)])
         self.said = b""

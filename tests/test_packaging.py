@@ -18,7 +18,8 @@ pytestmark = pytest.mark.packaging
 
 SOURCE = Path(os.environ.get("SYMROUTE_SOURCE", str(suite.SOURCE)))
 SNAPSHOT = Path(__file__).parent / "cases" / "two-uplinks" / "host.json"
-TEMPLATES = {"route.j2", "rule.j2", "rt_tables.j2"}
+FOLDER = SOURCE / "templates"
+TEMPLATES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.j2"))
 
 
 def built(pattern: str) -> Path:
@@ -45,7 +46,7 @@ def generate(python: Path, root: Path, **environment: str) -> List[str]:
 def test_the_sdist_holds_the_templates_and_the_tests() -> None:
     with tarfile.open(str(built("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"templates/ifcfg/" + name for name in TEMPLATES} <= names
+    assert {"templates/" + name for name in TEMPLATES} <= names
     assert {"pyproject.toml", "README.md", "LICENSE", "symroute_nm/cli.py"} <= names
 
 
@@ -53,7 +54,7 @@ def test_the_wheel_holds_the_templates_once_and_nothing_else() -> None:
     with zipfile.ZipFile(str(built("*.whl"))) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     found = [name for name in names if name.endswith(".j2")]
-    assert sorted("symroute_nm/templates/ifcfg/" + name for name in TEMPLATES) == sorted(found)
+    assert ["symroute_nm/templates/" + name for name in TEMPLATES] == sorted(found)
     assert {"symroute_nm"} == {name.partition("/")[0] for name in names}
     modules = {path.name for path in (SOURCE / "symroute_nm").glob("*.py")}
     assert modules == {Path(name).name for name in names if name.endswith(".py")
