@@ -91,9 +91,16 @@ def _append(flat: Flat, first: int, last: int, value: Any) -> None:
 
 def merge(parts: Iterable[Tuple[int, int, Any]]) -> Flat:
     """Disjoint ascending intervals, neighbours of the same value (by identity) made one."""
-    flat = Flat([], [], [])
+    flat = starts, ends, values = Flat([], [], [])
+    before, until = None, -1
     for first, last, value in parts:
-        _append(flat, first, last, value)
+        if value is before and until == first - 1 and values:
+            ends[-1] = last
+        else:
+            starts.append(first)
+            ends.append(last)
+            values.append(value)
+        before, until = value, last
     return flat
 
 

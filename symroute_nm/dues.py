@@ -75,9 +75,10 @@ class Dues:
         for _, first, last, decision in _classes(self._host, version, self._like):
             route = decision.route
             key = (decision.type, decision.hops, decision.table, route is None or route.default)
-            if key not in known:
-                known[key] = (_kind(decision, self.outward), decision)
-            kind, like = known[key]
+            found = known.get(key)
+            if found is None:
+                found = known[key] = (_kind(decision, self.outward), decision)
+            kind, like = found
             if kind == "own" and route is not None and any(
                     route.destination in each for each in self._left_out):
                 kind = "main"

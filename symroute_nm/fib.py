@@ -58,7 +58,7 @@ class Suppress(NamedTuple):
 
     def drops(self, choice: Choice) -> bool:
         """Whether the rule passes this choice over; IPv4 looks at the route's first link only."""
-        if choice.route.type in REJECTS:
+        if (self.prefixlength < 0 and not self.links) or choice.route.type in REJECTS:
             return False
         if choice.route.destination.prefixlen <= self.prefixlength:
             return True
@@ -158,7 +158,7 @@ class Table:
             found = merge(
                 (first, last, self._way(choice) if by_way else choice)
                 for first, last, choice in zip(*flat)
-                if choice.type != "throw" and not suppress.drops(choice)
+                if choice.route.type != "throw" and not suppress.drops(choice)
             )
             found = _share(found, flat, *([other.found] if other else []))
             # Whatever the values are, what is missing is the same.

@@ -68,12 +68,14 @@ def _merge_routes(
     found: Dict[IPNetwork, Network] = {}
     same: Dict[Tuple[Hop, ...], Mapping[str, Hop]] = {}  # many routes have the same hops
     for route in routes:
-        if route.hops not in same:
-            same[route.hops] = {
+        ways = same.get(route.hops)
+        if ways is None:
+            ways = same[route.hops] = {
                 each.link: Hop(each.link, each.gateway, each.onlink)
                 for each in reversed(route.hops) if each.link in links
             }
-        ways = same[route.hops] if route.type == "unicast" else {}
+        if route.type != "unicast":
+            ways = {}
         known = found.get(route.destination)
         if known is None:
             # Link-local networks belong to their link alone and are never sent by a gateway.

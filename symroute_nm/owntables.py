@@ -127,21 +127,23 @@ class Knowledge:
             return Common(joined, aggregated=True)
         connected = {each.destination: each.forwarded and each.connected for each in self._networks}
         kept = needed(join(needed(connected, self._default)), self._default)
-        # All that is not to be taken in when networks are made wider
-        avoided = [each for each, forwarded in connected.items() if not forwarded]
-        avoided.append(LINK_LOCAL[self.version])
-        wide = widen({**dict.fromkeys(avoided, False), **kept}, self._most)
-        entries = needed(join({
-            each: forwarded for each, forwarded in wide.items() if forwarded or each in kept
-        }), self._default)
+        entries = kept
+        if sum(kept.values()) > self._most:
+            # All that is not to be taken in when networks are made wider
+            avoided = [each for each, forwarded in connected.items() if not forwarded]
+            avoided.append(LINK_LOCAL[self.version])
+            wide = widen({**dict.fromkeys(avoided, False), **kept}, self._most)
+            entries = needed(join({
+                each: forwarded for each, forwarded in wide.items() if forwarded or each in kept
+            }), self._default)
         widened = tuple(sorted(
             (each for each, forwarded in entries.items() if forwarded and each not in kept),
             key=network_key))
         routed = [each.destination for each in self._networks
                   if each.forwarded and not each.connected]
         if sum(entries.values()) + len(routed) <= self._most:
-            entries.update(dict.fromkeys(routed, True))
-            return Common(entries, True, frozenset(), widened)
+            everything = {**entries, **dict.fromkeys(routed, True)}
+            return Common(everything, True, frozenset(), widened)
         return Common(entries, True, frozenset(routed), widened)
 
 
