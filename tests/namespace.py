@@ -18,6 +18,7 @@ _NOBODY = 65534
 AS_NOBODY = """
 import codecs, ctypes, encodings.idna, gettext, hashlib, locale, os, pkgutil, sys
 codecs.lookup("unicode_escape")  # jinja2's
+import jinja2
 import symroute_nm
 from symroute_nm import host
 for module in pkgutil.iter_modules(symroute_nm.__path__):
