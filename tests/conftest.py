@@ -2,13 +2,15 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 from namespace import Namespace, missing
 
 import symroute_nm
+from symroute_nm import cli
 
 # Who needs one of these needs network namespaces, and is essential: a part of the promise.
 _NAMESPACE_FIXTURES = {"script", "lab", "plain", "namespace"}
@@ -96,3 +98,19 @@ def namespace() -> Iterator[Namespace]:
         pytest.skip(reason)  # it is essential: CI does not let this pass
     with Namespace() as made:
         yield made
+
+
+@pytest.fixture
+def run(capsys: Any, monkeypatch: Any) -> Callable[..., Tuple[int, str, str]]:
+    """Run the command line in this interpreter; its exit code, stdout and stderr."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def running(*words: Any) -> Tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["symroute-nm", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return ended.value.code or 0, said.out, said.err
+
+    return running

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 import lab_traffic
-from lab import SIZE, Flow, Lab
+from lab import Flow, Lab
 from lab_network import HOSTS, SERVER
 
 CLIENTS = ("user", "admin", "neighbour0", "neighbour1")
@@ -227,19 +227,3 @@ def converse(namespace: str, destination: str, port: int) -> socket.socket:
     found: socket.socket = lab_traffic.call_inside(
         namespace, socket.create_connection, (destination, port), lab_traffic.PATIENCE)
     return found
-
-
-def finish(connection: socket.socket) -> bool:
-    """Whether an echo service still answers a connection."""
-    received = 0
-    try:
-        with connection:
-            connection.sendall(b"x" * SIZE)
-            connection.shutdown(socket.SHUT_WR)
-            chunk = b"x"
-            while chunk:
-                chunk = connection.recv(65536)
-                received += len(chunk)
-    except OSError:
-        return False
-    return received == SIZE

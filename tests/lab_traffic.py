@@ -96,14 +96,22 @@ def _answered(sock: socket.socket, reply: int, token: bytes, deadline: float) ->
 
 def exchange(destination: str, port: int, size: int, patience: float = PATIENCE) -> bool:
     """Whether `size` bytes sent to an echo service all come back; `patience` in seconds."""
+    try:
+        return echoes(socket.create_connection((destination, port), patience), size)
+    except OSError:
+        return False
+
+
+def echoes(connection: socket.socket, size: int) -> bool:
+    """Whether `size` bytes come back by a connection to an echo service, which is ended so."""
     received = 0
     try:
-        with socket.create_connection((destination, port), patience) as sock:
-            sock.sendall(b"x" * size)
-            sock.shutdown(socket.SHUT_WR)
+        with connection:
+            connection.sendall(b"x" * size)
+            connection.shutdown(socket.SHUT_WR)
             chunk = b"x"
             while chunk:
-                chunk = sock.recv(65536)
+                chunk = connection.recv(65536)
                 received += len(chunk)
     except OSError:
         return False

@@ -10,7 +10,6 @@ import pytest
 from case_hosts import CASES
 from hosts import two_uplinks
 
-from symroute_nm import cli
 from symroute_nm.snapshot import dump_host
 
 REPOSITORY = Path(__file__).parent.parent
@@ -28,22 +27,6 @@ def program(*words, code="", **environment):
                  **environment))
     out, err = (each.decode("utf-8", "replace") for each in (ran.stdout, ran.stderr))
     return ran.returncode, out, err
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the command line in this interpreter; its exit code, stdout and stderr."""
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-
-    def running(*words):
-        monkeypatch.setattr(sys, "argv", ["symroute-nm", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return ended.value.code or 0, said.out, said.err
-
-    return running
 
 
 @pytest.fixture

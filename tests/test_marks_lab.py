@@ -10,8 +10,8 @@ from typing import Iterator, List, Set, Tuple
 
 import lab_traffic
 import pytest
-from lab import Flow
-from lab_marks import MARKS, PublishingLab, converse, finish
+from lab import SIZE, Flow
+from lab_marks import MARKS, PublishingLab, converse
 from lab_network import SERVER
 from test_packets import (  # noqa: F401
     PROFILES,
@@ -127,7 +127,7 @@ def test_connections_from_before_go_on(host: PublishingLab) -> None:
     before = [converse(host.ns(client), SERVER["eth1"][0], 8080) for client in ("user", "admin")]
     generate(host, "--forwarded")
     during = [converse(host.ns(client), SERVER["eth0"][0], 8080) for client in ("user", "admin")]
-    assert [True] * 4 == [finish(each) for each in before + during]
+    assert [True] * 4 == [lab_traffic.echoes(each, SIZE) for each in before + during]
 
 
 def test_again_and_again_is_as_good_as_once(host: PublishingLab) -> None:

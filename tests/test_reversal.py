@@ -1,33 +1,17 @@
 """`remove` and `undo`: what is told before and after, and what is left to do by hand."""
 
 import json
-import sys
 
 import pytest
 from hosts import two_uplinks
 
-from symroute_nm import backups, cli, reading, reversal
+from symroute_nm import backups, reading, reversal
 from symroute_nm.choices import Settings
 from symroute_nm.plan import make_plan
 from symroute_nm.snapshot import dump_host
 
 FINE, INPUT, REFUSED = 0, 2, 3
 RULE = "etc/sysconfig/network-scripts/rule-eth0"
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the command line in this interpreter; its exit code, stdout and stderr."""
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-
-    def running(*words):
-        monkeypatch.setattr(sys, "argv", ["symroute-nm", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    return running
 
 
 @pytest.fixture
