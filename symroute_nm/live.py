@@ -84,6 +84,8 @@ def bring(territory: Territory, wanted: State) -> None:
         for _ in range(_ROUNDS):
             before = _read(connection, _save(connection, territory))
             steps = find_steps(before.state, wanted)
+            if not steps:
+                return
             for step in steps:
                 _check(step, _perform(connection, step, before, {}))
         left = find_steps(_read(connection, _save(connection, territory)).state, wanted)

@@ -74,11 +74,11 @@ def spare_tables(present: State, wanted: State) -> Dict[int, int]:
     """
     old, new = _askers(present), _askers(wanted)
     content, coming = _contents(present), _contents(wanted)
+    here, there = _by_selector(present), _by_selector(wanted)
     changed = [
         table for table in sorted(set(old) & set(new))
         if content.get(table) != coming.get(table)
-        and _rules_of(present, old[table] | new[table]) != _rules_of(
-            wanted, old[table] | new[table])]
+        and any(here.get(each) != there.get(each) for each in old[table] | new[table])]
     return dict(zip(changed, SPARE_TABLES))
 
 
@@ -91,8 +91,11 @@ def _askers(state: State) -> Dict[int, Set[Rule]]:
     return found
 
 
-def _rules_of(state: State, selectors: Set[Rule]) -> Set[Rule]:
-    return {bare(each) for each in state.rules if _selector(each) in selectors}
+def _by_selector(state: State) -> Dict[Rule, Set[Rule]]:
+    found: Dict[Rule, Set[Rule]] = {}
+    for each in state.rules:
+        found.setdefault(_selector(each), set()).add(bare(each))
+    return found
 
 
 def _selector(rule: Rule) -> Rule:
@@ -168,8 +171,9 @@ def _rule_changes(
     """What is added, in order, and what is deleted, in order."""
     added: List[Rule] = []
     kept: List[Rule] = []
+    there = _by_priority(present)
     for place, rules in sorted(_by_priority(wanted).items()):
-        stay = _common_beginning(_by_priority(present).get(place, []), rules)
+        stay = _common_beginning(there.get(place, []), rules)
         kept += rules[:stay]
         added += rules[stay:]
     # The kernel deletes the first of equal rules: one that was added again behind stays.
