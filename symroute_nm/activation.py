@@ -6,10 +6,10 @@ from symroute_nm.choices import Settings
 from symroute_nm.findings import bring_up, delete_throw
 from symroute_nm.generation import Generation
 from symroute_nm.leftovers import profile_of
-from symroute_nm.loaded import unload_script
+from symroute_nm.loaded import script_program, unload_script
 from symroute_nm.marking import SCRIPT
 from symroute_nm.model import Change, Host, IPAddress, Route, Rule, UplinkPlan
-from symroute_nm.recognition import our_rules
+from symroute_nm.recognition import our_rules, selector
 from symroute_nm.transition import bare, identity
 from symroute_nm.wording import delete_rule
 
@@ -28,7 +28,8 @@ def find_commands(
     changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
     rules = {bare(each) for each in host.rules}
     routes = {identity(each) for each in host.routes}
-    over = _tables_with_more(host, made)
+    superfluous = _superfluous(host, made)
+    over = {each.table for each in superfluous if each.hops}  # these go with their link
     uplinks = [
         each.uplink for each in made.plan.uplinks
         if each.uplink.profile and (
@@ -39,7 +40,8 @@ def find_commands(
         *_marking_commands(made.changes, bool(uplinks)),
         *(bring_up(each.profile) for each in uplinks if each.profile),
         *map(delete_rule, _stale_rules(host, settings, made)),
-        *map(delete_throw, _stale_throws(host, made)),
+        # Throw routes belong to no device, and stay.
+        *(delete_throw(each) for each in superfluous if each.type == "throw"),
     ]
 
 
@@ -48,17 +50,12 @@ def _marking_commands(changes: Iterable[Change], brought_up: bool) -> Iterator[s
     for each in changes:
         if each.path != SCRIPT:
             continue
-        before = _backend(each.before)
-        if before and before != _backend(each.after):
+        before = script_program(each.before)
+        if before and before != script_program(each.after):
             script = unload_script(before)
             yield from (line.split(" 2>")[0] for line in script.splitlines())
         if each.after is not None and each.kind != "keep" and not brought_up:
             yield SCRIPT
-
-
-def _backend(script: Optional[bytes]) -> str:
-    """By what a script sets marks; "": there is none."""
-    return "" if script is None else "nft" if b"nft -f" in script else "iptables"
 
 
 def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ...]]) -> bool:
@@ -67,12 +64,12 @@ def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ..
                 and routes.issuperset(map(identity, planned.routes)))
 
 
-def _tables_with_more(host: Host, made: Generation) -> FrozenSet[int]:
-    """The tables with routes that go with their link and that are not planned."""
+def _superfluous(host: Host, made: Generation) -> List[Route]:
+    """The routes in planned tables that the plan lacks."""
     planned = {identity(route) for each in made.plan.uplinks for route in each.routes}
     tables = _planned_tables(made)
-    return frozenset(each.table for each in host.routes
-                     if each.table in tables and each.hops and identity(each) not in planned)
+    return [each for each in host.routes
+            if each.table in tables and identity(each) not in planned]
 
 
 def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[Rule]:
@@ -83,26 +80,13 @@ def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[R
     ours = our_rules(host, settings)
     stale = [each for each in host.rules if each in ours and bare(each) not in planned]
     tables = _planned_tables(made)
-    replaced = {_selector(each) for each in stale if each.table in tables}
+    replaced = {selector(each) for each in stale if each.table in tables}
     yield from (each for each in stale
-                if not made.leftovers.kept or _selector(each) in replaced)
-
-
-def _stale_throws(host: Host, made: Generation) -> Iterator[Route]:
-    """Throw routes in planned tables that the plan lacks: they belong to no device and stay."""
-    planned = {identity(route) for each in made.plan.uplinks for route in each.routes}
-    tables = _planned_tables(made)
-    for route in host.routes:
-        if route.type == "throw" and route.table in tables and identity(route) not in planned:
-            yield route
+                if not made.leftovers.kept or selector(each) in replaced)
 
 
 def _planned_tables(made: Generation) -> FrozenSet[int]:
     return frozenset(each.table.id for each in made.plan.uplinks)
-
-
-def _selector(rule: Rule) -> Tuple[Any, ...]:
-    return (rule.version, rule.source, rule.iif, rule.mark, rule.mask)
 
 
 def command_lines(commands: Sequence[str]) -> List[str]:

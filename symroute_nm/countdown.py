@@ -52,9 +52,10 @@ def _refuse(outcome: Outcome, confirmation: Confirmation) -> NoReturn:
 
 
 def _watch(confirmation: Confirmation) -> Watch:
-    at_terminal = _is_terminal(0) and _is_terminal(2) and not _in_background()
+    at_terminal = os.isatty(0) and os.isatty(2) and not _in_background()
 
     def began() -> None:
+        """Say that the countdown begins, and how to confirm."""
         if at_terminal:
             _forget_typed()
         say("the kernel is changed; unless this is confirmed, it will be as before in %g seconds"
@@ -64,6 +65,7 @@ def _watch(confirmation: Confirmation) -> Watch:
                 _ELSEWHERE, os.getpid()))
 
     def tick(left: float) -> None:
+        """Show the seconds that are left."""
         if at_terminal:
             show_progress("Enter keeps it, Ctrl-C takes it back; %d s left " % math.ceil(left))
 
@@ -81,11 +83,4 @@ def _in_background() -> bool:
     try:
         return os.tcgetpgrp(0) != os.getpgrp()
     except OSError:  # not the terminal of our session: then there is no such thing
-        return False
-
-
-def _is_terminal(descriptor: int) -> bool:
-    try:
-        return os.isatty(descriptor)
-    except OSError:
         return False

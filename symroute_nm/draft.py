@@ -8,7 +8,7 @@ from symroute_nm.alterations import Portrait, earlier_tables, read_portraits
 from symroute_nm.choices import Manner, Settings
 from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
 from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
-from symroute_nm.observation import ConfigFile
+from symroute_nm.observation import config_file
 from symroute_nm.ownership import read_files
 from symroute_nm.plan import make_plan
 
@@ -38,7 +38,7 @@ def make_draft(root: Path, host: Host, settings: Settings, manner: Manner) -> Dr
 
 def _read_earlier(root: Path, host: Host, owned: Iterable[str]) -> Tuple[Portrait, ...]:
     """The uplinks of earlier blocks."""
-    files = [ConfigFile(path, (rooted.read(root, path) or b"").decode("utf-8", "surrogateescape"))
+    files = [config_file(path, rooted.read(root, path) or b"")
              for path in owned if profile_of(path)]
     return read_portraits(read_files(files, host).ours) if files else ()
 

@@ -34,6 +34,20 @@ class Drift(NamedTuple):
         return describe_item(self.item)
 
 
+class Verification(NamedTuple):
+    """On which rules and routes the three do not agree, and in which files."""
+
+    drift: Tuple[Drift, ...]
+    files: Tuple[str, ...]  # a line for each file that `generate` would change
+    notes: Tuple[str, ...] = ()
+    marks: Tuple[str, ...] = ()  # how the kernel does not mark as planned
+
+    @property
+    def agree(self) -> bool:
+        """Whether there is nothing to mend."""
+        return not (self.drift or self.files or self.marks)
+
+
 def find_drift(three: Three) -> Tuple[Drift, ...]:
     """All rules and routes on which they do not agree: rules first, as they are listed."""
     rules = [{bare(each): each for each in one.rules} for one in three]
@@ -57,31 +71,29 @@ def _differences(three: Sequence[Dict[Any, Any]], planned: AbstractSet[Any]) -> 
     return found
 
 
-def drift_lines(found: Sequence[Drift], edited: Sequence[str]) -> List[str]:
-    """The table for people; `edited` are lines on files and marks that differ."""
+def drift_lines(found: Verification) -> List[str]:
+    """The table for people, and a line for each file and mark."""
     lines = []
-    if found:
+    if found.drift:
         lines.append("%-8s %-5s %-6s %-6s  %s" % ("", "plan", "files", "kernel", ""))
-    for each in found:
+    for each in found.drift:
         marks = ["yes" if one else "no" for one in (each.planned, each.listed, each.present)]
         lines.append("%-8s %-5s %-6s %-6s  %s" % (each.kind, *marks, each.text))
-    lines += edited
+    lines += [*found.files, *found.marks]
     return lines or ["plan, files and kernel agree"]
 
 
-def drift_json(
-    found: Sequence[Drift], edited: Sequence[str], marks: Sequence[str]
-) -> Dict[str, Any]:
+def drift_json(found: Verification) -> Dict[str, Any]:
     """The same for programs: {"agree": bool, "differences": [{…}], "files": […], "marks": […]}."""
     return {
-        "agree": not (found or edited or marks),
+        "agree": found.agree,
         "differences": [
             {"kind": each.kind, "item": each.text, "plan": each.planned, "files": each.listed,
              "kernel": each.present}
-            for each in found
+            for each in found.drift
         ],
-        "files": list(edited),
-        "marks": list(marks),
+        "files": list(found.files),
+        "marks": list(found.marks),
     }
 
 

@@ -19,7 +19,13 @@ from symroute_nm import blocks, netfilter
 from symroute_nm.choices import Settings
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.evidence import read_config_files
-from symroute_nm.loaded import Loaded, find_differences, restore_script, unload_script
+from symroute_nm.loaded import (
+    Loaded,
+    find_differences,
+    restore_script,
+    script_program,
+    unload_script,
+)
 from symroute_nm.lock import locked
 from symroute_nm.marking import SCRIPT
 from symroute_nm.model import (
@@ -31,7 +37,7 @@ from symroute_nm.model import (
     Plan,
     TableName,
 )
-from symroute_nm.observation import ConfigFile
+from symroute_nm.observation import config_file
 from symroute_nm.ownership import (
     Files,
     Holding,
@@ -46,6 +52,7 @@ from symroute_nm.tables import RUN_TABLES, parse_tables
 from symroute_nm.transition import State, Step, find_steps
 
 if TYPE_CHECKING:  # verify enacts nothing, and start-up is imports
+    from symroute_nm.generation import Generation
     from symroute_nm.runtime import Record
     from symroute_nm.trial import Outcome, Watch
 
@@ -94,6 +101,14 @@ def for_plan(
         _planned_marks(plan))
 
 
+def for_generation(
+    root: Path, host: Host, settings: Settings, made: "Generation"
+) -> Enactment:
+    """The kernel as planned, beside the files that are there. Raises `SymrouteError`."""
+    files = read_listing(root, host)
+    return for_plan(host, settings, made.plan, files, made.leftovers.kept)
+
+
 def for_removal(root: Path, host: Host, settings: Settings) -> Enactment:
     """The kernel without anything of ours. Raises `SymrouteError`."""
     files = read_listing(root, host)
@@ -126,8 +141,7 @@ def _planned_marks(plan: Plan) -> Optional[Marks]:
         return None
     from symroute_nm.render import render_script  # jinja2, where there are marks
 
-    backend = "nft" if plan.marking.backend == "nft" else "iptables"
-    return _change(there, backend, render_script(plan.marking), found)
+    return _change(there, plan.marking.program, render_script(plan.marking), found)
 
 
 def _no_marks() -> Optional[Marks]:
@@ -142,9 +156,8 @@ def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
     if content is None or not blocks.has_marker(content):
         return _no_marks()
     there = netfilter.read_loaded()
-    backend = "nft" if b"nft -f" in content else "iptables"
     script = content.decode("utf-8", "surrogateescape")
-    return _change(there, backend, script, ("marks are set by %s" % SCRIPT,))
+    return _change(there, script_program(content), script, ("marks are set by %s" % SCRIPT,))
 
 
 def _change(there: Loaded, backend: str, script: str, words: Tuple[str, ...]) -> Marks:
@@ -165,7 +178,7 @@ def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> File
     """What the route and rule files list, as they will be after these changes."""
     coming = {each.path: each.after for each in changes}
     found = [each for each in read_config_files(root) if each.path not in coming]
-    found += [ConfigFile(path, content.decode("utf-8", "surrogateescape"))
+    found += [config_file(path, content)
               for path, content in coming.items() if content is not None]
     return read_files(found, host)
 
@@ -224,12 +237,14 @@ def enact(
     record = runtime.Record(holding.territory, before, marks.back if marks else "")
 
     def act() -> None:
+        """The way back on record first, then the change."""
         runtime.write_record(root, record)
         # Marks come after the rules that go by them.
         live.bring(holding.territory, holding.wanted)
         netfilter.run_script(marks.script if marks else "")
 
     def lasting() -> List[str]:
+        """What makes it last; returns notes for people."""
         with runtime.tables_written(root, enactment.tables):
             notes = keep()
         runtime.remove_record(root)

@@ -63,7 +63,7 @@ def find_snapshots(order: Order) -> List[str]:
     Raises `InputError`, too, where the trees would go to this machine itself.
     """
     folder = order.folder
-    if os.path.realpath(str(order.out)) == "/":
+    if rooted.is_own(order.out):
         raise InputError("--host names a folder of snapshots, whose trees cannot go to /",
                          "give --root DIR: each host's tree goes to DIR/NAME")
     try:

@@ -1,6 +1,5 @@
 """`generate`, step by step: plan, render, compare, preflight, write."""
 
-import os
 from pathlib import Path
 from typing import (
     Callable,
@@ -27,7 +26,7 @@ from symroute_nm.draft import make_draft
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.leftovers import Leftovers, profile_of
 from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
-from symroute_nm.observation import ConfigFile
+from symroute_nm.observation import config_file
 from symroute_nm.plan import check_block
 from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
@@ -163,8 +162,7 @@ def read_dormant(
     files_read = []
     for path in _rule_paths(plan):
         parts = blocks.split(_content(root, path, contents), path)
-        text = (parts.before + parts.after).decode("utf-8", "surrogateescape")
-        files_read.append(ConfigFile(path, text))
+        files_read.append(config_file(path, parts.before + parts.after))
     return find_dormant(files_read, host, {each.uplink.link.name for each in plan.uplinks})
 
 
@@ -189,7 +187,7 @@ def preflight(
     """
     if not changed(made.changes):
         return []
-    here = os.path.realpath(str(root)) == "/"  # resolve() raises for a link that leads in circles
+    here = rooted.is_own(root)
     absence = find_absence(host)
     problem = "%s; %s" % (absence.reason, absence.remedy) if absence else ""
     if here and snapshot:

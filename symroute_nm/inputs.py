@@ -1,7 +1,10 @@
 """What most commands begin with: the host and the settings."""
 
+import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Iterator, Optional
+
+from symroute_nm.terminal import say
 
 if TYPE_CHECKING:
     from symroute_nm.choices import Settings
@@ -27,3 +30,19 @@ def read_settings(
     path = config or root / settings.DEFAULT_PATH.lstrip("/")
     found = settings.read_settings(path, required=config is not None)
     return settings.apply_options(found, options or settings.Options())
+
+
+@contextlib.contextmanager
+def hold_kernel(root: Path, dry_run: bool) -> Iterator[None]:
+    """Nobody else changes the kernel meanwhile; what was cut off earlier is taken back first.
+
+    Nothing of that for a dry run. Raises `SymrouteError`.
+    """
+    if dry_run:
+        yield
+        return
+    from symroute_nm import enactment
+
+    with enactment.hold(root):
+        enactment.recover(root, say)
+        yield

@@ -56,14 +56,13 @@ def find_differences(
 def _differences(marking: Marking, loaded: Loaded, versions: FrozenSet[int]) -> Iterator[str]:
     wanted = {(link, each.value, marking.mask) for each in marking.marks
               for link in (each.link, "")}
-    nft = marking.backend == "nft"
-    backend = "nft" if nft else "iptables"
+    backend = marking.program
     yield from ("%s sets marks, too, and %s is planned" % (each, backend)
                 for each in loaded.backends if each != backend)
     if backend not in loaded.backends:
         yield "nothing sets marks by %s" % backend
         return
-    places = [("nft", _nft_settings(loaded.nft))] if nft else [
+    places = [("nft", _nft_settings(loaded.nft))] if backend == "nft" else [
         (program, _settings(lines)) for version, program, lines in (
             (4, "iptables", loaded.iptables), (6, "ip6tables", loaded.ip6tables))
         if version in versions]
@@ -122,6 +121,11 @@ def unload_commands(loaded: Loaded) -> List[str]:
 
 def _jumps(lines: Tuple[str, ...]) -> List["re.Match[str]"]:
     return [found for found in map(_JUMP.match, lines) if found]
+
+
+def script_program(script: Optional[bytes]) -> str:
+    """By what a dispatcher script sets marks, ``nft`` or ``iptables``; "": there is none."""
+    return "" if script is None else "nft" if b"nft -f" in script else "iptables"
 
 
 def unload_script(*backends: str) -> str:

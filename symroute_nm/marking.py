@@ -26,3 +26,8 @@ class Marking(NamedTuple):
     backend: str  # nft iptables firewalld (iptables' rules in its direct.xml)
     mask: int
     marks: Tuple[Mark, ...]
+
+    @property
+    def program(self) -> str:
+        """``nft``, or ``iptables`` (whose rules firewalld may be the one to set)."""
+        return "nft" if self.backend == "nft" else "iptables"

@@ -11,6 +11,11 @@ class ConfigFile(NamedTuple):
     text: str
 
 
+def config_file(path: str, content: bytes) -> ConfigFile:
+    """A file of these bytes, which `blocks` gets back the same, whatever they are."""
+    return ConfigFile(path, content.decode("utf-8", "surrogateescape"))
+
+
 class Arp(NamedTuple):
     """How a link goes about ARP: the sysctls net.ipv4.conf.*.arp_* as they are in effect."""
 

@@ -10,7 +10,7 @@ from typing import Collection, FrozenSet, Iterable, List, NamedTuple, Tuple
 from symroute_nm import blocks
 from symroute_nm.choices import Settings
 from symroute_nm.model import Host, IPNetwork, Plan, Route, Rule
-from symroute_nm.observation import ConfigFile
+from symroute_nm.observation import ConfigFile, config_file
 from symroute_nm.recognition import our_rules
 from symroute_nm.routefiles import ListedRoute, list_places, list_routes
 from symroute_nm.rulefiles import ListedRule, list_rules
@@ -51,14 +51,10 @@ def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
     foreign: List[ConfigFile] = []
     for each in files:
         parts = blocks.split(each.text.encode("utf-8", "surrogateescape"), each.path)
-        ours.append(_part(each, parts.block or b""))
-        foreign += [_part(each, parts.before), _part(each, parts.after)]
+        ours.append(config_file(each.path, parts.block or b""))
+        foreign += [config_file(each.path, parts.before), config_file(each.path, parts.after)]
     return Files(Listing(list_rules(ours, host), list_routes(ours, host)),
                  Listing(list_rules(foreign, host), list_places(foreign, host)))
-
-
-def _part(file: ConfigFile, content: bytes) -> ConfigFile:
-    return file._replace(text=content.decode("utf-8", "surrogateescape"))
 
 
 def find_tables(host: Host, settings: Settings, plan: Plan) -> FrozenSet[int]:

@@ -1,7 +1,5 @@
 """The commands that write files: generate, remove, undo; with --apply, after the kernel."""
 
-import contextlib
-import os
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -9,7 +7,6 @@ from typing import (
     Any,
     Callable,
     Dict,
-    Iterator,
     List,
     Optional,
     Sequence,
@@ -19,7 +16,7 @@ from typing import (
 import typer
 
 from symroute_nm.errors import FINDING, InputError, SymrouteError
-from symroute_nm.inputs import read_host, read_settings
+from symroute_nm.inputs import hold_kernel, read_host, read_settings
 from symroute_nm.options import (
     APPLY,
     CONFIG,
@@ -86,7 +83,7 @@ def generate(
     settings = read_settings(root, config, options)
     if not apply:
         return _generate(root, host, settings, options, as_json, manner)
-    with _held(root, manner.dry_run):
+    with hold_kernel(root, manner.dry_run):
         return _generate(root, host, settings, options, as_json, manner,
                          _confirmation(timeout, yes))
 
@@ -104,7 +101,7 @@ def remove(
     settings = read_settings(root, config)
     if not apply:
         return _remove(root, settings, as_json, dry_run)
-    with _held(root, dry_run):
+    with hold_kernel(root, dry_run):
         return _remove(root, settings, as_json, dry_run, _confirmation(timeout, yes))
 
 
@@ -154,7 +151,7 @@ def undo(
     if not apply:
         return _undo(root, name, as_json)
     settings = read_settings(root, config)
-    with _held(root, False):
+    with hold_kernel(root, False):
         return _undo(root, name, as_json, settings, _confirmation(timeout, yes))
 
 
@@ -192,19 +189,6 @@ def _confirmation(timeout: float, yes: bool) -> "Confirmation":
     from symroute_nm.choices import Confirmation  # --help and --version do without
 
     return Confirmation(timeout, yes)
-
-
-@contextlib.contextmanager
-def _held(root: Path, dry_run: bool) -> Iterator[None]:
-    """Nobody else changes the kernel meanwhile; what was cut off earlier is taken back."""
-    if dry_run:
-        yield
-        return
-    from symroute_nm import enactment
-
-    with enactment.hold(root):
-        enactment.recover(root, say)
-        yield
 
 
 def _write(
@@ -249,7 +233,9 @@ def _remember(root: Path, before: "AbstractSet[OwnTable]") -> None:
 
     named = {each.id for each in files.own_tables(root, lasting=True)}
     lost = [each for each in before if each.id not in named]
-    if not lost or os.path.realpath(str(root)) != "/":  # below another the kernel is not asked
+    from symroute_nm.rooted import is_own
+
+    if not lost or not is_own(root):  # below another the kernel is not asked
         return
     from symroute_nm import runtime
     from symroute_nm.plan import used_tables
@@ -306,7 +292,6 @@ def _kernel_change(
         return None
     from symroute_nm import enactment
 
-    files = enactment.read_listing(root, host)
-    wanted = enactment.for_plan(host, settings, made.plan, files, made.leftovers.kept)
+    wanted = enactment.for_generation(root, host, settings, made)
     # The fragment, which is written as well, names the tables.
     return wanted._replace(tables=()), confirmation

@@ -40,16 +40,16 @@ def our_rules(host: Host, settings: Settings) -> FrozenSet[Rule]:
     ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
     plain = [each for each in host.rules if _is_plain(each)]
     own = [each for each in plain if each.table in ours]
-    beside = {(_selector(each), each.priority + step) for each in own for step in (-1, 1)}
+    beside = {(selector(each), each.priority + step) for each in own for step in (-1, 1)}
     return frozenset(own + [
         each for each in plain
         if each.table == TABLE_MAIN and each.suppress_prefixlength == 0
-        and (_selector(each), each.priority) in beside
+        and (selector(each), each.priority) in beside
     ] + [
         # Before the first rule by a mark: what comes in by its link goes by main.
         each for each in plain
         if each.table == TABLE_MAIN and each.mask and each.iif
-        and (_selector(each._replace(iif="")), each.priority) in beside
+        and (selector(each._replace(iif="")), each.priority) in beside
     ])
 
 
@@ -61,14 +61,14 @@ def foreign_rules(host: Host, settings: Settings) -> Tuple[Rule, ...]:
 
 def _is_plain(rule: Rule) -> bool:
     """Whether it selects by source, link or masked mark, as ours do, and looks a table up."""
-    selector = Rule(rule.version, rule.priority, source=rule.source, iif=rule.iif,
+    plain = Rule(rule.version, rule.priority, source=rule.source, iif=rule.iif,
                     mark=rule.mark, mask=rule.mask,
                     table=rule.table, suppress_prefixlength=rule.suppress_prefixlength,
                     protocol=rule.protocol)
     if rule.mask:
         through = rule.table == TABLE_MAIN or not rule.iif
-        return rule == selector and rule.source is None and through and is_usable(rule.mask)
-    return rule == selector and bool(rule.source) != bool(rule.iif)
+        return rule == plain and rule.source is None and through and is_usable(rule.mask)
+    return rule == plain and bool(rule.source) != bool(rule.iif)
 
 
 def is_usable(mask: int) -> bool:
@@ -77,5 +77,6 @@ def is_usable(mask: int) -> bool:
     return 0 < mask < FULL_MASK and not mask & (mask + lowest) and mask != lowest
 
 
-def _selector(rule: Rule) -> Tuple[int, Optional[IPNetwork], str, int, int]:
+def selector(rule: Rule) -> Tuple[int, Optional[IPNetwork], str, int, int]:
+    """What a rule of ours selects by, whatever it looks up."""
     return (rule.version, rule.source, rule.iif, rule.mark, rule.mask)

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from symroute_nm.choices import Settings
 from symroute_nm.errors import SymrouteError
-from symroute_nm.generation import Generation
+from symroute_nm.generation import Generation, changed
 from symroute_nm.model import (
     TABLE_DEFAULT,
     TABLE_LOCAL,
@@ -57,7 +57,7 @@ def summary(made: Generation, commands: Sequence[str], dry_run: bool) -> Dict[st
     """What `generate` did or would do: {"changed": bool, "files": [{"path", "change"}], …}."""
     files = [{"path": each.path, "change": each.kind} for each in made.changes]
     return {
-        "changed": any(each["change"] != "keep" for each in files),
+        "changed": changed(made.changes),
         "dry_run": dry_run,
         "guard": {"name": made.plan.guard, "reason": made.plan.guard_reason},
         "files": files,
@@ -88,8 +88,7 @@ def change_lines(changes: Sequence[Change]) -> List[str]:
     """What was done to each file."""
     verbs = {"create": "wrote", "update": "updated", "delete": "removed", "keep": "unchanged"}
     lines = ["%-9s %s" % (verbs[each.kind], each.path) for each in changes]
-    changed = any(each.kind != "keep" for each in changes)
-    return lines if changed else [*lines, "nothing to change"]
+    return lines if changed(changes) else [*lines, "nothing to change"]
 
 
 def backup_lines(name: str) -> List[str]:

@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterable, List
 
 from symroute_nm.choices import Settings
 from symroute_nm.model import Change
+from symroute_nm.rooted import is_own
 
 _AFTER_UNDO = (
     "to bring the restored files to life: symroute-nm apply, or nmcli connection up for each of "
@@ -19,7 +20,7 @@ def commands(root: Path, settings: Settings) -> List[str]:
     None where `root` is not this machine's own. To be asked for before the files are gone, which
     tell whose tables these are. Raises `SymrouteError`.
     """
-    if os.path.realpath(str(root)) != "/":
+    if not is_own(root):
         return []
     from symroute_nm import netfilter, reading  # below another root nobody is asked
     from symroute_nm.loaded import unload_commands

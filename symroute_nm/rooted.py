@@ -49,6 +49,11 @@ def system(action: str, path: object, hint: str = "") -> Iterator[None]:
         raise SystemFailure("cannot %s %s: %s" % (action, path, reason), hint) from error
 
 
+def is_own(root: Path) -> bool:
+    """Whether a root is this machine's own."""
+    return os.path.realpath(str(root)) == "/"  # resolve() raises for a link that leads in circles
+
+
 def locate(root: Path, path: str) -> Path:
     """The real place below `root` of an absolute path; it need not exist.
 

@@ -1,11 +1,10 @@
 """The commands about the running kernel: apply, confirm, verify."""
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from symroute_nm.errors import FINDING, Refusal
-from symroute_nm.inputs import read_host, read_settings
+from symroute_nm.inputs import hold_kernel, read_host, read_settings
 from symroute_nm.options import (
     CONFIG,
     DRY_RUN,
@@ -42,7 +41,7 @@ def apply(
     dry_run: bool = DRY_RUN, force: bool = FORCE, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
-    from symroute_nm import countdown, enactment, generation, report
+    from symroute_nm import countdown, generation, report
     from symroute_nm.choices import Confirmation
     from symroute_nm.settings import Options
 
@@ -50,10 +49,7 @@ def apply(
         guard=guard, sources=sources, iif=iif, forwarded=forwarded, interfaces=tuple(interface),
         exclude=tuple(exclude), tables=tuple(table), gateways=tuple(gateway))
     settings = read_settings(root, config, options)
-    with contextlib.ExitStack() as stack:
-        if not dry_run:
-            stack.enter_context(enactment.hold(root))
-            enactment.recover(root, say)
+    with hold_kernel(root, dry_run):
         made, wanted = _plan(root, settings, options, force)
         if not dry_run:
             countdown.make(root, wanted, Confirmation(timeout, yes), list)
@@ -97,9 +93,9 @@ def verify(
     found = verification.verify(root, host, settings)
     say(*enactment.pending_notes(root), *found.notes)
     if as_json:
-        write_json(drift.drift_json(found.drift, found.files, found.marks))
+        write_json(drift.drift_json(found))
     else:
-        write_lines(drift.drift_lines(found.drift, (*found.files, *found.marks)))
+        write_lines(drift.drift_lines(found))
     return 0 if found.agree else FINDING
 
 
@@ -116,5 +112,4 @@ def _plan(
     made = generation.prepare(root, host, settings, manner)
     say(*made.plan.notes, *made.notes, *generation.name_notes(host, settings),
         *generation.check_proof(made, manner))
-    files = enactment.read_listing(root, host)
-    return made, enactment.for_plan(host, settings, made.plan, files, made.leftovers.kept)
+    return made, enactment.for_generation(root, host, settings, made)

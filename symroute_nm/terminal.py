@@ -112,6 +112,7 @@ def progress(total: int) -> Iterator[Callable[[bool], None]]:
         count = itertools.count(1)
 
         def advance(failed: bool) -> None:
+            """One more is done, well or not."""
             bar.advance(task)
             if failed:
                 bar.update(task, failed=next(count))

@@ -3,12 +3,12 @@
 import os
 import stat
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List
 
 from symroute_nm import backups, enactment, rooted
 from symroute_nm.choices import Manner, Settings
 from symroute_nm.draft import make_draft
-from symroute_nm.drift import Drift, Three, file_lines, find_drift
+from symroute_nm.drift import Three, Verification, file_lines, find_drift
 from symroute_nm.errors import SymrouteError
 from symroute_nm.journal import digest
 from symroute_nm.leftovers import leftover_notes
@@ -16,20 +16,6 @@ from symroute_nm.marking import SCRIPT
 from symroute_nm.model import Host, Plan
 from symroute_nm.ownership import Listing, place
 from symroute_nm.transition import State, bare
-
-
-class Verification(NamedTuple):
-    """On which rules and routes the three do not agree, and in which files."""
-
-    drift: Tuple[Drift, ...]
-    files: Tuple[str, ...]  # a line for each file that `generate` would change
-    notes: Tuple[str, ...] = ()
-    marks: Tuple[str, ...] = ()  # how the kernel does not mark as planned
-
-    @property
-    def agree(self) -> bool:
-        """Whether there is nothing to mend."""
-        return not (self.drift or self.files or self.marks)
 
 
 def verify(root: Path, host: Host, settings: Settings) -> Verification:

@@ -165,7 +165,7 @@ def layers() -> Dict[str, Set[str]]:
     allowed["enactment"] = PURE | {
         "evidence", "live", "lock", "netfilter", "render", "rooted", "runtime", "trial"}
     allowed["verification"] = PURE | {"backups", "draft", "enactment", "journal", "rooted"}
-    allowed["reversal"] = PURE | {"netfilter", "reading"}
+    allowed["reversal"] = PURE | {"netfilter", "reading", "rooted"}
     everything = set(MODULES)
     allowed.update(dict.fromkeys(TOP, everything))
     return allowed
