@@ -5,7 +5,7 @@ stands outside stays byte for byte: CRLF, a BOM, a missing last newline, bytes t
 """
 
 import re
-from typing import List, Match, NamedTuple, Optional, Tuple
+from typing import List, Match, NamedTuple, NoReturn, Optional, Tuple
 
 from symroute_nm.errors import InputError, Refusal
 
@@ -25,6 +25,8 @@ _END_MARK = END.encode("ascii")
 _NOTE = re.compile(
     rb" \((?:no newline before, ([0-9]{1,10}) bytes|the file was empty|with the line before)\)")
 _BOM = b"\xef\xbb\xbf"
+# What each flaw but that one has in it.
+_FLAW_MARKS = (b"\r", b" #", b"\t#", b"\\")
 
 # The test of the dispatcher script (10-ifcfg-rh-routes.sh) for files that it sources as shell.
 _VARIABLES = re.compile(rb"^[ \t\r\f\v]*ADDRESS[0-9]+=", re.MULTILINE)
@@ -56,27 +58,35 @@ class Parts(NamedTuple):
 
 def has_marker(content: bytes) -> bool:
     """Whether a line of the content begins or ends a block, damaged or not."""
-    return any(line.startswith((_BEGIN_MARK, _END_MARK)) for line in content.split(b"\n"))
+    return bool(_starts(content, _BEGIN_MARK) or _starts(content, _END_MARK))
+
+
+def _starts(content: bytes, mark: bytes) -> List[int]:
+    """At which bytes lines begin that begin with the mark."""
+    found, at = [], content.find(mark)
+    while at >= 0:
+        if at == 0 or content[at - 1 : at] == b"\n":
+            found.append(at)
+        at = content.find(mark, at + 1)
+    return found
 
 
 def split(content: bytes, path: str = "the file") -> Parts:
     """The content in `Parts`; Refusal (naming `path` and the line) where markers do not pair up."""
-    lines = content.split(b"\n")
-    begins = [at for at, line in enumerate(lines) if line.startswith(_BEGIN_MARK)]
-    ends = [at for at, line in enumerate(lines) if line.startswith(_END_MARK)]
+    begins, ends = _starts(content, _BEGIN_MARK), _starts(content, _END_MARK)
     if not begins and not ends:
         return Parts(content)
-    _check_markers(begins, ends, path)
-    start = sum(len(line) + 1 for line in lines[: begins[0]])
-    stop = sum(len(line) + 1 for line in lines[: ends[0] + 1])
+    if len(begins) != 1 or len(ends) != 1 or ends[0] < begins[0]:
+        _refuse_markers(content, begins, ends, path)
+    start = begins[0]
+    stop = content.find(b"\n", ends[0]) + 1 or len(content)
     return Parts(content[:start], content[start:stop], content[stop:])
 
 
-def _check_markers(begins: List[int], ends: List[int], path: str) -> None:
-    """Refusal unless there is one BEGIN and, after it, one END; line indices from 0."""
-    if len(begins) == 1 and len(ends) == 1 and begins[0] < ends[0]:
-        return
-    where = sorted([(at + 1, "BEGIN") for at in begins] + [(at + 1, "END") for at in ends])
+def _refuse_markers(content: bytes, begins: List[int], ends: List[int], path: str) -> NoReturn:
+    """Raise Refusal with the line of each marker."""
+    where = sorted((content.count(b"\n", 0, at) + 1, name)
+                   for name, starts in (("BEGIN", begins), ("END", ends)) for at in starts)
     raise Refusal(
         "%s: the symroute-nm markers are damaged (%s; a block is one BEGIN line, then one END line)"
         % (path, ", ".join("%s in line %d" % (name, line) for line, name in where)),
@@ -143,11 +153,13 @@ def take_out(existing: bytes, path: str = "the file") -> Optional[bytes]:
 
 def is_variables_form(content: bytes) -> bool:
     """Whether the dispatcher script sources the file as shell (``ADDRESSn=``), not as ip lines."""
-    return _VARIABLES.search(content) is not None
+    return b"ADDRESS" in content and _VARIABLES.search(content) is not None
 
 
 def flaws(content: bytes) -> Tuple[str, ...]:
     """What in a route or rule file breaks when the dispatcher script reads it, by line number."""
+    if not content.startswith(_BOM) and not any(mark in content for mark in _FLAW_MARKS):
+        return ()  # as nearly always
     shell = is_variables_form(content)
     lines = content.split(b"\n")
     following = [*lines[1:], b""]

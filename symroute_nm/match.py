@@ -1,7 +1,8 @@
 """Which profiles NetworkManager may use for a link (pure)."""
 
 import re
-from typing import Callable, Sequence, Tuple
+from functools import lru_cache
+from typing import Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from symroute_nm.model import Link, Profile
 
@@ -18,20 +19,51 @@ _INFINIBAND = 20  # octets; of which NetworkManager compares the last eight
 _INFINIBAND_COMPARED = 8
 
 
-def match(link: Link, profiles: Sequence[Profile]) -> Tuple[Profile, ...]:
+def match(link: Link, profiles: Tuple[Profile, ...]) -> Tuple[Profile, ...]:
     """The profiles that apply to `link`, those that name it first; several: it is ambiguous.
 
     Sound profiles go before those with a problem, the active one before all, those that start at
     boot before those that do not. One that NetworkManager is told to keep off stays, for it makes
     NetworkManager leave the link alone whatever else there is.
     """
-    # The first condition is `_binds`'s own, here for hosts with thousands of both.
-    found: Sequence[Profile] = [
-        each for each in profiles if each.device in ("", link.name) and _binds(each, link)]
+    found: Sequence[Profile] = [each for each in _candidates(link, profiles) if _binds(each, link)]
     found = _prefer(found, lambda each: _active(each, link))
     found = _prefer(found, lambda each: not each.problem)
     found = _prefer(found, lambda each: each.onboot or not each.managed)
     return tuple(sorted(found, key=lambda each: (each.device != link.name, each.name)))
+
+
+class _Same:
+    """A host's profiles, known again without comparing thousands of them."""
+
+    def __init__(self, profiles: Tuple[Profile, ...]) -> None:
+        self.profiles = profiles
+
+    def __hash__(self) -> int:
+        return id(self.profiles)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.profiles is other.profiles
+
+
+def _candidates(link: Link, profiles: Tuple[Profile, ...]) -> Iterator[Profile]:
+    """The profiles that share with the link what `_binds` goes by, in their order."""
+    index = _index(_Same(profiles))
+    keys = (("device", link.name), ("uuid", link.connection.lower()),
+            ("hwaddr", _significant(link.permanent_mac or link.mac)))
+    return (profiles[at] for at in sorted({at for key in keys for at in index.get(key, ())}))
+
+
+@lru_cache(maxsize=1)
+def _index(same: _Same) -> Mapping[Tuple[str, str], Sequence[int]]:
+    """Where the profiles stand that bind by a name, an address or a UUID: every link asks."""
+    found: Dict[Tuple[str, str], List[int]] = {}
+    for at, each in enumerate(same.profiles):
+        keys = [("device", each.device)] if each.device else [
+            ("uuid", each.uuid.lower()), ("hwaddr", _significant(each.hwaddr))]
+        for key in keys:
+            found.setdefault(key, []).append(at)
+    return found
 
 
 def _prefer(found: Sequence[Profile], better: Callable[[Profile], bool]) -> Sequence[Profile]:

@@ -25,7 +25,12 @@ _PASSED_OVER = re.compile(rb"\s*((?:METRIC|OPTIONS)[0-9]+)=")
 
 def has_routes(content: bytes) -> bool:
     """Whether a route file holds anything but blank lines and comments."""
-    return any(line.strip() and not line.lstrip().startswith(b"#") for line in content.split(b"\n"))
+    return any(map(_is_route, content.split(b"\n")))
+
+
+def _is_route(line: bytes) -> bool:
+    word = line.lstrip()
+    return bool(word) and not word.startswith(b"#")
 
 
 def altered_routes(content: bytes, link: str, path: str = "the file") -> Tuple[str, ...]:
@@ -58,12 +63,11 @@ def unmetered_routes(content: bytes, path: str = "the file") -> Tuple[Tuple[int,
 def _own_lines(content: bytes, path: str) -> Iterator[Tuple[int, str]]:
     """The lines outside our block that are neither blank nor comments, with their numbers."""
     parts = split(content, path)
-    lines = parts.before.split(b"\n") if parts.block is None else [
-        *parts.before.split(b"\n")[:-1], *[b""] * parts.block.count(b"\n"),
-        *parts.after.split(b"\n")]
-    for number, line in enumerate(lines, 1):
-        if has_routes(line):
-            yield number, line.decode("utf-8", "surrogateescape")
+    behind = parts.before.count(b"\n") + (parts.block or b"").count(b"\n")
+    for text, first in ((parts.before, 1), (parts.after, behind + 1)):
+        for number, line in enumerate(text.split(b"\n") if text else (), first):
+            if _is_route(line):
+                yield number, line.decode("utf-8", "surrogateescape")
 
 
 class _Line(NamedTuple):

@@ -358,7 +358,7 @@ def matched(link, *found):
     ({"device": "eth0", "problem": "broken"}, True),
 ])
 def test_device_and_hardware_address_bind(fields, expected):
-    assert expected == bool(match(ETH0, [profile("x", **fields)]))
+    assert expected == bool(match(ETH0, (profile("x", **fields),)))
 
 
 def test_the_permanent_address_counts_where_it_is_known():
@@ -382,7 +382,7 @@ def test_a_link_without_hardware_address_is_bound_by_name_alone():
 @pytest.mark.parametrize("kind, expected", [("vlan", False), ("bridge", False), ("veth", True)])
 def test_an_address_that_is_borrowed_does_not_bind(kind, expected):
     link = Link(ifindex=5, name="eth0.100", kind=kind, mac=MAC)
-    assert expected == bool(match(link, [profile("eth0", hwaddr=MAC, type="Ethernet")]))
+    assert expected == bool(match(link, (profile("eth0", hwaddr=MAC, type="Ethernet"),)))
 
 
 def test_infiniband_compares_the_last_eight_octets():
