@@ -14,6 +14,7 @@ import threading
 from typing import (
     Any,
     Callable,
+    FrozenSet,
     Iterator,
     List,
     Mapping,
@@ -24,6 +25,7 @@ from typing import (
     TypeVar,
 )
 
+from symroute_nm.attributes import pick
 from symroute_nm.errors import SystemFailure
 from symroute_nm.submodules import import_submodule
 
@@ -54,11 +56,13 @@ Connection = socket.socket
 class Message(NamedTuple):
     """A decoded netlink message: its fixed fields and attributes by name."""
 
-    fields: Any  # pyroute2's message, which is a dict of the fixed fields
+    fields: Mapping[str, Any]  # and under "attrs" all attributes: [(name, value)]
+    attributes: Mapping[str, Any]
+    source: Any  # pyroute2's message, to which its values hold weak references
 
     def attribute(self, name: str) -> Any:
         """The attribute's value, or None."""
-        return self.fields.get_attr(name)
+        return self.attributes.get(name)
 
 
 class Dump(NamedTuple):
@@ -67,6 +71,8 @@ class Dump(NamedTuple):
     type: int
     body: bytes
     module: str
+    size: int = 0  # of the fixed fields, in bytes
+    asked: FrozenSet[int] = frozenset()  # the attributes that anybody looks at; empty: all
 
     @property
     def name(self) -> str:
@@ -79,8 +85,13 @@ LINKS = Dump(
     struct.pack("=BxHiII", 0, 0, 0, 0, 0)
     + struct.pack("=HHI", 8, _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
     "pyroute2.netlink.rtnl.ifinfmsg",
+    16,
+    # IFLA_ADDRESS, IFNAME, MASTER, LINKINFO, GROUP, PERM_ADDRESS of some sixty (linux/if_link.h)
+    frozenset({1, 3, 10, 18, 27, 54}),
 )
-ADDRESSES = Dump(RTM_GETADDR, bytes(8), "pyroute2.netlink.rtnl.ifaddrmsg")
+# IFA_ADDRESS, LOCAL, FLAGS (linux/if_addr.h)
+ADDRESSES = Dump(
+    RTM_GETADDR, bytes(8), "pyroute2.netlink.rtnl.ifaddrmsg", 8, frozenset({1, 2, 8}))
 ROUTES = Dump(RTM_GETROUTE, bytes(12), "pyroute2.netlink.rtnl.rtmsg")
 RULES = Dump(RTM_GETRULE, bytes(12), "pyroute2.netlink.rtnl.fibmsg")
 
@@ -101,7 +112,7 @@ def open_netlink() -> socket.socket:
 def dump(connection: socket.socket, what: Dump) -> Tuple[Message, ...]:
     """All messages of a dump; raises `SystemFailure`."""
     kind = getattr(import_submodule(what.module), what.name)
-    return collect(connection, what, lambda *part: _decode(kind, part))
+    return collect(connection, what, lambda *part: _decode(kind, _part(what, *part)))
 
 
 def dump_raw(connection: socket.socket, what: Dump) -> Tuple[bytes, ...]:
@@ -126,7 +137,7 @@ def collect(
 
 def decode(what: Dump, raw: bytes) -> Message:
     """A message of `dump_raw` as `dump` gives it."""
-    return _decode(getattr(import_submodule(what.module), what.name), (raw, 0))
+    return _decode(getattr(import_submodule(what.module), what.name), _part(what, raw, 0))
 
 
 def encode(what: Dump, fields: Mapping[str, Any], attributes: Sequence[Tuple[str, Any]]) -> bytes:
@@ -215,11 +226,27 @@ def _cut(content: bytes, offset: int) -> bytes:
     return content[offset : offset + _HEADER.unpack_from(content, offset)[0]]
 
 
-def _decode(message: Any, part: Tuple[bytes, int]) -> Message:
-    content, offset = part
-    decoded = message(content, offset=offset)
+def _part(what: Dump, content: bytes, offset: int) -> bytes:
+    """A message with what of it is looked at: pyroute2 makes an object of each attribute."""
+    if not what.asked:
+        return _cut(content, offset)
+    return pick(content, offset, _HEADER.size + what.size, what.asked)
+
+
+def _decode(kind: Any, raw: bytes) -> Message:
+    decoded = kind(raw)
     decoded.decode()
-    return Message(decoded)
+    _loosen(decoded)
+    listed = [(each[0], each[1]) for each in decoded["attrs"]]
+    attributes = dict(reversed(listed))  # of equal names the first
+    return Message({**decoded, "attrs": listed}, attributes, decoded)
+
+
+def _loosen(message: Any) -> None:
+    """Each of pyroute2's objects holds itself, and nobody looks for such circles (`__main__`)."""
+    message.chain = []
+    for each in dict.get(message, "attrs", ()):  # its own `get` takes ten times as long
+        _loosen(each.nla)
 
 
 def _probe_in_thread() -> str:

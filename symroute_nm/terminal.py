@@ -140,4 +140,6 @@ def flush() -> None:
 
 def visible(line: str) -> str:
     """The line with control characters and the like as escapes."""
-    return line if line.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)

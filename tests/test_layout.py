@@ -26,7 +26,7 @@ PURE = {
     "surroundings", "tables", "transition", "unified", "uplinks", "verdicts", "wording",
 }
 # What each reader and each writer stands on.
-GROUND = {"bounded", "kernelroutes", "netfilter", "netlink", "rooted", "submodules"}
+GROUND = {"attributes", "bounded", "kernelroutes", "netfilter", "netlink", "rooted", "submodules"}
 READERS = {"evidence", "files", "host", "leases", "profiles", "session", "settings", "snapshot"}
 # Each imports those before it.
 WRITERS = ["lock", "journal", "backups", "changes", "install"]
@@ -151,7 +151,8 @@ def layers() -> Dict[str, Set[str]]:
     allowed["host"] = PURE | {"kernelroutes", "netlink"}
     for index, name in enumerate(WRITERS):
         allowed[name] = PURE | {"rooted"} | set(WRITERS[:index])
-    allowed["render"] = allowed["netlink"] = PURE | {"submodules"}
+    allowed["render"] = PURE | {"submodules"}
+    allowed["netlink"] = PURE | {"attributes", "submodules"}
     # What puts readers, the core and writers together.
     allowed["reading"] = PURE | READERS
     allowed["draft"] = PURE | {"changes", "render", "rooted"}

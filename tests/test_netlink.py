@@ -1,6 +1,7 @@
 """The netlink exchange itself: the probe, interrupted dumps, errors, and pyroute2 beside us."""
 
 import errno
+import gc
 import os
 import resource
 import socket
@@ -162,6 +163,17 @@ def test_an_interrupted_dump_is_asked_for_again(kernel: Kernel, what: netlink.Du
     assert [each.fields for each in found] == [
         each.fields for each in netlink.dump(kernel(good), what)]
     assert sum(kind not in (DONE, ERROR) for part in good for kind in kinds(part)) == len(found)
+
+
+@pytest.mark.parametrize("what", [each for each in DUMPS if each != netlink.ROUTES],
+                         ids=lambda what: str(what.name))
+def test_nothing_of_a_dump_is_left_for_the_collector(what: netlink.Dump) -> None:
+    """A run goes without it, and on hosts with thousands of links that would be most memory."""
+    with netlink.open_netlink() as connection:
+        assert netlink.dump(connection, what)
+        gc.collect()
+        assert netlink.dump(connection, what)
+    assert gc.collect() < 10
 
 
 def test_an_interruption_that_the_end_tells_counts(kernel: Kernel) -> None:
