@@ -27,7 +27,8 @@ def find_commands(
     """
     changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
     rules = {bare(each) for each in host.rules}
-    routes = {identity(each) for each in host.routes}
+    tables = _planned_tables(made)
+    routes = {identity(each) for each in host.routes if each.table in tables}
     superfluous = _superfluous(host, made)
     over = {each.table for each in superfluous if each.hops}  # these go with their link
     uplinks = [
@@ -66,10 +67,12 @@ def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ..
 
 def _superfluous(host: Host, made: Generation) -> List[Route]:
     """The routes in planned tables that the plan lacks."""
-    planned = {identity(route) for each in made.plan.uplinks for route in each.routes}
     tables = _planned_tables(made)
-    return [each for each in host.routes
-            if each.table in tables and identity(each) not in planned]
+    there = [each for each in host.routes if each.table in tables]
+    if not there:
+        return []
+    planned = {identity(route) for each in made.plan.uplinks for route in each.routes}
+    return [each for each in there if identity(each) not in planned]
 
 
 def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[Rule]:

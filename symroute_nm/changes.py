@@ -9,7 +9,7 @@ from symroute_nm.errors import Refusal
 from symroute_nm.marking import DIRECT, MARKING_FILES, SCRIPT
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import Change
-from symroute_nm.rooted import check_regular, is_link, locate, read, read_file, system
+from symroute_nm.rooted import check_regular, is_link, locate, read_file, system
 
 _SCRIPTS = "/etc/sysconfig/network-scripts"
 _OWN_NAMES = (
@@ -40,13 +40,15 @@ def changes(
     `wanted` is {path: body}, `unwanted` paths that lose their block, `convert` {path: device} the
     files that may be rewritten from ``ADDRESSn=`` form. InputError, Refusal, SystemFailure.
     """
-    found = [_with_block(root, path, body, convert or {}) for path, body in wanted.items()]
-    found += [_without_block(root, path) for path in set(unwanted) - set(wanted)]
-    return _distinct(root, sorted(found))
+    gone = set(unwanted) - set(wanted)
+    places = {path: locate(root, path) for path in (*wanted, *gone)}
+    found = [_with_block(places[path], path, body, convert or {}) for path, body in wanted.items()]
+    found += [_without_block(root, places[path], path) for path in gone]
+    return _distinct(places, sorted(found))
 
 
-def _with_block(root: Path, path: str, body: str, convert: Mapping[str, str]) -> Change:
-    before = read(root, path)
+def _with_block(place: Path, path: str, body: str, convert: Mapping[str, str]) -> Change:
+    before = read_file(place, path)
     if path == DIRECT:
         return Change(path, before, directxml.put(before, body, path))
     content = before
@@ -63,8 +65,8 @@ def _with_block(root: Path, path: str, body: str, convert: Mapping[str, str]) ->
     return Change(path, before, blocks.put(content, body, path))
 
 
-def _without_block(root: Path, path: str) -> Change:
-    before = read(root, path)
+def _without_block(root: Path, place: Path, path: str) -> Change:
+    before = read_file(place, path)
     after = None if before is None else _take_out(before, path)
     if before is not None and after is None and is_link(root, path):
         raise Refusal(
@@ -78,17 +80,17 @@ def _take_out(content: bytes, path: str) -> Optional[bytes]:
     return directxml.take_out(content) if path == DIRECT else blocks.take_out(content, path)
 
 
-def _distinct(root: Path, found: Sequence[Change]) -> Tuple[Change, ...]:
+def _distinct(places: Mapping[str, Path], found: Sequence[Change]) -> Tuple[Change, ...]:
     """One change a file: two paths can lead to the same one by links."""
-    places: Dict[Path, Change] = {}
+    distinct: Dict[Path, Change] = {}
     for change in found:
-        first = places.setdefault(locate(root, change.path), change)
+        first = distinct.setdefault(places[change.path], change)
         if first.after != change.after:
             raise Refusal(
                 "%s and %s are the same file, by a link" % (first.path, change.path),
                 "remove the link: each needs its own content",
             )
-    return tuple(places.values())
+    return tuple(distinct.values())
 
 
 def owned(root: Path) -> Tuple[str, ...]:

@@ -27,7 +27,8 @@ _FIREWALLD = "etc/systemd/system/multi-user.target.wants/firewalld.service"
 _FIREWALLD_CONF = "etc/firewalld/firewalld.conf"
 _RPFILTER = re.compile(r"^[ \t]*IPv6_rpfilter[ \t]*=[ \t]*(\S+)", re.MULTILINE)
 _RPFILTER_DEFAULT = "yes"  # firewalld.conf(5)
-_PROC = Path("/proc/sys/net/ipv4/conf")
+_PROC = "/proc/sys/net/ipv4/conf"
+_ARP = ("arp_ignore", "arp_announce", "arp_filter")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TIMEOUT_SECONDS = 10
 
@@ -58,7 +59,7 @@ def read_evidence(root: Path, links: Iterable[Link]) -> Evidence:
         files=files,
         dispatcher_service=_dispatcher_service(root),
         ipv6_rpfilter=_ipv6_rpfilter(root),
-        arp=tuple(_arp(each.name) for each in links if not each.loopback),
+        arp=tuple(_arp(each.name for each in links if not each.loopback)),
         published=tuple(sorted(published, key=str)),
         masqueraded=tuple(sorted(masqueraded, key=str)),
         marked=tuple(sorted(marked)),
@@ -132,16 +133,17 @@ def _ipv6_rpfilter(root: Path) -> str:
     return found[-1].lower() if found else _RPFILTER_DEFAULT
 
 
-def _arp(link: str) -> Arp:
+def _arp(links: Iterable[str]) -> Iterator[Arp]:
     """ip-sysctl.rst: the higher of all's and the link's own value; of arp_filter, either."""
-    return Arp(link, *(
-        max(_sysctl("all", name), _sysctl(link, name))
-        for name in ("arp_ignore", "arp_announce", "arp_filter")))
+    general = [(name, _sysctl("all", name)) for name in _ARP]
+    for link in links:
+        yield Arp(link, *(max(least, _sysctl(link, name)) for name, least in general))
 
 
 def _sysctl(link: str, name: str) -> int:
     try:
-        return int((_PROC / link / name).read_text().split()[0])
+        with open("%s/%s/%s" % (_PROC, link, name), encoding="ascii") as file:
+            return int(file.read().split()[0])
     except (OSError, ValueError, IndexError):
         return 0
 
