@@ -1,6 +1,6 @@
 """How the files come to life, and what is to be deleted by hand, as commands for people."""
 
-from typing import Any, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import FrozenSet, Iterable, Iterator, List, Optional, Sequence
 
 from symroute_nm.choices import Settings
 from symroute_nm.findings import bring_up, delete_throw
@@ -8,7 +8,7 @@ from symroute_nm.generation import Generation
 from symroute_nm.leftovers import profile_of
 from symroute_nm.loaded import script_program, unload_script
 from symroute_nm.marking import SCRIPT
-from symroute_nm.model import Change, Host, IPAddress, Route, Rule, UplinkPlan
+from symroute_nm.model import Change, Host, IPAddress, Rule
 from symroute_nm.recognition import our_rules, selector
 from symroute_nm.transition import bare, identity
 from symroute_nm.wording import delete_rule
@@ -28,13 +28,16 @@ def find_commands(
     changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
     rules = {bare(each) for each in host.rules}
     tables = _planned_tables(made)
-    routes = {identity(each) for each in host.routes if each.table in tables}
-    superfluous = _superfluous(host, made)
+    present = [(identity(each), each) for each in host.routes if each.table in tables]
+    known = {there for there, _ in present}
+    planned = {each.table.id: {identity(route) for route in each.routes}
+               for each in made.plan.uplinks}
+    superfluous = [each for there, each in present if there not in planned[each.table]]
     over = {each.table for each in superfluous if each.hops}  # these go with their link
     uplinks = [
         each.uplink for each in made.plan.uplinks
         if each.uplink.profile and (
-            _is_lacking(each, rules, routes)
+            not (rules.issuperset(each.rules) and planned[each.table.id] <= known)
             or (each.uplink.profile.name in changed and each.table.id in over))]
     uplinks.sort(key=lambda each: session in {address.ip for address in each.addresses})
     return [
@@ -57,22 +60,6 @@ def _marking_commands(changes: Iterable[Change], brought_up: bool) -> Iterator[s
             yield from (line.split(" 2>")[0] for line in script.splitlines())
         if each.after is not None and each.kind != "keep" and not brought_up:
             yield SCRIPT
-
-
-def _is_lacking(planned: UplinkPlan, rules: Set[Rule], routes: Set[Tuple[Any, ...]]) -> bool:
-    """Whether the kernel has not all that was planned."""
-    return not (rules.issuperset(planned.rules)
-                and routes.issuperset(map(identity, planned.routes)))
-
-
-def _superfluous(host: Host, made: Generation) -> List[Route]:
-    """The routes in planned tables that the plan lacks."""
-    tables = _planned_tables(made)
-    there = [each for each in host.routes if each.table in tables]
-    if not there:
-        return []
-    planned = {identity(route) for each in made.plan.uplinks for route in each.routes}
-    return [each for each in there if identity(each) not in planned]
 
 
 def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[Rule]:

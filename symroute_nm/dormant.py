@@ -33,7 +33,7 @@ def find_dormant(
         if profile_of(path) in links and not _has_profile(host, profile_of(path))
     ]
     notes += ["warning: %s: this line is not understood, so the proof does not know it: %s" % (
-        file.path, line) for file in files for line in unread_lines(file, host)]
+        path, line) for path, line in unread_lines(files, host)]
     return Dormant(tuple(dict.fromkeys(each.rule for each in listed)), tuple(notes))
 
 

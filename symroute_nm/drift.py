@@ -1,7 +1,7 @@
 """Plan, files and kernel against each other (pure)."""
 
 from collections import Counter
-from typing import AbstractSet, Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
 from symroute_nm.model import Change, Route, Rule
 from symroute_nm.ownership import place
@@ -52,20 +52,22 @@ def find_drift(three: Three) -> Tuple[Drift, ...]:
     """All rules and routes on which they do not agree: rules first, as they are listed."""
     rules = [{bare(each): each for each in one.rules} for one in three]
     routes = [{identity(each): each for each in one.routes} for one in three]
-    planned = {place(each) for each in three.plan.routes}
-    found = [*_differences(rules, set()), *_differences(routes, planned)]
+    found = [*_differences(rules, ()), *_differences(routes, three.plan.routes)]
     again = [rule for rule, times in Counter(map(bare, three.kernel.rules)).items() if times > 1]
     return (*found, *(
         Drift(rule, rule in rules[0], rule in rules[1], True, TWICE) for rule in again))
 
 
-def _differences(three: Sequence[Dict[Any, Any]], planned: AbstractSet[Any]) -> List[Drift]:
+def _differences(three: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> List[Drift]:
     plan, files, kernel = three
+    if set(plan) == set(files) == set(kernel):
+        return []
+    places = {place(each) for each in planned}
     found = []
     for key, item in {**kernel, **files, **plan}.items():
         there = key in plan, key in files, key in kernel
         if not all(there):
-            changed = isinstance(item, Route) and place(item) in planned
+            changed = isinstance(item, Route) and place(item) in places
             kind = MISSING if key in plan else CHANGED if changed else STALE
             found.append(Drift(item, *there, kind))
     return found
@@ -101,5 +103,6 @@ def file_lines(changes: Iterable[Change], by_hand: Sequence[str]) -> List[str]:
     """Files that `generate` would change, and whether somebody wrote to them since it did."""
     words = {"create": "is missing", "delete": "is not planned any more", "update": "differs"}
     hand = {True: ": it was changed by hand since it was written", False: ""}
-    return ["%s %s%s" % (each.path, words[each.kind], hand[each.path in by_hand])
+    written = set(by_hand)
+    return ["%s %s%s" % (each.path, words[each.kind], hand[each.path in written])
             for each in changes if each.kind != "keep"]

@@ -52,7 +52,7 @@ def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
     for each in files:
         parts = blocks.split(each.text.encode("utf-8", "surrogateescape"), each.path)
         ours.append(config_file(each.path, parts.block or b""))
-        foreign += [config_file(each.path, parts.before), config_file(each.path, parts.after)]
+        foreign += [config_file(each.path, text) for text in (parts.before, parts.after) if text]
     return Files(Listing(list_rules(ours, host), list_routes(ours, host)),
                  Listing(list_rules(foreign, host), list_places(foreign, host)))
 
@@ -78,6 +78,8 @@ class Territory(NamedTuple):
 
     def holds(self, route: Route) -> bool:
         """Whether a route of the kernel is looked at."""
+        if route.table in self.tables and not self.left:
+            return True  # as nearly always, and of a hundred thousand routes
         there = place(route)
         return there not in self.left and (route.table in self.tables or there in self.places)
 
@@ -95,11 +97,11 @@ def find_holding(
 ) -> Holding:
     """Our part of the kernel and the way it is to be, without what is the administrator's."""
     foreign = {place(each) for each in files.foreign.state.routes}
-    known = {place(each) for each in (*files.ours.state.routes, *wanted.routes)
-             if each.table in tables}
     owned = {each.id for each in host.tables if each.owned} - {
         each.id for each in host.tables if not each.owned}
-    shared = frozenset(each for each in known if each[1] not in owned)
+    others = frozenset(tables) - owned
+    shared = frozenset(place(each) for each in (*files.ours.state.routes, *wanted.routes)
+                       if each.table in others)
     aside = {bare(each) for each in files.foreign.state.rules} - set(map(bare, wanted.rules))
     ours = our_rules(host, settings)
     rules = tuple(each for each in host.rules if each in ours and bare(each) not in aside)
@@ -107,14 +109,17 @@ def find_holding(
         frozenset(map(bare, (*rules, *wanted.rules))), frozenset(tables) & owned,
         frozenset(foreign), shared)
     present = State(rules, tuple(each for each in host.routes if territory.holds(each)))
-    wanted = wanted._replace(
-        routes=tuple(each for each in wanted.routes if place(each) not in foreign))
+    if foreign:
+        wanted = wanted._replace(
+            routes=tuple(each for each in wanted.routes if place(each) not in foreign))
     return Holding(_with_spare(territory, present, wanted), present, wanted)
 
 
 def _with_spare(territory: Territory, present: State, wanted: State) -> Territory:
     """The territory with the tables that are used on the way: there and back."""
     tables = spare_tables(present, wanted)
+    if not tables:
+        return territory
     moved = (*move(present, tables).rules, *move(wanted, tables).rules)
     return territory._replace(
         rules=territory.rules | set(map(bare, moved)),
@@ -129,6 +134,8 @@ def planned_state(plan: Plan) -> State:
 
 def add_kept(planned: State, host: Host, kept: Listing) -> State:
     """The planned state and what is there of blocks that stay though nothing plans them now."""
+    if not (kept.rules or kept.routes):
+        return planned
     rules = {bare(each) for each in kept.state.rules} - set(planned.rules)
     routes = {place(each) for each in kept.state.routes} - {place(each) for each in planned.routes}
     return State(

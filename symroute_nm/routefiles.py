@@ -1,6 +1,7 @@
 """The routes that route files list, as the dispatcher script hands them to `ip` (pure)."""
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -17,6 +18,8 @@ _OTHER_TYPES = {"local", "broadcast", "multicast", "anycast", "nat"}
 _METRIC = {"metric", "priority", "preference"}
 # Words with a value that say neither where a packet goes nor which route it is.
 _BESIDE = {"proto", "protocol", "scope", "mtu", "advmss", "rtt", "window", "initcwnd", "initrwnd"}
+# Networks, gateways and hops that are kept once: own tables have many in common.
+_MOST_WORDS = 1 << 14
 
 
 class ListedRoute(NamedTuple):
@@ -90,13 +93,19 @@ def parse_route(line: str, version: int, tables: Mapping[str, int]) -> Optional[
         fields = _fields(words, tables)
     except ValueError:
         return None
-    hop = Hop(fields.get("link", ""), fields.get("gateway"), fields.get("onlink", False))
+    hops = _hops(fields.get("link", ""), fields.get("gateway"), fields.get("onlink", False))
     return Route(
         destination, type=kind, table=fields.get("table", TABLE_MAIN),
-        hops=() if kind in _WITHOUT_HOPS else (hop,), metric=fields.get("metric", 0),
+        hops=() if kind in _WITHOUT_HOPS else hops, metric=fields.get("metric", 0),
         source=fields.get("source"))
 
 
+@lru_cache(maxsize=_MOST_WORDS)
+def _hops(link: str, gateway: Optional[IPAddress], onlink: bool) -> Tuple[Hop, ...]:
+    return (Hop(link, gateway, onlink),)
+
+
+@lru_cache(maxsize=_MOST_WORDS)
 def _destination(word: str, version: int) -> Any:
     network = ANY[version] if word in ("default", "all", "any") else ip_network(word)
     if network.version != version:
@@ -126,12 +135,17 @@ def _fields(words: List[str], tables: Mapping[str, int]) -> Dict[str, Any]:
 
 def _gateway(value: str, rest: Iterator[str]) -> IPAddress:
     """The gateway behind ``via``, with or without its family."""
-    return ip_address(next(rest, "") if value in ("inet", "inet6") else value)
+    return _address(next(rest, "") if value in ("inet", "inet6") else value)
+
+
+@lru_cache(maxsize=_MOST_WORDS)
+def _address(word: str) -> IPAddress:
+    return ip_address(word)
 
 
 def _field(word: str, value: str, tables: Mapping[str, int]) -> Dict[str, Any]:
     if word == "src":
-        return {"source": ip_address(value)}
+        return {"source": _address(value)}
     if word == "table":
         return {"table": tables[value] if value in tables else parse_number(value)}
     return {"metric": parse_number(value)}

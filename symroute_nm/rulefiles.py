@@ -43,15 +43,18 @@ class ListedRule(NamedTuple):
 
 def list_rules(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
     """The rules in all of the rule files, in order; lines that are not understood are left out."""
+    tables = table_numbers(host)
     return tuple(
         ListedRule(rule, file.path)
-        for file in files for _, rule in _rules(file, host) if rule is not None
+        for file in files for _, rule in _rules(file, tables) if rule is not None
     )
 
 
-def unread_lines(file: ConfigFile, host: Host) -> Tuple[str, ...]:
-    """The lines of a rule file that `list_rules` leaves out."""
-    return tuple(line for line, rule in _rules(file, host) if rule is None)
+def unread_lines(files: Iterable[ConfigFile], host: Host) -> Iterator[Tuple[str, str]]:
+    """The lines of rule files that `list_rules` leaves out, each behind its file's path."""
+    tables = table_numbers(host)
+    for file in files:
+        yield from ((file.path, line) for line, rule in _rules(file, tables) if rule is None)
 
 
 def is_rule_file(path: str) -> bool:
@@ -78,9 +81,10 @@ def parse_rule(line: str, version: int, tables: Mapping[str, int]) -> Optional[R
     return Rule(**fields)  # type: ignore[arg-type]  # each by its own name
 
 
-def _rules(file: ConfigFile, host: Host) -> Iterator[Tuple[str, Optional[Rule]]]:
+def _rules(
+    file: ConfigFile, tables: Mapping[str, int]
+) -> Iterator[Tuple[str, Optional[Rule]]]:
     """Each line with its rule, None where it is not understood; nothing of other files."""
-    tables = table_numbers(host)
     name = _RULE_FILE.fullmatch(file.path)
     version = 6 if name and name.group(1) else 4
     for line in read_lines(file.text) if name else ():

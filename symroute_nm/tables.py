@@ -63,8 +63,9 @@ def our_tables(
     names: Sequence[TableName], choices: Iterable[TableChoice]
 ) -> FrozenSet[int]:
     """The ids of own tables: named in our block, or chosen by the user by id or known name."""
-    known = {each.name: each.id for each in names}
-    chosen = (each.id or known.get(each.name, TABLE_UNSPEC) for each in choices)
+    said = [each for each in choices if each.id or each.name]
+    known = {each.name: each.id for each in names} if said else {}
+    chosen = (each.id or known.get(each.name, TABLE_UNSPEC) for each in said)
     owned = (each.id for each in names if each.owned)
     return frozenset((*chosen, *owned)) - _RESERVED
 

@@ -8,6 +8,7 @@ the longest prefixes come first and go last, for the same reason.
 
 from collections import Counter
 from typing import (
+    AbstractSet,
     Any,
     Dict,
     Iterable,
@@ -73,12 +74,12 @@ def spare_tables(present: State, wanted: State) -> Dict[int, int]:
     old. {table: spare table}
     """
     old, new = _askers(present), _askers(wanted)
-    content, coming = _contents(present), _contents(wanted)
     here, there = _by_selector(present), _by_selector(wanted)
-    changed = [
-        table for table in sorted(set(old) & set(new))
-        if content.get(table) != coming.get(table)
-        and any(here.get(each) != there.get(each) for each in old[table] | new[table])]
+    asked = {
+        table for table in set(old) & set(new)
+        if any(here.get(each) != there.get(each) for each in old[table] | new[table])}
+    content, coming = _contents(present, asked), _contents(wanted, asked)
+    changed = [table for table in sorted(asked) if content.get(table) != coming.get(table)]
     return dict(zip(changed, SPARE_TABLES))
 
 
@@ -102,11 +103,12 @@ def _selector(rule: Rule) -> Rule:
     return bare(rule)._replace(priority=0, table=0, suppress_prefixlength=None)
 
 
-def _contents(state: State) -> Dict[int, Set[Tuple[Any, ...]]]:
-    """What tells the routes of each table: {table: identities}."""
+def _contents(state: State, tables: AbstractSet[int]) -> Dict[int, Set[Tuple[Any, ...]]]:
+    """What tells the routes of each of these tables: {table: identities}."""
     found: Dict[int, Set[Tuple[Any, ...]]] = {}
     for route in state.routes:
-        found.setdefault(route.table, set()).add(identity(route))
+        if route.table in tables:
+            found.setdefault(route.table, set()).add(identity(route))
     return found
 
 

@@ -52,6 +52,8 @@ def _script_lines(root: Path, plan: Plan) -> List[str]:
 
 
 def _without(state: State, kept: Listing) -> State:
+    if not (kept.rules or kept.routes):
+        return state
     rules = {bare(each) for each in kept.state.rules}
     routes = {place(each) for each in kept.state.routes}
     return State(tuple(each for each in state.rules if bare(each) not in rules),
