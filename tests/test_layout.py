@@ -21,8 +21,8 @@ PURE = {
     "checkup", "choices", "classes", "conversion", "decisions", "diagnosis", "directxml",
     "dormant", "drift", "dues", "errors", "explanation", "fib", "findings", "gateways", "kernel",
     "leftovers", "loaded", "marking", "marks", "match", "model", "networks", "observation",
-    "ownership", "ownrules", "owntables", "plan", "prove", "published", "recognition", "remarks",
-    "routefiles", "rpdb", "rulefiles", "selectors", "services", "shvar", "staticroutes",
+    "ownership", "ownrules", "owntables", "plan", "prove", "published", "ranks", "recognition",
+    "remarks", "routefiles", "routes", "rpdb", "rulefiles", "selectors", "services", "shvar", "staticroutes",
     "surroundings", "tables", "transition", "unified", "uplinks", "verdicts", "wording",
 }
 # What each reader and each writer stands on.
@@ -36,7 +36,7 @@ TOP = {*COMMANDS, "cli", "countdown", "fleet", "inputs", "options", "planning", 
 
 # No I/O: neither files, network, processes nor the process's own state.
 PURE_STANDARD = {
-    "bisect", "collections", "difflib", "enum", "fnmatch", "functools", "heapq", "ipaddress",
+    "array", "bisect", "collections", "difflib", "enum", "fnmatch", "functools", "heapq", "ipaddress",
     "itertools", "math", "operator", "re", "shlex", "string", "types", "typing",
 }
 ONLY_IN = {
