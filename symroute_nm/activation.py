@@ -10,6 +10,7 @@ from symroute_nm.loaded import script_program, unload_script
 from symroute_nm.marking import SCRIPT
 from symroute_nm.model import Change, Host, IPAddress, Rule
 from symroute_nm.recognition import our_rules, selector
+from symroute_nm.routes import pack
 from symroute_nm.transition import bare, identity
 from symroute_nm.wording import delete_rule
 
@@ -28,7 +29,8 @@ def find_commands(
     changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
     rules = {bare(each) for each in host.rules}
     tables = _planned_tables(made)
-    present = [(identity(each), each) for each in host.routes if each.table in tables]
+    present = [(identity(each), each)
+               for each in pack(host.routes).where(lambda route: route.table in tables)]
     known = {there for there, _ in present}
     planned = {each.table.id: {identity(route) for route in each.routes}
                for each in made.plan.uplinks}

@@ -1,7 +1,7 @@
 """Addresses that an uplink does not have now but may get: a cluster's, keepalived's (pure)."""
 
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
-from typing import Iterator, List, Mapping, Sequence, Tuple
+from typing import Dict, Iterator, Mapping, Sequence, Set, Tuple
 
 from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError
@@ -14,10 +14,10 @@ from symroute_nm.model import (
     IPInterface,
     IPNetwork,
     Uplink,
-    contains,
-    host_network,
     is_global,
 )
+from symroute_nm.ranks import BITS, make_rank, network_at
+from symroute_nm.routes import pack
 
 _NOWHERE = ("dummy",)  # kinds of link that lead nowhere: where an address is kept for LVS or BGP
 
@@ -67,21 +67,26 @@ class _Known:
     """The addresses of the host and the networks that main reaches, with their links."""
 
     def __init__(self, host: Host) -> None:
-        idle = {each.name for each in host.links if each.loopback or each.kind in _NOWHERE}
-        self.addresses = [each for each in host.addresses if each.link not in idle]
-        self.on_link = [(each.network, each.link) for each in self.addresses]
-        self.reached: List[Tuple[IPNetwork, str]] = self.on_link + [
-            (route.destination, hop.link) for route in host.routes
-            if route.table == TABLE_MAIN and not route.default for hop in route.hops
-            if hop.link not in idle]
+        self._idle = {
+            each.name for each in host.links if each.loopback or each.kind in _NOWHERE}
+        self.addresses = [each for each in host.addresses if each.link not in self._idle]
+        self.on_link: Dict[IPNetwork, Set[str]] = {}
+        for each in self.addresses:
+            self.on_link.setdefault(each.network, set()).add(each.link)
+        self._routes = pack(host.routes)
 
     def owners(self, ip: IPAddress) -> Tuple[str, ...]:
         """The links that lead to the narrowest network around it."""
-        there = host_network(ip)
-        around = [each for each in self.reached
-                  if each[0] != there and contains(each[0], there)]
-        narrowest = max((each.prefixlen for each, _ in around), default=0)
-        return tuple(sorted({link for each, link in around if each.prefixlen == narrowest}))
+        bits = BITS[ip.version]
+        for length in range(bits - 1, 0, -1):
+            shift = bits - length
+            around = network_at(ip.version, make_rank(int(ip) >> shift << shift, length))
+            routed = {hop.link for route in self._routes.to(TABLE_MAIN, around)
+                      for hop in route.hops}
+            links = self.on_link.get(around, set()) | (routed - self._idle)
+            if links:
+                return tuple(sorted(links))
+        return ()
 
 
 def _join(
@@ -114,7 +119,7 @@ def _problems(known: _Known, uplink: Uplink, ip: IPAddress) -> Iterator[str]:
     for each in known.addresses:
         if each.ip == ip and each.link != name:
             yield "it is %s's" % each.link
-    if any(is_edge(network, ip) for network, _ in known.on_link):
+    if any(is_edge(network, ip) for network in known.on_link):
         yield "a network's own or its broadcast address"
     owners = known.owners(ip)
     if owners and name not in owners:

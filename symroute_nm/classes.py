@@ -1,26 +1,41 @@
 """The destination space cut into its classes: intervals of addresses that are all decided alike.
 
-Addresses are plain integers here, intervals inclusive; this is the exhaustive half of `rpdb`. All
-work on long lists is slicing at C speed: of two lists of intervals the shorter one is walked.
+Addresses are plain integers here, intervals inclusive, and so are the values that hold in them;
+this is the exhaustive half of `rpdb`. All work on long lists is slicing at C speed: of two lists of
+intervals the shorter one is walked. What is made of lists is of their type (`ranks`).
 """
 
 from bisect import bisect_left, bisect_right
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    Dict,
+    Iterable,
+    List,
+    MutableSequence,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+from symroute_nm.ranks import make_addresses, make_indexes
+
+Numbers = MutableSequence[int]
 
 
 class Spans(NamedTuple):
     """Disjoint intervals in ascending order: `starts[i]` to `ends[i]`, both inclusive."""
 
-    starts: List[int]
-    ends: List[int]
+    starts: Numbers
+    ends: Numbers
 
 
 class Flat(NamedTuple):
-    """Disjoint intervals in ascending order, with what holds in each."""
+    """Disjoint intervals in ascending order, with what holds in each as a number."""
 
-    starts: List[int]
-    ends: List[int]
-    values: List[Any]
+    starts: Numbers
+    ends: Numbers
+    values: Numbers
 
 
 class Lookup(NamedTuple):
@@ -52,13 +67,24 @@ class Piece(NamedTuple):
     flat: Flat
 
 
-def flatten(entries: Iterable[Tuple[int, int, Any]]) -> Flat:
+def make_spans(version: int, *intervals: Tuple[int, int]) -> Spans:
+    """Ascending intervals of addresses of that family."""
+    return Spans(make_addresses(version, [first for first, _ in intervals]),
+                 make_addresses(version, [last for _, last in intervals]))
+
+
+def make_flat(version: int) -> Flat:
+    """No intervals of that family."""
+    return Flat(make_addresses(version), make_addresses(version), make_indexes())
+
+
+def flatten(version: int, entries: Iterable[Tuple[int, int, int]]) -> Flat:
     """Nested intervals ``(first, last, value)`` cut so that the innermost one holds.
 
     They come in ascending order, of those that begin together the widest first.
     """
-    flat = Flat([], [], [])
-    stack: List[Tuple[int, Any]] = []
+    flat = make_flat(version)
+    stack: List[Tuple[int, int]] = []
     cursor = 0
     for first, last, value in entries:
         cursor = _close(flat, stack, cursor, first)
@@ -70,7 +96,7 @@ def flatten(entries: Iterable[Tuple[int, int, Any]]) -> Flat:
     return flat
 
 
-def _close(flat: Flat, stack: List[Tuple[int, Any]], cursor: int, until: Optional[int]) -> int:
+def _close(flat: Flat, stack: List[Tuple[int, int]], cursor: int, until: Optional[int]) -> int:
     while stack and (until is None or stack[-1][0] < until):
         last, value = stack.pop()
         _append(flat, cursor, last, value)
@@ -78,23 +104,20 @@ def _close(flat: Flat, stack: List[Tuple[int, Any]], cursor: int, until: Optiona
     return cursor
 
 
-def _append(flat: Flat, first: int, last: int, value: Any) -> None:
+def _append(flat: Flat, first: int, last: int, value: int) -> None:
     if first > last:
-        return
-    if flat.values and flat.values[-1] is value and flat.ends[-1] == first - 1:
-        flat.ends[-1] = last
         return
     flat.starts.append(first)
     flat.ends.append(last)
     flat.values.append(value)
 
 
-def merge(parts: Iterable[Tuple[int, int, Any]]) -> Flat:
-    """Disjoint ascending intervals, neighbours of the same value (by identity) made one."""
-    flat = starts, ends, values = Flat([], [], [])
-    before, until = None, -1
+def merge(version: int, parts: Iterable[Tuple[int, int, int]]) -> Flat:
+    """Disjoint ascending intervals, neighbours of the same value made one."""
+    flat = starts, ends, values = make_flat(version)
+    before, until = -1, -1
     for first, last, value in parts:
-        if value is before and until == first - 1 and values:
+        if value == before and until == first - 1:
             ends[-1] = last
         else:
             starts.append(first)
@@ -106,7 +129,7 @@ def merge(parts: Iterable[Tuple[int, int, Any]]) -> Flat:
 
 def gaps(starts: Sequence[int], ends: Sequence[int], space: Spans) -> Spans:
     """What the intervals leave of `space`, which is one interval that holds them all."""
-    left = Spans([], [])
+    left = Spans(space.starts[:0], space.ends[:0])
     cursor = space.starts[0]
     for start, end in zip(starts, ends):
         if cursor < start:
@@ -119,13 +142,41 @@ def gaps(starts: Sequence[int], ends: Sequence[int], space: Spans) -> Spans:
     return left
 
 
+class Tally(NamedTuple):
+    """Intervals of which the same holds: how many, where they begin, and the widest of them."""
+
+    number: int
+    begin: int
+    first: int
+    last: int
+
+
+def tally(one: Flat, other: Flat) -> Dict[Tuple[int, int], Tally]:
+    """What holds together: {the values of both: where}; all of `one` lies in `other`."""
+    found: Dict[Tuple[int, int], Tally] = {}
+    starts, ends, values = other
+    position = 0
+    for first, last, value in zip(*one):
+        position = bisect_left(ends, first, position)
+        for index in range(position, bisect_right(starts, last, position)):
+            left, right = max(first, starts[index]), min(last, ends[index])
+            key = (value, values[index])
+            number, begin, widest, until = found.get(key, (0, left, left, right))
+            if right - left > until - widest:
+                widest, until = left, right
+            found[key] = Tally(number + 1, begin, widest, until)
+    return found
+
+
 def overlay(flat: Flat, spans: Spans) -> Flat:
-    """What `flat` says inside `spans`."""
-    out = Flat([], [], [])
+    """What `flat` says inside `spans`; the very same where that is all and nothing else."""
+    if spans == flat[:2]:
+        return flat
+    out = Flat(flat.starts[:0], flat.ends[:0], flat.values[:0])
     if len(flat.starts) < len(spans.starts):
         for first, last, value in zip(*flat):
             low, high = _clip(spans, first, last, out)
-            out.values.extend([value] * (high - low))
+            out.values.extend(make_indexes([value]) * (high - low))
     else:
         for first, last in zip(*spans):
             low, high = _clip(flat, first, last, out)
@@ -135,8 +186,10 @@ def overlay(flat: Flat, spans: Spans) -> Flat:
 
 def intersect(one: Spans, other: Spans) -> Spans:
     """The intervals in both; the longer list itself where it lies wholly in the other."""
+    if one == other:
+        return one
     short, long = (one, other) if len(one.starts) <= len(other.starts) else (other, one)
-    out = Spans([], [])
+    out = Spans(long.starts[:0], long.ends[:0])
     for first, last in zip(*short):
         _clip(long, first, last, out)
     return long if out == long else out
@@ -204,7 +257,7 @@ def _look(lookup: Lookup, spans: Spans, known: Optional[Known]) -> Tuple[Flat, S
 
 
 def _same(spans: Spans) -> Flat:
-    return Flat(spans.starts, spans.ends, [None] * len(spans.starts))
+    return Flat(spans.starts, spans.ends, make_indexes([0]) * len(spans.starts))
 
 
 def _send(there: Arrivals, doubts: Tuple[str, ...], spans: Spans) -> None:
@@ -212,6 +265,9 @@ def _send(there: Arrivals, doubts: Tuple[str, ...], spans: Spans) -> None:
         return
     before = there.get(doubts)
     if before is not None:
-        pairs = sorted(zip(before.starts + spans.starts, before.ends + spans.ends))
-        spans = Spans([start for start, _ in pairs], [end for _, end in pairs])
+        pairs = sorted([*zip(*before), *zip(*spans)])
+        spans = Spans(spans.starts[:0], spans.ends[:0])
+        for start, end in pairs:
+            spans.starts.append(start)
+            spans.ends.append(end)
     there[doubts] = spans

@@ -76,7 +76,7 @@ def join(found: Iterable[Class]) -> Iterator[Class]:
 
 
 def _same(one: Decision, other: Decision) -> bool:
-    same = one.rule is other.rule and one.route is other.route and one.type == other.type
+    same = one.rule is other.rule and one.route == other.route and one.type == other.type
     return same and one.hops == other.hops and one.doubts == other.doubts
 
 

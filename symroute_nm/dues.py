@@ -13,20 +13,23 @@ from typing import (
     Tuple,
 )
 
-from symroute_nm.aggregation import collapse
-from symroute_nm.classes import Flat, Spans
+from symroute_nm.classes import Flat, Spans, make_flat
 from symroute_nm.model import (
     ANY,
     LINK_LOCAL,
     TABLE_LOCAL,
     TABLE_MAIN,
+    VERSIONS,
     Hop,
     Host,
     IPNetwork,
     Route,
     Rule,
 )
-from symroute_nm.rpdb import Class, Decision, Packet, Rpdb
+from symroute_nm.parts import Part
+from symroute_nm.ranks import BITS, NetworkSet, collapse, first_of, last_of
+from symroute_nm.routes import Packed, Routes, pack
+from symroute_nm.rpdb import Decision, Packet, Rpdb
 
 # A link that has specific routes to this much of a family's addresses is a way to everything, in
 # pieces, and no internal network: OpenVPN's redirect-gateway has 0.0.0.0/1 and 128.0.0.0/1, or ::/3
@@ -42,71 +45,95 @@ _LINK_SCOPE: Mapping[int, Tuple[IPNetwork, ...]] = {
 _LINK_SCOPE_TABLE = 1  # in a database of our own, which has no other but local and main
 
 
+_LINK_SCOPE_ROUTES = pack(
+    Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
+    for version in VERSIONS for network in _LINK_SCOPE[version])
+
+
 class Due(NamedTuple):
     """What a part of the destination space is due, by what local and main know specifically."""
 
     kind: str  # local, drop, internal, main: left to it, own: by the link of the source address
     spans: Spans
-    specific: Flat  # as local and main alone decide there: of one type and ways out, one decision
+    specific: Flat  # as local and main alone decide there: positions in `decisions`
+    decisions: List[Decision]  # of their type and ways out; the route is one for all of these
 
 
 class Dues:
     """What each family's destinations are due, worked out when first asked for."""
 
     def __init__(
-        self, host: Host, outward: FrozenSet[str], left_out: Sequence[AbstractSet[IPNetwork]],
-        like: Rpdb
+        self, host: Host, outward: FrozenSet[str], left_out: Sequence[NetworkSet], like: Rpdb
     ) -> None:
         self.outward = outward
-        self._host = host
         self._left_out = left_out
-        self._like = like  # with tables to share
-        self._dues: Dict[int, List[Due]] = {}
+        self._database = _build_database(host, like)
 
-    def of(self, version: int) -> List[Due]:
-        """The dues of a family, which leave out what is of link scope."""
-        if version not in self._dues:
-            self._dues[version] = list(self._find(version))
-        return self._dues[version]
+    def of(self, version: int, within: Spans) -> List[Due]:
+        """The dues of a stretch of that family's addresses; ascending, without link scope."""
+        database = self._database.within(version, within.starts[0], within.ends[0])
+        template = Packet(ANY[version].network_address)
+        found = [due for part in database.parts(template, within, by_way=False)
+                 for due in self._divide(part)]
+        return sorted(found, key=lambda each: each.spans.starts[0])
 
-    def _find(self, version: int) -> Iterator[Due]:
-        dues: Dict[str, Flat] = {}
-        known: Dict[Tuple[object, ...], Tuple[str, Decision]] = {}  # very many are of few kinds
-        for _, first, last, decision in _classes(self._host, version, self._like):
-            route = decision.route
-            key = (decision.type, decision.hops, decision.table, route is None or route.default)
-            found = known.get(key)
-            if found is None:
-                found = known[key] = (_kind(decision, self.outward), decision)
-            kind, like = found
-            if kind == "own" and route is not None and any(
-                    route.destination in each for each in self._left_out):
-                kind = "main"
-            flat = dues.setdefault(kind, Flat([], [], []))
+    def _divide(self, part: Part) -> Iterator[Due]:
+        """The destinations that one rule decides, by what they are due."""
+        table = part.table
+        if table is None:  # nothing is known of them specifically
+            decision = part.decide(part.flat.starts[0], 0)
+            yield Due("own", Spans(*part.flat[:2]), part.flat, [decision])
+            return
+        dues: Dict[str, Due] = {}
+        known: Dict[Tuple[int, int], Tuple[Flat, int]] = {}  # very many are of few kinds
+        left = self._find_left_out(table.packed)
+        for first, last, position in zip(*part.flat):
+            key = (table.likeness(position), left[position])
+            if key not in known:
+                decision = part.decide(first, position)
+                kind = _kind(decision, self.outward)
+                kind = "main" if kind == "own" and key[1] else kind
+                due = dues.setdefault(kind, _make_due(kind, table.packed.version))
+                known[key] = (due.specific, len(due.decisions))
+                due.decisions.append(decision)
+            flat, number = known[key]
             flat.starts.append(first)
             flat.ends.append(last)
-            flat.values.append(like)
-        for kind, flat in dues.items():
+            flat.values.append(number)
+        for kind, due in dues.items():
             if kind != "any":
-                yield Due(kind, _join(flat), flat)
+                yield due._replace(spans=_join(due.specific))
+
+    def _find_left_out(self, packed: Packed) -> bytearray:
+        """Which of these routes are main's to what is left to it, as ones at their positions."""
+        for networks in self._left_out if packed.table == TABLE_MAIN else ():
+            if networks.version == packed.version:
+                return bytearray(map(networks.has, packed.ranks))
+        return bytearray(len(packed.ranks))
+
+
+def _make_due(kind: str, version: int) -> Due:
+    flat = make_flat(version)
+    return Due(kind, Spans(*flat[:2]), flat, [])
 
 
 def find_wide_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
     """The links that are no uplinks and yet lead to most of a family: a VPN's default in pieces."""
-    spans: Dict[Tuple[str, int], List[IPNetwork]] = {}
-    for route in host.routes:
-        if route.type == "unicast" and not route.default:
-            for hop in route.hops:
-                if hop.link not in uplinks:
-                    spans.setdefault((hop.link, route.version), []).append(route.destination)
+    spans: Dict[Tuple[str, int], List[int]] = {}
+    stretches = pack(host.routes).ranks_where(
+        lambda route: route.type == "unicast" and not route.default
+        and any(hop.link not in uplinks for hop in route.hops))
+    for route, ranks in stretches:
+        for hop in route.hops:
+            if hop.link not in uplinks:
+                spans.setdefault((hop.link, route.version), []).extend(ranks)
     return frozenset(
-        link for (link, version), networks in spans.items()
-        if sum(map(_size, collapse(networks))) >= _size(ANY[version]) // _WIDE_SHARE)
+        link for (link, version), ranks in spans.items()
+        if _count_addresses(ranks, BITS[version]) >= (1 << BITS[version]) // _WIDE_SHARE)
 
 
-def _size(network: IPNetwork) -> int:
-    # num_addresses keeps what it works out with every network.
-    return 1 << (network.max_prefixlen - network.prefixlen)
+def _count_addresses(ranks: List[int], bits: int) -> int:
+    return sum(last_of(each, bits) - first_of(each) + 1 for each in collapse(sorted(ranks), bits))
 
 
 def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
@@ -121,18 +148,15 @@ def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
     )
 
 
-def _classes(host: Host, version: int, like: Rpdb) -> Iterator[Class]:
-    """All destinations, as local and what main knows specifically decide."""
+def _build_database(host: Host, like: Rpdb) -> Rpdb:
+    """What local and what main knows specifically decide."""
     rules = [
-        Rule(version, 0, table=TABLE_LOCAL),
-        Rule(version, 1, table=_LINK_SCOPE_TABLE),
-        Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0),
-    ]
-    routes = [each for each in host.routes if each.table in (TABLE_LOCAL, TABLE_MAIN)]
-    routes += [Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
-               for network in _LINK_SCOPE[version]]
-    template = Packet(destination=ANY[version].network_address)
-    return Rpdb(rules, routes, host.links, like=like).each_class(template)
+        rule for version in VERSIONS for rule in (
+            Rule(version, 0, table=TABLE_LOCAL),
+            Rule(version, 1, table=_LINK_SCOPE_TABLE),
+            Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0))]
+    kept = [each for each in pack(host.routes).packed if each.table in (TABLE_LOCAL, TABLE_MAIN)]
+    return Rpdb(rules, Routes([*kept, *_LINK_SCOPE_ROUTES.packed]), host.links, like=like)
 
 
 def _kind(decision: Decision, outward: FrozenSet[str]) -> str:
@@ -147,11 +171,13 @@ def _kind(decision: Decision, outward: FrozenSet[str]) -> str:
 
 def _join(flat: Flat) -> Spans:
     """Neighbours made one."""
-    joined = Spans([], [])
+    joined = Spans(flat.starts[:0], flat.ends[:0])
+    until = -1
     for first, last in zip(flat.starts, flat.ends):
-        if joined.ends and joined.ends[-1] == first - 1:
+        if until == first - 1 and joined.ends:
             joined.ends[-1] = last
         else:
             joined.starts.append(first)
             joined.ends.append(last)
+        until = last
     return joined

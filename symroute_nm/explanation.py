@@ -9,6 +9,7 @@ from symroute_nm.model import TABLE_MAIN, Host, IPAddress, Rule
 from symroute_nm.plan import make_plan
 from symroute_nm.prove import put_plan
 from symroute_nm.recognition import our_rules
+from symroute_nm.routes import pack
 from symroute_nm.rpdb import Decision, Packet, Rpdb, Step
 from symroute_nm.wording import describe_hop, describe_route, describe_rule
 
@@ -55,8 +56,8 @@ def explain(host: Host, settings: Settings, packet: Packet, planned: bool) -> Ex
 def _marked_by(host: Host, ours: Iterable[Rule], mark: int) -> str:
     """The uplink to which our rules by that mark lead; "" where there are none."""
     tables = {each.table for each in ours if each.mask and mark & each.mask == each.mark}
-    links = {hop.link for route in host.routes if route.table in tables - {TABLE_MAIN}
-             for hop in route.hops}
+    links = {hop.link for route in pack(host.routes).kinds()
+             if route.table in tables - {TABLE_MAIN} for hop in route.hops}
     return " and ".join(sorted(links))
 
 

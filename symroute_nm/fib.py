@@ -6,17 +6,18 @@ running kernel by the differential test. Not modelled: routes of links without c
 and router preference.
 """
 
-from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.classes import Flat, Lookup, Spans, flatten, gaps, merge
+from symroute_nm.classes import Flat, Lookup, flatten, gaps, make_spans, merge
 from symroute_nm.model import Hop, Route
+from symroute_nm.ranks import BITS, LENGTH_MASK, first_of, last_of, make_rank
+from symroute_nm.routes import Packed
 
 # net/ipv4/fib_semantics.c, fib_props; net/ipv6/route.c, ip6_rt_type_to_error
 ERRORS = ("blackhole", "unreachable", "prohibit")
 REJECTS = (*ERRORS, "throw")
 LOCAL = ("local", "broadcast", "anycast", "multicast")
-BITS = {4: 32, 6: 128}
-WHOLE = {version: Spans([0], [(1 << bits) - 1]) for version, bits in BITS.items()}
+WHOLE = {version: make_spans(version, (0, (1 << bits) - 1)) for version, bits in BITS.items()}
 PROTOCOL_RA = 9
 # IPv4 routes are matched by the old TOS field alone (INET_DSCP_LEGACY_TOS_MASK, IPTOS_RT_MASK)
 TOS_MASK = 0x1C
@@ -57,119 +58,145 @@ class Suppress(NamedTuple):
     links: FrozenSet[str] = frozenset()
 
     def drops(self, choice: Choice) -> bool:
-        """Whether the rule passes this choice over; IPv4 looks at the route's first link only."""
+        """Whether the rule passes this choice over."""
+        return self.passes(choice, choice.route.destination.prefixlen <= self.prefixlength)
+
+    def passes(self, choice: Choice, short: bool) -> bool:
+        """As `drops`, of a prefix that is short enough or not.
+
+        IPv4 looks at the route's first link only.
+        """
         if (self.prefixlength < 0 and not self.links) or choice.route.type in REJECTS:
             return False
-        if choice.route.destination.prefixlen <= self.prefixlength:
+        if short:
             return True
         hops = choice.route.hops if choice.route.version == 4 else choice.hops
         return bool(hops) and hops[0].link in self.links
 
 
-class Table:
-    """The routes of one table and family, by prefix, in the kernel's order."""
+# What a table does with a destination, in the place of the number of a way
+_NOTHING = -1
 
-    def __init__(self, version: int, routes: Iterable[Route] = ()) -> None:
-        self.version = version
-        self.routes = list(routes)
-        # By length and first address; nearly every prefix has one route, and needs no list.
-        self._single: Dict[int, Dict[int, Route]] = {}
-        self._several: Dict[Tuple[int, int], List[Route]] = {}
+
+class Table:
+    """The routes of one table and family: what it finds, for one address or for all."""
+
+    def __init__(self, packed: Packed) -> None:
+        self.packed = packed
         self._lengths: List[int] = []
+        self._part: Optional[Tuple[Tuple[int, int], Table]] = None
         self._flats: Dict[Query, Flat] = {}
         self._lookups: Dict[Tuple[Query, Suppress, bool], Lookup] = {}
-        self._ways: Dict[Way, Way] = {}
-        self._tos = any(route.tos for route in self.routes)
-        for route in self.routes:
-            self._add(route)
-        self._order()
+        self._ways: Dict[Way, int] = {}
+        self._tos = any(route.tos for route in packed.templates)
+        # What routes of one kind are chosen for, where they are the only ones to a destination
+        self._chosen: Dict[Tuple[int, Query], Optional[Choice]] = {}
 
-    def _add(self, route: Route) -> None:
-        network = route.destination
-        at_length = self._single.setdefault(network.prefixlen, {})
-        first = int(network.network_address)
-        if first in at_length:
-            key = (network.prefixlen, first)
-            self._several.setdefault(key, [at_length[first]]).append(route)
-        else:
-            at_length[first] = route
-
-    def _order(self) -> None:
-        """The higher TOS first (IPv4), then the lower metric, then as listed."""
-        self._lengths = sorted(self._single, reverse=True)
-        for routes in self._several.values():
-            routes.sort(key=lambda each: (-each.tos * (self.version == 4), each.metric))
-
-    def _routes(self, length: int, first: int) -> Sequence[Route]:
-        """The routes to a prefix; none where the table has none."""
-        several = self._several.get((length, first)) if self._several else None
-        if several is not None:
-            return several
-        route = self._single[length].get(first)
-        return () if route is None else (route,)
+    def within(self, first: int, last: int) -> "Table":
+        """The same for these addresses alone; the last one asked for is kept."""
+        block = (first, last)
+        if self._part is None or self._part[0] != block:
+            self._part = (block, Table(self.packed.within(*block)))
+        return self._part[1]
 
     def find(self, address: int, query: Query) -> Optional[Choice]:
         """The route for an address, ``throw`` included; None where the table has none."""
-        bits = BITS[self.version]
+        bits = BITS[self.packed.version]
+        if not self._lengths:
+            self._lengths = sorted(
+                {each & LENGTH_MASK for each in self.packed.ranks}, reverse=True)
         for length in self._lengths:
             shift = bits - length
-            routes = self._routes(length, address >> shift << shift)
-            choice = self._choose(routes, query) if routes else None
+            position = self.packed.find(make_rank(address >> shift << shift, length))
+            choice = None if position is None else self.choice(position, query)
             if choice is not None:
                 return choice
         return None
 
+    def choice(self, position: int, query: Query) -> Optional[Choice]:
+        """What is chosen of the routes to the destination whose first one stands there."""
+        found = self.like(position, query)
+        if found is None or position in self.packed.runs:
+            return found
+        return Choice(self.packed.route(position), found.hops)
+
+    def like(self, position: int, query: Query) -> Optional[Choice]:
+        """As `choice`, but of a destination's only route all but its destination."""
+        if position in self.packed.runs:
+            return self._choose(self._ordered(self.packed.run(position)), query)
+        kind = self.packed.kinds[position]
+        if (kind, query) not in self._chosen:
+            self._chosen[kind, query] = self._choose([self.packed.templates[kind]], query)
+        return self._chosen[kind, query]
+
+    def likeness(self, position: int) -> int:
+        """Equal for destinations that are decided alike but for their prefixes."""
+        return ~position if position in self.packed.runs else self.packed.kinds[position]
+
+    def _ordered(self, routes: List[Route]) -> List[Route]:
+        """The higher TOS first (IPv4), then the lower metric, then as listed."""
+        return sorted(
+            routes, key=lambda each: (-each.tos * (self.packed.version == 4), each.metric))
+
     def _choose(self, routes: Sequence[Route], query: Query) -> Optional[Choice]:
-        return _choose_v4(routes, query) if self.version == 4 else _choose_v6(routes, query)
+        return (_choose_v4 if self.packed.version == 4 else _choose_v6)(routes, query)
 
     def flat(self, query: Query) -> Flat:
-        """The whole table as disjoint intervals, each with its `Choice`; kept for the next call."""
+        """The whole table as disjoint intervals with positions for `choice`; kept."""
         plain = self._plain(query)
-        flat = self._flats.get(plain)
-        if flat is None:
-            flat = self._flats[plain] = flatten(self._entries(plain))
-        return flat
+        if plain not in self._flats:
+            self._flats[plain] = flatten(self.packed.version, self._entries(plain))
+        return self._flats[plain]
 
     def _plain(self, query: Query) -> Query:
         """Queries that this table cannot tell apart are one, and share what is kept."""
-        inbound = query.inbound if self._several else ""
+        inbound = query.inbound if self.packed.runs else ""
         return Query(query.tos if self._tos else 0, query.bound, inbound)
 
-    def _entries(self, query: Query) -> Iterator[Tuple[int, int, Choice]]:
+    def _entries(self, query: Query) -> Iterator[Tuple[int, int, int]]:
         """What each prefix is sent by, in ascending order, of nested ones the outer first."""
-        bits = BITS[self.version]
-        places = sorted(first << 8 | length
-                        for length, at_length in self._single.items() for first in at_length)
-        for place in places:
-            first, length = place >> 8, place & 0xFF  # a byte holds any prefix length
-            choice = self._choose(self._routes(length, first), query)
-            if choice is not None:
-                yield first, first + (1 << (bits - length)) - 1, choice
+        bits, ranks = BITS[self.packed.version], self.packed.ranks
+        for position in self.packed.starts():
+            if self.like(position, query) is not None:
+                yield first_of(ranks[position]), last_of(ranks[position], bits), position
 
     def lookup(self, query: Query, suppress: Suppress, by_way: bool) -> Lookup:
         """The table as a rule sees it: what it finds and does not suppress; kept.
 
-        Values are choices or, `by_way`, pairs of type and ways out, merged where they are equal;
-        a local address is no way out and all of them are one.
+        Values are positions for `choice` or, `by_way`, numbers of pairs of type and ways out,
+        merged where they are equal; a local address is no way out and all of them are one.
         """
         key = (self._plain(query), suppress, by_way)
         if key not in self._lookups:
             flat, other = self.flat(query), self._lookups.get((key[0], suppress, not by_way))
-            found = merge(
-                (first, last, self._way(choice) if by_way else choice)
-                for first, last, choice in zip(*flat)
-                if choice.route.type != "throw" and not suppress.drops(choice)
-            )
+            found = merge(self.packed.version, self._see(flat, key[0], suppress, by_way))
             found = _share(found, flat, *([other.found] if other else []))
             # Whatever the values are, what is missing is the same.
             missing = other.missing if other else gaps(
-                found.starts, found.ends, WHOLE[self.version])
+                found.starts, found.ends, WHOLE[self.packed.version])
             self._lookups[key] = Lookup(found, missing)
         return self._lookups[key]
 
-    def _way(self, choice: Choice) -> Way:
+    def _see(
+        self, flat: Flat, query: Query, suppress: Suppress, by_way: bool
+    ) -> Iterator[Tuple[int, int, int]]:
+        """What the rule does not pass over; what is alike is looked at once."""
+        ranks = self.packed.ranks
+        known: Dict[Tuple[int, bool], int] = {}
+        for first, last, position in zip(*flat):
+            short = ranks[position] & LENGTH_MASK <= suppress.prefixlength
+            key = (self.likeness(position), short)
+            way = known.get(key)
+            if way is None:
+                way = known[key] = self._way(self.like(position, query), suppress, short)
+            if way != _NOTHING:
+                yield first, last, way if by_way else position
+
+    def _way(self, choice: Optional[Choice], suppress: Suppress, short: bool) -> int:
+        if choice is None or choice.type == "throw" or suppress.passes(choice, short):
+            return _NOTHING
         way = (choice.type, () if choice.type == "local" else choice.hops)
-        return self._ways.setdefault(way, way)
+        return self._ways.setdefault(way, len(self._ways))
 
 
 def _share(flat: Flat, *others: Flat) -> Flat:

@@ -1,7 +1,7 @@
 """By which gateway each link leads out, where that was learnt, and whether it can be (pure)."""
 
 from itertools import chain
-from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import InputError
@@ -22,6 +22,7 @@ from symroute_nm.model import (
     host_network,
     is_global,
 )
+from symroute_nm.routes import pack
 from symroute_nm.tables import our_tables
 
 _IPV4 = 4
@@ -39,19 +40,32 @@ class Ways:
             if is_global(address):
                 self.addresses.setdefault(address.link, []).append(address)
         self.defaults: Dict[Tuple[str, int], List[Tuple[Route, Hop]]] = {}
-        self.networks: Dict[str, List[IPNetwork]] = {}
-        for route in host.routes:
-            if route.type == "unicast" and (route.default or route.table == TABLE_MAIN):
-                self._add(route)
+        self._routes = pack(host.routes)
+        self._inward: Optional[Dict[str, List[Tuple[int, int]]]] = None
+        for route in self._routes.where(lambda each: each.type == "unicast" and each.default):
+            for hop in route.hops:
+                self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
         self.vrfs = {each.name: each for each in host.links if each.kind == "vrf"}
         self.table_names = {each.id: each.name for each in host.tables}
 
-    def _add(self, route: Route) -> None:
-        for hop in route.hops:
-            if route.default:
-                self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
-            else:
-                self.networks.setdefault(hop.link, []).append(route.destination)
+    def inward(self, link: str) -> Sequence[Tuple[int, int]]:
+        """The networks that main reaches by a link but no default by: their families and ranks."""
+        if self._inward is None:
+            self._inward = self._find_inward()
+        return self._inward.get(link, ())
+
+    def _find_inward(self) -> Dict[str, List[Tuple[int, int]]]:
+        outward = {hop.link for found in self.defaults.values() for route, hop in found
+                   if route.table == TABLE_MAIN}
+        found: Dict[str, List[Tuple[int, int]]] = {}
+        specific = self._routes.ranks_where(
+            lambda each: each.type == "unicast" and not each.default and each.table == TABLE_MAIN
+            and any(hop.link not in outward for hop in each.hops))
+        for route, ranks in specific:
+            for hop in route.hops:
+                if hop.link not in outward:
+                    found.setdefault(hop.link, []).extend((route.version, each) for each in ranks)
+        return {link: sorted(each) for link, each in found.items()}
 
 
 def find_gateways(ways: Ways, link: Link, host: Host, settings: Settings) -> Iterator[Gateway]:
@@ -67,11 +81,13 @@ def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
     """Raise `InputError` for a gateway that the link cannot reach, or that is the host itself."""
     ours = {each.ip for each in host.addresses}
     on_link: Dict[str, List[IPNetwork]] = {}
-    for route in host.routes:
-        if route.table == TABLE_MAIN and route.type == "unicast":
-            for hop in route.hops:
-                if hop.gateway is None and not route.default:
-                    on_link.setdefault(hop.link, []).append(route.destination)
+    connected = pack(host.routes).where(
+        lambda route: route.table == TABLE_MAIN and route.type == "unicast" and not route.default
+        and any(hop.gateway is None for hop in route.hops))
+    for route in connected:
+        for hop in route.hops:
+            if hop.gateway is None:
+                on_link.setdefault(hop.link, []).append(route.destination)
     for address in host.addresses:
         on_link.setdefault(address.link, []).append(address.network)
     for uplink in uplinks:

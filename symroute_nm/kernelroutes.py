@@ -6,10 +6,12 @@ fields are read here, and equal ways out are one object.
 
 import struct
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, Dict, FrozenSet, Iterator, Mapping, Optional, Tuple
+from typing import Dict, FrozenSet, Iterable, Iterator, Mapping, Optional, Tuple
 
 from symroute_nm import netlink
-from symroute_nm.model import ANY, Hop, IPAddress, IPNetwork, Route, network_key
+from symroute_nm.model import ANY, Hop, IPAddress, IPNetwork, Route
+from symroute_nm.ranks import make_rank
+from symroute_nm.routes import Column, Packer, Routes
 
 # linux/rtnetlink.h: struct rtmsg, struct rtattr, struct rtnexthop, struct rtvia, enum rtattr_type_t
 _MESSAGE = struct.Struct("=BBBBBBBBI")
@@ -24,6 +26,8 @@ _OF_NEXT_HOP = {_OIF, _GATEWAY, _MULTIPATH, _VIA, _ENCAP_TYPE, _ENCAP}
 _KIND_AT = netlink.HEADER_SIZE + 7  # the last of eight fields of one byte
 _FLAGS_AT = _KIND_AT + 1
 _UNICAST, _BLACKHOLE = 1, 6
+_LENGTH_AT = netlink.HEADER_SIZE + 1  # rtm_dst_len
+_DESTINATION_AT = netlink.HEADER_SIZE + _MESSAGE.size + _ATTRIBUTE.size + _NUMBER.size
 _CACHED_EXPIRY = struct.Struct("=8xi16x")  # struct rta_cacheinfo, in hundredths of a second
 _HUNDREDTHS = 100
 _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
@@ -36,27 +40,14 @@ _WITHOUT_HOPS = {"blackhole", "unreachable", "prohibit", "throw"}
 _VERSIONS = {2: 4, 10: 6}  # AF_INET, AF_INET6; the others are multicast routing's
 
 
-def read_routes(connection: netlink.Connection, names: Mapping[int, str]) -> Tuple[Route, ...]:
+def read_routes(connection: netlink.Connection, names: Mapping[int, str]) -> Routes:
     """All routes, sorted; `names` are the links' by index. Raises `SystemFailure`.
 
     But for cached ones and those for certain IPv6 sources only (RTA_SRC): taken for plain, the
     latter would be wrong evidence for every other source.
     """
     reader = RouteReader(names)
-    found = netlink.collect(connection, netlink.ROUTES, reader.read)
-    routes = [each for each in found if each is not None]
-    routes.sort(key=route_key)
-    return tuple(routes)
-
-
-def route_key(route: Route) -> Tuple[Any, ...]:
-    """A sort key that gives equal routing tables one order."""
-    where = (route.table, *network_key(route.destination), route.tos, route.metric)
-    if route.version == 4:  # noqa: PLR2004  # IP version
-        # Of equal routes (ip route append) the first is taken, and a stable sort keeps it first.
-        return where
-    hops = tuple((each.link, str(each.gateway), each.weight) for each in route.hops)
-    return (*where, route.type, hops)
+    return netlink.consume(connection, netlink.ROUTES, reader.pack)
 
 
 class RouteReader:
@@ -89,6 +80,24 @@ class RouteReader:
             scope,
             self._address(found.get(_PREFSRC, b"")),
         )
+
+    def pack(self, messages: Iterable[Tuple[bytes, int]]) -> Routes:
+        """All routes whose messages begin in these contents, at these offsets."""
+        packer = Packer()
+        slots: Dict[bytes, Tuple[Column, int]] = {}  # by all but the destination
+        for content, offset in messages:
+            destination, rest = _split(content, offset)
+            slot = slots.get(rest) if destination else None
+            if slot is not None:
+                first = int.from_bytes(destination, "big")
+                slot[0].add(make_rank(first, content[offset + _LENGTH_AT]), slot[1])
+                continue
+            route = self.read(content, offset)
+            if route is not None:
+                packer.add(route)
+                if destination:
+                    slots[rest] = packer.slot(route)
+        return packer.pack()
 
     def _ways(self, found: Mapping[int, bytes], flags: int) -> Tuple[Hop, ...]:
         if _MULTIPATH in found:
@@ -182,6 +191,25 @@ def _attributes(content: bytes, offset: int, end: int) -> Iterator[Tuple[int, by
         length, kind = _ATTRIBUTE.unpack_from(content, offset)
         yield kind & _TYPE_MASK, content[offset + _ATTRIBUTE.size:offset + length]
         offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
+
+
+def _split(content: bytes, offset: int) -> Tuple[bytes, bytes]:
+    """A message's destination, and what else there is of the route but the prefix length.
+
+    No destination where it does not stand where it always does, right behind RTA_TABLE
+    (fib_dump_info, rt6_fill_node).
+    """
+    end = offset + _NUMBER.unpack_from(content, offset)[0]
+    at = offset + _DESTINATION_AT
+    if at + _ATTRIBUTE.size > end:
+        return b"", b""
+    size, kind = _ATTRIBUTE.unpack_from(content, at)
+    if kind != _DST:
+        return b"", b""
+    length_at = offset + _LENGTH_AT
+    return content[at + _ATTRIBUTE.size:at + size], b"".join((
+        content[offset + netlink.HEADER_SIZE:length_at], content[length_at + 1:at],
+        content[at + size:end]))
 
 
 def _network(version: int, packed: Optional[bytes], bits: int) -> IPNetwork:

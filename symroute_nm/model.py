@@ -11,10 +11,11 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from typing import FrozenSet, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from symroute_nm.marking import Marking
 from symroute_nm.observation import Evidence
+from symroute_nm.ranks import NetworkSet
 
 IPAddress = Union[IPv4Address, IPv6Address]
 IPInterface = Union[IPv4Interface, IPv6Interface]
@@ -200,7 +201,7 @@ class Host(NamedTuple):
 
     links: Tuple[Link, ...] = ()
     addresses: Tuple[Address, ...] = ()
-    routes: Tuple[Route, ...] = ()
+    routes: Sequence[Route] = ()
     rules: Tuple[Rule, ...] = ()
     profiles: Tuple[Profile, ...] = ()
     tables: Tuple[TableName, ...] = ()
@@ -265,9 +266,8 @@ class UplinkPlan(NamedTuple):
 class LeftOut(NamedTuple):
     """One family's networks that are too many for own tables: the replies of `links` go by main."""
 
-    version: int
     links: Tuple[str, ...]
-    networks: FrozenSet[IPNetwork]
+    networks: NetworkSet
 
 
 class Plan(NamedTuple):

@@ -123,15 +123,22 @@ def dump_raw(connection: socket.socket, what: Dump) -> Tuple[bytes, ...]:
 def collect(
     connection: socket.socket, what: Dump, take: Callable[[bytes, int], _Taken]
 ) -> Tuple[_Taken, ...]:
-    """What `take` makes of each message of a dump, which begins at an offset of what came.
+    """What `take` makes of each message of a dump; see `consume`."""
+    return consume(connection, what, lambda parts: tuple(take(*part) for part in parts))
+
+
+def consume(
+    connection: socket.socket, what: Dump, take: Callable[[Iterator[Tuple[bytes, int]]], _Taken]
+) -> _Taken:
+    """What `take` makes of a dump's messages: of what came, and where in it each begins.
 
     The dump is taken again while the kernel says that it changed meanwhile; raises `SystemFailure`.
     """
     for _ in range(_DUMP_TRIES):
         whole = _Whole()
-        messages = tuple(take(*part) for part in _exchange(connection, what, whole))
+        taken = take(_exchange(connection, what, whole))
         if not whole.interrupted:
-            return messages
+            return taken
     raise SystemFailure("netlink: the routing tables change all the time", "try again")
 
 

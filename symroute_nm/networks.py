@@ -1,36 +1,28 @@
 """Which destinations main knows specifically, and how the uplinks reach them (pure)."""
 
-from itertools import groupby
+from heapq import merge
+from operator import itemgetter
 from typing import (
     AbstractSet,
     Any,
     Dict,
     Iterable,
     Iterator,
+    List,
     Mapping,
     NamedTuple,
     Sequence,
     Tuple,
 )
 
-from symroute_nm.aggregation import rank
-from symroute_nm.model import (
-    LINK_LOCAL,
-    TABLE_MAIN,
-    VERSIONS,
-    Hop,
-    Host,
-    IPNetwork,
-    Route,
-    Uplink,
-    contains,
-)
+from symroute_nm.model import LINK_LOCAL, TABLE_MAIN, VERSIONS, Hop, Host, Route, Uplink
+from symroute_nm.ranks import BITS, LENGTH_MASK, first_of, last_of, make_indexes, make_ranks, rank
+from symroute_nm.routes import Packed, pack
 
 
-class Network(NamedTuple):
-    """A destination that main knows specifically, as the uplinks see it."""
+class Reach(NamedTuple):
+    """How the uplinks reach a destination that main knows specifically."""
 
-    destination: IPNetwork
     by: Mapping[str, Hop]  # uplinks that reach it themselves: {link: how}
     forwarded: bool  # the other uplinks reach it by their gateways; else it is main's alone
     main: str = ""  # the uplink that main reaches it by, and by no other
@@ -46,55 +38,86 @@ class Network(NamedTuple):
         return any(each.gateway is None for each in self.by.values())
 
 
-def find_networks(host: Host, uplinks: Sequence[Uplink]) -> Dict[int, Tuple[Network, ...]]:
-    """All that main knows specifically: {IP version: networks in ascending order}."""
-    networks = {}
+class Networks:
+    """All that main knows specifically of one family, in ascending order of `ranks`.
+
+    `kinds` has the position in `reaches` for each: very many are reached alike.
+    """
+
+    def __init__(self, version: int, found: Iterable[Tuple[int, Reach]] = ()) -> None:
+        self.version = version
+        self.ranks, self.kinds = make_ranks(version), make_indexes()
+        self.reaches: List[Reach] = []
+        known: Dict[int, int] = {}
+        for number, reach in found:
+            kind = known.setdefault(id(reach), len(self.reaches))
+            if kind == len(self.reaches):
+                self.reaches.append(reach)  # which keeps its id
+            self.ranks.append(number)
+            self.kinds.append(kind)
+
+    def __len__(self) -> int:
+        return len(self.ranks)
+
+    def reach(self, position: int) -> Reach:
+        """How the uplinks reach the network at that position."""
+        return self.reaches[self.kinds[position]]
+
+
+def find_networks(host: Host, uplinks: Sequence[Uplink]) -> Dict[int, Networks]:
+    """All that main knows specifically: {IP version: networks}."""
+    routes, networks = pack(host.routes), {}
     for version in VERSIONS:
         links = {each.link.name for each in uplinks if each.gateway(version)}
-        found = _merge_routes(_main_routes(host, version, links), links, version)
+        packed = routes.of(TABLE_MAIN, version)
+        found = _reach_all(packed, links) if packed else iter(())
+        connected: Dict[int, Dict[str, Hop]] = {}
         for uplink in uplinks:
             for address in uplink.addresses:
-                if address.version == version and not _is_host(address.network):
-                    _add_connected(found, uplink.link.name, address.network)
-        ordered = sorted(found.values(), key=lambda each: rank(each.destination))
-        networks[version] = tuple(ordered)
+                if address.version == version and address.network.prefixlen < BITS[version]:
+                    here = connected.setdefault(rank(address.network), {})
+                    here[uplink.link.name] = Hop(uplink.link.name)
+        networks[version] = Networks(version, _add_connected(found, connected))
     return networks
 
 
-def _merge_routes(
-    routes: Iterable[Route], links: AbstractSet[str], version: int
-) -> Dict[IPNetwork, Network]:
-    """The routes by destination; the best of each says whether an uplink's gateway is the way."""
-    found: Dict[IPNetwork, Network] = {}
-    same: Dict[Tuple[Hop, ...], Mapping[str, Hop]] = {}  # many routes have the same hops
-    for route in routes:
-        ways = same.get(route.hops)
-        if ways is None:
-            ways = same[route.hops] = {
-                each.link: Hop(each.link, each.gateway, each.onlink)
-                for each in reversed(route.hops) if each.link in links
-            }
-        if route.type != "unicast":
-            ways = {}
-        known = found.get(route.destination)
-        if known is None:
-            # Link-local networks belong to their link alone and are never sent by a gateway.
-            forwarded = bool(ways) and not contains(LINK_LOCAL[version], route.destination)
-            main = route.hop.link if ways and len(route.hops) == 1 and not route.tos else ""
-            found[route.destination] = Network(route.destination, ways, forwarded, main)
-        else:
-            found[route.destination] = known._replace(by={**ways, **known.by}, main="")
-    return found
+def _reach_all(packed: Packed, links: AbstractSet[str]) -> Iterator[Tuple[int, Reach]]:
+    """Main's specific destinations; the best route says whether an uplink's gateway is the way."""
+    known: Dict[Tuple[int, bool], Reach] = {}  # many have the same hops
+    own = rank(LINK_LOCAL[packed.version])
+    low, high = first_of(own), last_of(own, BITS[packed.version])
+    for position in packed.starts():
+        number = packed.ranks[position]
+        if not number & LENGTH_MASK:
+            continue
+        # Link-local networks belong to their link alone and are never sent by a gateway.
+        local = low <= first_of(number) <= high and number & LENGTH_MASK >= own & LENGTH_MASK
+        if position in packed.runs:
+            routes = [each for each in packed.run(position) if each.type != "throw"]
+            if routes:
+                yield number, _reach(_rank_routes(routes, links), links, local)
+            continue
+        key = (packed.kinds[position], local)
+        if key not in known:
+            known[key] = _reach([packed.templates[key[0]]], links, local)
+        if packed.templates[key[0]].type != "throw":
+            yield number, known[key]
 
 
-def _add_connected(found: Dict[IPNetwork, Network], link: str, network: IPNetwork) -> None:
-    """An address's own network, where main has no route to it (noprefixroute)."""
-    known = found.get(network, Network(network, {}, False))
-    found[network] = known._replace(by={link: Hop(link), **known.by})
+def _reach(routes: Sequence[Route], links: AbstractSet[str], local: bool) -> Reach:
+    """How the routes to one destination reach it, the best of which comes first."""
+    ways = [
+        {hop.link: Hop(hop.link, hop.gateway, hop.onlink)
+         for hop in reversed(route.hops) if hop.link in links and route.type == "unicast"}
+        for route in routes]
+    by = {link: hop for each in reversed(ways) for link, hop in each.items()}
+    best = routes[0]
+    only = len(routes) == 1 and bool(ways[0]) and len(best.hops) == 1 and not best.tos
+    return Reach(by, bool(ways[0]) and not local, best.hop.link if only else "")
 
 
-def _main_routes(host: Host, version: int, links: AbstractSet[str]) -> Iterator[Route]:
-    """Main's specific routes, the best of each destination first.
+def _rank_routes(routes: Iterable[Route], links: AbstractSet[str]) -> List[Route]:
+    """Routes to one destination, the best first.
 
     The order is total, so that the one in which routes are listed never shows in a plan: of equal
     ones an uplink's comes first (if main goes by the other, the proof says so).
@@ -106,17 +129,19 @@ def _main_routes(host: Host, version: int, links: AbstractSet[str]) -> Iterator[
         by_uplink = route.type == "unicast" and not links.isdisjoint(hop[0] for hop in hops)
         return (route.tos, route.metric, not by_uplink, route.type, hops)
 
-    routes = [
-        each for each in host.routes
-        if each.table == TABLE_MAIN and each.version == version and not each.default
-        and each.type != "throw"
-    ]
-    routes.sort(key=lambda each: rank(each.destination))
-    # Nearly all destinations have one route, which need not be ranked.
-    for _, group in groupby(routes, key=lambda each: each.destination):
-        several = list(group)
-        yield from sorted(several, key=preference) if len(several) > 1 else several
+    return sorted(routes, key=preference)
 
 
-def _is_host(network: IPNetwork) -> bool:
-    return network.prefixlen == network.max_prefixlen
+def _add_connected(
+    found: Iterable[Tuple[int, Reach]], connected: Mapping[int, Mapping[str, Hop]]
+) -> Iterator[Tuple[int, Reach]]:
+    """With the addresses' own networks, where main has no route to them (noprefixroute)."""
+    added = ((number, Reach({}, False)) for number in sorted(connected))
+    before = -1
+    for number, reach in merge(found, added, key=itemgetter(0)):
+        if number == before:  # main's came first
+            continue
+        before = number
+        here = connected.get(number)
+        lacking = here and not set(here) <= set(reach.by)
+        yield number, reach._replace(by={**here, **reach.by}) if here and lacking else reach

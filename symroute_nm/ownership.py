@@ -5,7 +5,7 @@ our fragment alone names. In one that an administrator named, or chose by its id
 of ours lists is; and what an administrator's own line lists never is.
 """
 
-from typing import Collection, FrozenSet, Iterable, List, NamedTuple, Tuple
+from typing import Collection, FrozenSet, Iterable, Iterator, List, NamedTuple, Tuple
 
 from symroute_nm import blocks
 from symroute_nm.choices import Settings
@@ -13,6 +13,7 @@ from symroute_nm.model import Host, IPNetwork, Plan, Route, Rule
 from symroute_nm.observation import ConfigFile, config_file
 from symroute_nm.recognition import our_rules
 from symroute_nm.routefiles import ListedRoute, list_places, list_routes
+from symroute_nm.routes import pack
 from symroute_nm.rulefiles import ListedRule, list_rules
 from symroute_nm.tables import our_tables
 from symroute_nm.transition import State, bare, move, spare_tables
@@ -108,7 +109,7 @@ def find_holding(
     territory = Territory(
         frozenset(map(bare, (*rules, *wanted.rules))), frozenset(tables) & owned,
         frozenset(foreign), shared)
-    present = State(rules, tuple(each for each in host.routes if territory.holds(each)))
+    present = State(rules, tuple(filter(territory.holds, _near(host, territory.all_tables))))
     if foreign:
         wanted = wanted._replace(
             routes=tuple(each for each in wanted.routes if place(each) not in foreign))
@@ -140,7 +141,13 @@ def add_kept(planned: State, host: Host, kept: Listing) -> State:
     routes = {place(each) for each in kept.state.routes} - {place(each) for each in planned.routes}
     return State(
         (*planned.rules, *(each for each in host.rules if bare(each) in rules)),
-        (*planned.routes, *(each for each in host.routes if place(each) in routes)))
+        (*planned.routes, *(each for each in _near(host, {each[1] for each in routes})
+                            if place(each) in routes)))
+
+
+def _near(host: Host, tables: Collection[int]) -> Iterator[Route]:
+    """The routes of these tables."""
+    return pack(host.routes).where(lambda route: route.table in tables)
 
 
 def place(route: Route) -> Place:

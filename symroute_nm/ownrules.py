@@ -1,6 +1,6 @@
 """Our rules and tables in the kernel against the files, as findings (pure)."""
 
-from typing import Dict, FrozenSet, Iterator, List, Sequence, Set, Tuple
+from typing import Collection, Dict, FrozenSet, Iterator, List, Sequence, Set, Tuple
 
 from symroute_nm.findings import (
     ERROR,
@@ -25,6 +25,7 @@ from symroute_nm.model import (
     is_global,
 )
 from symroute_nm.recognition import is_ours, our_rules
+from symroute_nm.routes import pack
 from symroute_nm.rulefiles import ListedRule, count
 from symroute_nm.wording import describe_rule, some
 
@@ -123,7 +124,7 @@ def find_stale_sources(case: Case) -> Iterator[Finding]:
 
 
 def _stale(case: Case, source: IPNetwork, tables: Set[int]) -> Finding:
-    links = {hop.link for route in case.host.routes if route.table in tables for hop in route.hops}
+    links = _links_out(case, tables)
     now = [str(each.interface) for each in case.host.addresses
            if each.link in links and each.version == source.version]
     where = "%s has %s now" % (" and ".join(sorted(links)), some(now)) if now else ""
@@ -137,23 +138,28 @@ def _stale(case: Case, source: IPNetwork, tables: Set[int]) -> Finding:
         ) else "symroute-nm generate --prune")
 
 
+def _links_out(case: Case, tables: Collection[int]) -> Set[str]:
+    """The links that routes of these tables lead out of."""
+    return {hop.link for route in pack(case.host.routes).kinds() if route.table in tables
+            for hop in route.hops}
+
+
 def find_stale_routes(case: Case) -> Iterator[Finding]:
     """Throw routes for networks that are gone: no device takes them along, and no file either."""
-    known = {each.destination for each in case.host.routes
-             if each.table == TABLE_MAIN and not each.default and each.type != "throw"}
     # Where main has no route for an address's own network (noprefixroute), the others leave it to.
-    known |= {each.network for each in case.host.addresses}
-    tables = case.our_tables
+    known = {each.network for each in case.host.addresses}
+    present, tables = pack(case.host.routes), case.our_tables
     stale: Dict[int, List[Route]] = {}
-    for route in case.host.routes:
-        if route.type == "throw" and route.table in tables and route.destination not in known:
+    for route in present.where(lambda each: each.type == "throw" and each.table in tables):
+        main = present.to(TABLE_MAIN, route.destination)
+        if route.destination not in known and all(each.type == "throw" for each in main):
             stale.setdefault(route.table, []).append(route)
     for table, routes in stale.items():
         yield _stale_routes(case, table, routes)
 
 
 def _stale_routes(case: Case, table: int, routes: Sequence[Route]) -> Finding:
-    links = {hop.link for route in case.host.routes if route.table == table for hop in route.hops}
+    links = _links_out(case, {table})
     networks = [str(each.destination) for each in routes]
     return Finding(
         "stale-routes", ERROR if links & case.asymmetric_links else WARNING,
@@ -165,7 +171,7 @@ def _stale_routes(case: Case, table: int, routes: Sequence[Route]) -> Finding:
 
 def find_empty_tables(case: Case) -> Iterator[Finding]:
     """Own tables without a default route while their link is up."""
-    filled = {(each.version, each.table) for each in case.host.routes if each.default}
+    filled = {(each.version, each.table) for each in pack(case.host.routes).kinds() if each.default}
     seen: Dict[Tuple[int, int], List[Rule]] = {}
     leaked = set(_leaked(case))
     for rule in case.our_rules:

@@ -41,6 +41,7 @@ from symroute_nm.networks import find_networks
 from symroute_nm.owntables import Knowledge, fill_table, find_left_out
 from symroute_nm.recognition import STAGES, foreign_rules, is_ours, our_rules, priorities
 from symroute_nm.remarks import Guard, remark_guard, remark_size, remark_uplinks
+from symroute_nm.routes import pack
 from symroute_nm.tables import allocate_tables
 from symroute_nm.uplinks import check_addresses, find_uplinks, name_profiles, pair_families
 from symroute_nm.wording import delete_rule, describe_rule
@@ -128,7 +129,7 @@ def know(
     host: Host, settings: Settings, uplinks: Sequence[Uplink], guard: str
 ) -> Dict[int, Knowledge]:
     """What the own tables of these uplinks may have to know: {IP version: knowledge}."""
-    return {version: Knowledge(version, networks, guard, settings.most_networks)
+    return {version: Knowledge(networks, guard, settings.most_networks)
             for version, networks in find_networks(host, uplinks).items()}
 
 
@@ -147,7 +148,7 @@ def choose_guard(host: Host, settings: Settings) -> Guard:
 def used_tables(host: Host) -> FrozenSet[int]:
     """The ids that kernel routes, rules and VRFs use."""
     return frozenset(
-        [each.table for each in host.routes]
+        [each.table for each in pack(host.routes).packed]
         + [each.table for each in host.rules]
         + [each.table for each in host.links]
     )
@@ -247,12 +248,13 @@ def _sources(draft: _Draft, uplink: Uplink, version: int) -> Tuple[IPNetwork, ..
 def _find_network(host: Host, address: Address) -> IPNetwork:
     """The network in which the next lease would be; DHCPv6 gives /128s within an RA's prefix."""
     network = address.interface.network
-    around = [
-        route.destination for route in host.routes
-        if route.table == TABLE_MAIN and not route.default and contains(route.destination, network)
-        and any(hop.link == address.link and hop.gateway is None for hop in route.hops)
-    ] if network.prefixlen == network.max_prefixlen else []
-    wider = [each for each in around if each != network]
+    if network.prefixlen < network.max_prefixlen:
+        return network
+    on_link = pack(host.routes).where(
+        lambda route: route.table == TABLE_MAIN and not route.default
+        and any(hop.link == address.link and hop.gateway is None for hop in route.hops))
+    wider = [route.destination for route in on_link
+             if contains(route.destination, network) and route.destination != network]
     return max(wider, key=lambda each: each.prefixlen, default=network)
 
 
@@ -275,7 +277,7 @@ def _selects_network(
 
 def _elsewhere(host: Host, uplink: Uplink) -> Iterator[IPNetwork]:
     """What main reaches by other links: a rule for a network around it would catch its packets."""
-    for route in host.routes:
-        links = {each.link for each in route.hops}
-        if route.table == TABLE_MAIN and not route.default and uplink.link.name not in links:
-            yield route.destination
+    elsewhere = pack(host.routes).where(
+        lambda route: route.table == TABLE_MAIN and not route.default
+        and uplink.link.name not in {each.link for each in route.hops})
+    return (route.destination for route in elsewhere)

@@ -1,7 +1,7 @@
 """A plan put into a host's whole RPDB and judged there, before it is written (pure)."""
 
 from ipaddress import ip_interface
-from typing import Iterator, NamedTuple, Tuple
+from typing import Iterable, Iterator, NamedTuple, Tuple
 
 from symroute_nm.choices import Settings
 from symroute_nm.dues import find_wide_links
@@ -17,6 +17,7 @@ from symroute_nm.model import (
     contains,
 )
 from symroute_nm.recognition import foreign_rules, our_rules, priorities
+from symroute_nm.routes import Packed, Routes, pack
 from symroute_nm.verdicts import Reply, Verdict, judge_each, judge_replies
 from symroute_nm.wording import describe_rule
 
@@ -54,10 +55,12 @@ def _marked(host: Host, plan: Plan) -> Iterator[Reply]:
     """
     uplinks = {each.uplink.link.name: each.uplink for each in plan.uplinks}
     outward = set(uplinks) | find_wide_links(host, set(uplinks))
+    inward = pack(host.routes).where(
+        lambda route: route.table == TABLE_MAIN and not route.default
+        and any(hop.link not in outward for hop in route.hops))
     inside = [
-        (route.destination, hop.link) for route in host.routes
-        if route.table == TABLE_MAIN and not route.default
-        and not contains(LINK_LOCAL[route.version], route.destination)
+        (route.destination, hop.link) for route in inward
+        if not contains(LINK_LOCAL[route.version], route.destination)
         for hop in route.hops if hop.link not in outward]
     for mark in plan.marking.marks if plan.marking else ():
         versions = [each.version for each in uplinks[mark.link].gateways]
@@ -98,26 +101,25 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
     rules = [each for each in host.rules if each not in ours]
     rules += [rule for each in plan.uplinks for rule in each.rules]
     rules.sort(key=lambda each: (each.version, each.priority))
-    routes = list(_staying(host, plan))
-    # A route that somebody else's table has already stays: adding ours says "File exists".
+    # What the plan has nothing to do with stays as it is packed.
     tables = {each.table.id for each in plan.uplinks}
-    taken = {_identity(each) for each in routes if each.table in tables}
+    owned = {each.id for each in host.tables if each.owned}
+    packed = [each for each in pack(host.routes).packed if each.table not in owned]
+    routes = list(_staying([each for each in packed if each.table in tables], plan))
+    # A route that somebody else's table has already stays: adding ours says "File exists".
+    taken = set(map(_identity, routes))
     routes += [
         route for each in plan.uplinks for route in each.routes if _identity(route) not in taken
     ]
-    return host._replace(rules=tuple(rules), routes=tuple(routes))
+    apart = [each for each in packed if each.table not in tables]
+    return host._replace(rules=tuple(rules), routes=Routes([*apart, *pack(routes).packed]))
 
 
-def _staying(host: Host, plan: Plan) -> Iterator[Route]:
-    """The routes that the plan does not replace: all but those in our tables.
-
-    In a table that an administrator named, only the uplink's own go when it is brought up.
-    """
-    ours = {each.id for each in host.tables if each.owned}
+def _staying(packed: Iterable[Packed], plan: Plan) -> Iterator[Route]:
+    """In a table that an administrator named, only the uplink's own go when it is brought up."""
     links = {each.table.id: {each.uplink.link.name} for each in plan.uplinks}
-    for route in host.routes:
-        own = links.get(route.table) == {each.link for each in route.hops}
-        if route.table not in ours and not own:
+    for route in Routes(packed):
+        if links[route.table] != {each.link for each in route.hops}:
             yield route
 
 

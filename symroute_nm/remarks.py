@@ -15,6 +15,7 @@ from symroute_nm.model import (
     network_key,
 )
 from symroute_nm.owntables import Knowledge
+from symroute_nm.routes import pack
 from symroute_nm.wording import some
 
 
@@ -45,11 +46,11 @@ def remark_size(
 ) -> Iterator[str]:
     """What own tables leave to main or know less exactly, so that they hold no more than `most`."""
     for each in left_out:
-        ways = knowledge[each.version].ways(each.networks).items()
+        ways = knowledge[each.networks.version].ways(each.networks).items()
         yield (
             "%d IPv%d networks behind routers (%s) are answered by the link that main reaches them "
             "by, whichever was asked: so many do not go into own tables (most-networks = %d)" % (
-                len(each.networks), each.version,
+                len(each.networks), each.networks.version,
                 some(["%s: %d" % way for way in ways if way[1]]), most))
     for known in knowledge.values():
         links = [each.link.name for each in uplinks if each.gateway(known.version)]
@@ -98,9 +99,8 @@ def _other_gateways(host: Host, planned: Sequence[UplinkPlan]) -> Iterator[str]:
     chosen: Dict[str, str] = {
         each.uplink.link.name: str(gateway.address)
         for each in planned for gateway in each.uplink.gateways}
-    for route in host.routes:
-        if len(route.hops) == 1 or route.table != TABLE_MAIN or not route.default:
-            continue
+    for route in pack(host.routes).where(
+            lambda each: len(each.hops) != 1 and each.table == TABLE_MAIN and each.default):
         for link, gateway in chosen.items():
             others = [str(hop.gateway) for hop in route.hops
                       if hop.link == link and str(hop.gateway) != gateway]

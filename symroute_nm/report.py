@@ -21,6 +21,7 @@ from symroute_nm.model import (
 )
 from symroute_nm.plan import choose_guard
 from symroute_nm.recognition import our_rules
+from symroute_nm.routes import pack
 from symroute_nm.transition import ADD, DELETE, REPLACE, Step
 from symroute_nm.uplinks import Survey, find_profile, find_uplinks
 from symroute_nm.wording import describe_item, describe_rule
@@ -126,7 +127,7 @@ def verdict_lines(made: Generation) -> List[str]:
 def _left_out(plan: Plan, address: Address) -> int:
     """How many networks the replies of that address go to as main says."""
     return sum(len(each.networks) for each in plan.left_out
-               if address.link in each.links and each.version == address.version)
+               if address.link in each.links and each.networks.version == address.version)
 
 
 def group_skips(skips: Iterable[Skip]) -> List[Tuple[str, str]]:
@@ -183,7 +184,10 @@ def _table(title: str, *columns: str) -> Any:
 def _unnamed(host: Host) -> List[Dict[str, int]]:
     """The tables that the kernel has and no file names: [{"id", "routes", "rules"}]."""
     named = {each.id for each in host.tables} | _KERNEL_TABLES
-    routes = Counter(each.table for each in host.routes if each.table not in named)
+    routes: Counter[int] = Counter()
+    for packed in pack(host.routes).packed:
+        if packed.table not in named:
+            routes[packed.table] += len(packed.ranks)
     rules = Counter(each.table for each in host.rules if each.table not in named)
     return [{"id": each, "routes": routes[each], "rules": rules[each]}
             for each in sorted({*routes, *rules})]
@@ -231,7 +235,9 @@ def _internal(host: Host, survey: Survey) -> List[Dict[str, str]]:
     uplinks = {each.link.name for each in survey.uplinks}
     return [
         {"network": str(route.destination), "link": hop.link}
-        for route in host.routes if route.table == TABLE_MAIN and not route.default
+        for route in pack(host.routes).where(
+            lambda each: each.table == TABLE_MAIN and not each.default
+            and any(hop.link not in uplinks for hop in each.hops))
         for hop in route.hops if hop.link not in uplinks
     ]
 

@@ -8,27 +8,38 @@ a lookup without a source chooses one and is then repeated with it: ask again wi
 """
 
 from bisect import bisect_left, bisect_right
+from copy import copy
 from heapq import merge
-from itertools import chain
 from typing import (
-    Any,
     Dict,
     Hashable,
     Iterable,
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Tuple,
     Union,
 )
 
-from symroute_nm.classes import Known, Lookup, Piece, Spans, Stage, gaps, intersect, sweep
+from symroute_nm.classes import (
+    Known,
+    Lookup,
+    Piece,
+    Spans,
+    Stage,
+    gaps,
+    intersect,
+    make_spans,
+    sweep,
+)
 from symroute_nm.decisions import Class, Decision, Step, Tried, conclude, describe, join, settle
 from symroute_nm.fib import ERRORS, WHOLE, Query, Table
-from symroute_nm.model import TABLE_MAIN, IPNetwork, Link, Route, Rule
+from symroute_nm.model import TABLE_MAIN, VERSIONS, IPNetwork, Link, Route, Rule
+from symroute_nm.parts import Inquiry, Part
+from symroute_nm.ranks import make_indexes, make_ranks
+from symroute_nm.routes import Packed, pack
 from symroute_nm.selectors import (
     Asked,
     Packet,
@@ -44,15 +55,16 @@ from symroute_nm.selectors import (
 __all__ = ["Class", "Decision", "Packet", "Rpdb", "Step"]
 
 # rt6_need_strict: to these an IPv6 packet is routed by its own link only (::1, fe80::/10, ff00::/8)
-STRICT = Spans([1, 0xFE80 << 112, 0xFF00 << 112], [1, (0xFEC0 << 112) - 1, (1 << 128) - 1])
+STRICT = make_spans(
+    6, (1, 1), (0xFE80 << 112, (0xFEC0 << 112) - 1), (0xFF00 << 112, (1 << 128) - 1))
 RELAXED = gaps(STRICT.starts, STRICT.ends, WHOLE[6])
 
 
 # Part of the destination space
 Within = Union[IPNetwork, Spans, None]
 
-# Decisions of values that are to come again, while classes are told one by one
-_MOST_KNOWN = 1000
+_EMPTY = {version: Table(Packed(0, version, make_ranks(version), make_indexes(), (), {}))
+          for version in VERSIONS}
 
 # The verdicts that decide: the actions of rules, and a route
 FINAL = (*ERRORS, "found")
@@ -88,7 +100,27 @@ class Rpdb:
         known = like._tables if like else {}
         self._tables: Dict[Tuple[int, int], Table] = _build_tables(routes, known)
         self._known: Known = {}
-        self._last: Optional[_Plan] = None
+        self._last: Optional[Inquiry] = None
+
+    def blocks(self, version: int) -> Iterator[Tuple[Spans, "Rpdb"]]:
+        """All destinations of a family in stretches with few routes, and what decides there alone.
+
+        So little is needed at a time, however many routes there are.
+        """
+        tables = [each for key, each in self._tables.items() if key[0] == version]
+        largest = max(tables, key=lambda each: len(each.packed.ranks), default=_EMPTY[version])
+        for block in largest.packed.blocks():
+            yield make_spans(version, block), self.within(version, *block)
+
+    def within(self, version: int, first: int, last: int) -> "Rpdb":
+        """What decides for these destinations alone; tables are still shared."""
+        if [first, last] == [*WHOLE[version].starts, *WHOLE[version].ends]:
+            return self
+        one = copy(self)
+        one._tables = {key: each.within(first, last)
+                       for key, each in self._tables.items() if key[0] == version}
+        one._known, one._last = {}, None
+        return one
 
     def decide(self, packet: Packet) -> Decision:
         """What becomes of one packet; InputError where its parts are of two families."""
@@ -128,8 +160,22 @@ class Rpdb:
 
     def each_class(self, template: Packet, within: Within = None) -> Iterator[Class]:
         """The same, one by one: there may be hundreds of thousands."""
-        parts = self._cut(template, within, by_way=False)
+        parts = (each.classes() for each in self._cut(template, within, by_way=False))
         return join(merge(*parts, key=lambda each: each.first))
+
+    def parts(self, template: Packet, within: Within = None, by_way: bool = True) -> List[Part]:
+        """The same as parts that cover the family, or `within`: each of one rule."""
+        return list(self._cut(template, within, by_way))
+
+    def kinds(self, template: Packet) -> List[Class]:
+        """A class for each kind of route that destinations get, and more; its route is one of many.
+
+        Routes of one kind have all in common but their destination, and that none is a default.
+        """
+        return [
+            each for block, database in self.blocks(template.version)
+            for part in database._cut(template, block, by_way=False)
+            for each in part.firsts(part.table.likeness if part.table else None)]
 
     def ways(self, template: Packet, within: Within = None) -> List[Class]:
         """One class for each rule, type and ways out (and doubts) that destinations get.
@@ -138,11 +184,15 @@ class Rpdb:
         of 20,000 routes by one gateway is one way; all that is local is one.
         """
         found: Dict[Tuple[object, ...], Class] = {}
-        for each in chain.from_iterable(self._cut(template, within, by_way=True)):
-            decision = each.decision
-            hops = () if decision.type == "local" else decision.hops
-            key = (id(decision.rule), decision.type, hops, decision.doubts)
-            found.setdefault(key, each)
+        parts = self._cut(template, within, by_way=True) if within else (
+            part for block, database in self.blocks(template.version)
+            for part in database._cut(template, block, by_way=True))
+        for part in parts:
+            for each in part.firsts():
+                decision = each.decision
+                hops = () if decision.type == "local" else decision.hops
+                key = (id(decision.rule), decision.type, hops, decision.doubts)
+                found.setdefault(key, each)
         return sorted(found.values(), key=lambda each: each.first)
 
     def _walk(self, packet: Packet, asked: Asked) -> Iterator[Tried]:
@@ -174,20 +224,19 @@ class Rpdb:
     def _table(self, rule: Rule, asked: Asked) -> Table:
         # fib_get_table, fib6_get_table: table 0 is main
         number = (asked.vrf if rule.l3mdev else rule.table) or TABLE_MAIN
-        return self._tables.get((rule.version, number)) or Table(rule.version)
+        return self._tables.get((rule.version, number), _EMPTY[rule.version])
 
     def _cut(
         self, template: Packet, within: Within, by_way: bool
-    ) -> Iterator[Iterator[Class]]:
-        """The classes of each piece, ascending."""
+    ) -> Iterator[Part]:
         asked, version = translate(template, self._links), template.version
         space = _space(within, version)
         for part, query in _split_space(space, _question(template, asked), version):
-            plan = self._prepare(_Plan(template, asked, query, by_way, [], []))
+            plan = self._prepare(Inquiry(template, asked, query, by_way, [], []))
             for piece in sweep(plan.stages, part, self._known):
-                yield self._classify(piece, plan)
+                yield self._make_part(piece, plan)
 
-    def _prepare(self, plan: "_Plan") -> "_Plan":
+    def _prepare(self, plan: Inquiry) -> Inquiry:
         """The plan with its stages; the last one is kept, since many ask for part after part."""
         last = self._last
         if last is None or last[:4] != plan[:4]:
@@ -195,7 +244,7 @@ class Rpdb:
             self._last = last = plan
         return last
 
-    def _fill(self, plan: "_Plan") -> None:
+    def _fill(self, plan: Inquiry) -> None:
         """The rules that can match, as stages; a rule in doubt for some packets is two stages."""
         version = plan.template.version
         parts = list(self._select_parts(version, plan.asked))
@@ -223,46 +272,15 @@ class Rpdb:
             if sure.starts:
                 yield index, sure, False
 
-    def _look(self, selector: Selector, plan: "_Plan") -> Lookup:
+    def _look(self, selector: Selector, plan: Inquiry) -> Lookup:
         table = self._table(selector.rule, plan.asked)
         return table.lookup(plan.query, selector.suppress, plan.by_way)
 
-    def _classify(self, piece: Piece, plan: "_Plan") -> Iterator[Class]:
-        """The intervals of a piece; `by_way` only one for each distinct value."""
-        flat = piece.flat
-        known: Dict[int, Decision] = {}
-        positions: Iterable[int] = range(len(flat.starts))
-        if plan.by_way:  # backwards, so that the first of each is kept
-            backwards = range(len(flat.starts) - 1, -1, -1)
-            positions = dict(zip(map(id, reversed(flat.values)), backwards)).values()
-        for position in positions:
-            first, value = flat.starts[position], flat.values[position]
-            if id(value) not in known:
-                if len(known) >= _MOST_KNOWN:
-                    known.clear()
-                known[id(value)] = self._conclude(piece, plan, first, value)
-            yield Class(plan.template.version, first, flat.ends[position], known[id(value)])
-
-    def _conclude(self, piece: Piece, plan: "_Plan", address: int, value: Any) -> Decision:
-        tried = None
-        if piece.stage >= 0:
-            selector = plan.selectors[piece.stage]
-            choice = None if plan.by_way else value
-            if plan.by_way and value is not None:
-                choice = self._table(selector.rule, plan.asked).find(address, plan.query)
-            tried = Tried(selector, "found", choice)
-        return settle(conclude(tried, piece.doubts), plan.template, plan.asked)
-
-
-class _Plan(NamedTuple):
-    """What a sweep is about: its stages, and the rule of each."""
-
-    template: Packet
-    asked: Asked
-    query: Query
-    by_way: bool
-    stages: List[Stage]
-    selectors: List[Selector]
+    def _make_part(self, piece: Piece, plan: Inquiry) -> Part:
+        selector = plan.selectors[piece.stage] if piece.stage >= 0 else None
+        looks = selector is not None and plan.stages[piece.stage].lookup is not None
+        table = self._table(selector.rule, plan.asked) if selector and looks else None
+        return Part(piece.flat, selector, table, piece.doubts, plan)
 
 
 def _space(within: Within, version: int) -> Spans:
@@ -274,13 +292,12 @@ def _space(within: Within, version: int) -> Spans:
 def _build_tables(
     routes: Iterable[Route], known: Mapping[Tuple[int, int], Table]
 ) -> Dict[Tuple[int, int], Table]:
-    by_table: Dict[Tuple[int, int], List[Route]] = {}
-    for route in routes:
-        by_table.setdefault((route.version, route.table), []).append(route)
-    return {
-        key: known[key] if key in known and known[key].routes == found else Table(key[0], found)
-        for key, found in by_table.items()
-    }
+    tables = {}
+    for packed in pack(routes).packed:
+        key = (packed.version, packed.table)
+        same = key in known and known[key].packed == packed
+        tables[key] = known[key] if same else Table(packed)
+    return tables
 
 
 def _index_priorities(selectors: Sequence[Selector]) -> Dict[int, int]:

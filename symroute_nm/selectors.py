@@ -5,13 +5,14 @@ The facts are those of fib_rule_match (net/core/fib_rules.c), fib4_rule_match an
 
 from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.classes import Spans, gaps
+from symroute_nm.classes import Spans, gaps, make_spans
 from symroute_nm.errors import InputError
-from symroute_nm.fib import BITS, TOS_MASK, WHOLE, Suppress
+from symroute_nm.fib import TOS_MASK, WHOLE, Suppress
 from symroute_nm.model import IPAddress, IPNetwork, Link, Rule
+from symroute_nm.ranks import BITS
 
 LOOPBACK = "lo"
-NOWHERE = Spans([], [])
+NOWHERE = {version: make_spans(version) for version in BITS}
 # What of the DS field a rule sees: IPv4 the old TOS bits, IPv6 all but ECN
 DS_MASK = {4: TOS_MASK, 6: 0xFC}
 
@@ -62,7 +63,8 @@ class Selector(NamedTuple):
 def span(network: IPNetwork) -> Spans:
     """A network as one interval."""
     first = int(network.network_address)
-    return Spans([first], [first + (1 << (BITS[network.version] - network.prefixlen)) - 1])
+    last = first + (1 << (BITS[network.version] - network.prefixlen)) - 1
+    return make_spans(network.version, (first, last))
 
 
 class Selection:
@@ -94,7 +96,7 @@ class Selection:
 
 def compile_rule(rule: Rule, groups: Optional[Mapping[str, int]] = None) -> Selector:
     """A rule made ready for matching; `groups` are the groups of links, None: not known."""
-    inside, outside = WHOLE[rule.version], NOWHERE
+    inside, outside = WHOLE[rule.version], NOWHERE[rule.version]
     if rule.destination is not None and rule.destination.prefixlen:
         inside = span(rule.destination)
         outside = gaps(inside.starts, inside.ends, WHOLE[rule.version])
@@ -190,16 +192,16 @@ def matching(selector: Selector, asked: Asked) -> Spans:
     """The destinations for which the rule surely matches."""
     rule = selector.rule
     if not selected(selector, asked):
-        return WHOLE[rule.version] if rule.invert else NOWHERE
+        return (WHOLE if rule.invert else NOWHERE)[rule.version]
     if rule.invert:
         return selector.outside
-    return NOWHERE if rule.opaque else selector.inside
+    return NOWHERE[rule.version] if rule.opaque else selector.inside
 
 
 def doubtful(selector: Selector, asked: Asked) -> Spans:
     """The destinations for which a selector that is not modelled settles whether it matches."""
     if not selector.rule.opaque or not selected(selector, asked):
-        return NOWHERE
+        return NOWHERE[selector.rule.version]
     return selector.inside
 
 

@@ -21,6 +21,7 @@ from symroute_nm.model import (
     host_network,
 )
 from symroute_nm.observation import Published
+from symroute_nm.routes import pack
 from symroute_nm.rpdb import Decision, Packet, Rpdb
 from symroute_nm.wording import some
 
@@ -58,12 +59,15 @@ def find_routed(case: Case) -> Iterator[Finding]:
         return
     routes = _Routes(case)
     groups: Dict[_Way, List[str]] = {}
-    for route in case.host.routes:
+    uplinks = {each.link.name for each in case.survey.uplinks}
+    inward = pack(case.host.routes).where(
+        lambda route: route.table == TABLE_MAIN and not route.default
+        and route.version in case.host.forwarding
+        and any(hop.link not in uplinks for hop in route.hops))
+    for route in inward:
         network = route.destination
-        if route.table != TABLE_MAIN or route.default or network.prefixlen == network.max_prefixlen:
-            continue
         inside = any(contains(each, network) for each in case.evidence.masqueraded)
-        if inside or route.version not in case.host.forwarding \
+        if inside or network.prefixlen == network.max_prefixlen \
                 or contains(LINK_LOCAL[route.version], network):
             continue
         way = routes.judge(Published(network[1]))
@@ -131,7 +135,7 @@ class _Routes:
     def _find_afar(self, version: int) -> List[IPAddress]:
         """One destination for each way out by which main reaches what it has no network for."""
         found: Dict[Tuple[Hop, ...], IPAddress] = {}
-        for each in self._main.classes(Packet(ANY[version].network_address)):
+        for each in self._main.kinds(Packet(ANY[version].network_address)):
             if self._is_default(each.decision):
                 found.setdefault(each.decision.hops, each.representative)
         return list(found.values())
@@ -157,7 +161,7 @@ def _marked_links(case: Case) -> FrozenSet[str]:
     tables = {(each.version, each.table) for each in case.host.rules
               if each.mask and each._replace(protocol=0) not in ours}
     return frozenset(
-        hop.link for route in case.host.routes
+        hop.link for route in pack(case.host.routes).kinds()
         if route.default and (route.version, route.table) in tables for hop in route.hops)
 
 

@@ -19,6 +19,7 @@ from typing import Any, Callable, Dict, List, Mapping, NoReturn, Tuple, Type, Un
 
 from symroute_nm.errors import InputError, SystemFailure, shown
 from symroute_nm.model import VERSIONS, Host, IPAddress, IPInterface, IPNetwork
+from symroute_nm.routes import Routes, pack
 
 FORMAT = "symroute-nm host"
 VERSION = 1
@@ -44,7 +45,8 @@ _NONE_TYPE = type(None)
 
 def dump_host(host: Host) -> str:
     """The snapshot's text; equal hosts give equal texts."""
-    content = {"format": FORMAT, "version": VERSION, "host": encode(host)}
+    packed = host._replace(routes=pack(host.routes))
+    content = {"format": FORMAT, "version": VERSION, "host": encode(packed)}
     return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
 
 
@@ -57,7 +59,7 @@ def encode(value: Any) -> Any:
             for name, each in zip(value._fields, value)
             if name not in defaults or each != defaults[name]
         }
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (tuple, list, Routes)):
         return [encode(each) for each in value]
     if isinstance(value, Mapping):
         return {str(key): encode(each) for key, each in value.items()}
@@ -91,7 +93,7 @@ def load_host(content: bytes, where: str) -> Host:
             _shown(document.get("version")), VERSION))
     host: Host = _decode(Host, document.get("host"), "%s: host" % where)
     _check(host, where)
-    return host
+    return host._replace(routes=pack(host.routes))
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:

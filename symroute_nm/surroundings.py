@@ -24,6 +24,7 @@ from symroute_nm.model import (
 )
 from symroute_nm.observation import Arp
 from symroute_nm.recognition import STAGES, is_ours, our_rules, priorities
+from symroute_nm.routes import pack
 from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.verdicts import Failure, is_by_destination
 from symroute_nm.wording import delete_rule, describe_rule, some
@@ -218,8 +219,8 @@ def find_left_out(case: Case) -> Iterator[Finding]:
             "left-to-main", NOTICE,
             "replies of %s to %d IPv%d networks behind routers, such as %s, leave by the link that "
             "main reaches them by: so many do not go into own tables (most-networks = %d)" % (
-                some(each.links), len(each.networks), each.version,
-                min(each.networks, key=network_key), case.settings.most_networks),
+                some(each.links), len(each.networks), each.networks.version,
+                next(iter(each.networks)), case.settings.most_networks),
             "set most-networks in /etc/symroute-nm.conf, then: symroute-nm generate")
 
 
@@ -261,7 +262,7 @@ def find_unread(case: Case) -> Iterator[Finding]:
             "without them", "make it again, as root: symroute-nm snapshot")
     uplinks = {each.link.name for each in case.survey.uplinks}
     internal = any(
-        hop.link not in uplinks for route in case.host.routes
+        hop.link not in uplinks for route in pack(case.host.routes).kinds()
         if route.table == TABLE_MAIN and not route.default for hop in route.hops)
     for each in case.evidence.unread:
         if internal or each.subject != "published ports":

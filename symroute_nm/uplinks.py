@@ -18,6 +18,8 @@ from symroute_nm.model import (
     Skip,
     Uplink,
 )
+from symroute_nm.ranks import network_at
+from symroute_nm.wording import MOST_SHOWN, some
 
 # What neither a shell's word splitting nor its globbing changes (the dispatcher script does both),
 # and no `ip` option.
@@ -183,8 +185,9 @@ def _without_address(link: Link) -> str:
 def _internal(ways: Ways, link: Link) -> str:
     if not link.up:
         return "down: no default route through it now"
-    networks = sorted(map(str, ways.networks.get(link.name, ())))
-    what = "internal network %s" % ", ".join(networks) if networks else "nothing behind it"
+    found = ways.inward(link.name)
+    networks = some([str(network_at(*each)) for each in found[:MOST_SHOWN]], len(found))
+    what = "internal network %s" % networks if networks else "nothing behind it"
     return "no default route through it: %s" % what
 
 

@@ -2,30 +2,12 @@
 
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
-from typing import (
-    Dict,
-    FrozenSet,
-    Hashable,
-    Iterable,
-    Iterator,
-    List,
-    NamedTuple,
-    Sequence,
-    Tuple,
-)
+from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm.classes import Flat
-from symroute_nm.dues import Due, Dues, find_wide_links, is_internal
-from symroute_nm.model import (
-    ANY,
-    TABLE_MAIN,
-    Address,
-    Host,
-    IPAddress,
-    LeftOut,
-    Uplink,
-)
-from symroute_nm.rpdb import Class, Decision, Packet, Rpdb
+from symroute_nm.dues import Dues, find_wide_links
+from symroute_nm.judgement import Bench, Case, Group, merge
+from symroute_nm.model import ANY, VERSIONS, Address, Host, IPAddress, LeftOut, Uplink
+from symroute_nm.rpdb import Decision, Packet, Rpdb
 from symroute_nm.wording import describe_hop, describe_route, describe_rule
 
 # So many ways to go wrong are told one by one
@@ -86,16 +68,33 @@ def judge_each(
     are told of the last state only, one an address of those before; and what own tables leave out
     may go by main in the last alone.
     """
-    databases = _build_databases(hosts)
-    dues, excused = _prepare(hosts[0], databases[0], uplinks, left_out)
-    addresses = [address for uplink in uplinks for address in uplink.addresses]
-    before = [_Bench(each, dues, frozenset()) for each in databases[:-1]]
-    last = _Bench(databases[-1], dues, excused)
-    return (
-        *(tuple(Verdict(each, tuple(islice(bench.failures(each), 1))) for each in addresses)
-          for bench in before),
-        tuple(Verdict(each, tuple(last.failures(each))) for each in addresses),
-    )
+    cases = [
+        Case(address, Packet(ANY[address.version].network_address, source=address.ip))
+        for uplink in uplinks for address in uplink.addresses]
+    first = Rpdb(hosts[0].rules, hosts[0].routes, hosts[0].links)
+    databases = [first, *(Rpdb(each.rules, each.routes, each.links, like=first)
+                          for each in hosts[1:])]
+    trials = [_Trial(each, frozenset(), 1) for each in databases]
+    trials[-1] = _Trial(databases[-1], _excused(left_out))
+    return tuple(_try(hosts[0], uplinks, left_out, trials, cases))
+
+
+def judge_replies(
+    host: Host, uplinks: Sequence[Uplink], replies: Iterable[Reply],
+    left_out: Sequence[LeftOut] = ()
+) -> Tuple[Verdict, ...]:
+    """The verdicts on marked packets, one for all that meet the same rules."""
+    database = Rpdb(host.rules, host.routes, host.links)
+    cases = {}
+    for each in replies:
+        template = Packet(ANY[each.address.version].network_address, each.address.ip,
+                          iif=each.iif, mark=each.mark)
+        unjudged = (*_UNMARKED, *(("own", "main") if each.request else ()))
+        version, _, vrf, rules = database.signature(template)
+        kind = (version, vrf, rules, each.address.link, each.request)
+        cases[kind] = Case(each.address, template, unjudged)
+    trial = _Trial(database, _excused(left_out))
+    return _try(host, uplinks, left_out, [trial], list(cases.values()))[0]
 
 
 def is_by_destination(failure: Failure) -> bool:
@@ -108,36 +107,6 @@ def is_by_destination(failure: Failure) -> bool:
         rule is not None and rule.source is None and not rule.iif
         and route is not None and not route.default and not failure.decision.doubts
     )
-
-
-def _build_databases(hosts: Sequence[Host]) -> List[Rpdb]:
-    databases: List[Rpdb] = []
-    for host in hosts:
-        like = databases[0] if databases else None
-        databases.append(Rpdb(host.rules, host.routes, host.links, like=like))
-    return databases
-
-
-def judge_replies(
-    host: Host, uplinks: Sequence[Uplink], replies: Iterable[Reply],
-    left_out: Sequence[LeftOut] = ()
-) -> Tuple[Verdict, ...]:
-    """The verdicts on marked packets, one for all that meet the same rules."""
-    database = Rpdb(host.rules, host.routes, host.links)
-    bench = _Bench(database, *_prepare(host, database, uplinks, left_out))
-    distinct = {(bench.kind(each), each.address.link, each.request): each for each in replies}
-    return tuple(Verdict(each.address, tuple(bench.reply_failures(each)))
-                 for each in distinct.values())
-
-
-def _prepare(
-    host: Host, database: Rpdb, uplinks: Sequence[Uplink], left_out: Sequence[LeftOut]
-) -> Tuple[Dues, FrozenSet[str]]:
-    """What destinations are due, and the links whose replies to what is left out may go by main."""
-    names = frozenset(each.link.name for each in uplinks)
-    dues = Dues(host, names | find_wide_links(host, names),
-                [each.networks for each in left_out], database)
-    return dues, frozenset().union(*(each.links for each in left_out))
 
 
 def describe_failure(failure: Failure) -> str:
@@ -154,163 +123,90 @@ def describe_failure(failure: Failure) -> str:
         failure.address.ip, mark, failure.destination, more, way, because, route, failure.wanted)
 
 
-class _Group(NamedTuple):
-    """Destinations that are decided alike and due the same; the widest interval stands for all."""
+class _Trial(NamedTuple):
+    """A state of the host, of which so many ways to go wrong are told of what is due the same."""
 
-    actual: Decision
-    specific: Decision  # as local and main alone decide
-    first: int
-    last: int
-    classes: int
+    database: Rpdb
+    excused: FrozenSet[str]  # links whose replies to what is left to main may go by it
+    most: int = _MOST_WAYS
 
 
-class _Bench:
-    """The host's RPDB beside what is due; what many addresses share is worked out once."""
-
-    def __init__(self, database: Rpdb, dues: Dues, excused: FrozenSet[str]) -> None:
-        self._database = database
-        self._dues = dues
-        self._excused = excused  # links whose replies to what is left to main may go by it
-        self._groups: Dict[Hashable, List[_Group]] = {}
-        self._decisions: Dict[Hashable, List[Decision]] = {}
-
-    def failures(self, address: Address) -> Iterator[Failure]:
-        """The packets from the address that go wrong, one for each way to go wrong.
-
-        Past `_MOST_WAYS` ways for what is due the same, the last speaks for all of them.
-        """
-        return self._judge(address, Packet(
-            destination=ANY[address.version].network_address, source=address.ip))
-
-    def kind(self, reply: Reply) -> Hashable:
-        """What tells replies apart: those of one kind meet the same rules."""
-        version, _, vrf, rules = self._database.signature(_packet(reply))
-        return (version, vrf, rules)
-
-    def reply_failures(self, reply: Reply) -> Iterator[Failure]:
-        """The packets of a reply that go wrong."""
-        return self._judge(reply.address, _packet(reply), (
-            *_UNMARKED, *(("own", "main") if reply.request else ())))
-
-    def _judge(
-        self, address: Address, template: Packet, unjudged: Sequence[str] = ()
-    ) -> Iterator[Failure]:
-        for due in self._dues.of(address.version):
-            if due.kind in unjudged:
-                continue
-            # The few ways out tell at once whether all is right; the many classes, what is not.
-            if all(self._is_plainly_right(each, due, address.link)
-                   for each in self._ways(template, due)):
-                continue
-            wrong = (group for group in self._group(template, due)
-                     if group.actual.doubts or not self._is_right(group, due, address.link))
-            for group in islice(wrong, _MOST_WAYS - 1):
-                yield _failure(address, due, group, template.mark)
-            rest = list(wrong)
-            if rest:
-                classes = sum(each.classes for each in rest)
-                yield _failure(
-                    address, due, rest[0]._replace(classes=classes), template.mark)
-
-    def _ways(self, template: Packet, due: Due) -> List[Decision]:
-        """What packets that only differ in what no rule selects have in common."""
-        key = (self._database.signature(template), due.kind)
-        if key not in self._decisions:
-            found = self._database.ways(template, due.spans)
-            self._decisions[key] = [each.decision for each in found]
-        return self._decisions[key]
-
-    def _is_plainly_right(self, actual: Decision, due: Due, link: str) -> bool:
-        """Whether it is right for every destination of that due, as far as that alone tells."""
-        if actual.doubts:
-            return False
-        if due.kind in ("own", "main") and _leaves_by(actual, link):
-            return True
-        if due.kind == "own" or (due.kind == "main" and link not in self._excused):
-            return False
-        # What main decides by a specific route is what it is due: that is where dues come from.
-        by_main = actual.rule is not None and actual.rule.table == TABLE_MAIN
-        return actual.type == "local" if due.kind == "local" else by_main
-
-    def _is_right(self, group: _Group, due: Due, link: str) -> bool:
-        as_main = group.actual.hops == group.specific.hops
-        if due.kind in ("own", "main"):
-            # Others' rules may reach networks of their own before ours: a VPN's peers.
-            return (
-                _leaves_by(group.actual, link) or is_internal(group.actual, self._dues.outward)
-                or (as_main and due.kind == "main" and link in self._excused)
-            )
-        if due.kind == "internal":
-            return as_main
-        return group.actual.type == group.specific.type
-
-    def _group(self, template: Packet, due: Due) -> List[_Group]:
-        key = (self._database.signature(template), due.kind)
-        if key not in self._groups:
-            self._groups[key] = _merge(
-                _overlay(self._database.each_class(template, due.spans), due.specific))
-        return self._groups[key]
+def _excused(left_out: Iterable[LeftOut]) -> FrozenSet[str]:
+    return frozenset().union(*(each.links for each in left_out))
 
 
-def _packet(reply: Reply) -> Packet:
-    return Packet(destination=ANY[reply.address.version].network_address,
-                  source=reply.address.ip, iif=reply.iif, mark=reply.mark)
+# What goes wrong of one case, by what it is due
+_Wrong = Dict[str, List[Group]]
 
 
-def _overlay(
-    found: Iterable[Class], known: Flat
-) -> Iterator[Tuple[int, int, Decision, Decision]]:
-    """Both cuts of one part of the destination space, laid over each other; ascending."""
-    other, (starts, ends, decisions) = 0, known
-    for _, first, last, decision in found:
-        while ends[other] < first:
-            other += 1
-        while other < len(ends) and starts[other] <= last:
-            yield (max(first, starts[other]), min(last, ends[other]), decision, decisions[other])
-            if ends[other] > last:
-                break
-            other += 1
-        other = min(other, len(ends) - 1)
+def _try(
+    host: Host, uplinks: Sequence[Uplink], left_out: Sequence[LeftOut], trials: Sequence[_Trial],
+    cases: Sequence[Case],
+) -> List[Tuple[Verdict, ...]]:
+    """The verdicts on all cases in each trial, stretch by stretch of the destinations."""
+    names = frozenset(each.link.name for each in uplinks)
+    dues = Dues(host, names | find_wide_links(host, names),
+                [each.networks for each in left_out], trials[0].database)
+    wrong: List[List[_Wrong]] = [[{} for _ in cases] for _ in trials]
+    for version in VERSIONS:
+        here = [number for number, each in enumerate(cases) if each.address.version == version]
+        for block, _ in trials[0].database.blocks(version) if here else ():
+            due = dues.of(version, block)
+            for trial, found in zip(trials, wrong):
+                database = trial.database.within(version, block.starts[0], block.ends[0])
+                bench = Bench(database, due, dues.outward, trial.excused)
+                for number in here:
+                    if trial.most > 1 or not found[number]:
+                        more = bench.find_wrong(cases[number])
+                        _add(found[number], more if trial.most > 1 else islice(more, 1))
+    return [
+        tuple(Verdict(case.address, tuple(_tell(case, each, trial.most)))
+              for case, each in zip(cases, found))
+        for trial, found in zip(trials, wrong)]
 
 
-def _merge(parts: Iterable[Tuple[int, int, Decision, Decision]]) -> List[_Group]:
-    groups: Dict[Tuple[object, ...], _Group] = {}
-    for first, last, actual, specific in parts:
-        key = (id(actual.rule), actual.type, actual.hops, actual.doubts,
-               specific.type, specific.hops)
-        known = groups.get(key)
-        if known is None:
-            groups[key] = _Group(actual, specific, first, last, 1)
-        elif last - first > known.last - known.first:
-            groups[key] = _Group(actual, specific, first, last, known.classes + 1)
-        else:
-            groups[key] = known._replace(classes=known.classes + 1)
-    return list(groups.values())
+def _add(wrong: _Wrong, found: Iterable[Tuple[str, Group]]) -> None:
+    added: _Wrong = {}
+    for kind, group in found:
+        added.setdefault(kind, []).append(group)
+    for kind, groups in added.items():
+        known = wrong.get(kind)
+        wrong[kind] = merge([*known, *groups]) if known else sorted(
+            groups, key=lambda each: each.found.begin)
 
 
-def _leaves_by(actual: Decision, link: str) -> bool:
-    return actual.type == "unicast" and all(each.link == link for each in actual.hops)
+def _tell(case: Case, wrong: _Wrong, most: int) -> Iterator[Failure]:
+    """One for each way to go wrong; the last of too many speaks for the rest of them."""
+    for kind, groups in list(wrong.items())[:most]:
+        for group in groups[:most - 1]:
+            yield _failure(case, kind, group)
+        rest = groups[most - 1:]
+        if rest:
+            number = sum(each.found.number for each in rest)
+            found = rest[0].found._replace(number=number)
+            yield _failure(case, kind, rest[0]._replace(found=found))
 
 
-def _failure(address: Address, due: Due, group: _Group, mark: int) -> Failure:
-    # Not the first, which is a network's own address, where there is another.
-    destination = _address(address.version, min(group.first + 1, group.last))
-    return Failure(address, destination, group.actual, _word(group, due, address.link),
-                   classes=group.classes, internal=due.kind == "internal", mark=mark)
+def _failure(case: Case, kind: str, group: Group) -> Failure:
+    address = case.address
+    destination = _address(address.version, group.speaker)
+    return Failure(address, destination, group.actual, _word(group, kind, address.link),
+                   classes=group.found.number, internal=kind == "internal",
+                   mark=case.template.mark)
 
 
-def _word(group: _Group, due: Due, link: str) -> str:
+def _word(group: Group, kind: str, link: str) -> str:
     """Where the packet should go instead, in plain words."""
     if group.actual.doubts:
         return "be judged, but a rule that cannot be may catch it: %s" % "; ".join(
             group.actual.doubts)
-    if due.kind == "internal":
+    if kind == "internal":
         way = " or ".join(describe_hop(each) for each in group.specific.hops)
         return "go to the internal network %s" % way
     return {
         "local": "be delivered on this host",
         "drop": "be dropped, as main says",
-    }.get(due.kind, "leave by %s" % link)
+    }.get(kind, "leave by %s" % link)
 
 
 def _address(version: int, number: int) -> IPAddress:

@@ -8,14 +8,15 @@ from symroute_nm.model import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, Hop, Route
 # iproute2 knows these without any file.
 FAMILY_OPTION = {4: "", 6: "-6 "}  # of the command `ip`, before its object
 _KERNEL_TABLES = {TABLE_DEFAULT: "default", TABLE_MAIN: "main", TABLE_LOCAL: "local"}
-_MOST_SHOWN = 3
+MOST_SHOWN = 3
 
 
-def some(words: Sequence[str], most: int = _MOST_SHOWN) -> str:
-    """The first few, and how many more."""
-    shown = list(words[:most])
-    if len(words) > most:
-        shown.append("and %d more" % (len(words) - most))
+def some(words: Sequence[str], number: int = 0) -> str:
+    """The first few, and how many more; `number` is of all, where these are not all."""
+    shown = list(words[:MOST_SHOWN])
+    more = max(len(words), number) - len(shown)
+    if more:
+        shown.append("and %d more" % more)
     return ", ".join(shown)
 
 

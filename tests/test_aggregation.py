@@ -6,10 +6,35 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from symroute_nm.aggregation import join, needed, widen
+from symroute_nm import aggregation
 from symroute_nm.model import Hop, contains
+from symroute_nm.ranks import network_at, rank
 
 BITS = 4  # a network space small enough to try every address
+
+
+def ranked(entries):
+    return sorted(((rank(network), value) for network, value in entries.items()),
+                  key=lambda each: each[0])
+
+
+def named(version, entries):
+    return {network_at(version, number): value for number, value in entries}
+
+
+def needed(entries, fallback):
+    return named(4, aggregation.needed(4, ranked(entries), fallback))
+
+
+def join(entries):
+    found = list(aggregation.join(4, ranked(entries)))
+    assert sorted(found, key=lambda each: each[0]) == found
+    return named(4, found)
+
+
+def widen(entries, most):
+    version = next((each.version for each in entries), 4)
+    return named(version, aggregation.widen(version, dict(ranked(entries)), most).items())
 
 
 @st.composite

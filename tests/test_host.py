@@ -2,7 +2,7 @@
 
 import json
 from ipaddress import ip_address, ip_interface, ip_network
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import pytest
 from namespace import Namespace, two_uplinks
@@ -255,6 +255,19 @@ def test_of_equal_ipv4_routes_the_one_that_the_kernel_takes_stands_first(
     found = [each.hop.link for each in kernel(namespace).routes
              if each.destination == ip_network("192.0.2.0/24")]
     assert [taken["dev"], "eth1"] == found
+
+
+@pytest.mark.parametrize("order", [("eth0", "eth1"), ("eth1", "eth0")])
+def test_of_equal_ipv6_routes_the_one_that_the_kernel_takes_stands_first(
+    namespace: Namespace, order: Tuple[str, str]
+) -> None:
+    two_uplinks(namespace)
+    namespace.ip("".join("route append 2001:db8:9::/48 dev %s\n" % each for each in order), "-6")
+    (taken,) = namespace.ask("-6", "route", "get", "2001:db8:9::1")
+    found = [each.hop.link for each in kernel(namespace).routes
+             if each.destination == ip_network("2001:db8:9::/48")]
+    assert order == tuple(found)
+    assert taken["dev"] == found[0]
 
 
 def test_rules_with_every_selector(wired: Namespace) -> None:

@@ -19,11 +19,12 @@ LONGEST_FUNCTION = 50
 PURE = {
     "__init__", "absence", "aggregation", "alterations", "applied", "awaited", "blocks",
     "checkup", "choices", "classes", "conversion", "decisions", "diagnosis", "directxml",
-    "dormant", "drift", "dues", "errors", "explanation", "fib", "findings", "gateways", "kernel",
-    "leftovers", "loaded", "marking", "marks", "match", "model", "networks", "observation",
-    "ownership", "ownrules", "owntables", "plan", "prove", "published", "ranks", "recognition",
-    "remarks", "routefiles", "routes", "rpdb", "rulefiles", "selectors", "services", "shvar", "staticroutes",
-    "surroundings", "tables", "transition", "unified", "uplinks", "verdicts", "wording",
+    "dormant", "drift", "dues", "errors", "explanation", "fib", "findings", "gateways",
+    "judgement", "kernel", "leftovers", "loaded", "marking", "marks", "match", "model", "networks",
+    "observation", "ownership", "ownrules", "owntables", "parts", "plan", "prove", "published",
+    "ranks", "recognition", "remarks", "routefiles", "routes", "rpdb", "rulefiles", "selectors",
+    "services", "shvar", "staticroutes", "surroundings", "tables", "transition", "unified",
+    "uplinks", "verdicts", "wording",
 }
 # What each reader and each writer stands on.
 GROUND = {"attributes", "bounded", "kernelroutes", "netfilter", "netlink", "rooted", "submodules"}
@@ -36,8 +37,8 @@ TOP = {*COMMANDS, "cli", "countdown", "fleet", "inputs", "options", "planning", 
 
 # No I/O: neither files, network, processes nor the process's own state.
 PURE_STANDARD = {
-    "array", "bisect", "collections", "difflib", "enum", "fnmatch", "functools", "heapq", "ipaddress",
-    "itertools", "math", "operator", "re", "shlex", "string", "types", "typing",
+    "array", "bisect", "collections", "copy", "difflib", "enum", "fnmatch", "functools", "heapq",
+    "ipaddress", "itertools", "math", "operator", "re", "shlex", "string", "types", "typing",
 }
 ONLY_IN = {
     "pyroute2": {"netlink"},

@@ -10,11 +10,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from test_plan import planned, small_hosts
 
+from symroute_nm import routes as routes_module
 from symroute_nm.choices import Settings
 from symroute_nm.diagnosis import diagnose
 from symroute_nm.model import ANY, TABLE_MAIN, Hop, Plan, Profile, network_key
 from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove, put_plan
+from symroute_nm.ranks import NetworkSet
 from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.verdicts import judge
 
@@ -91,7 +93,7 @@ def test_only_what_the_bound_left_out_is_excused():
     plan = make_plan(made, settings)
     assert prove(made, settings, plan).holds
     assert not prove(made, settings, plan._replace(left_out=())).holds
-    fewer = plan.left_out[0]._replace(networks=frozenset(list(plan.left_out[0].networks)[1:]))
+    fewer = plan.left_out[0]._replace(networks=NetworkSet(4, plan.left_out[0].networks.ranks[1:]))
     assert not prove(made, settings, plan._replace(left_out=(fewer,))).holds
     others = plan.left_out[0]._replace(links=("eth0", "eth1"))
     failed = prove(made, settings, plan._replace(left_out=(others,))).after
@@ -192,3 +194,32 @@ def test_many_ways_to_go_wrong_are_told_in_a_few_words():
     # To 39 other networks, each of which the host's own address cuts in two.
     assert {8} == {len(each.failures) for each in found}
     assert {78} <= {sum(failed.classes for failed in each.failures) for each in found}
+
+
+@pytest.mark.long
+@given(small_hosts(), st.sampled_from(["rules", "throw", "none"]), st.integers(0, 3),
+       st.integers(1, 5))
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_a_proof_bit_by_bit_is_the_whole_proof(made, guard, most, block):
+    settings = Settings(guard=guard, most_networks=most)
+    plan = planned(made, settings)
+    if not isinstance(plan, Plan):
+        return
+    whole = prove(made, settings, plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes_module, "_BLOCK", block)
+        bits = prove(made, settings, plan)
+        found = diagnose(made, settings)
+    assert list(map(told, whole.after)) == list(map(told, bits.after))
+    assert [each.symmetric for each in whole.before] == [each.symmetric for each in bits.before]
+    known = diagnose(made, settings)
+    assert [each.symmetric for each in known.outcomes] == [
+        each.symmetric for each in found.outcomes]
+    assert [each.code for each in known.findings] == [each.code for each in found.findings]
+
+
+def told(verdict):
+    """A verdict but for the destinations that speak for all, and how many ranges there are."""
+    return (verdict.address, {
+        (each.decision.type, each.decision.hops, each.decision.rule, each.wanted, each.internal)
+        for each in verdict.failures})

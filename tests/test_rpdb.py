@@ -75,7 +75,7 @@ def test_the_decision_names_rule_table_route_link_and_gateway():
     assert ("unicast", 20002, 100) == (decision.type, decision.priority, decision.table)
     assert (hop("eth0", "10.0.6.1"),) == decision.hops
     assert {"eth0"} == decision.links
-    assert UPLINKS[8] is decision.route
+    assert UPLINKS[8] == decision.route
     assert GUARDED[3] is decision.rule
 
 
@@ -298,7 +298,7 @@ def test_a_bound_packet_takes_routes_by_its_link_alone():
         route("2001:db8::/32", type="prohibit"),
     ]
     rpdb = Rpdb([MAIN, rule(9, version=6)], routes)
-    assert routes[0] is rpdb.decide(packet("10.1.0.1", oif="a")).route
+    assert routes[0] == rpdb.decide(packet("10.1.0.1", oif="a")).route
     # IPv4 sends it out of the link where the tables say no; an IPv6 error route is by lo.
     assert ("unicast", (Hop("a"),), None) == rpdb.decide(packet("10.1.1.1", oif="a"))[:3]
     assert ("unicast", (Hop("c"),), None) == rpdb.decide(packet("10.1.0.1", oif="c"))[:3]
@@ -508,7 +508,7 @@ def test_each_destination_decides_as_the_representative_of_its_class(seed):
         assert mine.first <= number <= mine.last
         decision = rpdb.decide(host.template._replace(destination=host.address(number)))
         assert mine.decision == decision
-        assert mine.decision.route is decision.route
+        assert mine.decision.route == decision.route
 
 
 @settings(max_examples=100, deadline=None)
