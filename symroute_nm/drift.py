@@ -62,13 +62,14 @@ def _differences(three: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> L
     plan, files, kernel = three
     if set(plan) == set(files) == set(kernel):
         return []
-    places = {place(each) for each in planned}
+    places = set() if {*files, *kernel} <= set(plan) else {place(each) for each in planned}
     found = []
     for key, item in {**kernel, **files, **plan}.items():
         there = key in plan, key in files, key in kernel
         if not all(there):
-            changed = isinstance(item, Route) and place(item) in places
-            kind = MISSING if key in plan else CHANGED if changed else STALE
+            kind = MISSING if key in plan else STALE
+            if kind == STALE and isinstance(item, Route) and place(item) in places:
+                kind = CHANGED
             found.append(Drift(item, *there, kind))
     return found
 

@@ -1,6 +1,6 @@
 """Blocks of earlier runs that this plan does not write: which go, which stay and why (pure)."""
 
-from typing import Collection, List, NamedTuple, Tuple
+from typing import Collection, List, NamedTuple, Set, Tuple
 
 from symroute_nm.marking import SCRIPT
 from symroute_nm.match import match
@@ -31,8 +31,10 @@ def sort_leftovers(
     rest = sorted(set(owned) - set(wanted))
     fragments = [path for path in rest if path in (FRAGMENT, RT_TABLES)]
     files = [path for path in rest if path not in fragments]
-    kept = [] if prune else [path for path in files if _may_come_back(host, plan, path)]
-    gone = [path for path in files if path not in kept]
+    coming = set() if prune or not files else _may_come_back(host, plan)
+    kept = [path for path in files
+            if not prune and (not plan.uplinks or profile_of(path) in coming)]
+    gone = sorted(set(files).difference(kept))
     if wanted or not kept:
         gone += fragments
     else:
@@ -60,13 +62,9 @@ def profile_of(path: str) -> str:
     return name[len(prefix):] if prefix else ""
 
 
-def _may_come_back(host: Host, plan: Plan, path: str) -> bool:
-    if not plan.uplinks:
-        return True
-    name = profile_of(path)
+def _may_come_back(host: Host, plan: Plan) -> Set[str]:
+    """The names of the profiles that are there, but for those of links that the user excludes."""
     excluded = {each.link for each in plan.skips if each.reason.startswith(EXCLUDED)}
-    links = {
-        link.name for link in host.links
-        if any(each.name == name for each in match(link, host.profiles))
-    }
-    return name in {each.name for each in host.profiles} and not links & excluded
+    passed_over = {profile.name for link in host.links if link.name in excluded
+                   for profile in match(link, host.profiles)}
+    return {each.name for each in host.profiles} - passed_over

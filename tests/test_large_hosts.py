@@ -7,7 +7,8 @@ from hosts import BRIDGE, DOCKER0, link
 from test_owntables import vlans
 
 from symroute_nm.choices import Settings
-from symroute_nm.leftovers import Leftovers
+from symroute_nm.leftovers import Leftovers, sort_leftovers
+from symroute_nm.model import NETWORK_SCRIPTS
 from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove
 from symroute_nm.render import render
@@ -16,6 +17,7 @@ from symroute_nm.report import skip_lines
 UPLINKS, CONTAINERS = 500, 400
 # Seconds, and characters a file or of notes: loose, for slow machines.
 PATIENCE, SIZE = 60, 20000
+AT_ONCE = 5  # seconds, of which it takes a hundredth
 
 
 def containers():
@@ -37,6 +39,19 @@ def test_five_hundred_vlans_are_planned_and_proved():
     longest = max(len(text) for path, text in files.items() if "network-scripts" in path)
     assert longest < SIZE
     assert len("".join(plan.notes)) < SIZE
+
+
+def test_hundreds_of_links_that_are_down_keep_their_blocks_in_no_time():
+    made = vlans(UPLINKS, step=2)
+    plan = make_plan(made, Settings(interfaces=("bond0.0", "bond0.1")))
+    paths = ["%s/%s-%s" % (NETWORK_SCRIPTS, kind, each.name)
+             for each in made.profiles for kind in ("route", "rule")]
+
+    began = time.monotonic()
+    found = sort_leftovers(made, plan, paths, paths[:4], prune=False)
+
+    assert time.monotonic() - began < AT_ONCE
+    assert (set(paths[4:]), ()) == (set(found.kept), found.gone)
 
 
 def test_hundreds_of_containers_change_nothing_and_are_told_in_a_line():
