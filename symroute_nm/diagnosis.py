@@ -5,7 +5,7 @@ from typing import NamedTuple, Optional, Tuple
 from symroute_nm import applied, ownrules, services, surroundings
 from symroute_nm.choices import Settings
 from symroute_nm.fib import ERRORS
-from symroute_nm.findings import Case, Finding, gather
+from symroute_nm.findings import Case, Finding, find_ours, gather
 from symroute_nm.model import TABLE_MAIN, VERSIONS, Address, Host, Rule
 from symroute_nm.plan import left_to_main
 from symroute_nm.rpdb import Packet, Rpdb
@@ -79,7 +79,10 @@ def diagnose(host: Host, settings: Settings) -> Diagnosis:
     left_out = left_to_main(host, settings, uplinks)
     verdicts = judge(host, uplinks, left_out)
     files = host.evidence.files if host.evidence else ()
-    case = Case(host, settings, survey, uplinks, verdicts, list_rules(files, host), left_out)
+    astray = frozenset(each.address.link for each in verdicts if not each.symmetric)
+    case = Case(
+        host, settings, survey, uplinks, verdicts, list_rules(files, host), left_out,
+        find_ours(host, settings), astray)
     arrival = _Arrival(host)
     return Diagnosis(
         outcomes=tuple(

@@ -29,6 +29,13 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
+class Ours(NamedTuple):
+    """What of the kernel is ours."""
+
+    rules: Tuple[Rule, ...]  # at whatever priority, without who added them
+    tables: FrozenSet[int]  # ids
+
+
 class Case(NamedTuple):
     """All that findings are looked for in."""
 
@@ -38,7 +45,9 @@ class Case(NamedTuple):
     uplinks: Tuple[Uplink, ...]  # after it
     verdicts: Tuple[Verdict, ...]
     listed: Tuple[ListedRule, ...]
-    left_out: Tuple[LeftOut, ...] = ()
+    left_out: Tuple[LeftOut, ...]
+    ours: Ours
+    asymmetric_links: FrozenSet[str]  # names of uplinks with an address whose replies go astray
 
     @property
     def evidence(self) -> Evidence:
@@ -50,26 +59,17 @@ class Case(NamedTuple):
         """The route and rule files."""
         return self.evidence.files
 
-    @property
-    def our_rules(self) -> Tuple[Rule, ...]:
-        """The rules of ours in the kernel, at whatever priority, without who added them."""
-        ours = our_rules(self.host, self.settings)
-        return tuple(each._replace(protocol=0) for each in self.host.rules if each in ours)
-
-    @property
-    def our_tables(self) -> FrozenSet[int]:
-        """The ids of own tables."""
-        choices = (each.table for each in self.settings.interface.values())
-        return our_tables(self.host.tables, choices)
-
-    @property
-    def asymmetric_links(self) -> FrozenSet[str]:
-        """The names of the uplinks that have an address with replies that go astray."""
-        return frozenset(each.address.link for each in self.verdicts if not each.symmetric)
-
     def gravity(self, link: str) -> str:
         """How grave it is that a link's rules or routes are not in force."""
         return ERROR if link in self.asymmetric_links else WARNING
+
+
+def find_ours(host: Host, settings: Settings) -> Ours:
+    """Our rules and tables in the kernel of the host."""
+    ours = our_rules(host, settings)
+    choices = (each.table for each in settings.interface.values())
+    return Ours(tuple(each._replace(protocol=0) for each in host.rules if each in ours),
+                our_tables(host.tables, choices))
 
 
 def delete_rules(rules: Iterable[Rule]) -> str:

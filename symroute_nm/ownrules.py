@@ -1,6 +1,6 @@
 """Our rules and tables in the kernel against the files, as findings (pure)."""
 
-from typing import Collection, Dict, FrozenSet, Iterator, List, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from symroute_nm.findings import (
     ERROR,
@@ -32,7 +32,7 @@ from symroute_nm.wording import describe_rule, some
 
 def find_duplicates(case: Case) -> Iterator[Finding]:
     """The same rule several times: of ours, or of a line without a priority."""
-    again = [(rule, times) for rule, times in count(case.our_rules).items() if times > 1]
+    again = [(rule, times) for rule, times in count(case.ours.rules).items() if times > 1]
     if again:
         rules = [rule for rule, _ in again]
         extra = [rule for rule, times in again for _ in range(times - 1)]
@@ -76,7 +76,7 @@ def _leaked(case: Case) -> Tuple[Rule, ...]:
     if case.host.evidence is None or unread:
         return ()
     listed = {each.rule for each in case.listed}
-    return tuple(dict.fromkeys(each for each in case.our_rules if each not in listed))
+    return tuple(dict.fromkeys(each for each in case.ours.rules if each not in listed))
 
 
 def find_missing(case: Case) -> Iterator[Finding]:
@@ -112,19 +112,31 @@ def find_stale_sources(case: Case) -> Iterator[Finding]:
     """Rules of ours for a network in which the host has no address any more."""
     leaked = set(_leaked(case))
     sources: Dict[IPNetwork, Set[int]] = {}
-    for rule in case.our_rules:
+    for rule in case.ours.rules:
         if rule.source is not None and rule not in leaked:
             sources.setdefault(rule.source, set()).add(rule.table)
-    own = [host_network(each.ip) for each in case.host.addresses]
     # Awaited ones (addresses = +…) are an uplink's without being there.
-    own += [host_network(each.ip) for uplink in case.uplinks for each in uplink.addresses]
-    for source, tables in sources.items():
-        if not any(contains(source, each) for each in own):
-            yield _stale(case, source, tables - {TABLE_MAIN})
+    addresses = (*case.host.addresses,
+                 *(each for uplink in case.uplinks for each in uplink.addresses))
+    own = {host_network(each.ip) for each in addresses}
+    known = own | {each.interface.network for each in addresses}
+    stale = [source for source in sources
+             if source not in known and not any(contains(source, each) for each in own)]
+    links = _table_links(case) if stale else {}
+    for source in stale:
+        tables = sources[source] - {TABLE_MAIN}
+        yield _stale(case, source, {link for each in tables for link in links.get(each, ())})
 
 
-def _stale(case: Case, source: IPNetwork, tables: Set[int]) -> Finding:
-    links = _links_out(case, tables)
+def _table_links(case: Case) -> Mapping[int, Set[str]]:
+    """The links that routes lead out of: {table: names}."""
+    found: Dict[int, Set[str]] = {}
+    for route in pack(case.host.routes).kinds():
+        found.setdefault(route.table, set()).update(hop.link for hop in route.hops)
+    return found
+
+
+def _stale(case: Case, source: IPNetwork, links: AbstractSet[str]) -> Finding:
     now = [str(each.interface) for each in case.host.addresses
            if each.link in links and each.version == source.version]
     where = "%s has %s now" % (" and ".join(sorted(links)), some(now)) if now else ""
@@ -138,28 +150,24 @@ def _stale(case: Case, source: IPNetwork, tables: Set[int]) -> Finding:
         ) else "symroute-nm generate --prune")
 
 
-def _links_out(case: Case, tables: Collection[int]) -> Set[str]:
-    """The links that routes of these tables lead out of."""
-    return {hop.link for route in pack(case.host.routes).kinds() if route.table in tables
-            for hop in route.hops}
-
-
 def find_stale_routes(case: Case) -> Iterator[Finding]:
     """Throw routes for networks that are gone: no device takes them along, and no file either."""
     # Where main has no route for an address's own network (noprefixroute), the others leave it to.
     known = {each.network for each in case.host.addresses}
-    present, tables = pack(case.host.routes), case.our_tables
+    present, tables = pack(case.host.routes), case.ours.tables
     stale: Dict[int, List[Route]] = {}
     for route in present.where(lambda each: each.type == "throw" and each.table in tables):
         main = present.to(TABLE_MAIN, route.destination)
         if route.destination not in known and all(each.type == "throw" for each in main):
             stale.setdefault(route.table, []).append(route)
+    links = _table_links(case) if stale else {}
     for table, routes in stale.items():
-        yield _stale_routes(case, table, routes)
+        yield _stale_routes(case, table, routes, links[table])
 
 
-def _stale_routes(case: Case, table: int, routes: Sequence[Route]) -> Finding:
-    links = _links_out(case, {table})
+def _stale_routes(
+    case: Case, table: int, routes: Sequence[Route], links: AbstractSet[str]
+) -> Finding:
     networks = [str(each.destination) for each in routes]
     return Finding(
         "stale-routes", ERROR if links & case.asymmetric_links else WARNING,
@@ -174,14 +182,17 @@ def find_empty_tables(case: Case) -> Iterator[Finding]:
     filled = {(each.version, each.table) for each in pack(case.host.routes).kinds() if each.default}
     seen: Dict[Tuple[int, int], List[Rule]] = {}
     leaked = set(_leaked(case))
-    for rule in case.our_rules:
+    for rule in case.ours.rules:
         if rule.table == TABLE_MAIN or rule in leaked:
             continue
         if (rule.version, rule.table) not in filled:
             seen.setdefault((rule.version, rule.table), []).append(rule)
+    active = {each.name: each for each in case.host.links if _is_active(each)}
+    own: Dict[IPNetwork, List[str]] = {}
+    for each in case.host.addresses if seen else ():
+        own.setdefault(host_network(each.ip), []).append(each.link)
     for (version, table), rules in seen.items():
-        names = _links_of(case, rules)
-        for link in (each for each in case.host.links if each.name in names and _is_active(each)):
+        for link in (active[name] for name in sorted(_links_of(own, rules)) if name in active):
             yield Finding(
                 "routes-missing", case.gravity(link.name),
                 "our rules for %s look up table %d, which has no IPv%d default route: routes go "
@@ -190,11 +201,14 @@ def find_empty_tables(case: Case) -> Iterator[Finding]:
                 bring_up_link(case.host, link))
 
 
-def _links_of(case: Case, rules: Sequence[Rule]) -> FrozenSet[str]:
-    sources = [each.source for each in rules if each.source is not None]
-    return frozenset([each.iif for each in rules if each.iif] + [
-        each.link for each in case.host.addresses
-        if any(contains(source, host_network(each.ip)) for source in sources)])
+def _links_of(own: Mapping[IPNetwork, Sequence[str]], rules: Sequence[Rule]) -> FrozenSet[str]:
+    """The links that rules are for; `own` are those of each address: {network of it alone: …}."""
+    found = {each.iif for each in rules if each.iif}
+    for source in {each.source for each in rules if each.source is not None}:
+        within = [source] if source.prefixlen == source.max_prefixlen else [
+            each for each in own if contains(source, each)]
+        found.update(link for each in within for link in own.get(each, ()))
+    return frozenset(found)
 
 
 def _is_active(link: Link) -> bool:

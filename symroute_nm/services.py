@@ -86,7 +86,7 @@ def find_unmarked(case: Case) -> Iterator[Finding]:
     """Our rules by mark while nothing sets the marks."""
     known = case.host.evidence is not None and not any(
         each.subject == "published ports" for each in case.evidence.unread)
-    if known and any(each.mask for each in case.our_rules) and not case.evidence.marked:
+    if known and any(each.mask for each in case.ours.rules) and not case.evidence.marked:
         yield Finding(
             "marks-missing", WARNING,
             "our rules go by marks, but nothing sets them: the firewall was flushed, or %s did not "
@@ -157,7 +157,7 @@ def _is_asked(published: Published, uplink: Uplink) -> bool:
 
 def _marked_links(case: Case) -> FrozenSet[str]:
     """The links to which rules by mark send packets: whoever made those restores marks."""
-    ours = set(case.our_rules) if not case.evidence.marked else set()
+    ours = set(case.ours.rules) if not case.evidence.marked else set()
     tables = {(each.version, each.table) for each in case.host.rules
               if each.mask and each._replace(protocol=0) not in ours}
     return frozenset(

@@ -169,7 +169,7 @@ def _settle_with(case: Case, rule: Rule) -> str:
 
 def find_taken(case: Case) -> Iterator[Finding]:
     """Rules of others at our priorities, and such as look up our tables."""
-    ours, tables = our_rules(case.host, case.settings), case.our_tables
+    ours, tables = our_rules(case.host, case.settings), case.ours.tables
     for rule in case.host.rules:
         if rule in ours:
             continue
