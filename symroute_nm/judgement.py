@@ -1,5 +1,6 @@
 """Where packets go beside where they should, for a stretch of destinations (pure, on rpdb)."""
 
+from itertools import islice
 from typing import (
     Dict,
     FrozenSet,
@@ -16,6 +17,9 @@ from symroute_nm.classes import Tally, tally
 from symroute_nm.dues import Due, is_internal
 from symroute_nm.model import TABLE_MAIN, Address
 from symroute_nm.rpdb import Decision, Packet, Rpdb
+
+# So many ways to go wrong are told one by one
+MOST_WAYS = 8
 
 
 class Case(NamedTuple):
@@ -39,6 +43,25 @@ class Group(NamedTuple):
         return _speaker(self.found)
 
 
+class Astray(NamedTuple):
+    """The first groups that go wrong, and of how many intervals all such groups are."""
+
+    groups: List[Group]
+    number: int
+
+    def add(self, other: "Astray") -> "Astray":
+        """Both; groups that are alike made one."""
+        return Astray(merge([*self.groups, *other.groups])[:MOST_WAYS], self.number + other.number)
+
+
+class _Judged(NamedTuple):
+    """The groups of a due that are not right for every link; ascending."""
+
+    groups: List[Tuple[Group, str]]  # with the link for which it is right all the same; "": none
+    right: Dict[str, int]  # of how many intervals the groups are that are right for a link
+    number: int  # of intervals of all of them
+
+
 class Bench:
     """A host's RPDB beside what is due; what many addresses share is worked out once."""
 
@@ -50,21 +73,24 @@ class Bench:
         self._dues = dues
         self._outward = outward  # the uplinks and the links that are a way to everything
         self._excused = excused  # links whose replies to what is left to main may go by it
-        self._groups: Dict[Hashable, List[Group]] = {}
+        self._judged: Dict[Hashable, _Judged] = {}
         self._decisions: Dict[Hashable, List[Decision]] = {}
 
-    def find_wrong(self, case: Case) -> Iterator[Tuple[str, Group]]:
+    def find_wrong(self, case: Case) -> Iterator[Tuple[str, Astray]]:
         """The packets that go wrong, with the kind of what they are due."""
+        link = case.address.link
         for due in self._dues:
             if due.kind in case.unjudged:
                 continue
             # The few ways out tell at once whether all is right; the many classes, what is not.
-            if all(self._is_plainly_right(each, due, case.address.link)
+            if all(self._is_plainly_right(each, due, link)
                    for each in self._ways(case.template, due)):
                 continue
-            for group in self._group(case.template, due):
-                if group.actual.doubts or not self._is_right(group, due, case.address.link):
-                    yield due.kind, group
+            judged = self._judge(case.template, due, link in self._excused)
+            wrong = (group for group, right in judged.groups if right != link)
+            first = list(islice(wrong, MOST_WAYS))
+            if first:
+                yield due.kind, Astray(first, judged.number - judged.right.get(link, 0))
 
     def _ways(self, template: Packet, due: Due) -> List[Decision]:
         """What packets that only differ in what no rule selects have in common."""
@@ -86,23 +112,33 @@ class Bench:
         by_main = actual.rule is not None and actual.rule.table == TABLE_MAIN
         return actual.type == "local" if due.kind == "local" else by_main
 
-    def _is_right(self, group: Group, due: Due, link: str) -> bool:
-        as_main = group.actual.hops == group.specific.hops
-        if due.kind in ("own", "main"):
-            # Others' rules may reach networks of their own before ours: a VPN's peers.
-            return (
-                _leaves_by(group.actual, link) or is_internal(group.actual, self._outward)
-                or (as_main and due.kind == "main" and link in self._excused)
-            )
-        if due.kind == "internal":
-            return as_main
-        return group.actual.type == group.specific.type
+    def _judge(self, template: Packet, due: Due, excused: bool) -> _Judged:
+        """What goes wrong of packets that only differ in what no rule selects."""
+        key = (self._database.signature(template), due.spans.starts[0], excused)
+        if key not in self._judged:
+            groups = []
+            right: Dict[str, int] = {}
+            for group in merge(self._overlay(template, due)):
+                everywhere, link = self._find_right(group, due.kind, excused)
+                if not everywhere:
+                    groups.append((group, link))
+                    right[link] = right.get(link, 0) + group.found.number
+            self._judged[key] = _Judged(groups, right, sum(right.values()))
+        return self._judged[key]
 
-    def _group(self, template: Packet, due: Due) -> List[Group]:
-        key = (self._database.signature(template), due.spans.starts[0])
-        if key not in self._groups:
-            self._groups[key] = merge(self._overlay(template, due))
-        return self._groups[key]
+    def _find_right(self, group: Group, kind: str, excused: bool) -> Tuple[bool, str]:
+        """Whether it is right for every link, and else for which; "": for none."""
+        actual = group.actual
+        if actual.doubts:
+            return False, ""
+        as_main = actual.hops == group.specific.hops
+        if kind in ("own", "main"):
+            # Others' rules may reach networks of their own before ours: a VPN's peers.
+            if is_internal(actual, self._outward) or (as_main and kind == "main" and excused):
+                return True, ""
+            links = actual.links if actual.type == "unicast" else frozenset()
+            return False, min(links) if len(links) == 1 else ""
+        return (as_main if kind == "internal" else actual.type == group.specific.type), ""
 
     def _overlay(self, template: Packet, due: Due) -> Iterator[Group]:
         """How the packets fare beside how they should."""

@@ -5,13 +5,11 @@ from itertools import islice
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm.dues import Dues, find_wide_links
-from symroute_nm.judgement import Bench, Case, Group, merge
+from symroute_nm.judgement import MOST_WAYS, Astray, Bench, Case, Group
 from symroute_nm.model import ANY, VERSIONS, Address, Host, IPAddress, LeftOut, Uplink
 from symroute_nm.rpdb import Decision, Packet, Rpdb
 from symroute_nm.wording import describe_hop, describe_route, describe_rule
 
-# So many ways to go wrong are told one by one
-_MOST_WAYS = 8
 # What no mark has to do with: local comes first, and of IPv6's link-local each link has its own
 _UNMARKED = ("local", "drop")
 
@@ -74,7 +72,7 @@ def judge_each(
     first = Rpdb(hosts[0].rules, hosts[0].routes, hosts[0].links)
     databases = [first, *(Rpdb(each.rules, each.routes, each.links, like=first)
                           for each in hosts[1:])]
-    trials = [_Trial(each, frozenset(), 1) for each in databases]
+    trials = [_Trial(each, frozenset(), brief=True) for each in databases]
     trials[-1] = _Trial(databases[-1], _excused(left_out))
     return tuple(_try(hosts[0], uplinks, left_out, trials, cases))
 
@@ -124,11 +122,11 @@ def describe_failure(failure: Failure) -> str:
 
 
 class _Trial(NamedTuple):
-    """A state of the host, of which so many ways to go wrong are told of what is due the same."""
+    """A state of the host."""
 
     database: Rpdb
     excused: FrozenSet[str]  # links whose replies to what is left to main may go by it
-    most: int = _MOST_WAYS
+    brief: bool = False  # whether one failure of each case is enough
 
 
 def _excused(left_out: Iterable[LeftOut]) -> FrozenSet[str]:
@@ -136,7 +134,7 @@ def _excused(left_out: Iterable[LeftOut]) -> FrozenSet[str]:
 
 
 # What goes wrong of one case, by what it is due
-_Wrong = Dict[str, List[Group]]
+_Wrong = Dict[str, Astray]
 
 
 def _try(
@@ -156,35 +154,27 @@ def _try(
                 database = trial.database.within(version, block.starts[0], block.ends[0])
                 bench = Bench(database, due, dues.outward, trial.excused)
                 for number in here:
-                    if trial.most > 1 or not found[number]:
-                        more = bench.find_wrong(cases[number])
-                        _add(found[number], more if trial.most > 1 else islice(more, 1))
+                    if not (trial.brief and found[number]):
+                        _add(found[number], bench.find_wrong(cases[number]))
     return [
-        tuple(Verdict(case.address, tuple(_tell(case, each, trial.most)))
+        tuple(Verdict(case.address, tuple(islice(_tell(case, each), 1 if trial.brief else None)))
               for case, each in zip(cases, found))
         for trial, found in zip(trials, wrong)]
 
 
-def _add(wrong: _Wrong, found: Iterable[Tuple[str, Group]]) -> None:
-    added: _Wrong = {}
-    for kind, group in found:
-        added.setdefault(kind, []).append(group)
-    for kind, groups in added.items():
-        known = wrong.get(kind)
-        wrong[kind] = merge([*known, *groups]) if known else sorted(
-            groups, key=lambda each: each.found.begin)
+def _add(wrong: _Wrong, found: Iterable[Tuple[str, Astray]]) -> None:
+    for kind, more in found:
+        wrong[kind] = wrong[kind].add(more) if kind in wrong else more
 
 
-def _tell(case: Case, wrong: _Wrong, most: int) -> Iterator[Failure]:
+def _tell(case: Case, wrong: _Wrong) -> Iterator[Failure]:
     """One for each way to go wrong; the last of too many speaks for the rest of them."""
-    for kind, groups in list(wrong.items())[:most]:
-        for group in groups[:most - 1]:
+    for kind, (groups, number) in wrong.items():
+        for group in groups[:MOST_WAYS - 1]:
             yield _failure(case, kind, group)
-        rest = groups[most - 1:]
-        if rest:
-            number = sum(each.found.number for each in rest)
-            found = rest[0].found._replace(number=number)
-            yield _failure(case, kind, rest[0]._replace(found=found))
+        rest = number - sum(each.found.number for each in groups[:MOST_WAYS - 1])
+        for group in groups[MOST_WAYS - 1:]:
+            yield _failure(case, kind, group._replace(found=group.found._replace(number=rest)))
 
 
 def _failure(case: Case, kind: str, group: Group) -> Failure:
