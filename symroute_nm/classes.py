@@ -5,6 +5,7 @@ this is the exhaustive half of `rpdb`. All work on long lists is slicing at C sp
 intervals the shorter one is walked. What is made of lists is of their type (`ranks`).
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 from typing import (
     Dict,
@@ -35,7 +36,7 @@ class Flat(NamedTuple):
 
     starts: Numbers
     ends: Numbers
-    values: Numbers
+    values: "array[int]"
 
 
 class Lookup(NamedTuple):

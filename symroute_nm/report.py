@@ -1,7 +1,7 @@
 """What the commands say, as text, as rich tables and as JSON's types; `cli` prints it."""
 
 from collections import Counter
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from symroute_nm.choices import Settings
 from symroute_nm.errors import SymrouteError
@@ -27,6 +27,7 @@ from symroute_nm.uplinks import Survey, find_profile, find_uplinks
 from symroute_nm.wording import describe_item, describe_rule
 
 _KERNEL_PRIORITIES = {0, 32766, 32767}
+_MOST_NETWORKS = 8  # of a link, that are shown to people
 _KERNEL_TABLES = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
 
 
@@ -156,8 +157,8 @@ def inspection_tables(found: Dict[str, Any]) -> List[Any]:
                 for way in each["gateways"]),
         )
     internal = _table("Internal networks", "network", "by")
-    for each in found["internal"]:
-        internal.add_row(each["network"], _safe(each["link"] or "no link"))
+    for network, link in _shorten(found["internal"]):
+        internal.add_row(network, _safe(link or "no link"))
     skipped = _table("Other links", "link", "why it gets no table of its own")
     for links, reason in group_skips(Skip(**each) for each in found["skipped"]):
         skipped.add_row(_safe(links), _safe(reason))
@@ -172,6 +173,17 @@ def inspection_tables(found: Dict[str, Any]) -> List[Any]:
         tables.add_row(str(each["id"]), "", "no name: %d routes, %d rules in the kernel" % (
             each["routes"], each["rules"]))
     return [uplinks, internal, skipped, rules, tables, *_facts(found)]
+
+
+def _shorten(internal: Sequence[Dict[str, str]]) -> Iterator[Tuple[str, str]]:
+    """Each link's first networks, and how many more: a node's bridge has thousands."""
+    by_link: Dict[str, List[str]] = {}
+    for each in internal:
+        by_link.setdefault(each["link"], []).append(each["network"])
+    for link, networks in by_link.items():
+        yield from ((network, link) for network in networks[:_MOST_NETWORKS])
+        if len(networks) > _MOST_NETWORKS:
+            yield "and %d more (--json has all)" % (len(networks) - _MOST_NETWORKS), link
 
 
 def _table(title: str, *columns: str) -> Any:

@@ -93,6 +93,16 @@ def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addres
     assert "\u2026" not in shown(host, 50)
 
 
+def test_of_thousands_of_internal_networks_people_see_some():
+    host = two_uplinks()
+    routes = tuple(route("172.18.%d.0/24" % number, "docker0") for number in range(20))
+    text = shown(host._replace(routes=host.routes + routes))
+    assert "172.18.6.0/24" in text
+    assert "172.18.8.0/24" not in text
+    assert "and 13 more (--json has all)" in text
+    assert "more" not in shown(host)
+
+
 def test_a_profile_that_is_missing_is_a_problem_not_an_error():
     eth1 = report.inspection(CASES["no-profile"](), DEFAULTS)["uplinks"][1]
     assert (None, True) == (eth1["profile"], "no ifcfg profile" in eth1["problem"])
