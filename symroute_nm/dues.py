@@ -5,6 +5,7 @@ from typing import (
     AbstractSet,
     Dict,
     FrozenSet,
+    Iterable,
     Iterator,
     List,
     Mapping,
@@ -42,6 +43,9 @@ _LINK_SCOPE: Mapping[int, Tuple[IPNetwork, ...]] = {
     4: (LINK_LOCAL[4], IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32")),
     6: (LINK_LOCAL[6], IPv6Network("ff00::/8"), IPv6Network("::1/128")),
 }
+# Dues of so few intervals are better judged together
+_SHORT = 1000
+
 _LINK_SCOPE_TABLE = 1  # in a database of our own, which has no other but local and main
 
 
@@ -75,7 +79,7 @@ class Dues:
         template = Packet(ANY[version].network_address)
         found = [due for part in database.parts(template, within, by_way=False)
                  for due in self._divide(part)]
-        return sorted(found, key=lambda each: each.spans.starts[0])
+        return sorted(_unite(version, found), key=lambda each: each.spans.starts[0])
 
     def _divide(self, part: Part) -> Iterator[Due]:
         """The destinations that one rule decides, by what they are due."""
@@ -110,6 +114,27 @@ class Dues:
             if networks.version == packed.version:
                 return bytearray(map(networks.has, packed.ranks))
         return bytearray(len(packed.ranks))
+
+
+def _unite(version: int, dues: Iterable[Due]) -> Iterator[Due]:
+    """The dues, those of one kind made one where they are short: each is judged by itself."""
+    by_kind: Dict[str, List[Due]] = {}
+    for each in dues:
+        by_kind.setdefault(each.kind, []).append(each)
+    for kind, alike in by_kind.items():
+        if len(alike) == 1 or sum(len(each.specific.starts) for each in alike) > _SHORT:
+            yield from alike
+            continue
+        united = _make_due(kind, version)
+        intervals: List[Tuple[int, int, int]] = []
+        for each in alike:
+            first = len(united.decisions)
+            starts, ends, values = each.specific
+            intervals += zip(starts, ends, (first + value for value in values))
+            united.decisions.extend(each.decisions)
+        for place, numbers in zip(united.specific, zip(*sorted(intervals))):
+            place.extend(numbers)
+        yield united._replace(spans=_join(united.specific))
 
 
 def _make_due(kind: str, version: int) -> Due:

@@ -78,23 +78,23 @@ class Bench:
 
     def find_wrong(self, case: Case) -> Iterator[Tuple[str, Astray]]:
         """The packets that go wrong, with the kind of what they are due."""
-        link = case.address.link
+        link, signature = case.address.link, self._database.signature(case.template)
         for due in self._dues:
             if due.kind in case.unjudged:
                 continue
             # The few ways out tell at once whether all is right; the many classes, what is not.
             if all(self._is_plainly_right(each, due, link)
-                   for each in self._ways(case.template, due)):
+                   for each in self._ways(case.template, signature, due)):
                 continue
-            judged = self._judge(case.template, due, link in self._excused)
+            judged = self._judge(case.template, signature, due, link in self._excused)
             wrong = (group for group, right in judged.groups if right != link)
             first = list(islice(wrong, MOST_WAYS))
             if first:
                 yield due.kind, Astray(first, judged.number - judged.right.get(link, 0))
 
-    def _ways(self, template: Packet, due: Due) -> List[Decision]:
+    def _ways(self, template: Packet, signature: Hashable, due: Due) -> List[Decision]:
         """What packets that only differ in what no rule selects have in common."""
-        key = (self._database.signature(template), due.spans.starts[0])
+        key = (signature, due.spans.starts[0])
         if key not in self._decisions:
             found = self._database.ways(template, due.spans)
             self._decisions[key] = [each.decision for each in found]
@@ -112,9 +112,11 @@ class Bench:
         by_main = actual.rule is not None and actual.rule.table == TABLE_MAIN
         return actual.type == "local" if due.kind == "local" else by_main
 
-    def _judge(self, template: Packet, due: Due, excused: bool) -> _Judged:
+    def _judge(
+        self, template: Packet, signature: Hashable, due: Due, excused: bool
+    ) -> _Judged:
         """What goes wrong of packets that only differ in what no rule selects."""
-        key = (self._database.signature(template), due.spans.starts[0], excused)
+        key = (signature, due.spans.starts[0], excused)
         if key not in self._judged:
             groups = []
             right: Dict[str, int] = {}
