@@ -45,7 +45,7 @@ class Choice(NamedTuple):
         return "local" if self.route.type in LOCAL else "unicast"
 
 
-Way = Tuple[str, Tuple[Hop, ...]]
+Way = Tuple[str, Tuple[Hop, ...], bool]  # the last: whether a default route is the way
 
 
 class Suppress(NamedTuple):
@@ -163,8 +163,9 @@ class Table:
     def lookup(self, query: Query, suppress: Suppress, by_way: bool) -> Lookup:
         """The table as a rule sees it: what it finds and does not suppress; kept.
 
-        Values are positions for `choice` or, `by_way`, numbers of pairs of type and ways out,
-        merged where they are equal; a local address is no way out and all of them are one.
+        Values are positions for `choice` or, `by_way`, numbers of what they have in common: type,
+        ways out, and whether the route is a default; equal neighbours are merged. A local address
+        is no way out and all of them are one.
         """
         key = (self._plain(query), suppress, by_way)
         if key not in self._lookups:
@@ -195,7 +196,8 @@ class Table:
     def _way(self, choice: Optional[Choice], suppress: Suppress, short: bool) -> int:
         if choice is None or choice.type == "throw" or suppress.passes(choice, short):
             return _NOTHING
-        way = (choice.type, () if choice.type == "local" else choice.hops)
+        local = choice.type == "local"
+        way = (choice.type, () if local else choice.hops, not local and choice.route.default)
         return self._ways.setdefault(way, len(self._ways))
 
 

@@ -155,7 +155,9 @@ def merge(parts: Iterable[Group]) -> List[Group]:
     groups: Dict[Tuple[object, ...], Group] = {}
     for each in parts:
         actual, specific = each.actual, each.specific
-        key = (id(actual.rule), actual.type, actual.hops, actual.doubts,
+        # Of somebody's rule the default route takes replies away, the specific ones need not.
+        default = actual.route is None or actual.route.default
+        key = (id(actual.rule), actual.type, actual.hops, actual.doubts, default,
                specific.type, specific.hops)
         known = groups.setdefault(key, each)
         if known is not each:

@@ -3,7 +3,19 @@
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hosts import address, host, link, route, two_uplinks
+from hosts import (
+    ADMINS,
+    BY_ETH0,
+    BY_ETH1,
+    ETH0,
+    ETH1,
+    USERS,
+    address,
+    host,
+    link,
+    route,
+    two_uplinks,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -82,6 +94,20 @@ def test_a_vpn_rule_before_ours_is_refused_with_the_packet():
 
     assert "from 10.0.6.5 to " in said
     assert "goes dev tun0 by rule 5000 (from all lookup 77)" in said
+    assert "should leave by eth0" in said
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "10.0.7.0/24", "172.0.0.0/6"])
+def test_a_vpn_rule_before_ours_is_refused_whatever_else_its_table_has(network):
+    """Its default route takes all away, though the networks beside it are the VPN's."""
+    there = with_rules(
+        with_tunnel(host([ETH0, ETH1], [USERS, ADMINS], [BY_ETH1, BY_ETH0]),
+                    route("default", "tun0", table=77), route(network, "tun0", table=77)),
+        Rule(4, 5000, table=77))
+
+    said = refusal(there)
+
+    assert "goes dev tun0 by rule 5000 (from all lookup 77), route default dev tun0" in said
     assert "should leave by eth0" in said
 
 
