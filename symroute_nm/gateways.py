@@ -1,7 +1,8 @@
 """By which gateway each link leads out, where that was learnt, and whether it can be (pure)."""
 
+from bisect import bisect_left
 from itertools import chain
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import InputError
@@ -17,11 +18,13 @@ from symroute_nm.model import (
     IPNetwork,
     Link,
     Route,
+    Rule,
     Uplink,
     contains,
     host_network,
     is_global,
 )
+from symroute_nm.ranks import last_of, make_rank, rank
 from symroute_nm.routes import pack
 from symroute_nm.tables import our_tables
 
@@ -31,7 +34,7 @@ _IPV4 = 4
 class Ways:
     """What leads out of each link, indexed once."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, settings: Settings) -> None:
         self.addresses: Dict[str, List[Address]] = {}
         for address in sorted(
             host.addresses,
@@ -45,8 +48,35 @@ class Ways:
         for route in self._routes.where(lambda each: each.type == "unicast" and each.default):
             for hop in route.hops:
                 self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
+        self._by_link: Dict[Tuple[int, str], Set[int]] = {}
+        self._by_source: List[Tuple[int, int, int]] = []  # family, rank of the source, table
+        for rule in host.rules:
+            if rule.action == "lookup" and not rule.invert:
+                self._add_rule(rule)
+        self._by_source.sort()
         self.vrfs = {each.name: each for each in host.links if each.kind == "vrf"}
+        self.ours = our_tables(
+            host.tables, (each.table for each in settings.interface.values()))
         self.table_names = {each.id: each.name for each in host.tables}
+
+    def chosen_tables(self, link: str, version: int) -> Set[int]:
+        """The tables that some rule chooses for that link's own addresses.
+
+        A default in any other (wg-quick's, a VPN's) is not evidence that the link is an uplink.
+        """
+        found = set(self._by_link.get((version, link), ()))
+        for network in {each.network for each in self.addresses[link] if each.version == version}:
+            own = rank(network)
+            beyond = make_rank(last_of(own, network.max_prefixlen) + 1, 0)
+            low, high = (bisect_left(self._by_source, (version, each)) for each in (own, beyond))
+            found.update(table for _, _, table in self._by_source[low:high])
+        return found
+
+    def _add_rule(self, rule: Rule) -> None:
+        if rule.iif:
+            self._by_link.setdefault((rule.version, rule.iif), set()).add(rule.table)
+        if rule.source is not None:
+            self._by_source.append((rule.version, rank(rule.source), rule.table))
 
     def inward(self, link: str) -> Sequence[Tuple[int, int]]:
         """The networks that main reaches by a link but no default by: their families and ranks."""
@@ -107,14 +137,13 @@ def _gateway(
     """The first evidence in DESIGN's order: configuration, main, other tables, ifcfg, lease."""
     interface = settings.interface.get(link.name, InterfaceSettings())
     said = (each for each in interface.gateways if each.version == version)
-    ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
-    routed = list(_routed(ways, link, version, host))
+    routed = list(_routed(ways, link, version))
     evidence = chain(
         (Gateway(version, each, "configuration") for each in said),
-        (gateway for table, gateway in routed if table not in ours),
+        (gateway for table, gateway in routed if table not in ways.ours),
         (each for each in _written(host, ways, link) if each.version == version),
         # What we wrote ourselves comes last: it would outlive what it was learnt from.
-        (gateway for table, gateway in routed if table in ours),
+        (gateway for table, gateway in routed if table in ways.ours),
     )
     return next(evidence, None)
 
@@ -131,9 +160,7 @@ def _written(host: Host, ways: Ways, link: Link) -> Iterator[Gateway]:
             yield Gateway(lease.gateway.version, lease.gateway, "DHCP lease %s" % lease.path)
 
 
-def _routed(
-    ways: Ways, link: Link, version: int, host: Host
-) -> Iterator[Tuple[int, Gateway]]:
+def _routed(ways: Ways, link: Link, version: int) -> Iterator[Tuple[int, Gateway]]:
     """Default routes through the link by table: main's, then those chosen for its addresses."""
     found = sorted(ways.defaults.get((link.name, version), []), key=_by_preference)
     for route, hop in found:
@@ -141,7 +168,7 @@ def _routed(
             metric = " (metric %d)" % route.metric if route.metric else ""
             origin = "main's default route" + metric
             yield route.table, Gateway(version, hop.gateway, origin, hop.onlink)
-    chosen = _chosen_tables(host, ways, link, version)
+    chosen = ways.chosen_tables(link.name, version)
     for route, hop in found:
         if route.table in chosen:
             name = ways.table_names.get(route.table, "")
@@ -153,21 +180,6 @@ def _by_preference(way: Tuple[Route, Hop]) -> Tuple[int, int, int, int, bool]:
     route, hop = way
     gateway = int(hop.gateway) if hop.gateway else 0
     return (route.tos, route.metric, route.table, gateway, hop.onlink)
-
-
-def _chosen_tables(host: Host, ways: Ways, link: Link, version: int) -> Tuple[int, ...]:
-    """The tables that some rule chooses for this link's own addresses.
-
-    A default in any other table (wg-quick's, a VPN's) is not evidence that the link is an uplink.
-    """
-    networks = [each.network for each in ways.addresses[link.name]]
-    return tuple(
-        rule.table
-        for rule in host.rules
-        if rule.version == version and rule.action == "lookup" and not rule.invert
-        and (rule.iif == link.name or (
-            rule.source is not None and any(contains(each, rule.source) for each in networks)))
-    )
 
 
 def _check_gateway(link: str, gateway: Gateway, networks: Iterable[IPNetwork]) -> None:

@@ -48,7 +48,7 @@ def find_uplinks(host: Host, settings: Settings) -> Survey:
 
     With the addresses that the configuration awaits; raises `InputError` for a wrong one.
     """
-    ways = Ways(host)
+    ways = Ways(host, settings)
     uplinks: List[Uplink] = []
     skips: List[Skip] = []
     for link in sorted(host.links, key=lambda each: each.name):

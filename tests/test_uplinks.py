@@ -5,11 +5,14 @@ from ipaddress import ip_address, ip_network
 import pytest
 from case_hosts import ADMINS, BY_ETH0, BY_ETH1, CASES, USERS
 from hosts import ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.gateways import check_gateways
-from symroute_nm.model import Lease, Profile, Rule, Skip, TableName, is_global
+from symroute_nm.gateways import Ways, check_gateways
+from symroute_nm.model import Lease, Profile, Rule, Skip, TableName, contains, is_global
 from symroute_nm.uplinks import (
     find_profile,
     find_uplinks,
@@ -314,3 +317,24 @@ def test_a_link_that_is_down_says_so():
 
     assert ["down: no default route through it now"] == [
         each.reason for each in find_uplinks(made, Settings()).skips if each.link == "eth0"]
+
+
+some_sources = st.builds(
+    lambda number, length: ip_network((0x0A000000 + number, length), strict=False),
+    st.integers(0, 1023), st.sampled_from([0, 8, 22, 24, 25, 28, 31, 32]))
+
+
+@given(st.lists(st.tuples(some_sources, st.sampled_from(["", "eth0", "eth1"]), st.booleans(),
+                          st.integers(100, 105)), max_size=12),
+       st.lists(some_sources.filter(lambda each: each.prefixlen), min_size=1, max_size=3))
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_chosen_tables_are_those_of_rules_for_the_links_own_addresses(wanted, networks):
+    rules = tuple(Rule(4, 1000 + number, source=source if not iif else None, iif=iif,
+                       invert=invert, table=table)
+                  for number, (source, iif, invert, table) in enumerate(wanted))
+    own = [address("eth0", "%s/%d" % (each.network_address, each.prefixlen)) for each in networks]
+    ways = Ways(host([ETH0, ETH1], own, [], rules=rules), Settings())
+    expected = {
+        each.table for each in rules if not each.invert and (each.iif == "eth0" or (
+            each.source and any(contains(one, each.source) for one in networks)))}
+    assert expected == ways.chosen_tables("eth0", 4)

@@ -1,8 +1,9 @@
 """How long large hosts take, live: ``python3 tests/bench/bench_live.py [RUNS]`` (root).
 
-A Kubernetes-like node (2 uplinks, veths, container routes), a VLAN host (many uplinks), a full
-table. Each run is a process of its own in the host's network namespace: processor and wall seconds,
-medians, and MiB at the peak. `ip route` lists the same host's routes beside it.
+A Kubernetes-like node (2 uplinks, veths, container routes), a VLAN host (many uplinks), the same
+with its plan in files and kernel, a full table. Each run is a process of its own in the network
+namespace: processor and wall seconds, medians, and MiB at the peak. `ip route` lists the same
+host's routes beside it.
 """
 
 import os
@@ -13,11 +14,13 @@ import time
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-from live_hosts import TESTS, live_host
+from live_hosts import TESTS, live_host, put_in_force
 from namespace import Namespace
 
 RUNS = 5
 NODE, VLANS, FULL = "node", "VLAN host", "full table"
+PLANNED = "in force"
+COMMANDS = (["generate", "--dry-run"], ["diagnose"], ["verify"])
 # uplinks, veths, container routes, routes behind routers
 ROWS: Sequence[Tuple[str, Dict[str, int]]] = (
     (NODE, {"uplinks": 2, "veths": 50, "containers": 2000}),
@@ -26,6 +29,9 @@ ROWS: Sequence[Tuple[str, Dict[str, int]]] = (
     (VLANS, {"uplinks": 50}),
     (VLANS, {"uplinks": 500}),
     (VLANS, {"uplinks": 2000}),
+    (PLANNED, {"uplinks": 50}),
+    (PLANNED, {"uplinks": 500}),
+    (PLANNED, {"uplinks": 2000}),
     (FULL, {"uplinks": 2, "table": 500000}),
 )
 # At the end it says what it used: ru_maxrss would begin with what its parent had (getrusage(2)).
@@ -84,7 +90,10 @@ def peer(space: Namespace) -> float:
 def show(name: str, size: Dict[str, int], runs: int) -> None:
     """The rows of one host."""
     with live_host(**size) as (space, root):
-        for words in (["generate", "--dry-run"], ["diagnose"]):
+        if name == PLANNED:
+            run(space, root, ["generate"])
+            put_in_force(space, size["uplinks"])
+        for words in COMMANDS:
             costs: List[Cost] = [run(space, root, words) for _ in range(runs + 1)][1:]
             print("%10s %8d %7d %7d  %-18s %8.2f %8.2f %8.0f %10.2f" % (
                 name, size["uplinks"], size.get("veths", 0),

@@ -14,10 +14,7 @@ import time
 from typing import Any, List
 
 # First: it says where the rest is found.
-from live_hosts import live_host, model, route_line, rule_line, run_lines  # isort: skip
-
-from symroute_nm.choices import Settings
-from symroute_nm.plan import make_plan
+from live_hosts import live_host, put_in_force  # isort: skip
 
 UPLINKS = (0, 2, 10, 50, 500)
 GUARDS = ("rules", "throw")
@@ -49,13 +46,7 @@ def rows(uplinks: int, guard: str) -> List[float]:
     """Rules, own, others."""
     with live_host(max(uplinks, 1)) as (space, _):
         space.ip("addr add 192.0.2.1/32 dev lo")
-        rules = 0
-        if uplinks:
-            plan = make_plan(model(uplinks), Settings(guard=guard))
-            planned = [rule for each in plan.uplinks for rule in each.rules]
-            run_lines(space, [route_line(route) for each in plan.uplinks for route in each.routes])
-            run_lines(space, list(map(rule_line, planned)))
-            rules = len(planned)
+        rules = put_in_force(space, uplinks, guard) if uplinks else 0
         own = "10.%d.%d.5" % divmod(uplinks // 2, 250)
         return [rules, space.call(measure, own), space.call(measure, "192.0.2.1")]
 

@@ -12,7 +12,9 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 import hosts  # noqa: E402
 import namespace  # noqa: E402
 
+from symroute_nm.choices import Settings  # noqa: E402
 from symroute_nm.model import Profile, Route, Rule  # noqa: E402
+from symroute_nm.plan import make_plan  # noqa: E402
 
 IFCFG = "etc/sysconfig/network-scripts/ifcfg-%s"
 _BATCH = 50000
@@ -104,6 +106,15 @@ def model(uplinks: int) -> hosts.Host:
         [hosts.route("default", name, network(each) + ".1", metric=100 + each)
          for each, name in enumerate(names)],
         profiles=tuple(Profile(name, id=name, device=name) for name in names))
+
+
+def put_in_force(space: namespace.Namespace, uplinks: int, guard: str = "auto") -> int:
+    """Put a plan for so many uplinks into their host's kernel; the number of its rules."""
+    plan = make_plan(model(uplinks), Settings(guard=guard))
+    rules = [rule for each in plan.uplinks for rule in each.rules]
+    run_lines(space, [route_line(route) for each in plan.uplinks for route in each.routes])
+    run_lines(space, list(map(rule_line, rules)))
+    return len(rules)
 
 
 def rule_line(rule: Rule) -> str:
