@@ -157,7 +157,7 @@ def find_stale_routes(case: Case) -> Iterator[Finding]:
     present, tables = pack(case.host.routes), case.ours.tables
     stale: Dict[int, List[Route]] = {}
     for route in present.where(lambda each: each.type == "throw" and each.table in tables):
-        main = present.to(TABLE_MAIN, route.destination)
+        main = () if route.default else present.to(TABLE_MAIN, route.destination)
         if route.destination not in known and all(each.type == "throw" for each in main):
             stale.setdefault(route.table, []).append(route)
     links = _table_links(case) if stale else {}

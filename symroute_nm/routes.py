@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from heapq import merge
+from ipaddress import IPv6Network
 from itertools import chain, islice
 from operator import eq, itemgetter
 from typing import (
@@ -19,7 +20,15 @@ from typing import (
     overload,
 )
 
-from symroute_nm.model import ANY, LINK_LOCAL, VERSIONS, IPNetwork, Route, host_network
+from symroute_nm.model import (
+    ANY,
+    LINK_LOCAL,
+    VERSIONS,
+    IPNetwork,
+    Route,
+    contains,
+    host_network,
+)
 from symroute_nm.ranks import (
     BITS,
     LENGTH_MASK,
@@ -34,9 +43,8 @@ from symroute_nm.ranks import (
 # The destination of a `Packed.templates` that is no default route
 _SPECIFIC = {version: host_network(ANY[version].network_address) for version in VERSIONS}
 
-# fe80::/10 and ff00::/8 are routed by the packet's own link only (rt6_need_strict), and all between
-# them is nobody's.
-_OF_LINKS = int(LINK_LOCAL[6].network_address)
+# These are routed by the packet's own link only (rt6_need_strict); fec0::/10 between them is not.
+_OF_LINKS = (LINK_LOCAL[6], IPv6Network("ff00::/8"))
 
 Wanted = Callable[[Route], bool]
 
@@ -225,7 +233,8 @@ class Column:
                 kinds.append(kind)
         runs = _find_runs(ranks)
         for start, end in runs.items():
-            by_link = self._place[1] != VERSIONS[0] and first_of(ranks[start]) >= _OF_LINKS
+            network = network_at(self._place[1], ranks[start])
+            by_link = any(contains(each, network) for each in _OF_LINKS)
             kinds[start:end] = make_indexes(sorted(
                 kinds[start:end], key=lambda each: _preference(self._templates[each], by_link)))
         return Packed(*self._place, ranks, kinds, self._templates, runs)

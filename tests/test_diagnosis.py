@@ -471,6 +471,14 @@ def test_throw_routes_for_a_network_that_is_gone(text):
     assert "to cure it" not in "\n".join(checkup.lines(found))
 
 
+def test_a_throw_in_the_place_of_an_own_default_route_is_stale():
+    there = cured()
+    throw = route("default", table=100, type="throw", metric=5)
+    assert ["stale-routes"] == [
+        each.code for each in diagnose(
+            there._replace(routes=(*there.routes, throw)), Settings()).findings]
+
+
 def test_throws_for_an_address_without_connected_route_are_not_stale():
     there = two_uplinks()
     without = there._replace(routes=tuple(

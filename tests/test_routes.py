@@ -102,10 +102,18 @@ def test_stretches_are_all_addresses_and_have_few_routes(listed, most):
             assert 2 * most > len(here) or len(here) <= most + max(map(here.count, here))
 
 
-def test_of_equal_routes_the_first_stays_the_first():
-    ways = [route("192.0.2.0/24", name) for name in ("eth1", "eth0", "eth2")]
+@pytest.mark.parametrize("network", ["192.0.2.0/24", "2001:db8:1::/64", "fec0::/64"])
+def test_of_equal_routes_the_first_stays_the_first(network):
+    ways = [route(network, name) for name in ("eth1", "eth0", "eth2")]
     for order in permutations(ways):
-        assert list(order) == list(pack([*order, route("10.0.0.0/8", "eth0")]))[1:]
+        assert list(order) == list(pack([*order, route("10.0.0.0/8", "eth0")]).to(
+            TABLE_MAIN, ip_network(network)))
+
+
+@pytest.mark.parametrize("network", ["fe80::/64", "fe80::/10", "ff00::/8"])
+def test_what_is_routed_by_the_packets_own_link_is_in_one_order(network):
+    ways = [route(network, name) for name in ("eth1", "eth0", "eth2")]
+    assert 1 == len({tuple(pack(order)) for order in permutations(ways)})
 
 
 def test_a_full_table_takes_few_bytes_a_route():
