@@ -109,8 +109,7 @@ class Bench:
         if due.kind == "own" or (due.kind == "main" and link not in self._excused):
             return False
         # What main decides by a specific route is what it is due: that is where dues come from.
-        by_main = actual.rule is not None and actual.rule.table == TABLE_MAIN
-        return actual.type == "local" if due.kind == "local" else by_main
+        return actual.type == "local" if due.kind == "local" else actual.table == TABLE_MAIN
 
     def _judge(
         self, template: Packet, signature: Hashable, due: Due, excused: bool

@@ -122,6 +122,17 @@ def test_a_blackhole_rule_is_refused_with_the_packet():
     assert "10.0.5.5" not in said
 
 
+@pytest.mark.parametrize("table", [0, 254])  # the kernel keeps one that says nothing, too
+def test_a_blackhole_rule_before_an_internal_network_is_seen(table):
+    there = with_rules(two_uplinks(), Rule(
+        4, 5, destination=ip_network("172.17.0.0/16"), action="blackhole", table=table))
+
+    found = failures(proof_of(there))
+
+    assert {("blackhole", "go to the internal network dev docker0")} == {
+        (each.decision.type, each.wanted) for each in found}
+
+
 def test_a_blackhole_route_in_main_is_the_administrators_will():
     blackhole = route("10.244.7.0/26", type="blackhole")
     there = two_uplinks()
