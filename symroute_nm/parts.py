@@ -32,11 +32,11 @@ class Part(NamedTuple):
     selector: Optional[Selector]
     table: Optional[Table]
     doubts: Tuple[str, ...]
-    plan: Inquiry
+    inquiry: Inquiry
 
     def decide(self, address: int, value: int) -> Decision:
         """The decision for an address of an interval with that value."""
-        template, asked, query, by_way = self.plan[:4]
+        template, asked, query, by_way = self.inquiry[:4]
         tried = None
         if self.selector is not None:
             choice = None
@@ -67,4 +67,4 @@ class Part(NamedTuple):
                 if len(known) >= _MOST_KNOWN:
                     known.clear()
                 known[value] = self.decide(first, value)
-            yield Class(self.plan.template.version, first, flat.ends[position], known[value])
+            yield Class(self.inquiry.template.version, first, flat.ends[position], known[value])

@@ -59,8 +59,7 @@ STRICT = make_spans(
     6, (1, 1), (0xFE80 << 112, (0xFEC0 << 112) - 1), (0xFF00 << 112, (1 << 128) - 1))
 RELAXED = gaps(STRICT.starts, STRICT.ends, WHOLE[6])
 
-
-# Part of the destination space
+# Some of the destination space; None: all
 Within = Union[IPNetwork, Spans, None]
 
 _EMPTY = {version: Table(Packed(0, version, make_ranks(version), make_indexes(), (), {}))
@@ -147,8 +146,8 @@ class Rpdb:
     def signature(self, template: Packet) -> Tuple[Hashable, ...]:
         """What tells templates apart: those of equal signature are decided alike everywhere."""
         asked = translate(template, self._links)
-        parts = self._select_parts(template.version, asked)
-        matching_rules = tuple((index, unsure) for index, _, unsure in parts)
+        matches = self._select(template.version, asked)
+        matching_rules = tuple((index, unsure) for index, _, unsure in matches)
         return (template.version, _question(template, asked), asked.vrf, matching_rules)
 
     def classes(self, template: Packet, within: Within = None) -> List[Class]:
@@ -226,43 +225,41 @@ class Rpdb:
         number = (asked.vrf if rule.l3mdev else rule.table) or TABLE_MAIN
         return self._tables.get((rule.version, number), _EMPTY[rule.version])
 
-    def _cut(
-        self, template: Packet, within: Within, by_way: bool
-    ) -> Iterator[Part]:
+    def _cut(self, template: Packet, within: Within, by_way: bool) -> Iterator[Part]:
         asked, version = translate(template, self._links), template.version
-        space = _space(within, version)
-        for part, query in _split_space(space, _question(template, asked), version):
-            plan = self._prepare(Inquiry(template, asked, query, by_way, [], []))
-            for piece in sweep(plan.stages, part, self._known):
-                yield self._make_part(piece, plan)
+        whole = _space(within, version)
+        for space, query in _split_space(whole, _question(template, asked), version):
+            inquiry = self._prepare(Inquiry(template, asked, query, by_way, [], []))
+            for piece in sweep(inquiry.stages, space, self._known):
+                yield self._make_part(piece, inquiry)
 
-    def _prepare(self, plan: Inquiry) -> Inquiry:
-        """The plan with its stages; the last one is kept, since many ask for part after part."""
+    def _prepare(self, inquiry: Inquiry) -> Inquiry:
+        """The inquiry with its stages; the last one is kept, since many ask for part after part."""
         last = self._last
-        if last is None or last[:4] != plan[:4]:
-            self._fill(plan)
-            self._last = last = plan
+        if last is None or last[:4] != inquiry[:4]:
+            self._fill(inquiry)
+            self._last = last = inquiry
         return last
 
-    def _fill(self, plan: Inquiry) -> None:
+    def _fill(self, inquiry: Inquiry) -> None:
         """The rules that can match, as stages; a rule in doubt for some packets is two stages."""
-        version = plan.template.version
-        parts = list(self._select_parts(version, plan.asked))
-        origins = [index for index, _, _ in parts]
-        for following, (index, where, unsure) in enumerate(parts, 1):
+        version = inquiry.template.version
+        matches = list(self._select(version, inquiry.asked))
+        origins = [index for index, _, _ in matches]
+        for following, (index, where, unsure) in enumerate(matches, 1):
             selector = self._selectors[version][index]
             elsewhere = gaps(where.starts, where.ends, WHOLE[version])
             stage = Stage(where, elsewhere, doubt=selector.doubt)
             action = "nop" if unsure else selector.rule.action
             if action == "lookup":
-                stage = stage._replace(lookup=self._look(selector, plan))
+                stage = stage._replace(lookup=self._look(selector, inquiry))
             elif action in ("goto", "nop"):
                 goal = self._targets[version].get(selector.rule.target, 0) * (action == "goto")
                 stage = stage._replace(target=max(following, bisect_left(origins, goal)))
-            plan.stages.append(stage)
-            plan.selectors.append(selector)
+            inquiry.stages.append(stage)
+            inquiry.selectors.append(selector)
 
-    def _select_parts(self, version: int, asked: Asked) -> Iterator[Tuple[int, Spans, bool]]:
+    def _select(self, version: int, asked: Asked) -> Iterator[Tuple[int, Spans, bool]]:
         """Position of a rule, where it matches, and whether that is in doubt."""
         for index in self._selections[version].of(asked):
             selector = self._selectors[version][index]
@@ -272,15 +269,15 @@ class Rpdb:
             if sure.starts:
                 yield index, sure, False
 
-    def _look(self, selector: Selector, plan: Inquiry) -> Lookup:
-        table = self._table(selector.rule, plan.asked)
-        return table.lookup(plan.query, selector.suppress, plan.by_way)
+    def _look(self, selector: Selector, inquiry: Inquiry) -> Lookup:
+        table = self._table(selector.rule, inquiry.asked)
+        return table.lookup(inquiry.query, selector.suppress, inquiry.by_way)
 
-    def _make_part(self, piece: Piece, plan: Inquiry) -> Part:
-        selector = plan.selectors[piece.stage] if piece.stage >= 0 else None
-        looks = selector is not None and plan.stages[piece.stage].lookup is not None
-        table = self._table(selector.rule, plan.asked) if selector and looks else None
-        return Part(piece.flat, selector, table, piece.doubts, plan)
+    def _make_part(self, piece: Piece, inquiry: Inquiry) -> Part:
+        selector = inquiry.selectors[piece.stage] if piece.stage >= 0 else None
+        looks = selector is not None and inquiry.stages[piece.stage].lookup is not None
+        table = self._table(selector.rule, inquiry.asked) if selector and looks else None
+        return Part(piece.flat, selector, table, piece.doubts, inquiry)
 
 
 def _space(within: Within, version: int) -> Spans:
