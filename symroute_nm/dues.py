@@ -47,8 +47,6 @@ _LINK_SCOPE: Mapping[int, Tuple[IPNetwork, ...]] = {
 _SHORT = 1000
 
 _LINK_SCOPE_TABLE = 1  # in a database of our own, which has no other but local and main
-
-
 _LINK_SCOPE_ROUTES = pack(
     Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
     for version in VERSIONS for network in _LINK_SCOPE[version])
@@ -145,10 +143,10 @@ def _make_due(kind: str, version: int) -> Due:
 def find_wide_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
     """The links that are no uplinks and yet lead to most of a family: a VPN's default in pieces."""
     spans: Dict[Tuple[str, int], List[int]] = {}
-    stretches = pack(host.routes).ranks_where(
+    others = pack(host.routes).ranks_where(
         lambda route: route.type == "unicast" and not route.default
         and any(hop.link not in uplinks for hop in route.hops))
-    for route, ranks in stretches:
+    for route, ranks in others:
         for hop in route.hops:
             if hop.link not in uplinks:
                 spans.setdefault((hop.link, route.version), []).extend(ranks)

@@ -84,7 +84,7 @@ class Table:
     def __init__(self, packed: Packed) -> None:
         self.packed = packed
         self._lengths: List[int] = []
-        self._part: Optional[Tuple[Tuple[int, int], Table]] = None
+        self._within: Optional[Tuple[Tuple[int, int], Table]] = None
         self._flats: Dict[Query, Flat] = {}
         self._lookups: Dict[Tuple[Query, Suppress, bool], Lookup] = {}
         self._ways: Dict[Way, int] = {}
@@ -94,10 +94,10 @@ class Table:
 
     def within(self, first: int, last: int) -> "Table":
         """The same for these addresses alone; the last one asked for is kept."""
-        block = (first, last)
-        if self._part is None or self._part[0] != block:
-            self._part = (block, Table(self.packed.within(*block)))
-        return self._part[1]
+        stretch = (first, last)
+        if self._within is None or self._within[0] != stretch:
+            self._within = (stretch, Table(self.packed.within(*stretch)))
+        return self._within[1]
 
     def find(self, address: int, query: Query) -> Optional[Choice]:
         """The route for an address, ``throw`` included; None where the table has none."""

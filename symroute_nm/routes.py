@@ -49,14 +49,15 @@ _OF_LINKS = (LINK_LOCAL[6], IPv6Network("ff00::/8"))
 Wanted = Callable[[Route], bool]
 
 # What is worked out for all destinations is, with more routes, worked out for so many at a time
-_BLOCK = 1 << 14
+_STRETCH = 1 << 14
 
 
 class Packed(NamedTuple):
-    """The routes of one table and family, by destination; of one, in the kernel's order.
+    """The routes of one table and family, by destination; of one, by TOS and metric.
 
-    What a route has beside its destination stands once, in `templates`: there is the default
-    route's destination for default routes and one for all others.
+    Equal ones stand as the kernel lists them. What a route has beside its destination stands once,
+    in `templates`: there is the default route's destination for default routes and one for all
+    others.
     """
 
     table: int
@@ -103,10 +104,10 @@ class Packed(NamedTuple):
             ranks=ranks, kinds=make_indexes([self.kinds[each] for each in positions]),
             runs=_find_runs(ranks))
 
-    def blocks(self) -> Iterator[Tuple[int, int]]:
-        """All addresses in stretches in which about `_BLOCK` of the routes begin: first to last."""
+    def stretches(self) -> Iterator[Tuple[int, int]]:
+        """All addresses in pieces in which about `_STRETCH` of the routes begin: first to last."""
         first = 0
-        for position in range(_BLOCK, len(self.ranks), _BLOCK):
+        for position in range(_STRETCH, len(self.ranks), _STRETCH):
             following = first_of(self.ranks[position])
             if following > first:
                 yield first, following - 1

@@ -101,15 +101,15 @@ class Rpdb:
         self._known: Known = {}
         self._last: Optional[Inquiry] = None
 
-    def blocks(self, version: int) -> Iterator[Tuple[Spans, "Rpdb"]]:
+    def stretches(self, version: int) -> Iterator[Tuple[Spans, "Rpdb"]]:
         """All destinations of a family in stretches with few routes, and what decides there alone.
 
         So little is needed at a time, however many routes there are.
         """
         tables = [each for key, each in self._tables.items() if key[0] == version]
         largest = max(tables, key=lambda each: len(each.packed.ranks), default=_EMPTY[version])
-        for block in largest.packed.blocks():
-            yield make_spans(version, block), self.within(version, *block)
+        for stretch in largest.packed.stretches():
+            yield make_spans(version, stretch), self.within(version, *stretch)
 
     def within(self, version: int, first: int, last: int) -> "Rpdb":
         """What decides for these destinations alone; tables are still shared."""
@@ -172,8 +172,8 @@ class Rpdb:
         Routes of one kind have all in common but their destination, and that none is a default.
         """
         return [
-            each for block, database in self.blocks(template.version)
-            for part in database._cut(template, block, by_way=False)
+            each for stretch, database in self.stretches(template.version)
+            for part in database._cut(template, stretch, by_way=False)
             for each in part.firsts(part.table.likeness if part.table else None)]
 
     def ways(self, template: Packet, within: Within = None) -> List[Class]:
@@ -184,8 +184,8 @@ class Rpdb:
         """
         found: Dict[Tuple[object, ...], Class] = {}
         parts = self._cut(template, within, by_way=True) if within else (
-            part for block, database in self.blocks(template.version)
-            for part in database._cut(template, block, by_way=True))
+            part for stretch, database in self.stretches(template.version)
+            for part in database._cut(template, stretch, by_way=True))
         for part in parts:
             for each in part.firsts():
                 decision = each.decision

@@ -148,10 +148,10 @@ def _try(
     wrong: List[List[_Wrong]] = [[{} for _ in cases] for _ in trials]
     for version in VERSIONS:
         here = [number for number, each in enumerate(cases) if each.address.version == version]
-        for block, _ in trials[0].database.blocks(version) if here else ():
-            due = dues.of(version, block)
+        for stretch, _ in trials[0].database.stretches(version) if here else ():
+            due = dues.of(version, stretch)
             for trial, found in zip(trials, wrong):
-                database = trial.database.within(version, block.starts[0], block.ends[0])
+                database = trial.database.within(version, stretch.starts[0], stretch.ends[0])
                 bench = Bench(database, due, dues.outward, trial.excused)
                 for number in here:
                     if not (trial.brief and found[number]):

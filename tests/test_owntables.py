@@ -200,14 +200,14 @@ def test_many_ways_to_go_wrong_are_told_in_a_few_words():
 @given(small_hosts(), st.sampled_from(["rules", "throw", "none"]), st.integers(0, 3),
        st.integers(1, 5))
 @hypothesis_settings(max_examples=200, deadline=None)
-def test_a_proof_bit_by_bit_is_the_whole_proof(made, guard, most, block):
+def test_a_proof_bit_by_bit_is_the_whole_proof(made, guard, most, stretch):
     settings = Settings(guard=guard, most_networks=most)
     plan = planned(made, settings)
     if not isinstance(plan, Plan):
         return
     whole = prove(made, settings, plan)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(routes_module, "_BLOCK", block)
+        patch.setattr(routes_module, "_STRETCH", stretch)
         bits = prove(made, settings, plan)
         found = diagnose(made, settings)
     assert list(map(told, whole.after)) == list(map(told, bits.after))

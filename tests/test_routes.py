@@ -89,16 +89,16 @@ def test_a_stretch_of_a_table_decides_there_as_the_whole(listed, one, other):
 def test_stretches_are_all_addresses_and_have_few_routes(listed, most):
     for packed in pack(listed).packed:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(routes_module, "_BLOCK", most)
-            blocks = list(packed.blocks())
-        assert 0 == blocks[0][0]
-        assert (1 << (32 if packed.version == 4 else 128)) - 1 == blocks[-1][1]
-        assert all(one[1] + 1 == other[0] for one, other in zip(blocks, blocks[1:]))
-        starts = [first for first, _ in blocks]
+            patch.setattr(routes_module, "_STRETCH", most)
+            stretches = list(packed.stretches())
+        assert 0 == stretches[0][0]
+        assert (1 << (32 if packed.version == 4 else 128)) - 1 == stretches[-1][1]
+        assert all(one[1] + 1 == other[0] for one, other in zip(stretches, stretches[1:]))
+        starts = [first for first, _ in stretches]
         where = [bisect_right(starts, number >> 8) for number in packed.ranks]
         # More than that only where they begin together.
-        for block in set(where):
-            here = [number >> 8 for number, each in zip(packed.ranks, where) if each == block]
+        for stretch in set(where):
+            here = [number >> 8 for number, each in zip(packed.ranks, where) if each == stretch]
             assert 2 * most > len(here) or len(here) <= most + max(map(here.count, here))
 
 
