@@ -22,12 +22,12 @@ from symroute_nm.rpdb import Decision, Packet, Rpdb
 MOST_WAYS = 8
 
 
-class Case(NamedTuple):
-    """An address and its packets to all destinations, of which some dues are not judged."""
+class Sender(NamedTuple):
+    """Who sends to all destinations: an address, with the link that its packets are to leave by."""
 
     address: Address
     template: Packet
-    unjudged: Sequence[str] = ()
+    unjudged: Sequence[str] = ()  # kinds of dues
 
 
 class Group(NamedTuple):
@@ -76,17 +76,17 @@ class Bench:
         self._judged: Dict[Hashable, _Judged] = {}
         self._decisions: Dict[Hashable, List[Decision]] = {}
 
-    def find_wrong(self, case: Case) -> Iterator[Tuple[str, Astray]]:
+    def find_wrong(self, sender: Sender) -> Iterator[Tuple[str, Astray]]:
         """The packets that go wrong, with the kind of what they are due."""
-        link, signature = case.address.link, self._database.signature(case.template)
+        link, signature = sender.address.link, self._database.signature(sender.template)
         for due in self._dues:
-            if due.kind in case.unjudged:
+            if due.kind in sender.unjudged:
                 continue
             # The few ways out tell at once whether all is right; the many classes, what is not.
             if all(self._is_plainly_right(each, due, link)
-                   for each in self._ways(case.template, signature, due)):
+                   for each in self._ways(sender.template, signature, due)):
                 continue
-            judged = self._judge(case.template, signature, due, link in self._excused)
+            judged = self._judge(sender.template, signature, due, link in self._excused)
             wrong = (group for group, right in judged.groups if right != link)
             first = list(islice(wrong, MOST_WAYS))
             if first:

@@ -95,7 +95,7 @@ def _reach_all(packed: Packed, links: AbstractSet[str]) -> Iterator[Tuple[int, R
         if position in packed.runs:
             routes = [each for each in packed.run(position) if each.type != "throw"]
             if routes:
-                yield number, _reach(_rank_routes(routes, links), links, local)
+                yield number, _reach(_sort_routes(routes, links), links, local)
             continue
         key = (packed.kinds[position], local)
         if key not in known:
@@ -116,7 +116,7 @@ def _reach(routes: Sequence[Route], links: AbstractSet[str], local: bool) -> Rea
     return Reach(by, bool(ways[0]) and not local, best.hop.link if only else "")
 
 
-def _rank_routes(routes: Iterable[Route], links: AbstractSet[str]) -> List[Route]:
+def _sort_routes(routes: Iterable[Route], links: AbstractSet[str]) -> List[Route]:
     """Routes to one destination, the best first.
 
     The order is total, so that the one in which routes are listed never shows in a plan: of equal

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm.dues import Dues, find_wide_links
-from symroute_nm.judgement import MOST_WAYS, Astray, Bench, Case, Group
+from symroute_nm.judgement import MOST_WAYS, Astray, Bench, Group, Sender
 from symroute_nm.model import ANY, VERSIONS, Address, Host, IPAddress, LeftOut, Uplink
 from symroute_nm.rpdb import Decision, Packet, Rpdb
 from symroute_nm.wording import describe_hop, describe_route, describe_rule
@@ -66,15 +66,15 @@ def judge_each(
     are told of the last state only, one an address of those before; and what own tables leave out
     may go by main in the last alone.
     """
-    cases = [
-        Case(address, Packet(ANY[address.version].network_address, source=address.ip))
+    senders = [
+        Sender(address, Packet(ANY[address.version].network_address, source=address.ip))
         for uplink in uplinks for address in uplink.addresses]
     first = Rpdb(hosts[0].rules, hosts[0].routes, hosts[0].links)
     databases = [first, *(Rpdb(each.rules, each.routes, each.links, like=first)
                           for each in hosts[1:])]
     trials = [_Trial(each, frozenset(), brief=True) for each in databases]
     trials[-1] = _Trial(databases[-1], _excused(left_out))
-    return tuple(_try(hosts[0], uplinks, left_out, trials, cases))
+    return tuple(_try(hosts[0], uplinks, left_out, trials, senders))
 
 
 def judge_replies(
@@ -83,16 +83,16 @@ def judge_replies(
 ) -> Tuple[Verdict, ...]:
     """The verdicts on marked packets, one for all that meet the same rules."""
     database = Rpdb(host.rules, host.routes, host.links)
-    cases = {}
+    senders = {}
     for each in replies:
         template = Packet(ANY[each.address.version].network_address, each.address.ip,
                           iif=each.iif, mark=each.mark)
         unjudged = (*_UNMARKED, *(("own", "main") if each.request else ()))
         version, _, vrf, rules = database.signature(template)
         kind = (version, vrf, rules, each.address.link, each.request)
-        cases[kind] = Case(each.address, template, unjudged)
+        senders[kind] = Sender(each.address, template, unjudged)
     trial = _Trial(database, _excused(left_out))
-    return _try(host, uplinks, left_out, [trial], list(cases.values()))[0]
+    return _try(host, uplinks, left_out, [trial], list(senders.values()))[0]
 
 
 def is_by_destination(failure: Failure) -> bool:
@@ -126,28 +126,28 @@ class _Trial(NamedTuple):
 
     database: Rpdb
     excused: FrozenSet[str]  # links whose replies to what is left to main may go by it
-    brief: bool = False  # whether one failure of each case is enough
+    brief: bool = False  # whether one failure of each sender is enough
 
 
 def _excused(left_out: Iterable[LeftOut]) -> FrozenSet[str]:
     return frozenset().union(*(each.links for each in left_out))
 
 
-# What goes wrong of one case, by what it is due
+# What goes wrong of one sender, by what it is due
 _Wrong = Dict[str, Astray]
 
 
 def _try(
     host: Host, uplinks: Sequence[Uplink], left_out: Sequence[LeftOut], trials: Sequence[_Trial],
-    cases: Sequence[Case],
+    senders: Sequence[Sender],
 ) -> List[Tuple[Verdict, ...]]:
-    """The verdicts on all cases in each trial, stretch by stretch of the destinations."""
+    """The verdicts on all senders in each trial, stretch by stretch of the destinations."""
     names = frozenset(each.link.name for each in uplinks)
     dues = Dues(host, names | find_wide_links(host, names),
                 [each.networks for each in left_out], trials[0].database)
-    wrong: List[List[_Wrong]] = [[{} for _ in cases] for _ in trials]
+    wrong: List[List[_Wrong]] = [[{} for _ in senders] for _ in trials]
     for version in VERSIONS:
-        here = [number for number, each in enumerate(cases) if each.address.version == version]
+        here = [number for number, each in enumerate(senders) if each.address.version == version]
         for stretch, _ in trials[0].database.stretches(version) if here else ():
             due = dues.of(version, stretch)
             for trial, found in zip(trials, wrong):
@@ -155,10 +155,11 @@ def _try(
                 bench = Bench(database, due, dues.outward, trial.excused)
                 for number in here:
                     if not (trial.brief and found[number]):
-                        _add(found[number], bench.find_wrong(cases[number]))
+                        _add(found[number], bench.find_wrong(senders[number]))
     return [
-        tuple(Verdict(case.address, tuple(islice(_tell(case, each), 1 if trial.brief else None)))
-              for case, each in zip(cases, found))
+        tuple(
+            Verdict(sender.address, tuple(islice(_tell(sender, each), 1 if trial.brief else None)))
+            for sender, each in zip(senders, found))
         for trial, found in zip(trials, wrong)]
 
 
@@ -167,22 +168,22 @@ def _add(wrong: _Wrong, found: Iterable[Tuple[str, Astray]]) -> None:
         wrong[kind] = wrong[kind].add(more) if kind in wrong else more
 
 
-def _tell(case: Case, wrong: _Wrong) -> Iterator[Failure]:
+def _tell(sender: Sender, wrong: _Wrong) -> Iterator[Failure]:
     """One for each way to go wrong; the last of too many speaks for the rest of them."""
     for kind, (groups, number) in wrong.items():
         for group in groups[:MOST_WAYS - 1]:
-            yield _failure(case, kind, group)
+            yield _failure(sender, kind, group)
         rest = number - sum(each.found.number for each in groups[:MOST_WAYS - 1])
         for group in groups[MOST_WAYS - 1:]:
-            yield _failure(case, kind, group._replace(found=group.found._replace(number=rest)))
+            yield _failure(sender, kind, group._replace(found=group.found._replace(number=rest)))
 
 
-def _failure(case: Case, kind: str, group: Group) -> Failure:
-    address = case.address
+def _failure(sender: Sender, kind: str, group: Group) -> Failure:
+    address = sender.address
     destination = _address(address.version, group.speaker)
     return Failure(address, destination, group.actual, _word(group, kind, address.link),
                    classes=group.found.number, internal=kind == "internal",
-                   mark=case.template.mark)
+                   mark=sender.template.mark)
 
 
 def _word(group: Group, kind: str, link: str) -> str:
