@@ -3,10 +3,12 @@
 from ipaddress import ip_address
 from typing import Any, Iterator, List, Optional, Tuple
 
+import pytest
 from namespace import Namespace
 
 from symroute_nm import kernelroutes, netlink
 from symroute_nm.model import Route
+from symroute_nm.routes import pack
 
 KINDS = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole",
          7: "unreachable", 8: "prohibit", 9: "throw"}
@@ -102,6 +104,38 @@ def test_routes_are_read_as_pyroute2_reads_them(namespace: Namespace) -> None:
     assert ip_address("fe80::1") in {ip_address(hop[1]) for each in known for hop in each[3]
                                      if hop[1] and each[0] == "10.5.0.0/16"}
     assert None in [one for one, _ in pairs]  # the one for some sources only
+
+
+# They differ in the table, whose number may be more than a byte, in the metric or the destination.
+ALIKE = "".join(
+    "route add %s dev v0 table %d metric %d\n" % (where, table, metric)
+    for where in ("198.51.100.0/24", "198.51.100.0/25", "default")
+    for table in (9, 300, 70000) for metric in (1, 2))
+BARE = "route add blackhole default table 300"  # nothing behind the table's number
+
+
+def put_away() -> List[List[Route]]:
+    """All routes in order: each message read for itself, put away by what is alike, the host's."""
+    with netlink.open_netlink() as connection:
+        reader = kernelroutes.RouteReader(NAMES)
+        messages = [(raw, 0) for raw in netlink.dump_raw(connection, netlink.ROUTES)]
+        alone = filter(None, (reader.read(*each) for each in messages))
+        return [list(pack(alone)), list(reader.pack(messages)),
+                list(kernelroutes.read_routes(connection, NAMES))]
+
+
+@pytest.mark.parametrize(
+    "lines, option", [(LINES, "-4"), (LINES_6, "-6"), (ALIKE, "-4"), (BARE, "-4")],
+    ids=["ipv4", "ipv6", "alike", "bare"])
+def test_routes_put_away_are_those_that_are_read(
+    namespace: Namespace, lines: str, option: str
+) -> None:
+    if lines != LINES:
+        namespace.ip("link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up")
+    namespace.ip(lines, option)
+    alone, together, found = namespace.call(put_away)
+    assert lines.count("route add") <= len(alone)
+    assert alone == together == found
 
 
 def test_what_many_routes_have_in_common_is_one_object(namespace: Namespace) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from symroute_nm import routes as routes_module
 from symroute_nm.errors import InputError
 from symroute_nm.model import Hop, Link, Route, Rule
 from symroute_nm.rpdb import Packet, Rpdb
@@ -416,6 +417,16 @@ def test_the_ways_of_the_guarded_host():
     )
 
 
+def test_the_kinds_of_a_full_table_are_few():
+    routes = [route("0.0.0.0/0", "eth0 10.0.6.1"), route("192.0.2.0/24", type="blackhole")] + [
+        route("100.64.%d.0/24" % number, "eth1 10.0.5.1") for number in range(100)]
+    found = Rpdb([MAIN], routes).kinds(packet("0.0.0.0"))
+    assert [
+        ("0.0.0.0", (hop("eth0", "10.0.6.1"),)), ("100.64.0.0", (hop("eth1", "10.0.5.1"),)),
+        ("192.0.2.0", ()),
+    ] == sorted((str(each.representative), each.decision.hops) for each in found)
+
+
 SEEDS = st.integers(0, (1 << 32) - 1)
 
 
@@ -531,10 +542,28 @@ def test_the_ways_are_those_of_the_classes(seed):
     expected = {way_of(each.decision) for each in rpdb.classes(host.template)}
     assert expected == {way_of(each.decision) for each in ways}
     assert len(expected) == len(ways)
+    assert sorted(each.first for each in ways) == [each.first for each in ways]
     for each in ways:
         for number in (each.first, each.last):
             asked = host.template._replace(destination=host.address(number))
             assert way_of(each.decision) == way_of(rpdb.decide(asked))
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.integers(1, 9))
+def test_the_kinds_are_those_of_the_classes(seed, stretch):
+    host = RandomHost(seed)
+    rpdb = Rpdb(host.rules, host.routes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes_module, "_STRETCH", stretch)
+        kinds = rpdb.kinds(host.template)
+    assert {kind_of(each.decision) for each in rpdb.classes(host.template)} == {
+        kind_of(each.decision) for each in kinds}
+
+
+def kind_of(decision):
+    default = decision.route and decision.route.default
+    return way_of(decision), decision.hops, decision.table, default
 
 
 def way_of(decision):
