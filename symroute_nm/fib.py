@@ -270,11 +270,10 @@ def _siblings(route: Route, equal: Sequence[Route]) -> Tuple[Hop, ...]:
     """rt6_qualify_for_ecmp; of equal routes from routers (RA), any: whichever answers."""
     if not _gatewayed(route):
         return route.hops
-    hops: List[Hop] = []
-    for each in equal:
-        if _gatewayed(each) and (each.protocol == PROTOCOL_RA) == (route.protocol == PROTOCOL_RA):
-            hops.extend(hop for hop in each.hops if hop not in hops)
-    return tuple(hops)
+    by_router = route.protocol == PROTOCOL_RA
+    return tuple(dict.fromkeys(
+        hop for each in equal
+        if _gatewayed(each) and (each.protocol == PROTOCOL_RA) == by_router for hop in each.hops))
 
 
 def _gatewayed(route: Route) -> bool:

@@ -1,6 +1,7 @@
 """A plan put into a host's whole RPDB and judged there, before it is written (pure)."""
 
 from ipaddress import ip_interface
+from itertools import chain
 from typing import Iterable, Iterator, NamedTuple, Tuple
 
 from symroute_nm.choices import Settings
@@ -43,7 +44,7 @@ def prove(host: Host, settings: Settings, plan: Plan) -> Proof:
     planned = put_plan(host, settings, plan)
     before, after = judge_each([host, planned], uplinks, plan.left_out)
     marked = judge_replies(
-        planned, uplinks, (*_marked(host, plan), *_passed_on(host, settings, plan)),
+        planned, uplinks, chain(_marked(host, plan), _passed_on(host, settings, plan)),
         plan.left_out) if plan.marking else ()
     return Proof(before, after, tuple(_find_intrusions(host, settings, plan)), marked)
 

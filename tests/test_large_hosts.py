@@ -1,9 +1,10 @@
 """Hosts with hundreds of uplinks, or of containers: planned, proved, and told in a few lines."""
 
 import time
+from ipaddress import ip_address
 
 from case_hosts import plain
-from hosts import BRIDGE, DOCKER0, link
+from hosts import BRIDGE, DOCKER0, kernel_rules, link, route
 from test_owntables import vlans
 
 from symroute_nm.choices import Settings
@@ -13,8 +14,9 @@ from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove
 from symroute_nm.render import render
 from symroute_nm.report import skip_lines
+from symroute_nm.rpdb import Packet, Rpdb
 
-UPLINKS, CONTAINERS = 500, 400
+UPLINKS, CONTAINERS, ROUTERS = 500, 400, 8000
 # Seconds, and characters a file or of notes: loose, for slow machines.
 PATIENCE, SIZE = 60, 20000
 AT_ONCE = 5  # seconds, of which it takes a hundredth
@@ -52,6 +54,17 @@ def test_hundreds_of_links_that_are_down_keep_their_blocks_in_no_time():
 
     assert time.monotonic() - began < AT_ONCE
     assert (set(paths[4:]), ()) == (set(found.kept), found.gone)
+
+
+def test_thousands_of_routers_to_one_network_are_told_apart_in_no_time():
+    routers = [route("2001:db8:77::/48", "eth0", "fe80::%x" % each) for each in range(1, ROUTERS)]
+    database = Rpdb(kernel_rules(), routers)
+
+    began = time.monotonic()
+    found = database.decide(Packet(ip_address("2001:db8:77::1")))
+
+    assert time.monotonic() - began < AT_ONCE
+    assert [each.hop for each in routers] == list(found.hops)
 
 
 def test_hundreds_of_containers_change_nothing_and_are_told_in_a_line():
