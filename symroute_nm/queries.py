@@ -53,9 +53,10 @@ def diagnose(
 
 def snapshot(root: Path = ROOT) -> None:
     """Print this host as JSON, for --host on any other machine."""
-    from symroute_nm.snapshot import dump_host
+    from symroute_nm.snapshot import dump_parts
 
-    write(dump_host(read_host(root, None, evidence=True)))
+    for each in dump_parts(read_host(root, None, evidence=True)):
+        write(each)
 
 
 def explain(

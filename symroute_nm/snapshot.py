@@ -1,69 +1,78 @@
 """A `Host` as JSON and back: versioned, only what differs from the defaults, strictly checked."""
 
+import functools
 import json
 import re
 from collections import Counter
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-    ip_address,
-    ip_interface,
-    ip_network,
-)
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Tuple, Type, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from symroute_nm.errors import InputError, SystemFailure, shown
-from symroute_nm.model import VERSIONS, Host, IPAddress, IPInterface, IPNetwork
-from symroute_nm.routes import Routes, pack
+from symroute_nm.errors import InputError, SystemFailure
+from symroute_nm.fields import decode, encode, fail, shown
+from symroute_nm.model import ANY, VERSIONS, Host, IPNetwork, Route, host_network
+from symroute_nm.ranks import network_at, rank
+from symroute_nm.routes import Column, Packer, Routes, pack
 
 FORMAT = "symroute-nm host"
 VERSION = 1
 
 _LARGEST_FILE = 512 << 20
-_LARGEST_NUMBER = 2**32 - 1
 _MOST_DIGITS = 20
-_LONGEST_TEXT = 1 << 20  # a file's content: what bounded.read() takes
-_ADDRESSES = (
-    IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-)
-_FROM_TEXT: Mapping[Any, Tuple[Callable[[str], Any], str]] = {
-    IPAddress: (ip_address, "an address"),
-    IPInterface: (ip_interface, "an address with prefix length"),
-    IPNetwork: (ip_network, "a network"),
-}
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
-_OCTAL = re.compile(r"(?:[0-9]+\.)*0[0-9]")
 # dev_valid_name() of net/core/dev.c; of 15 bytes each may stand as an escape of 4 characters.
 _LINK_NAME = re.compile(r"[^/: \t\n\v\f\r]{1,60}")
-_NONE_TYPE = type(None)
+
+# No text in JSON holds the end of a line, so that this stands nowhere else.
+_ROUTES_HERE = '\n  "routes": null'
+_INDENT = "\n   "
+
+_MOST_KNOWN = 1 << 12  # kinds of routes whose text is kept, since it mostly comes again
+_LARGE = 1 << 16  # bytes of a snapshot; a shorter one is read faster as a whole
+# Where a list of routes is; a route of it as snapshots have them: the destination, all behind that,
+# and whether another one follows.
+_SPACE = rb"[ \t\n\r]*"
+_LIST = re.compile(rb'"routes"%b:%b(?=\[)' % (_SPACE, _SPACE))
+_ROUTE = re.compile(
+    rb'%b\{%b"destination"%b:%b"([0-9A-Fa-f.:/]+)"' % (_SPACE, _SPACE, _SPACE, _SPACE)
+    + rb"([^][{}]*(?:\[[^][]*\][^][{}]*)?\})%b([],])" % _SPACE)
 
 
 def dump_host(host: Host) -> str:
     """The snapshot's text; equal hosts give equal texts."""
-    packed = host._replace(routes=pack(host.routes))
-    content = {"format": FORMAT, "version": VERSION, "host": encode(packed)}
-    return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
+    return "".join(dump_parts(host))
 
 
-def encode(value: Any) -> Any:
-    """A model value as JSON's types: named tuples as objects without the fields left at default."""
-    if hasattr(value, "_fields"):
-        defaults = _defaults(type(value))
-        return {
-            name: encode(each)
-            for name, each in zip(value._fields, value)
-            if name not in defaults or each != defaults[name]
-        }
-    if isinstance(value, (tuple, list, Routes)):
-        return [encode(each) for each in value]
-    if isinstance(value, Mapping):
-        return {str(key): encode(each) for key, each in value.items()}
-    return str(value) if isinstance(value, _ADDRESSES) else value
+def dump_parts(host: Host) -> Iterator[str]:
+    """The same piece by piece: of hundreds of thousands of routes one after the other."""
+    routes = pack(host.routes)
+    content = {"format": FORMAT, "version": VERSION, "host": encode(host._replace(routes=routes))}
+    text = json.dumps(content, indent=1, ensure_ascii=True) + "\n"
+    before, here, after = text.partition(_ROUTES_HERE)
+    yield before
+    if here:
+        yield '\n  "routes": '
+        yield from _dump_routes(routes)
+        yield "\n  ]"
+    yield after
+
+
+def _dump_routes(routes: Routes) -> Iterator[str]:
+    separator = "["
+    for packed in routes.packed:
+        around = functools.lru_cache(maxsize=_MOST_KNOWN)(
+            functools.partial(_around_destination, packed.templates))
+        for kind, number in zip(packed.kinds, packed.ranks):
+            before, after = around(kind)
+            yield "".join((separator, before, str(network_at(packed.version, number)), after))
+            separator = ","
+
+
+def _around_destination(templates: Sequence[Route], kind: int) -> Tuple[str, str]:
+    """The text of routes of that kind but for the destination, which is their first field."""
+    route = templates[kind]
+    text = _INDENT + json.dumps(encode(route), indent=1, ensure_ascii=True).replace("\n", _INDENT)
+    before, _, after = text.partition(str(route.destination))
+    return before, after
 
 
 def read_host(path: Path) -> Host:
@@ -81,80 +90,90 @@ def read_host(path: Path) -> Host:
 
 def load_host(content: bytes, where: str) -> Host:
     """The host in a snapshot's content; raises `InputError` with the place in it."""
-    try:
-        document = json.loads(
-            content.decode("utf-8"), parse_int=_parse_integer, object_pairs_hook=_make_object)
-    except (ValueError, RecursionError) as error:
-        _fail(where, "not JSON (%s)" % error)
+    document, routes = _take_apart(content) or (_parse(content, where), None)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        _fail(where, "no snapshot of a host")
+        fail(where, "no snapshot of a host")
     if type(document.get("version")) is not int or document["version"] != VERSION:
-        _fail(where, "version %s, but this program reads version %d" % (
-            _shown(document.get("version")), VERSION))
-    host: Host = _decode(Host, document.get("host"), "%s: host" % where)
+        fail(where, "version %s, but this program reads version %d" % (
+            shown(document.get("version")), VERSION))
+    host: Host = decode(Host, document.get("host"), "%s: host" % where)
     _check(host, where)
-    return host._replace(routes=pack(host.routes))
+    return host._replace(routes=pack(host.routes) if routes is None else routes)
 
 
-def _decode(kind: Any, value: Any, where: str) -> Any:
-    if kind in _FROM_TEXT:
-        return _decode_text(kind, value, where)
-    if kind in (bool, int, str):
-        return _decode_scalar(kind, value, where)
-    if hasattr(kind, "_fields"):
-        return _decode_fields(kind, value, where)
-    arguments = kind.__args__
-    if _NONE_TYPE in arguments:
-        if value is None:
-            return None
-        # typing flattens Optional[Union[A, B]]; what is left is one of our unions or one type.
-        rest = tuple(each for each in arguments if each is not _NONE_TYPE)
-        return _decode(Union[rest], value, where)
-    if not isinstance(value, list):
-        _fail(where, "not a list")
-    return tuple(
-        _decode(arguments[0], each, "%s[%d]" % (where, index)) for index, each in enumerate(value))
-
-
-def _decode_fields(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        _fail(where, "not an object")
-    unknown = sorted(set(value) - set(kind._fields))
-    if unknown:
-        _fail(where, "unknown field %s" % _shown(unknown[0]))
-    missing = sorted(set(kind._fields) - set(value) - set(_defaults(kind)))
-    if missing:
-        _fail(where, "no field %r" % missing[0])
-    types = kind.__annotations__
-    return kind(**{
-        name: _decode(types[name], each, "%s.%s" % (where, name)) for name, each in value.items()})
-
-
-def _decode_text(kind: Any, value: Any, where: str) -> Any:
-    parse, what = _FROM_TEXT[kind]
-    # A zone (fe80::1%eth0) could hold any text, and would come out in a route file.
-    # Zeros before other digits are octal to some versions of Python.
-    if not isinstance(value, str) or "%" in value or _OCTAL.match(value):
-        _fail(where, "%s is not %s" % (_shown(value), what))
+def _parse(content: bytes, where: str) -> Any:
     try:
-        return parse(value)
-    except ValueError:
-        _fail(where, "%s is not %s" % (_shown(value), what))
+        return _parse_text(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        fail(where, "not JSON (%s)" % error)
 
 
-def _decode_scalar(kind: Type[Any], value: Any, where: str) -> Any:
-    names = {bool: "true or false", int: "a number", str: "text"}
-    if type(value) is not kind:
-        _fail(where, "%s is not %s" % (_shown(value), names[kind]))
-    if kind is int and not 0 <= value <= _LARGEST_NUMBER:
-        _fail(where, "%s is out of range" % _shown(value))
-    if kind is str and (len(value) > _LONGEST_TEXT or "\0" in value):
-        _fail(where, "text too long, or with a NUL")
-    return value
+def _parse_text(text: str, parse_constant: Optional[Callable[[str], Any]] = None) -> Any:
+    return json.loads(text, parse_int=_parse_integer, parse_constant=parse_constant,
+                      object_pairs_hook=_make_object)
 
 
-def _defaults(kind: Any) -> Dict[str, Any]:
-    return getattr(kind, "_field_defaults", {})
+def _take_apart(content: bytes) -> Optional[Tuple[Any, Routes]]:
+    """The document without its routes, and those, of which no object is made for each.
+
+    None unless they are as snapshots have them: what is wrong, and where, the whole document tells.
+    """
+    found = _LIST.search(content) if len(content) >= _LARGE else None
+    if found is None:
+        return None
+    start = found.end()
+    # A constant that JSON does not know stands for the list, and comes back from its place.
+    marks: List[Any] = []
+
+    def mark(name: str) -> List[Any]:
+        marks.append(name)
+        return marks
+
+    try:
+        routes, end = _read_routes(content, start)
+        rest = content[:start] + b"NaN" + content[end:]
+        document = _parse_text(rest.decode("utf-8"), mark)
+    except (ValueError, RecursionError, InputError):
+        return None
+    host = document.get("host") if isinstance(document, dict) else None
+    if len(marks) != 1 or not isinstance(host, dict) or host.get("routes") is not marks:
+        return None
+    host["routes"] = []
+    return document, routes
+
+
+def _read_routes(content: bytes, start: int) -> Tuple[Routes, int]:
+    """The routes of the list that begins there, and where it ends.
+
+    Raises ValueError or `InputError` where they are not as snapshots have them.
+    """
+    packer = Packer()
+    parse = json.JSONDecoder(parse_int=_parse_integer, object_pairs_hook=_make_object).decode
+    find_slot = functools.lru_cache(maxsize=_MOST_KNOWN)(
+        functools.partial(_find_slot, packer, parse))
+    end, more = start + 1, b","
+    while more == b",":
+        found = _ROUTE.match(content, end)
+        if found is None:
+            raise ValueError("no route")
+        destination, rest, more = found.groups()
+        end = found.end()
+        network = decode(IPNetwork, destination.decode("ascii"), "")
+        column, kind = find_slot(rest, network.version, network.prefixlen == 0)
+        column.add(rank(network), kind)
+    return packer.pack(), end
+
+
+def _find_slot(
+    packer: Packer, parse: Callable[[str], Any], rest: bytes, version: int, default: bool
+) -> Tuple[Column, int]:
+    """Where routes with this text behind the destination go."""
+    network = ANY[version] if default else host_network(ANY[version].network_address)
+    # Where it ends was a guess, and right if this is JSON: no object is the beginning of another.
+    text = '{"destination": "%s"%s' % (network, rest.decode("utf-8"))
+    route: Route = decode(Route, parse(text), "")
+    _check_route(route, "")
+    return packer.slot(route)
 
 
 def _check(host: Host, where: str) -> None:
@@ -162,10 +181,10 @@ def _check(host: Host, where: str) -> None:
     _check_links(host, where)
     for index, address in enumerate(host.addresses):
         if address.peer is not None and address.peer.version != address.version:
-            _fail("%s: host.addresses[%d]" % (where, index), "address and peer are of two families")
+            fail("%s: host.addresses[%d]" % (where, index), "address and peer are of two families")
     for index, table in enumerate(host.tables):
         if _CONTROL.search(table.name):  # it would come out in files and on terminals
-            _fail("%s: host.tables[%d].name" % (where, index), "a control character")
+            fail("%s: host.tables[%d].name" % (where, index), "a control character")
     _check_routes(host, where)
     _check_rules(host, where)
 
@@ -173,31 +192,34 @@ def _check(host: Host, where: str) -> None:
 def _check_links(host: Host, where: str) -> None:
     names = [each.name for each in host.links]
     if len(set(names)) < len(names):
-        _fail(where, "two links of one name")
+        fail(where, "two links of one name")
     for index, name in enumerate(names):
         if not _LINK_NAME.fullmatch(name) or name in (".", ".."):
-            _fail("%s: host.links[%d].name" % (where, index), "%s names no link" % _shown(name))
+            fail("%s: host.links[%d].name" % (where, index), "%s names no link" % shown(name))
 
 
 def _check_rules(host: Host, where: str) -> None:
     for index, rule in enumerate(host.rules):
         for network in (rule.source, rule.destination):
             if rule.version not in VERSIONS or (network and network.version != rule.version):
-                _fail("%s: host.rules[%d]" % (where, index), "selectors of another family")
+                fail("%s: host.rules[%d]" % (where, index), "selectors of another family")
         # fib_nl_newrule() refuses the others, of which some would go in circles.
         if rule.action == "goto" and rule.target <= rule.priority:
-            _fail("%s: host.rules[%d]" % (where, index), "a goto that does not lead forward")
+            fail("%s: host.rules[%d]" % (where, index), "a goto that does not lead forward")
 
 
 def _check_routes(host: Host, where: str) -> None:
     for index, route in enumerate(host.routes):
-        place = "%s: host.routes[%d]" % (where, index)
-        if route.source is not None and route.source.version != route.version:
-            _fail(place, "source and destination are of two families")
-        for hop in route.hops:
-            # An IPv4 route may go by an IPv6 gateway (RFC 5549), not the reverse.
-            if hop.gateway is not None and hop.gateway.version < route.version:
-                _fail(place, "an IPv6 route cannot have the gateway %s" % hop.gateway)
+        _check_route(route, "%s: host.routes[%d]" % (where, index))
+
+
+def _check_route(route: Route, where: str) -> None:
+    if route.source is not None and route.source.version != route.version:
+        fail(where, "source and destination are of two families")
+    for hop in route.hops:
+        # An IPv4 route may go by an IPv6 gateway (RFC 5549), not the reverse.
+        if hop.gateway is not None and hop.gateway.version < route.version:
+            fail(where, "an IPv6 route cannot have the gateway %s" % hop.gateway)
 
 
 def _make_object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
@@ -205,7 +227,7 @@ def _make_object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         again, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError("the key %s twice" % _shown(again))
+        raise ValueError("the key %s twice" % shown(again))
     return made
 
 
@@ -213,13 +235,3 @@ def _parse_integer(text: str) -> int:
     if len(text) > _MOST_DIGITS:  # Python forbids, or takes long for, thousands of digits
         raise ValueError("a number of %d digits" % len(text))
     return int(text)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, (dict, list)):  # may be nested too deep for repr()
-        return "an object" if isinstance(value, dict) else "a list"
-    return shown(value)
-
-
-def _fail(where: str, what: str) -> NoReturn:
-    raise InputError("%s: %s" % (where, what), "make it again with symroute-nm snapshot")

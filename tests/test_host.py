@@ -1,6 +1,7 @@
 """The host as the real kernel shows it: what ip(8) says is what we say."""
 
 import json
+import sys
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, Dict, List, Tuple
 
@@ -383,4 +384,13 @@ def test_a_host_with_many_routes_is_read_whole(wired: Namespace) -> None:
         "route add 100.%d.%d.0/24 via 10.0.0.1 table 77" % divmod(number, 256)
         for number in range(count)))
     assert count == sum(each.table == 77 for each in kernel(wired).routes)
+    # Of its snapshot, far more is written than any buffer holds.
+    ran = wired.symroute("snapshot")
+    assert count == sum(each.table == 77 for each in load_host(ran.stdout, "snapshot").routes)
+    program = "%s -m symroute_nm snapshot" % sys.executable
+    unread = wired.run(["bash", "-c", program + " | head -c 9; exit ${PIPESTATUS[0]}"])
+    assert (0, ran.stdout[:9], b"") == (unread.returncode, unread.stdout, unread.stderr)
+    full = wired.run(["bash", "-c", program + " > /dev/full"])
+    assert (4, b"symroute-nm: standard output: No space left on device") == (
+        full.returncode, full.stderr.split(b";")[0])
 

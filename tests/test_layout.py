@@ -19,7 +19,7 @@ LONGEST_FUNCTION = 50
 PURE = {
     "__init__", "absence", "aggregation", "alterations", "applied", "awaited", "blocks",
     "checkup", "choices", "classes", "conversion", "decisions", "diagnosis", "directxml",
-    "dormant", "drift", "dues", "errors", "explanation", "fib", "findings", "gateways",
+    "dormant", "drift", "dues", "errors", "explanation", "fib", "fields", "findings", "gateways",
     "judgement", "kernel", "leftovers", "loaded", "marking", "marks", "match", "model", "networks",
     "observation", "ownership", "ownrules", "owntables", "parts", "plan", "prove", "published",
     "ranks", "recognition", "remarks", "routefiles", "routes", "rpdb", "rulefiles", "selectors",

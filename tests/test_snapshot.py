@@ -1,17 +1,24 @@
 """Snapshots: what is dumped is read back, and nothing hostile gets further than an InputError."""
 
 import json
+import sys
+import tracemalloc
+from contextlib import contextmanager
 from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from case_hosts import CASES
 from hosts import two_uplinks
 from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from symroute_nm import snapshot
 from symroute_nm.errors import InputError, SystemFailure
 from symroute_nm.model import Address, Hop, Host, Lease, Link, Profile, Route, Rule, TableName
-from symroute_nm.snapshot import dump_host, load_host, read_host
+from symroute_nm.snapshot import dump_host, dump_parts, load_host, read_host
 
 WHERE = "host.json"
 
@@ -20,9 +27,29 @@ def document(**fields):
     return {"format": "symroute-nm host", "version": 1, "host": fields}
 
 
+def outcome(content, large):
+    """The host, or the error, where snapshots count as large from so many bytes on."""
+    with patch.object(snapshot, "_LARGE", large):
+        try:
+            return load_host(content, WHERE)
+        except InputError as error:
+            return error
+
+
+def load_bytes(content):
+    """The host: the same, or refused in the same words, as a small and as a large snapshot."""
+    whole, apart = (outcome(content, each) for each in (sys.maxsize, 0))
+    if isinstance(whole, InputError):
+        assert str(whole) == str(apart)
+        raise whole
+    assert whole == apart
+    assert list(whole.routes) == list(apart.routes)
+    return apart
+
+
 def load(content):
     text = content if isinstance(content, str) else json.dumps(content)
-    return load_host(text.encode("utf-8", "surrogatepass"), WHERE)
+    return load_bytes(text.encode("utf-8", "surrogatepass"))
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -217,13 +244,13 @@ def test_a_key_that_stands_twice_is_refused():
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"\x80", b"\0", "{}".encode("utf-16")])
 def test_bytes_that_are_not_utf8(content):
     with pytest.raises(InputError, match=r"host\.json"):
-        load_host(content, WHERE)
+        load_bytes(content)
 
 
 @given(st.binary())
 def test_any_bytes_are_refused(content):
     with pytest.raises(InputError):
-        load_host(content, WHERE)
+        load_bytes(content)
 
 
 def paths(value, path=()):
@@ -276,3 +303,172 @@ def test_a_file_that_is_missing_or_none(tmp_path):
 def test_a_file_is_read(tmp_path):
     (tmp_path / "host.json").write_text(dump_host(two_uplinks()))
     assert two_uplinks() == read_host(tmp_path / "host.json")
+
+
+# -- large ones, whose routes are read one by one -------------------------------------------------
+
+FILES = sorted(Path(__file__).parent.glob("cases/*/host.json"))
+FORMS = {
+    "written": lambda text: text,
+    "one line": lambda text: json.dumps(json.loads(text), separators=(",", ":")),
+    "sorted": lambda text: json.dumps(json.loads(text), indent=4, sort_keys=True),
+    "CRLF": lambda text: text.replace("\n", "\r\n\t"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_snapshots_in_any_form_can_be_read_route_by_route(form):
+    with patch.object(snapshot, "_LARGE", 0):
+        for path in FILES:
+            content = FORMS[form](path.read_text()).encode()
+            taken = snapshot._take_apart(content)
+            routes = json.loads(path.read_text())["host"].get("routes", [])
+            assert len(routes) == (len(taken[1]) if taken else 0), path
+            load_bytes(content)
+
+
+TOKENS = [b'"', b"\\", b"[", b"]", b"{", b"}", b",", b":", b"NaN", b"null", b"-1", b"1e3", b"0",
+          b'"routes": [', b'"destination": "', b'"destination": "0.0.0.0/0"}', b'"hops": [{}]',
+          b'"source": "::1"', b'"gateway": "10.0.0.1"', b"::/0", b"\xff", b"\0", b"\n", b"\v",
+          b"\xc3\xa9", b" ", b"9" * 21, b"\\u0065", b"}, {", b"}]}"]
+
+
+@st.composite
+def broken_snapshots(draw):
+    """A case's snapshot in some form, with a few bytes out, others in, or some at another place."""
+    text = FORMS[draw(st.sampled_from(sorted(FORMS)))](draw(st.sampled_from(FILES)).read_text())
+    content = text.encode()
+    for _ in range(draw(st.integers(1, 3))):
+        # Mostly among routes
+        low = draw(st.sampled_from([0, *[max(0, content.find(b'"routes"'))] * 3]))
+        high = max(low, *[content.rfind(b'"destination"')] * draw(st.integers(0, 1)), low + 600)
+        first, other = (draw(st.integers(low, min(high, len(content)))) for _ in range(2))
+        length = draw(st.integers(0, 40))
+        span = content[first:first + length]
+        put = draw(st.one_of(st.sampled_from(TOKENS), st.just(span), st.just(b"")))
+        if draw(st.booleans()):
+            content = content[:first] + content[first + length:]
+        content = content[:other] + put + content[other:]
+    return content
+
+
+@given(broken_snapshots())
+@hypothesis_settings(max_examples=500, deadline=None)
+def test_large_snapshots_are_taken_and_refused_as_small_ones(content):
+    try:
+        load_bytes(content)
+    except InputError as error:
+        assert str(error).startswith(WHERE)
+
+
+LIST = '[{"destination": "10.0.0.0/8"}]'
+
+
+@pytest.mark.parametrize("fields", [
+    '"host": {}, "x": {"routes": %s}',
+    '"x": {"routes": %s}, "host": {"routes": []}',
+    '"x": {"routes": %s}, "host": {"routes": NaN}',
+    '"host": {"routes": NaN}, "x": {"routes": %s}',
+    '"x": NaN, "host": {"routes": %s}',
+    '"routes": %s, "host": {"kernel": "5"}',
+    '"host": {"kernel": "\\"routes\\": %s"}',
+    '"host": {"a\\"routes": %s}',
+    '"host": {"r\\u006futes": %s}',
+    '"host": {"routes": %s, "routes": []}',
+    '"host": {"links": [{"ifindex": 1, "name": "a", "routes": %s}]}',
+    '"host": [{"routes": %s}]',
+    '"host": {"links": 1, "routes": %s}',
+    '"host": {"routes": %s, "colour": 1}',
+    '"host": {"routes": %s}, "y": ' + "[" * 10000,
+    '"host": {"routes": %s}} {',
+])
+def test_a_list_of_routes_counts_where_it_stands(fields):
+    for listed in (LIST, LIST.replace('"', '\\"')):
+        text = '{"format": "symroute-nm host", "version": 1, %s}' % (fields % listed)
+        try:
+            host = load(text)
+        except InputError:
+            continue
+        here = "routes" in json.loads(text)["host"] and json.loads(text)["host"]["routes"]
+        assert (1 if here else 0) == len(host.routes)
+
+
+ONE, SIX_ONE = '{"destination": "10.0.0.0/8"%s}', '{"destination": "2001:db8::/32"%s}'
+
+
+@pytest.mark.parametrize(("listed", "expected"), [
+    ("[%s,%s]" % (ONE % "", SIX_ONE % ""), 2),
+    ("[%s%s]" % (ONE % "", ONE % ""), None),
+    ("[%s[%s]" % (ONE % "", ONE % ""), None),
+    ("[%s,]" % ONE % "", None),
+    ("[,%s]" % ONE % "", None),
+    ("[%s" % ONE % "", None),
+    ("[%s]]" % ONE % "", None),
+    ("[\v%s]" % ONE % "", None),
+    ("[%s\f]" % ONE % "", None),
+    ("[%s, 1]" % ONE % "", None),
+    ("[%s]" % ONE % ',"type": "]"', 1),
+    ("[%s]" % ONE % ',"type": "}"', 1),
+    ("[%s]" % ONE % ',"type": "a[{", "hops": [{"link": "}]"}]', 1),
+    ("[%s]" % ONE % ', "type": "[", "table": 7}, {"destination": "::/0", "type": "]"', 2),
+    ("[%s]" % ONE % ', "destination": "11.0.0.0/8"', None),
+    ("[%s]" % ONE % ', "metric": 1, "metric": 1', None),
+    ("[%s]" % ONE % ', "metric": NaN', None),
+    ("[%s]" % ONE % (', "metric": ' + "9" * 21), None),
+    ("[%s]" % ONE % ', "hops": [[]]', None),
+    ("[%s]" % ONE % (', "hops": [%s]' % ('{"a":' * 10000)), None),
+    ('[{"table": 7, "destination": "10.0.0.0/8"}]', 1),
+    ('[{"destination": "10.0.0.0/255.0.0.0"}, {"destination": "10.0.0.1"}]', 2),
+    ('[{"destination": "2001:DB8::/32"}, {"destination": "::10.0.0.0/120"}]', 2),
+    ('[{"destination": "10.0.0.0/08"}]', 1),
+    ('[{"destination": "010.0.0.0/8"}]', None),
+    ("[%s,%s]" % (ONE % ',"source": "10.0.0.1"', SIX_ONE % ',"source": "10.0.0.1"'), None),
+    ("[%s,%s]" % ((ONE % ',"hops": [{"gateway": "fe80::1"}]',) * 2), 2),
+    ("[%s,%s]" % ((ONE % ',"hops": [{"gateway": "10.0.0.1"}]',
+                   SIX_ONE % ',"hops": [{"gateway": "10.0.0.1"}]')), None),
+    ('[{"destination": "0.0.0.0/0"}, {"destination": "0.0.0.0/8"}, {"destination": "::/0"}]', 3),
+])
+def test_lists_of_routes(listed, expected):
+    text = '{"format": "symroute-nm host", "version": 1, "host": {"routes": %s}}' % listed
+    if expected is None:
+        with pytest.raises(InputError):
+            load(text)
+    else:
+        assert expected == len(load(text).routes)
+
+
+def many_routes(number):
+    """Two uplinks, and so many routes behind a router."""
+    hops = (Hop("eth0", ip_address("10.0.6.254")),)
+    made = (Route(ip_network(((11 << 24) + (each << 8), 24)), hops=hops) for each in range(number))
+    host = two_uplinks()
+    return host._replace(routes=snapshot.pack((*host.routes, *made)))
+
+
+@contextmanager
+def less_than(limit):
+    """Less memory than that is taken, in bytes."""
+    tracemalloc.start()
+    try:
+        yield
+        assert limit > tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_routes_are_written_and_read_in_little_memory():
+    host, number = many_routes(20000), 0
+    with less_than(200000):
+        for each in dump_parts(host):
+            number += len(each)
+    content = dump_host(host).encode()
+    assert number == len(content)
+    with less_than(len(content) // 2):
+        read = load_host(content, WHERE)
+    assert host == read
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda each: each.parent.name)
+def test_the_text_is_what_json_makes_of_it(path):
+    text = dump_host(load_host(path.read_bytes(), WHERE))
+    assert json.dumps(json.loads(text), indent=1) + "\n" == text
