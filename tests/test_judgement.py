@@ -1,0 +1,148 @@
+"""What goes wrong is told whole, however it is worked out, and of nobody for whom it is right."""
+
+from collections import Counter
+from ipaddress import ip_network
+
+import pytest
+from hosts import BY_ETH0, BY_ETH1, ETH2, address, plain, route, two_uplinks
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from test_plan import small_hosts
+
+from symroute_nm import dues, judgement, verdicts
+from symroute_nm import routes as routes_module
+from symroute_nm.choices import Settings
+from symroute_nm.errors import SymrouteError
+from symroute_nm.model import LeftOut, Rule
+from symroute_nm.ranks import NetworkSet, rank
+from symroute_nm.uplinks import find_uplinks
+from symroute_nm.verdicts import judge
+
+BEHIND = [ip_network("198.51.100.0/24"), ip_network("2001:db8:9::/48")]
+
+
+def judged(there, left_out=()):
+    return judge(there, find_uplinks(there, Settings()).uplinks, left_out)
+
+
+def failures(there, link, left_out=()):
+    return [failure for verdict in judged(there, left_out) if verdict.address.link == link
+            for failure in verdict.failures]
+
+
+def kinds(found):
+    return Counter({
+        (verdict.address, each.decision.type, each.decision.hops, each.wanted): each.classes
+        for verdict in found for each in verdict.failures})
+
+
+def test_a_way_out_that_is_one_of_several_is_not_right():
+    both = route("default", metric=50)._replace(hops=BY_ETH0.hops + BY_ETH1.hops)
+    there = plain(routes=[both])
+    for link in ("eth0", "eth1"):
+        assert both.hops in [each.decision.hops for each in failures(there, link)]
+
+
+@pytest.mark.parametrize("excused, other", [("eth0", "eth1"), ("eth1", "eth0")])
+def test_who_is_excused_is_so_alone_and_in_both_families(excused, other):
+    """None of them has rules of its own here, so that packets of both are decided alike."""
+    base, here = two_uplinks(), plain([ETH2], [address("eth2", "10.0.7.5/24")])
+    there = base._replace(
+        links=here.links, addresses=(*base.addresses, *here.addresses[-1:]),
+        routes=(*base.routes, route("default", "eth2", "10.0.7.1", metric=900),
+                *(route(str(each), "eth2") for each in BEHIND)))
+    left_out = [LeftOut((excused,), NetworkSet(each.version, [rank(each)])) for each in BEHIND]
+    told = {(link, network) for link in (excused, other)
+            for failure in failures(there, link, left_out)
+            for network in BEHIND if failure.destination in network}
+    assert {(other, network) for network in BEHIND} == told
+
+
+def test_nobody_judges_what_belongs_to_a_link():
+    there = two_uplinks()
+    dropped = [Rule(network.version, 5, destination=network, action="blackhole") for network in map(
+        ip_network, ("224.0.0.0/4", "169.254.0.0/16", "ff00::/8", "fe80::/10"))]
+    assert kinds(judged(there)) == kinds(judged(there._replace(rules=(*dropped, *there.rules))))
+
+
+def test_a_destination_with_several_routes_is_due_what_they_are_together():
+    first, second = (route("2001:db8:9::/48", "docker0", "2001:db8:7::%d" % each)
+                     for each in (1, 2))
+    there = two_uplinks()
+    there = there._replace(
+        routes=(*there.routes, *(first._replace(destination=ip_network("2001:db8:%d::/48" % each))
+                                 for each in (7, 8)), first, second),
+        rules=(Rule(6, 5, destination=ip_network("2001:db8:7::/48"), action="blackhole"),
+               *there.rules))
+    internal = [str(each.destination) for each in failures(there, "eth0") if each.internal]
+    assert ["2001:db8:7::1"] == internal
+
+
+def test_an_internal_network_is_never_left_to_main():
+    docker = ip_network("172.17.0.0/16")
+    there = two_uplinks()
+    there = there._replace(
+        routes=(*there.routes, route(str(docker), "eth0", "10.0.6.1", table=77)),
+        rules=(Rule(4, 5, destination=docker, table=77), *there.rules))
+    left_out = [LeftOut(("eth0", "eth1"), NetworkSet(4, [rank(docker)]))]
+    assert failures(there, "eth0")
+    assert judged(there) == judged(there, left_out)
+
+
+def test_what_fails_alike_is_told_once_and_counted():
+    networks = [ip_network("172.18.%d.0/24" % each) for each in range(3)]
+    there = two_uplinks()
+    there = there._replace(
+        # Of several metrics, but all by the same link.
+        routes=(*there.routes, *(route(str(network), "docker0", metric=number)
+                                 for number, network in enumerate(networks))),
+        rules=(Rule(4, 5, destination=ip_network("172.18.0.0/16"), action="blackhole"),
+               *there.rules))
+    internal = [each for each in failures(there, "eth0") if each.internal]
+    # They lie side by side, and so are one way to fail that is met three times.
+    assert [("172.18.0.1", 3)] == [(str(each.destination), each.classes) for each in internal]
+
+
+def behind(number):
+    """Networks behind as many routers of each uplink: so many ways to go wrong."""
+    return [route("172.%d.%d.0/24" % (16 + each, which), link, "%s.%d" % (net, 100 + each))
+            for each in range(number)
+            for which, (link, net) in enumerate((("eth0", "10.0.6"), ("eth1", "10.0.5")))]
+
+
+@pytest.mark.parametrize("stretch", [1 << 14, 3])
+def test_too_many_ways_are_told_in_few_words_that_add_up(stretch):
+    there = plain(routes=behind(12))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes_module, "_STRETCH", stretch)
+        few = judged(there)
+        patch.setattr(judgement, "MOST_WAYS", 1000)
+        patch.setattr(verdicts, "MOST_WAYS", 1000)
+        every = judged(there)
+    for one, other in zip(few, every):
+        assert (8, True) == (len(one.failures), len(other.failures) > 12)
+        assert one.failures[:7] == other.failures[:7]
+        assert sum(each.classes for each in one.failures) == sum(
+            each.classes for each in other.failures)
+
+
+@pytest.mark.long
+@given(small_hosts(), st.integers(1, 5))
+@hypothesis_settings(max_examples=150, deadline=None)
+def test_how_it_is_worked_out_changes_no_verdict(made, stretch):
+    try:
+        whole = judged(made)
+    except SymrouteError:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dues, "_SHORT", 0)
+        apart = judged(made)
+        patch.setattr(routes_module, "_STRETCH", stretch)
+        pieces = judged(made)
+    assert kinds(whole) == kinds(apart)
+    assert set(kinds(whole)) == set(kinds(pieces))
+    # What is cut by the end of a piece counts twice.
+    assert all(count <= kinds(pieces)[each] for each, count in kinds(whole).items())
+
+
