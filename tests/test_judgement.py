@@ -13,9 +13,12 @@ from test_plan import small_hosts
 from symroute_nm import dues, judgement, verdicts
 from symroute_nm import routes as routes_module
 from symroute_nm.choices import Settings
+from symroute_nm.dues import Dues
 from symroute_nm.errors import SymrouteError
-from symroute_nm.model import LeftOut, Rule
+from symroute_nm.fib import WHOLE
+from symroute_nm.model import TABLE_MAIN, LeftOut, Rule
 from symroute_nm.ranks import NetworkSet, rank
+from symroute_nm.rpdb import Rpdb
 from symroute_nm.uplinks import find_uplinks
 from symroute_nm.verdicts import judge
 
@@ -37,11 +40,15 @@ def kinds(found):
         for verdict in found for each in verdict.failures})
 
 
-def test_a_way_out_that_is_one_of_several_is_not_right():
-    both = route("default", metric=50)._replace(hops=BY_ETH0.hops + BY_ETH1.hops)
+@pytest.mark.parametrize("rules", [(), (Rule(4, 5, source=ip_network("10.0.6.5/32"), table=77),)],
+                         ids=["all", "from eth0's"])
+def test_a_way_out_that_is_one_of_several_is_not_right(rules):
+    both = route("default", metric=50, table=77 if rules else TABLE_MAIN)._replace(
+        hops=BY_ETH0.hops + BY_ETH1.hops)
     there = plain(routes=[both])
-    for link in ("eth0", "eth1"):
-        assert both.hops in [each.decision.hops for each in failures(there, link)]
+    there = there._replace(rules=(*rules, *there.rules))
+    assert both.hops in [each.decision.hops for each in failures(there, "eth0")]
+    assert bool(rules) != (both.hops in [each.decision.hops for each in failures(there, "eth1")])
 
 
 @pytest.mark.parametrize("excused, other", [("eth0", "eth1"), ("eth1", "eth0")])
@@ -51,7 +58,10 @@ def test_who_is_excused_is_so_alone_and_in_both_families(excused, other):
     there = base._replace(
         links=here.links, addresses=(*base.addresses, *here.addresses[-1:]),
         routes=(*base.routes, route("default", "eth2", "10.0.7.1", metric=900),
-                *(route(str(each), "eth2") for each in BEHIND)))
+                *(route(str(each), "eth2", table=table)
+                  for each in BEHIND for table in (TABLE_MAIN, 77))),
+        # What says the same as main, and is not main.
+        rules=(Rule(4, 5, table=77), Rule(6, 5, table=77), *base.rules))
     left_out = [LeftOut((excused,), NetworkSet(each.version, [rank(each)])) for each in BEHIND]
     told = {(link, network) for link in (excused, other)
             for failure in failures(there, link, left_out)
@@ -102,6 +112,21 @@ def test_what_fails_alike_is_told_once_and_counted():
     internal = [each for each in failures(there, "eth0") if each.internal]
     # They lie side by side, and so are one way to fail that is met three times.
     assert [("172.18.0.1", 3)] == [(str(each.destination), each.classes) for each in internal]
+
+
+@given(small_hosts())
+@hypothesis_settings(max_examples=100, deadline=None)
+def test_each_destination_has_one_due(made):
+    database = Rpdb(made.rules, made.routes, made.links)
+    for version, whole in WHOLE.items():
+        found = Dues(made, frozenset(), (), database).of(version, whole)
+        spans = sorted((*span, each.kind) for each in found for span in zip(*each.spans))
+        for (_, last, kind), (first, _, other) in zip(spans, spans[1:]):
+            assert last < first
+            assert (last + 1, kind) != (first, other) or kind == "own"  # of main, and of no rule
+        for each in found:
+            covered = sum(last - first + 1 for first, last in zip(*each.spans))
+            assert covered == sum(last - first + 1 for first, last, _ in zip(*each.specific))
 
 
 def behind(number):

@@ -1,6 +1,6 @@
 """Own tables on hosts with many networks: bounded, and proved all the same."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 from case_hosts import PROFILES, many_networks, many_vlans, plain
@@ -13,7 +13,7 @@ from test_plan import planned, small_hosts
 from symroute_nm import routes as routes_module
 from symroute_nm.choices import Settings
 from symroute_nm.diagnosis import diagnose
-from symroute_nm.model import ANY, TABLE_MAIN, Hop, Plan, Profile, network_key
+from symroute_nm.model import ANY, LINK_LOCAL, TABLE_MAIN, Hop, Plan, Profile, network_key
 from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove, put_plan
 from symroute_nm.ranks import NetworkSet
@@ -108,6 +108,66 @@ def test_a_bridge_stands_in_the_way_of_wider_networks():
     bridge = ip_network("10.0.10.0/24")
     assert all(route.type == "unicast" and not route.destination.overlaps(bridge)
                for each in plan.uplinks for route in each.routes if not route.default)
+
+
+def test_link_local_networks_stand_in_the_way_of_wider_networks():
+    names = ["bond0.%d" % number for number in range(4)]
+    networks = ["169.%d" % number for number in (252, 253, 255)] + ["10.9"]
+    made = host(
+        [link(20 + number, name, kind="vlan") for number, name in enumerate(names)],
+        [address(name, base + ".7.5/24") for name, base in zip(names, networks)],
+        [route("default", name, base + ".7.1", metric=100 + number)
+         for number, (name, base) in enumerate(zip(names, networks))],
+        profiles=tuple(Profile(name, id=name, device=name) for name in names))
+    plan = make_plan(made, Settings(most_networks=1))
+    wide = {each.destination for own in plan.uplinks for each in own.routes}
+    assert ip_network("169.252.0.0/15") in wide
+    assert [ANY[4]] == [each for each in wide if each.overlaps(LINK_LOCAL[4])]
+
+
+def test_what_is_wider_than_link_local_networks_is_behind_a_gateway():
+    made = plain(routes=[route(each, "eth0", "10.0.6.254")
+                         for each in ("169.254.0.0/15", "169.254.8.0/24")])
+    told = {str(each.destination): each.hop for each in make_plan(made, DEFAULTS).uplinks[1].routes}
+    assert Hop("eth1", ip_address("10.0.5.1")) == told["169.254.0.0/15"]
+    assert Hop() == told.get("169.254.8.0/24", Hop())
+
+
+def test_internal_networks_do_not_count_towards_the_bound():
+    made = plain([DOCKER0], routes=[route("10.8.0.0/16", "eth0", "10.0.6.254")] + [
+        route("10.8.%d.0/24" % (2 * each), "docker0") for each in range(20)])
+    assert () == make_plan(made, Settings(most_networks=10)).left_out
+
+
+def test_what_is_behind_routers_stays_where_there_is_room_once_others_are_wider():
+    made = vlans(8, step=2)
+    made = made._replace(routes=(*made.routes, route("172.16.0.0/24", "bond0.0", "10.0.0.9")))
+    plan = make_plan(made, Settings(most_networks=5))
+    assert () == plan.left_out
+    assert "10.0.0.0/20" in {str(each.destination) for each in plan.uplinks[1].routes}
+    assert "172.16.0.0/24" in {str(each.destination) for each in plan.uplinks[1].routes}
+
+
+@pytest.mark.parametrize("guard, number, kept", [
+    ("rules", 9, 9), ("rules", 10, 0), ("throw", 9, 9), ("throw", 10, 10)])
+def test_what_lies_behind_own_routers_is_in_the_own_table_unless_it_is_much(guard, number, kept):
+    """Only with rules main has it just so, and nothing needs to say so."""
+    made = plain(routes=behind([("eth0", "10.0.6.254")], number, 2))
+    plan = make_plan(made, Settings(guard=guard, most_networks=9))
+    own = [each for each in plan.uplinks[0].routes if str(each.destination).startswith("172.")]
+    assert [str(each.hop.gateway) for each in own] == ["10.0.6.254"] * kept
+
+
+@pytest.mark.parametrize("guard", ["rules", "throw", "none"])
+@pytest.mark.parametrize("most", [0, 256])
+def test_networks_in_own_networks_are_told_once(guard, most):
+    made = plain([DOCKER0], routes=[
+        route("10.8.0.0/16", "eth0", "10.0.6.254"), route("10.8.1.0/24", "eth0", "10.0.6.253"),
+        route("10.8.1.128/25", "docker0"), route("10.8.2.0/24", "eth0", "10.0.6.252"),
+        route("10.8.3.0/24", "eth1", "10.0.5.254")])
+    for each in make_plan(made, Settings(guard=guard, most_networks=most)).uplinks:
+        told = [known.destination for known in each.routes]
+        assert len(set(told)) == len(told)
 
 
 def test_a_diagnosis_knows_what_the_bound_left_out():

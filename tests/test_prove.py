@@ -208,6 +208,19 @@ def test_what_an_earlier_plan_left_does_not_count_as_others():
     assert proof_of(again).holds
 
 
+def test_own_tables_are_judged_as_they_will_be():
+    there = two_uplinks()
+    plan = make_plan(there, Settings())
+    wrong = put_plan(there, Settings(), plan)
+    wrong = wrong._replace(
+        tables=(TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True)),
+        routes=(*there.routes, *(each._replace(table=201 - each.table) for each in wrong.routes
+                                 if each.table in (100, 101))))
+
+    assert not any(each.symmetric for each in proof_of(wrong).before)
+    assert proof_of(wrong).holds
+
+
 def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_does_not():
     there = two_uplinks()
     there = there._replace(
@@ -267,6 +280,15 @@ def test_a_vpn_that_spells_the_internet_out_is_no_internal_network():
     said = refusal(there)
     assert "goes dev tun0 by rule 20001" in said
     assert "should leave by eth0" in said
+
+
+def test_what_lies_in_another_network_makes_a_link_no_wider():
+    there = with_tunnel(two_uplinks(), *(route(each, "tun0") for each in (
+        "32.0.0.0/4", "32.0.0.0/5", "40.0.0.0/5", "fd00::/8")))
+
+    assert frozenset() == find_wide_links(there, {"eth0", "eth1"})
+    assert frozenset({"tun0"}) == find_wide_links(
+        with_tunnel(there, route("16.0.0.0/4", "tun0", metric=9)), {"eth0", "eth1"})
 
 
 def test_a_network_behind_a_vpn_is_internal():

@@ -274,6 +274,15 @@ def test_equal_ipv6_routes_by_gateways_are_one_multipath_route():
     assert {"a", "b"} == decide([rule(9, version=6)], routes, packet("2001:db8::1")).links
 
 
+def test_several_routes_to_a_destination_are_not_like_the_first_of_them():
+    one, other = "a fe80::1", "a fe80::2"
+    routes = [route("2001:db8:8::/48", one), route("2001:db8:9::/48", one),
+              route("2001:db8:9::/48", other)]
+    found = Rpdb([rule(9, version=6)], routes).ways(packet("::"))
+    assert {(), (hop(*one.split()),), (hop(*one.split()), hop(*other.split()))} == {
+        each.decision.hops for each in found}
+
+
 def test_of_equal_ipv6_routes_on_links_the_one_a_packet_came_by_is_preferred():
     routes = [route("2001:db8::/32", "a", metric=1), route("2001:db8::/32", "b", metric=1)]
     rules = [rule(9, version=6)]
@@ -427,6 +436,16 @@ def test_the_kinds_of_a_full_table_are_few():
     ] == sorted((str(each.representative), each.decision.hops) for each in found)
 
 
+def test_the_largest_table_says_how_many_stretches_there_are():
+    routes = [route("100.64.%d.0/24" % number, "eth1", table=77) for number in range(100)]
+    rpdb = Rpdb([MAIN], [*UPLINKS, *routes])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes_module, "_STRETCH", 10)
+        found = [stretch for stretch, _ in rpdb.stretches(4)]
+    assert 10 == len(found)
+    assert (0, LAST[4]) == (found[0].starts[0], found[-1].ends[0])
+
+
 SEEDS = st.integers(0, (1 << 32) - 1)
 
 
@@ -554,11 +573,11 @@ def test_the_ways_are_those_of_the_classes(seed):
 def test_the_kinds_are_those_of_the_classes(seed, stretch):
     host = RandomHost(seed)
     rpdb = Rpdb(host.rules, host.routes)
+    expected = {kind_of(each.decision) for each in rpdb.classes(host.template)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes_module, "_STRETCH", stretch)
         kinds = rpdb.kinds(host.template)
-    assert {kind_of(each.decision) for each in rpdb.classes(host.template)} == {
-        kind_of(each.decision) for each in kinds}
+    assert expected == {kind_of(each.decision) for each in kinds}
 
 
 def kind_of(decision):
