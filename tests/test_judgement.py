@@ -1,7 +1,7 @@
 """What goes wrong is told whole, however it is worked out, and of nobody for whom it is right."""
 
 from collections import Counter
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 
 import pytest
 from hosts import BY_ETH0, BY_ETH1, ETH2, address, plain, route, two_uplinks
@@ -13,12 +13,12 @@ from test_plan import small_hosts
 from symroute_nm import dues, judgement, verdicts
 from symroute_nm import routes as routes_module
 from symroute_nm.choices import Settings
-from symroute_nm.dues import Dues
+from symroute_nm.dues import Dues, find_wide_links, is_internal
 from symroute_nm.errors import SymrouteError
 from symroute_nm.fib import WHOLE
-from symroute_nm.model import TABLE_MAIN, LeftOut, Rule
+from symroute_nm.model import TABLE_LOCAL, TABLE_MAIN, LeftOut, Rule
 from symroute_nm.ranks import NetworkSet, rank
-from symroute_nm.rpdb import Rpdb
+from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.uplinks import find_uplinks
 from symroute_nm.verdicts import judge
 
@@ -171,3 +171,56 @@ def test_how_it_is_worked_out_changes_no_verdict(made, stretch):
     assert all(count <= kinds(pieces)[each] for each, count in kinds(whole).items())
 
 
+
+
+@st.composite
+def hosts_with_others_rules(draw):
+    """Two uplinks, and somebody's rule with a table that leads mostly out of one link."""
+    link = draw(st.sampled_from(["tun0", "docker0", "eth0"]))
+    networks = st.builds(
+        lambda first, length: ip_network((first << 22, length), strict=False),
+        st.sampled_from([0, 10 << 2, 10 << 2 | 1, 44 << 2, 172 << 2, 192 << 2]),
+        st.integers(1, 26))
+    routes = [route("default", link, table=77)] * draw(st.integers(0, 1))
+    for network in draw(st.lists(networks, max_size=4, unique=True)):
+        kind = draw(st.sampled_from(["unicast", "unicast", "unicast", "throw", "blackhole"]))
+        routes.append(route(str(network), link if kind == "unicast" else "", type=kind,
+                            table=draw(st.sampled_from([77, 77, TABLE_MAIN]))))
+    rule = Rule(4, 500, table=77, suppress_prefixlength=draw(st.sampled_from([None, None, 0])))
+    there = plain(routes=routes)
+    return there._replace(rules=(*there.rules[:1], rule, *there.rules[1:]))
+
+
+def boundaries(there):
+    """All destinations at which anything may begin or end."""
+    ends = {int(end) for each in there.routes
+            for end in (each.destination.network_address, each.destination.broadcast_address)}
+    return [IPv4Address(each + step) for each in ends for step in (-1, 0, 1)
+            if 0 <= each + step < 224 << 24 and (each + step) >> 16 != 169 << 8 | 254]
+
+
+def is_right(actual, specific, link, outward):
+    """Whether a single packet goes where it should."""
+    if specific.type == "local" or (specific.type != "unicast" and specific.route):
+        return actual.type == specific.type
+    if is_internal(specific, outward):
+        return actual.hops == specific.hops
+    by_link = actual.type == "unicast" and {link} == actual.links
+    return by_link or is_internal(actual, outward)
+
+
+@pytest.mark.long
+@given(hosts_with_others_rules())
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_a_verdict_says_what_single_packets_do(there):
+    uplinks = find_uplinks(there, Settings()).uplinks
+    names = frozenset(each.link.name for each in uplinks)
+    outward = names | find_wide_links(there, names)
+    whole = Rpdb(there.rules, there.routes)
+    specific = Rpdb([Rule(4, 0, table=TABLE_LOCAL),
+                     Rule(4, 1, table=TABLE_MAIN, suppress_prefixlength=0)], there.routes)
+    for verdict in judge(there, uplinks):
+        link, source = verdict.address.link, verdict.address.ip
+        wrong = [str(each) for each in boundaries(there) if not is_right(
+            whole.decide(Packet(each, source)), specific.decide(Packet(each)), link, outward)]
+        assert verdict.symmetric == (not wrong)
