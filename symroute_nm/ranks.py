@@ -7,9 +7,10 @@ stands before all that lie in it.
 from array import array
 from bisect import bisect_left
 from ipaddress import IPv4Network, IPv6Network
-from typing import AbstractSet, Iterable, Iterator, List, MutableSequence, Sequence, Union
+from typing import AbstractSet, Iterable, Iterator, List, MutableSequence, Sequence, TypeVar, Union
 
 _Network = Union[IPv4Network, IPv6Network]
+_Member = TypeVar("_Member")
 
 BITS = {4: 32, 6: 128}
 _LENGTH_BITS = 8  # hold any prefix length
@@ -69,11 +70,16 @@ def collapse(ranks: Iterable[int], bits: int) -> List[int]:
 
 
 class NetworkSet(AbstractSet[_Network]):
-    """A set of networks of one family, kept as their ranks."""
+    """A set of networks of one family, kept as their ranks, which come ascending, each once."""
 
     def __init__(self, version: int, ranks: Iterable[int] = ()) -> None:
         self.version = version
-        self.ranks: Sequence[int] = make_ranks(version, ranks)  # ascending, each once
+        self.ranks: Sequence[int] = make_ranks(version, ranks)
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[_Member]) -> AbstractSet[_Member]:
+        """What set operations make: a set with a constructor like theirs."""
+        return frozenset(it)
 
     def __contains__(self, network: object) -> bool:
         if not isinstance(network, (IPv4Network, IPv6Network)) or network.version != self.version:

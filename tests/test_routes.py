@@ -143,6 +143,7 @@ def test_a_set_of_networks(these, one):
     known = NetworkSet(4, sorted(map(rank, these)))
     assert these == known
     assert (one in these) == (one in known)
+    assert these & {one} == known & {one}
     assert ip_network("::/0") not in known
     assert sorted(these, key=network_key) == list(known)
     assert all(int(each.broadcast_address) == last_of(rank(each), 32) for each in these)
