@@ -31,7 +31,7 @@ def sort_leftovers(
     rest = sorted(set(owned) - set(wanted))
     fragments = [path for path in rest if path in (FRAGMENT, RT_TABLES)]
     files = [path for path in rest if path not in fragments]
-    coming = set() if prune or not files else _may_come_back(host, plan)
+    coming = set() if prune or not files else _find_coming(host, plan)
     kept = [path for path in files
             if not prune and (not plan.uplinks or profile_of(path) in coming)]
     gone = sorted(set(files).difference(kept))
@@ -62,7 +62,7 @@ def profile_of(path: str) -> str:
     return name[len(prefix):] if prefix else ""
 
 
-def _may_come_back(host: Host, plan: Plan) -> Set[str]:
+def _find_coming(host: Host, plan: Plan) -> Set[str]:
     """The names of the profiles that are there, but for those of links that the user excludes."""
     excluded = {each.link for each in plan.skips if each.reason.startswith(EXCLUDED)}
     passed_over = {profile.name for link in host.links if link.name in excluded
