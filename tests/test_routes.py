@@ -135,7 +135,8 @@ def test_packed_routes_stay_as_they_are():
     assert "10.0.0.0/8" in repr(packed)
     assert Routes() == () != packed
     assert packed != ["10.0.0.0/8"]
-    assert {packed} == {pack([route("10.0.0.0/8", "eth0")])}
+    with pytest.raises(TypeError):
+        hash(packed)
 
 
 @given(st.sets(networks(4)), networks(4))
