@@ -5,7 +5,8 @@ import io
 import os
 import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, Optional
 
 import click
 import typer
@@ -16,6 +17,7 @@ from symroute_nm.terminal import flush, open_streams, say, write
 
 _BUG, _INTERRUPTED = 70, 130
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_SOON = 0.01  # seconds
 
 
 app = typer.Typer(
@@ -86,11 +88,24 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
-def _end(number: int, _: Any) -> None:
+def _end(number: int, frame: Optional[FrameType]) -> None:
     """As an interrupt from the keyboard: a write that has begun puts everything back."""
+    if _is_unheard(frame):
+        signal.signal(signal.SIGALRM, lambda _, later: _end(number, later))
+        signal.setitimer(signal.ITIMER_REAL, _SOON)
+        return
     for each in (signal.SIGINT, *_ENDING):
         signal.signal(each, signal.SIG_IGN)  # a second one must not stop that
     sys.exit(128 + number)
+
+
+def _is_unheard(frame: Optional[FrameType]) -> bool:
+    """Whether what is raised there goes nowhere: in a finalizer or a weak reference's callback."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") == "weakref":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def leave(code: int) -> None:

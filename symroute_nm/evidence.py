@@ -142,7 +142,7 @@ def _arp(links: Iterable[str]) -> Iterator[Arp]:
 
 def _sysctl(link: str, name: str) -> int:
     try:
-        with open("%s/%s/%s" % (_PROC, link, name), encoding="ascii") as file:
+        with open("%s/%s/%s" % (_PROC, link, name), "rb") as file:
             return int(file.read().split()[0])
     except (OSError, ValueError, IndexError):
         return 0

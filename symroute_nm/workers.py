@@ -30,7 +30,8 @@ def run(
     workers: List[_Worker] = []
     jobs = max(1, min(jobs, len(tasks)))
     try:
-        workers += (_start(tasks[number::jobs], do) for number in range(jobs))
+        for number in range(jobs):
+            workers.append(_start(tasks[number::jobs], do, workers))
         for position, task in enumerate(tasks):
             number = position % jobs
             try:
@@ -38,24 +39,34 @@ def run(
             except EOFError:
                 _stop(workers[number])
                 yield lost(task)
-                workers[number] = _start(tasks[position + jobs::jobs], do)
+                others = workers[:number] + workers[number + 1:]
+                workers[number] = _start(tasks[position + jobs::jobs], do, others)
     finally:
         for each in workers:
             _stop(each)
 
 
-def _start(tasks: Sequence[Task], do: Callable[[Task], Result]) -> _Worker:
+def _start(
+    tasks: Sequence[Task], do: Callable[[Task], Result], others: Sequence[_Worker]
+) -> _Worker:
     # Forked, all that is imported is there already.
     context = multiprocessing.get_context("fork")
     results, ending = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(tasks, do, ending), daemon=True)
+    # It has what the others' results come by, too: who reads there must be this process alone, or
+    # they would not see that nobody does any more, and wait for room in the pipe.
+    inherited = [results, *(each.results for each in others)]
+    process = context.Process(target=_serve, args=(tasks, do, ending, inherited), daemon=True)
     process.start()
     ending.close()  # or the end of the process would not end the pipe
     return _Worker(process, results)
 
 
-def _serve(tasks: Sequence[Task], do: Callable[[Task], Result], results: Any) -> None:
+def _serve(
+    tasks: Sequence[Task], do: Callable[[Task], Result], results: Any, inherited: Sequence[Any]
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keyboard's goes to all: one stops the others
+    for each in inherited:
+        each.close()
     # A command begins without; here much comes and goes, but not what was imported.
     getattr(gc, "freeze", gc.collect)()  # Python 3.7
     gc.set_threshold(_GARBAGE)

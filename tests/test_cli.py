@@ -282,3 +282,31 @@ def test_the_same_plan_from_a_snapshot_as_from_the_host(root, tmp_path):
     told = program("generate", "--dry-run", "--json", "--root", "/", "--host",
                    tmp_path / "live.json")
     assert (live[0], live[1]) == (told[0], told[1])
+
+
+UNHEARD = """
+import os, signal, sys, time, weakref
+from symroute_nm import cli
+
+class Something:
+    def __del__(self):
+        if "del" in sys.argv:
+            os.kill(os.getpid(), signal.SIGTERM)
+            sum(range(1000))
+
+signal.signal(signal.SIGTERM, cli._end)
+known = weakref.WeakValueDictionary()
+known["one"] = it = Something()
+also = weakref.ref(it, lambda _: "del" in sys.argv or weakref.kill())
+kill = compile("lambda: (os.kill(os.getpid(), 15), sum(range(1000)))", "weakref", "eval")
+weakref.kill = eval(kill, dict(vars(weakref), os=os))
+del it
+time.sleep(10)
+"""
+
+
+@pytest.mark.parametrize("where", ["del", "callback"])
+def test_a_signal_is_heard_where_nothing_can_be_raised(where):
+    ran = subprocess.run([sys.executable, "-c", UNHEARD, where], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (143, b"") == (ran.returncode, ran.stderr)

@@ -198,3 +198,17 @@ def test_nobody_runs_far_ahead(tmp_path):
     time.sleep(0.3)
     assert 8 > len(list(tmp_path.iterdir()))
     results.close()
+
+
+def stubborn(number):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return "x" * 1000000
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_worker_that_outlives_its_signal_ends_when_nobody_reads(jobs):
+    before = time.monotonic()
+    results = workers.run(list(range(100)), stubborn, str, jobs)
+    next(results)
+    results.close()
+    assert 20 > time.monotonic() - before
