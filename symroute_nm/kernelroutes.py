@@ -8,14 +8,13 @@ import struct
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Dict, FrozenSet, Iterable, Iterator, Mapping, Optional, Tuple
 
-from symroute_nm import netlink
+from symroute_nm import attributes, netlink
 from symroute_nm.model import ANY, Hop, IPAddress, IPNetwork, Route
 from symroute_nm.ranks import make_rank
 from symroute_nm.routes import Column, Packer, Routes
 
 # linux/rtnetlink.h: struct rtmsg, struct rtattr, struct rtnexthop, struct rtvia, enum rtattr_type_t
 _MESSAGE = struct.Struct("=BBBBBBBBI")
-_ATTRIBUTE = struct.Struct("=HH")
 _NEXT_HOP = struct.Struct("=HBBi")
 _NUMBER = struct.Struct("=I")
 _FAMILY = struct.Struct("=H")
@@ -27,10 +26,9 @@ _KIND_AT = netlink.HEADER_SIZE + 7  # the last of eight fields of one byte
 _FLAGS_AT = _KIND_AT + 1
 _UNICAST, _BLACKHOLE = 1, 6
 _LENGTH_AT = netlink.HEADER_SIZE + 1  # rtm_dst_len
-_DESTINATION_AT = netlink.HEADER_SIZE + _MESSAGE.size + _ATTRIBUTE.size + _NUMBER.size
+_DESTINATION_AT = netlink.HEADER_SIZE + _MESSAGE.size + attributes.SIZE + _NUMBER.size
 _CACHED_EXPIRY = struct.Struct("=8xi16x")  # struct rta_cacheinfo, in hundredths of a second
 _HUNDREDTHS = 100
-_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _RTM_F_CLONED, _RTNH_F_PERVASIVE, _RTNH_F_ONLINK = 0x200, 0x2, 0x4
 ROUTE_TYPES = {
     1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast",
@@ -155,19 +153,15 @@ def sendable(raw: bytes, expiry: bool = True) -> bytes:
         if kind == _CACHEINFO:
             parts.append(_expiry(content) if expiry else b"")
         elif kind not in dropped:
-            parts.append(_attribute(kind, _plain_hops(content) if kind == _MULTIPATH else content))
+            value = _plain_hops(content) if kind == _MULTIPATH else content
+            parts.append(attributes.make(kind, value))
     return b"".join(parts)
 
 
 def _expiry(cached: bytes) -> bytes:
     """When the route expires, as it is told; b"" where it does not."""
     left, = _CACHED_EXPIRY.unpack_from(cached)  # negative where it has, and is still there
-    return _attribute(_EXPIRES, _NUMBER.pack(max(1, left // _HUNDREDTHS))) if left else b""
-
-
-def _attribute(kind: int, content: bytes) -> bytes:
-    size = _ATTRIBUTE.size + len(content)
-    return _ATTRIBUTE.pack(size, kind) + content + bytes(-size % 4)
+    return attributes.make(_EXPIRES, _NUMBER.pack(max(1, left // _HUNDREDTHS))) if left else b""
 
 
 def _plain_hops(content: bytes) -> bytes:
@@ -187,10 +181,8 @@ def _hop_offsets(content: bytes) -> Iterator[int]:
 
 
 def _attributes(content: bytes, offset: int, end: int) -> Iterator[Tuple[int, bytes]]:
-    while offset + _ATTRIBUTE.size <= end:
-        length, kind = _ATTRIBUTE.unpack_from(content, offset)
-        yield kind & _TYPE_MASK, content[offset + _ATTRIBUTE.size:offset + length]
-        offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
+    return ((kind, content[at + attributes.SIZE:at + length])
+            for kind, at, length in attributes.walk(content, offset, end))
 
 
 def _split(content: bytes, offset: int) -> Tuple[bytes, bytes]:
@@ -201,13 +193,13 @@ def _split(content: bytes, offset: int) -> Tuple[bytes, bytes]:
     """
     end = offset + _NUMBER.unpack_from(content, offset)[0]
     at = offset + _DESTINATION_AT
-    if at + _ATTRIBUTE.size > end:
+    if at + attributes.SIZE > end:
         return b"", b""
-    size, kind = _ATTRIBUTE.unpack_from(content, at)
+    kind, size = attributes.head(content, at)
     if kind != _DST:
         return b"", b""
     length_at = offset + _LENGTH_AT
-    return content[at + _ATTRIBUTE.size:at + size], b"".join((
+    return content[at + attributes.SIZE:at + size], b"".join((
         content[offset + netlink.HEADER_SIZE:length_at], content[length_at + 1:at],
         content[at + size:end]))
 

@@ -148,7 +148,7 @@ def layers() -> Dict[str, Set[str]]:
     allowed = {name: set(PURE) for name in PURE}
     allowed.update(dict.fromkeys(GROUND, PURE))
     allowed.update(dict.fromkeys(READERS, PURE | {"bounded"}))
-    allowed["kernelroutes"] = PURE | {"netlink"}
+    allowed["kernelroutes"] = PURE | {"attributes", "netlink"}
     allowed["host"] = PURE | {"kernelroutes", "netlink"}
     for index, name in enumerate(WRITERS):
         allowed[name] = PURE | {"rooted"} | set(WRITERS[:index])
