@@ -3,14 +3,14 @@
 from typing import FrozenSet, Iterable, Iterator, List, Optional, Sequence
 
 from symroute_nm.choices import Settings
-from symroute_nm.findings import bring_up, delete_throw
+from symroute_nm.findings import delete_throw
 from symroute_nm.generation import Generation
-from symroute_nm.leftovers import profile_of
 from symroute_nm.loaded import script_program, unload_script
 from symroute_nm.marking import SCRIPT
 from symroute_nm.model import Change, Host, IPAddress, Rule
 from symroute_nm.recognition import our_rules, selector
 from symroute_nm.routes import pack
+from symroute_nm.targets import bring_up, choose_target
 from symroute_nm.transition import bare, identity
 from symroute_nm.wording import delete_rule
 
@@ -26,6 +26,7 @@ def find_commands(
     change while their tables have more than planned: the files may have listed it before.
     Rules and throw routes that no file lists any more would stay: they are deleted by hand.
     """
+    profile_of = choose_target().profile_of
     changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
     rules = {bare(each) for each in host.rules}
     tables = _planned_tables(made)

@@ -8,14 +8,15 @@ import shlex
 from typing import Dict, Iterator, List, Set
 
 from symroute_nm import blocks
-from symroute_nm.absence import find_absence
+from symroute_nm.absence import find_obstacle
+from symroute_nm.bindings import find_profile
 from symroute_nm.errors import SymrouteError
-from symroute_nm.findings import ERROR, NOTICE, WARNING, Case, Finding
+from symroute_nm.findings import ERROR, NOTICE, WARNING, Finding
 from symroute_nm.leftovers import profile_of
 from symroute_nm.match import match
 from symroute_nm.model import NETWORK_SCRIPTS, Uplink
 from symroute_nm.rulefiles import is_rule_file
-from symroute_nm.uplinks import find_profile
+from symroute_nm.targets import Inspected
 
 SERVICE = "NetworkManager-dispatcher.service"
 
@@ -23,24 +24,24 @@ _KINDS = ("route", "route6", "rule", "rule6")
 _ASSIGNMENT = re.compile(r"\s*(?:[A-Za-z_][A-Za-z0-9_]*=.*|#.*)?")
 
 
-def find_service(case: Case) -> Iterator[Finding]:
+def find_service(inspected: Inspected) -> Iterator[Finding]:
     """The dispatcher script is missing, stands in the wrong folder, or is never started."""
-    if case.host.network_service or not (case.uplinks or case.listed):
+    if inspected.host.network_service or not (inspected.uplinks or inspected.listed):
         return
-    severity = ERROR if case.listed else WARNING
-    absence = find_absence(case.host)
-    if absence:
-        yield Finding(absence.code, severity, absence.reason, absence.remedy)
-    yield from _find_unit(case, severity)
+    severity = ERROR if inspected.listed else WARNING
+    obstacle = find_obstacle(inspected.host)
+    if obstacle:
+        yield Finding(obstacle.code, severity, obstacle.reason, obstacle.remedy)
+    yield from _find_unit(inspected, severity)
 
 
-def _find_unit(case: Case, severity: str) -> Iterator[Finding]:
-    if case.evidence.dispatcher_service == "masked":
+def _find_unit(inspected: Inspected, severity: str) -> Iterator[Finding]:
+    if inspected.evidence.dispatcher_service == "masked":
         yield Finding(
             "dispatcher-masked", severity,
             "%s is masked: no dispatcher script runs, so nothing applies rule files" % SERVICE,
             "systemctl unmask %s\nsystemctl enable %s" % (SERVICE, SERVICE))
-    if case.evidence.dispatcher_service == "disabled":
+    if inspected.evidence.dispatcher_service == "disabled":
         yield Finding(
             "dispatcher-disabled", severity,
             "%s is disabled: NetworkManager cannot start it by its D-Bus name, so nothing applies "
@@ -48,15 +49,15 @@ def _find_unit(case: Case, severity: str) -> Iterator[Finding]:
             "systemctl enable %s" % SERVICE)
 
 
-def find_misnamed_files(case: Case) -> Iterator[Finding]:
+def find_misnamed_files(inspected: Inspected) -> Iterator[Finding]:
     """Rule files named after the device where the profile has another name: nothing is applied."""
-    paths = {each.path for each in case.files}
+    paths = {each.path for each in inspected.files}
     devices = {profile_of(each) for each in paths if is_rule_file(each)}
-    names = {each.name for each in case.host.profiles}
-    for link in case.host.links:
+    names = {each.name for each in inspected.host.profiles}
+    for link in inspected.host.links:
         if link.name not in devices or link.name in names:
             continue
-        profiles = match(link, case.host.profiles)
+        profiles = match(link, inspected.host.profiles)
         if len(profiles) != 1 or profiles[0].name in devices:
             continue
         profile = profiles[0].name
@@ -76,20 +77,20 @@ def _moves(paths: Set[str], device: str, profile: str) -> Iterator[str]:
                    else "mv %s %s" % words)
 
 
-def find_profiles(case: Case) -> Iterator[Finding]:
+def find_profiles(inspected: Inspected) -> Iterator[Finding]:
     """Uplinks without an ifcfg profile that NetworkManager and the script can use."""
-    for uplink in case.uplinks:
+    for uplink in inspected.uplinks:
         try:
-            find_profile(case.host, case.settings, uplink.link)
+            find_profile(inspected.host, inspected.settings, uplink.link)
         except SymrouteError as error:
             # A host that is symmetric by other means than our files needs no profile.
-            broken = uplink.link.name in case.asymmetric_links
-            yield Finding(_profile_code(case, uplink), ERROR if broken else NOTICE,
+            broken = uplink.link.name in inspected.asymmetric_links
+            yield Finding(_profile_code(inspected, uplink), ERROR if broken else NOTICE,
                           error.message, error.hint)
 
 
-def _profile_code(case: Case, uplink: Uplink) -> str:
-    profiles = match(uplink.link, case.host.profiles)
+def _profile_code(inspected: Inspected, uplink: Uplink) -> str:
+    profiles = match(uplink.link, inspected.host.profiles)
     if not profiles:
         return "profile-not-ifcfg"
     if len(profiles) == 1 and not profiles[0].managed:
@@ -97,12 +98,12 @@ def _profile_code(case: Case, uplink: Uplink) -> str:
     return "profile-unusable"
 
 
-def find_variables_form(case: Case) -> Iterator[Finding]:
+def find_variables_form(inspected: Inspected) -> Iterator[Finding]:
     """Route files of ``ADDRESSn=`` lines, to which no ip line can be added."""
-    uplinks = {each.name for uplink in case.uplinks
-               for each in match(uplink.link, case.host.profiles)}
-    ruled = {profile_of(each.path) for each in case.files if is_rule_file(each.path)}
-    for file in case.files:
+    uplinks = {each.name for uplink in inspected.uplinks
+               for each in match(uplink.link, inspected.host.profiles)}
+    ruled = {profile_of(each.path) for each in inspected.files if is_rule_file(each.path)}
+    for file in inspected.files:
         if is_rule_file(file.path) or not blocks.is_variables_form(_encode(file.text)):
             continue
         commands = [line for line in file.text.split("\n") if not _ASSIGNMENT.fullmatch(line)]
@@ -119,10 +120,10 @@ def find_variables_form(case: Case) -> Iterator[Finding]:
                 "symroute-nm generate --convert")
 
 
-def find_broken_lines(case: Case) -> Iterator[Finding]:
+def find_broken_lines(inspected: Inspected) -> Iterator[Finding]:
     """Lines that the dispatcher script cannot read, while all the others run."""
     lines: Dict[str, List[str]] = {
-        each.path: list(blocks.flaws(_encode(each.text))) for each in case.files}
+        each.path: list(blocks.flaws(_encode(each.text))) for each in inspected.files}
     for path, flaws in lines.items():
         if flaws:
             yield Finding("broken-lines", ERROR, "%s: %s" % (path, "; ".join(flaws)),

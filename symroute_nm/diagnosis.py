@@ -2,25 +2,20 @@
 
 from typing import NamedTuple, Optional, Tuple
 
-from symroute_nm import applied, ownrules, services, surroundings
+from symroute_nm import ownrules, services, surroundings
 from symroute_nm.choices import Settings
 from symroute_nm.fib import ERRORS
 from symroute_nm.findings import Case, Finding, find_ours, gather
 from symroute_nm.model import TABLE_MAIN, VERSIONS, Address, Host, Rule
 from symroute_nm.plan import left_to_main
 from symroute_nm.rpdb import Packet, Rpdb
-from symroute_nm.rulefiles import list_rules
 from symroute_nm.surroundings import STRICT_IPV6
+from symroute_nm.targets import Inspected, choose_target
 from symroute_nm.uplinks import find_uplinks, pair_families
 from symroute_nm.verdicts import Failure, judge
 
 _STRICT = 1  # ip-sysctl.rst: rp_filter 1 is RFC 3704's strict mode, 2 the loose one
 _FINDERS = (
-    applied.find_service,
-    applied.find_misnamed_files,
-    applied.find_profiles,
-    applied.find_variables_form,
-    applied.find_broken_lines,
     ownrules.find_missing,
     ownrules.find_empty_tables,
     ownrules.find_stale_sources,
@@ -80,9 +75,12 @@ def diagnose(host: Host, settings: Settings) -> Diagnosis:
     verdicts = judge(host, uplinks, left_out)
     files = host.evidence.files if host.evidence else ()
     astray = frozenset(each.address.link for each in verdicts if not each.symmetric)
+    target = choose_target()
+    listed = target.list_rules(files, host)
     case = Case(
-        host, settings, survey, uplinks, verdicts, list_rules(files, host), left_out,
-        find_ours(host, settings), astray)
+        host, settings, survey, uplinks, verdicts, listed, left_out, find_ours(host, settings),
+        astray)
+    kept = target.find_findings(Inspected(host, settings, uplinks, listed, astray))
     arrival = _Arrival(host)
     return Diagnosis(
         outcomes=tuple(
@@ -93,7 +91,7 @@ def diagnose(host: Host, settings: Settings) -> Diagnosis:
             )
             for each in verdicts
         ),
-        findings=gather(find(case) for find in _FINDERS),
+        findings=gather([*kept, *(find(case) for find in _FINDERS)]),
     )
 
 

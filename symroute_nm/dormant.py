@@ -1,23 +1,17 @@
 """Administrators' rules in files that come alive beside ours (pure)."""
 
-from typing import AbstractSet, Iterable, List, NamedTuple, Tuple
+from typing import AbstractSet, Iterable
 
 from symroute_nm.leftovers import profile_of
-from symroute_nm.model import Host, Plan, Rule
+from symroute_nm.model import Host
 from symroute_nm.observation import ConfigFile
 from symroute_nm.rulefiles import list_rules, unread_lines
+from symroute_nm.targets import SleepingRules
 
 
-class Dormant(NamedTuple):
-    """Rules that files list and the kernel has not, and what a person should know of them."""
-
-    rules: Tuple[Rule, ...] = ()
-    notes: Tuple[str, ...] = ()
-
-
-def find_dormant(
+def find_sleeping_rules(
     files: Iterable[ConfigFile], host: Host, links: AbstractSet[str]
-) -> Dormant:
+) -> SleepingRules:
     """The rules in the files' foreign lines that the kernel of the host does not have yet."""
     files = [each for each in files if each.text.strip()]
     present = {each._replace(protocol=0) for each in host.rules}
@@ -34,23 +28,7 @@ def find_dormant(
     ]
     notes += ["warning: %s: this line is not understood, so the proof does not know it: %s" % (
         path, line) for path, line in unread_lines(files, host)]
-    return Dormant(tuple(dict.fromkeys(each.rule for each in listed)), tuple(notes))
-
-
-def wake(host: Host, plan: Plan, rules: Iterable[Rule]) -> Host:
-    """The host with these rules in force; those without a priority come first, at worst.
-
-    fib_default_rule_pref() in net/core/fib_rules.c: one less than the lowest there is.
-    """
-    taken = [each.priority for each in host.rules if each.priority]
-    taken += [rule.priority for each in plan.uplinks for rule in each.rules]
-    lowest = min(taken, default=1)
-    added: List[Rule] = []
-    for rule in rules:
-        lowest = lowest if rule.priority else max(1, lowest - 1)
-        added.append(rule if rule.priority else rule._replace(priority=lowest))
-    ordered = sorted((*host.rules, *added), key=lambda each: (each.version, each.priority))
-    return host._replace(rules=tuple(ordered))
+    return SleepingRules(tuple(dict.fromkeys(each.rule for each in listed)), tuple(notes))
 
 
 def _has_profile(host: Host, name: str) -> bool:

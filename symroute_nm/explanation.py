@@ -1,12 +1,11 @@
 """One packet's walk through the RPDB, in plain words and as JSON's types (pure)."""
 
 from ipaddress import ip_address
-from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError, shown
-from symroute_nm.model import TABLE_MAIN, Host, IPAddress, Rule
-from symroute_nm.plan import make_plan
+from symroute_nm.model import TABLE_MAIN, Host, IPAddress, Plan, Rule
 from symroute_nm.prove import put_plan
 from symroute_nm.recognition import our_rules
 from symroute_nm.routes import pack
@@ -42,15 +41,14 @@ def parse_packet(host: Host, source: str, destination: str, iif: str, mark: str)
     return packet
 
 
-def explain(host: Host, settings: Settings, packet: Packet, planned: bool) -> Explanation:
-    """The packet's walk on the host as it is, or as it would be after `generate`."""
+def explain(host: Host, settings: Settings, packet: Packet, plan: Optional[Plan]) -> Explanation:
+    """The packet's walk on the host as it is, or as it would be with the plan in force."""
     ours = our_rules(host, settings)
-    if planned:
-        plan = make_plan(host, settings)
+    if plan is not None:
         host = put_plan(host, settings, plan)
         ours = frozenset(rule for each in plan.uplinks for rule in each.rules)
     decision, steps = Rpdb(host.rules, host.routes, host.links).trace(packet)
-    return Explanation(packet, decision, steps, planned, _marked_by(host, ours, packet.mark))
+    return Explanation(packet, decision, steps, plan is not None, _marked_by(host, ours, packet.mark))
 
 
 def _marked_by(host: Host, ours: Iterable[Rule], mark: int) -> str:

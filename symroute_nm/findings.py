@@ -1,11 +1,9 @@
 """What a diagnosis finds besides asymmetry, where it looks for it, and remedies (pure)."""
 
-import shlex
 from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm.choices import Settings
-from symroute_nm.match import match
-from symroute_nm.model import Host, LeftOut, Link, Profile, Route, Rule, Uplink
+from symroute_nm.model import Host, LeftOut, Route, Rule, Uplink
 from symroute_nm.observation import ConfigFile, Evidence
 from symroute_nm.recognition import our_rules
 from symroute_nm.rulefiles import ListedRule
@@ -81,19 +79,6 @@ def delete_throw(route: Route) -> str:
     """The command that deletes a throw route from the kernel; it belongs to no device."""
     return "ip %sroute del throw %s table %d" % (
         FAMILY_OPTION[route.version], route.destination, route.table)
-
-
-def bring_up(profile: Profile) -> str:
-    """The command that has NetworkManager apply a profile and its files again."""
-    return "nmcli connection up %s" % shlex.quote(profile.id or profile.name)
-
-
-def bring_up_link(host: Host, link: Link) -> str:
-    """The command for the link's profile, or for the device where none is known."""
-    profiles = match(link, host.profiles)
-    if profiles:
-        return bring_up(profiles[0])
-    return "nmcli device connect %s" % shlex.quote(link.name)
 
 
 def some_rules(rules: Sequence[Rule]) -> str:

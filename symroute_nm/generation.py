@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import (
     Callable,
-    Dict,
     Iterable,
     List,
-    Mapping,
     NamedTuple,
     Optional,
     Sequence,
@@ -15,37 +13,30 @@ from typing import (
 )
 
 from symroute_nm import blocks, rooted
-from symroute_nm.absence import find_absence
 from symroute_nm.alterations import (
     Alteration,
     find_alterations,
 )
 from symroute_nm.choices import Manner, Settings
-from symroute_nm.dormant import Dormant, find_dormant, wake
 from symroute_nm.draft import make_draft
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.leftovers import Leftovers, profile_of
-from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
-from symroute_nm.observation import config_file
+from symroute_nm.model import Change, Host, Plan
 from symroute_nm.plan import check_block
 from symroute_nm.prove import Proof, prove
 from symroute_nm.settings import Options, named_links, nearest
-from symroute_nm.staticroutes import altered_routes, has_routes, unmetered_routes
+from symroute_nm.targets import Check, EarlierBlocks, choose_target, with_rules
 from symroute_nm.verdicts import Failure, describe_failure, is_by_destination
 
 _MOST_SHOWN = 10
-_SECOND = ("%s line %d leads to %s without a metric, as a line of %s does, and ip refuses the "
-           "second: write metric and a number behind it")
-
 
 class Generation(NamedTuple):
-    """A draft with its proof."""
+    """A draft with its proof, and what it does to the administrator's own lines."""
 
     plan: Plan
     changes: Tuple[Change, ...]
-    leftovers: Leftovers
+    leftovers: EarlierBlocks
     proof: Proof
-    notes: Tuple[str, ...] = ()
+    check: Check
     alterations: Tuple[Alteration, ...] = ()
 
 
@@ -67,13 +58,13 @@ def name_notes(host: Host, settings: Settings) -> List[str]:
 def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Generation:
     """The draft for the host, proved."""
     made = make_draft(root, host, settings, manner)
-    dormant = read_dormant(root, host, made.plan, made.changes)
-    awake = wake(host, made.plan, dormant.rules)
+    check = choose_target().check(root, host, made.plan, made.changes)
+    awake = with_rules(host, made.plan, check.sleeping.rules)
     check_block(awake, settings)
     alterations = find_alterations(
-        made.earlier, made.plan, host, set(map(profile_of, made.leftovers.gone)))
+        made.earlier, made.plan, host, made.leftovers.gone_profiles)
     return Generation(
-        made.plan, made.changes, made.leftovers, prove(awake, settings, made.plan), dormant.notes,
+        made.plan, made.changes, made.leftovers, prove(awake, settings, made.plan), check,
         alterations)
 
 
@@ -111,71 +102,14 @@ def _is_others(failure: Failure, plan: Plan) -> bool:
     return rule is not None and rule.priority < first and is_by_destination(failure)
 
 
-def check_static_routes(root: Path, made: Generation, manner: Manner) -> List[str]:
-    """The administrator's routes that our first rule file would change, as warnings.
+def check_lines(check: Check, manner: Manner) -> List[str]:
+    """Lines of the administrator's own that would be applied otherwise, as warnings.
 
-    That file takes them from NetworkManager to the dispatcher script. Raises `Refusal` unless
-    forced; where a rule file is there already, nothing changes for them.
+    Raises `Refusal` for them unless forced.
     """
-    contents = {each.path: each.after or b"" for each in made.changes}
-    altered, awake = [], []
-    places: Dict[str, str] = {}
-    for profile, link in _first_rules(root, made.plan):
-        for path in _paths(("route", "route6"), {profile, link}):
-            content = _content(root, path, contents)
-            altered += ["%s %s" % (path, fault) for fault in altered_routes(content, link, path)]
-            for number, to in unmetered_routes(content, path):
-                if places.setdefault(to, link) != link:
-                    altered.append(_SECOND % (path, number, to, places[to]))
-            if profile_of(path) != profile and has_routes(content):
-                awake.append("%s: its routes come alive with ours: the dispatcher script reads the "
-                             "files of the device, too" % path)
-    if altered and not manner.force:
-        raise Refusal(
-            "\n".join(altered),
-            "with a rule file beside it the dispatcher script applies it, no longer "
-            "NetworkManager: mend the line first, or write the files all the same with --force")
-    return ["warning: %s" % each for each in [*altered, *awake]]
-
-
-def _first_rules(root: Path, plan: Plan) -> List[Tuple[str, str]]:
-    """Profile and link of each uplink that has no rule file until now."""
-    named = [(each.uplink.profile.name, each.uplink.link.name)
-             for each in plan.uplinks if each.uplink.profile]
-    return [each for each in named
-            if all(rooted.read(root, path) is None for path in _paths(("rule", "rule6"), each[:1]))]
-
-
-def _content(root: Path, path: str, contents: Mapping[str, bytes]) -> bytes:
-    return contents[path] if path in contents else rooted.read(root, path) or b""
-
-
-def read_dormant(
-    root: Path, host: Host, plan: Plan, found: Iterable[Change]
-) -> Dormant:
-    """The administrator's own lines in rule files that the script will read beside ours.
-
-    It reads the files of the device as well as those of the profile as soon as the profile has a
-    rule file: what slept in them until now wakes up.
-    """
-    contents = {each.path: each.after or b"" for each in found}
-    files_read = []
-    for path in _rule_paths(plan):
-        parts = blocks.split(_content(root, path, contents), path)
-        files_read.append(config_file(path, parts.before + parts.after))
-    return find_dormant(files_read, host, {each.uplink.link.name for each in plan.uplinks})
-
-
-def _rule_paths(plan: Plan) -> List[str]:
-    names = {
-        name for each in plan.uplinks if each.uplink.profile
-        for name in (each.uplink.profile.name, each.uplink.link.name)
-    }
-    return _paths(("rule", "rule6"), names)
-
-
-def _paths(kinds: Iterable[str], names: Iterable[str]) -> List[str]:
-    return sorted("%s/%s-%s" % (NETWORK_SCRIPTS, kind, name) for kind in kinds for name in names)
+    if check.problems and not manner.force:
+        raise Refusal("\n".join(check.problems), check.remedy)
+    return [f"warning: {line}" for line in (*check.problems, *check.warnings)]
 
 
 def preflight(
@@ -188,8 +122,8 @@ def preflight(
     if not changed(made.changes):
         return []
     here = rooted.is_own(root)
-    absence = find_absence(host)
-    problem = "%s; %s" % (absence.reason, absence.remedy) if absence else ""
+    obstacle = choose_target().find_obstacle(host)
+    problem = f"{obstacle.reason}; {obstacle.remedy}" if obstacle else ""
     if here and snapshot:
         problem = ("these files would describe the snapshot's host, but would be written to this "
                    "one; give --root DIR")
@@ -206,15 +140,6 @@ def recover(root: Path, note: Callable[[str], None]) -> None:
 
     for line in install.recover(root):
         note(line)
-
-
-def flaw_notes(wanted: Iterable[Change]) -> List[str]:
-    """Lines of the administrator's own that the dispatcher script cannot take, with why."""
-    return [
-        "warning: %s %s" % (each.path, flaw)
-        for each in wanted if each.after is not None and profile_of(each.path)
-        for flaw in blocks.flaws(each.after)
-    ]
 
 
 def write(

@@ -1,27 +1,19 @@
 """Blocks of earlier runs that this plan does not write: which go, which stay and why (pure)."""
 
-from typing import Collection, List, NamedTuple, Set, Tuple
+from typing import Collection, List, Set
 
 from symroute_nm.marking import SCRIPT
 from symroute_nm.match import match
-from symroute_nm.model import FRAGMENT, RT_TABLES, Host, OwnTable, Plan
+from symroute_nm.model import EXCLUDED, FRAGMENT, RT_TABLES, Host, OwnTable, Plan
 from symroute_nm.tables import RUN_TABLES, is_usable_name
-from symroute_nm.uplinks import EXCLUDED
+from symroute_nm.targets import EarlierBlocks
 
 _PREFIXES = ("route-", "route6-", "rule-", "rule6-")
 
 
-class Leftovers(NamedTuple):
-    """Paths whose block goes, paths whose block stays, the table names that stay with those."""
-
-    gone: Tuple[str, ...] = ()
-    kept: Tuple[str, ...] = ()
-    tables: Tuple[OwnTable, ...] = ()
-
-
-def sort_leftovers(
+def sort_earlier_blocks(
     host: Host, plan: Plan, owned: Collection[str], wanted: Collection[str], prune: bool
-) -> Leftovers:
+) -> EarlierBlocks:
     """What becomes of our blocks in `owned` that the plan's paths in `wanted` do not replace.
 
     A link that is down or without address now may come back: its block stays unless `prune`. A
@@ -41,17 +33,18 @@ def sort_leftovers(
         kept += fragments
     tables = tuple(OwnTable(each.id, each.name) for each in host.tables
                    if each.owned and each.path != RUN_TABLES and is_usable_name(each.name))
-    return Leftovers(tuple(gone), tuple(kept), tables if kept else ())
+    return EarlierBlocks(
+        tuple(gone), tuple(kept), tables if kept else (), frozenset(map(profile_of, gone)))
 
 
-def leftover_notes(leftovers: Leftovers) -> List[str]:
+def notes_on_earlier_blocks(earlier: EarlierBlocks) -> List[str]:
     """What is said about blocks of earlier runs that stay."""
     kept = ["kept %s: not planned now, but may be again (--prune removes it)" % path
-            for path in leftovers.kept]
+            for path in earlier.kept]
     again = ["generate again once its link is back: until then the other tables do not know its "
-             "networks"] if any(profile_of(path) for path in leftovers.kept) else []
+             "networks"] if any(profile_of(path) for path in earlier.kept) else []
     unasked = ["connections are not marked any more: neither --forwarded nor forwarded = yes in "
-               "the configuration asks for it"] if SCRIPT in leftovers.gone else []
+               "the configuration asks for it"] if SCRIPT in earlier.gone else []
     return kept + again + unasked
 
 
@@ -64,7 +57,7 @@ def profile_of(path: str) -> str:
 
 def _find_coming(host: Host, plan: Plan) -> Set[str]:
     """The names of the profiles that are there, but for those of links that the user excludes."""
-    excluded = {each.link for each in plan.skips if each.reason.startswith(EXCLUDED)}
+    excluded = {each.link for each in plan.skips if each.kind == EXCLUDED}
     passed_over = {profile.name for link in host.links if link.name in excluded
                    for profile in match(link, host.profiles)}
     return {each.name for each in host.profiles} - passed_over

@@ -38,6 +38,7 @@ LINK_LOCAL: Mapping[int, IPNetwork] = {
 
 NETWORK_SCRIPTS = "/etc/sysconfig/network-scripts"
 RT_TABLES = "/etc/iproute2/rt_tables"
+EXCLUDED = "excluded"  # a kind of `Skip`: the user leaves the link out
 FRAGMENT = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
 
 
@@ -227,10 +228,14 @@ class Gateway(NamedTuple):
 
 
 class Skip(NamedTuple):
-    """A link, or one family of it, that gets no table of its own, and why."""
+    """A link, or one family of it, that gets no table of its own, and why.
+
+    `kind` is what code decides by: EXCLUDED, or "" for what follows from the host.
+    """
 
     link: str
     reason: str
+    kind: str = ""
 
 
 class Uplink(NamedTuple):

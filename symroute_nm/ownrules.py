@@ -1,5 +1,6 @@
 """Our rules and tables in the kernel against the files, as findings (pure)."""
 
+from collections import Counter
 from typing import AbstractSet, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from symroute_nm.findings import (
@@ -7,7 +8,6 @@ from symroute_nm.findings import (
     WARNING,
     Case,
     Finding,
-    bring_up_link,
     delete_rules,
     delete_throw,
     plural,
@@ -26,13 +26,15 @@ from symroute_nm.model import (
 )
 from symroute_nm.recognition import is_ours, our_rules
 from symroute_nm.routes import pack
-from symroute_nm.rulefiles import ListedRule, count
+from symroute_nm.rulefiles import ListedRule
+from symroute_nm.targets import bring_up_link
+from symroute_nm.transition import bare
 from symroute_nm.wording import describe_rule, some
 
 
 def find_duplicates(case: Case) -> Iterator[Finding]:
     """The same rule several times: of ours, or of a line without a priority."""
-    again = [(rule, times) for rule, times in count(case.ours.rules).items() if times > 1]
+    again = [(rule, times) for rule, times in Counter(map(bare, case.ours.rules)).items() if times > 1]
     if again:
         rules = [rule for rule, _ in again]
         extra = [rule for rule, times in again for _ in range(times - 1)]

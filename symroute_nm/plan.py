@@ -2,6 +2,7 @@
 
 from types import MappingProxyType
 from typing import (
+    Callable,
     Dict,
     FrozenSet,
     Iterable,
@@ -43,7 +44,7 @@ from symroute_nm.recognition import STAGES, foreign_rules, is_ours, our_rules, p
 from symroute_nm.remarks import Guard, remark_guard, remark_size, remark_uplinks
 from symroute_nm.routes import pack
 from symroute_nm.tables import allocate_tables
-from symroute_nm.uplinks import check_addresses, find_uplinks, name_profiles, pair_families
+from symroute_nm.uplinks import check_addresses, find_uplinks, pair_families
 from symroute_nm.wording import delete_rule, describe_rule
 
 NO_TABLES: Mapping[str, int] = MappingProxyType({})
@@ -61,12 +62,17 @@ class _Draft(NamedTuple):
     marking: Optional[Marking]
 
 
+# Gives each uplink its profile; raises `Refusal` where one has none.
+Binder = Callable[[Host, Settings, Sequence[Uplink]], Tuple[Uplink, ...]]
+
+
 def make_plan(
-    host: Host, settings: Settings, earlier: Mapping[str, int] = NO_TABLES
+    host: Host, settings: Settings, bind: Binder, earlier: Mapping[str, int] = NO_TABLES
 ) -> Plan:
     """The cure for the host; raises `InputError` or `Refusal` for what cannot be justified.
 
-    `earlier` are the tables of each profile's blocks: a link that was renamed keeps its own.
+    `bind` is the target's, which knows the profiles. `earlier` are the tables of each profile's
+    blocks: a link that was renamed keeps its own.
     """
     found = find_uplinks(host, settings)
     survey = pair_families(found)
@@ -77,7 +83,7 @@ def make_plan(
                 table_names=settings.table_names)
     if not survey.uplinks:
         return plan._replace(notes=(NOTHING_TO_DO,))
-    uplinks = name_profiles(host, settings, survey.uplinks)
+    uplinks = bind(host, settings, survey.uplinks)
     check_block(host, settings)
     tables = allocate_tables(
         [each.link.name for each in uplinks],

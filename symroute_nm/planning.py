@@ -7,7 +7,7 @@ from symroute_nm import activation, generation
 from symroute_nm.choices import Manner, Settings
 from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_host
-from symroute_nm.leftovers import leftover_notes
+from symroute_nm.leftovers import notes_on_earlier_blocks
 from symroute_nm.model import Host
 from symroute_nm.session import session_address
 from symroute_nm.settings import Options
@@ -46,10 +46,10 @@ def work_out(
     generation.check_names(host, options)
     made = generation.prepare(root, host, settings, manner)
     warnings = generation.preflight(root, host, host_file is not None, made, manner)
-    warnings += generation.check_static_routes(root, made, manner)
+    warnings += generation.check_lines(made.check, manner)
     commands = activation.find_commands(host, settings, made, session_address())
-    say(*warnings, *made.plan.notes, *made.notes, *generation.name_notes(host, settings),
-        *leftover_notes(made.leftovers), *generation.flaw_notes(made.changes))
+    say(*warnings, *made.plan.notes, *made.check.sleeping.notes, *generation.name_notes(host, settings),
+        *notes_on_earlier_blocks(made.leftovers), *(f"warning: {flaw}" for flaw in made.check.flaws))
     if manner.dry_run and not quiet:
         say(*(each.text for each in made.alterations))
     if manner.dry_run and not (manner.check or quiet):

@@ -110,7 +110,7 @@ def _remove(
     confirmation: "Optional[Confirmation]" = None,
 ) -> int:
     from symroute_nm import generation, report, reversal
-    from symroute_nm.changes import changes, owned
+    from symroute_nm.targets import choose_target
 
     if not dry_run:
         generation.recover(root, say)
@@ -121,7 +121,7 @@ def _remove(
         host = read_host(root, None, probe=False)
         change = (enactment.for_removal(root, host, settings), confirmation)
     commands = [] if change else reversal.commands(root, settings)
-    found = changes(root, {}, owned(root))
+    found = choose_target().draft_removal(root)
     if dry_run and not as_json:
         write(generation.diff(found))
     lines = [] if dry_run else _write(root, found, change, everything=True)

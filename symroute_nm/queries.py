@@ -71,12 +71,15 @@ def explain(
 ) -> int:
     """Walk through the rules and tables for one packet, step by step."""
     from symroute_nm import explanation
+    from symroute_nm.plan import make_plan
     from symroute_nm.settings import Options
+    from symroute_nm.targets import choose_target
 
     settings = read_settings(root, config, Options(forwarded=forwarded))
     found = read_host(root, host, probe=planned and settings.guard == "auto")
     packet = explanation.parse_packet(found, source, destination, iif, mark)
-    explained = explanation.explain(found, settings, packet, planned)
+    plan = make_plan(found, settings, choose_target().bind) if planned else None
+    explained = explanation.explain(found, settings, packet, plan)
     if as_json:
         write_json(explanation.as_json(explained))
     else:

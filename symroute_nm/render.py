@@ -1,10 +1,7 @@
-"""Plan -> {path: text}: the bodies of the blocks that go into each file; the only jinja2 import."""
+"""Plan -> {path: text}: the bodies of the blocks that go into each file."""
 
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Mapping, Sequence, Tuple
 
-from symroute_nm.errors import SystemFailure
 from symroute_nm.marking import DIRECT, NAME, SCRIPT, SYSCTL, Marking
 from symroute_nm.model import (
     FRAGMENT,
@@ -17,10 +14,10 @@ from symroute_nm.model import (
     Plan,
     UplinkPlan,
 )
-from symroute_nm.submodules import import_submodule
+from symroute_nm.rendering import load_templates
 
 if TYPE_CHECKING:
-    from jinja2 import Environment, Template
+    from jinja2 import Template
 
 _SUFFIX = {4: "", 6: "6"}
 
@@ -33,7 +30,7 @@ def render(plan: Plan, host: Host, kept: Sequence[OwnTable] = ()) -> Dict[str, s
     texts: Dict[str, str] = {}
     if not plan.uplinks:
         return texts
-    templates = _load_templates("ifcfg", "route", "rule", "rt_tables")
+    templates = load_templates("ifcfg", "route", "rule", "rt_tables")
     for each in plan.uplinks:
         lookup = _lookup(plan, each)
         for version in VERSIONS:
@@ -54,7 +51,7 @@ def render_script(marking: Marking) -> str:
 
 def _render_marking(marking: Marking) -> Dict[str, str]:
     """The dispatcher script with its rules, the sysctl, and firewalld's copy of the rules."""
-    templates = _load_templates("marks", "dispatcher", "nft", "iptables", "matches", "sysctl",
+    templates = load_templates("marks", "dispatcher", "nft", "iptables", "matches", "sysctl",
                                 "direct")
     words = {"name": NAME, "mask": marking.mask, "marks": marking.marks}
     matches = templates["matches"].render(**words).splitlines()
@@ -103,39 +100,3 @@ def _named_by_us(plan: Plan, kept: Sequence[OwnTable]) -> Tuple[OwnTable, ...]:
     earlier = {each.name: each for each in kept if each.id not in taken}
     tables = [each for each in {**earlier, **planned}.values() if not each.named]
     return tuple(sorted(tables))
-
-
-@lru_cache(maxsize=None)
-def _load_templates(folder: str, *names: str) -> "Mapping[str, Template]":
-    """The compiled templates of a folder; of jinja2 its environment alone: {name: template}.
-
-    Its package init loads caches and loaders besides, with pickle and hashlib: a quarter of it.
-    """
-    environment: Environment = import_submodule("jinja2.environment").Environment(
-        undefined=import_submodule("jinja2.runtime").StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        optimized=False,  # constant folding takes longer than it saves
-        autoescape=False,
-    )
-    place = _templates() / folder
-    return {
-        name: environment.from_string(_read(place / ("%s.j2" % name)))
-        for name in names
-    }
-
-
-def _read(place: Path) -> str:
-    try:
-        return place.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SystemFailure(
-            "cannot read %s: %s" % (place, error.strerror or error), "install symroute-nm again"
-        ) from error
-
-
-def _templates() -> Path:
-    """The installed ``symroute_nm.templates``, or the checkout's folder (editable install)."""
-    package = Path(__file__).parent
-    installed = package / "templates"
-    return installed if installed.is_dir() else package.parent / "templates"

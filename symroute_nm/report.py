@@ -22,8 +22,9 @@ from symroute_nm.model import (
 from symroute_nm.plan import choose_guard
 from symroute_nm.recognition import our_rules
 from symroute_nm.routes import pack
+from symroute_nm.targets import choose_target
 from symroute_nm.transition import ADD, DELETE, REPLACE, Step
-from symroute_nm.uplinks import Survey, find_profile, find_uplinks
+from symroute_nm.uplinks import Survey, find_uplinks
 from symroute_nm.wording import describe_item, describe_rule
 
 _KERNEL_PRIORITIES = {0, 32766, 32767}
@@ -39,7 +40,7 @@ def inspection(host: Host, settings: Settings) -> Dict[str, Any]:
     return {
         "uplinks": [_uplink(host, settings, each) for each in survey.uplinks],
         "internal": _internal(host, survey),
-        "skipped": [each._asdict() for each in survey.skips],
+        "skipped": skip_json(survey.skips),
         "tables": [each._asdict() for each in host.tables],
         "unnamed": _unnamed(host),
         "rules": [
@@ -79,7 +80,7 @@ def summary(made: Generation, commands: Sequence[str], dry_run: bool) -> Dict[st
              "left_to_main": _left_out(made.plan, after.address)}
             for before, after in zip(made.proof.before, made.proof.after)
         ],
-        "skipped": [each._asdict() for each in made.plan.skips],
+        "skipped": skip_json(made.plan.skips),
         "alterations": [each._asdict() for each in made.alterations],
         "notes": list(made.plan.notes),
         "commands": list(commands),
@@ -137,6 +138,11 @@ def group_skips(skips: Iterable[Skip]) -> List[Tuple[str, str]]:
     for each in skips:
         groups.setdefault(each.reason, []).append(each.link)
     return [(_some(links), reason) for reason, links in groups.items()]
+
+
+def skip_json(skips: Iterable[Skip]) -> List[Dict[str, str]]:
+    """The skips for programs: [{"link", "reason"}]."""
+    return [{"link": skip.link, "reason": skip.reason} for skip in skips]
 
 
 def skip_lines(skips: Iterable[Skip]) -> List[str]:
@@ -219,7 +225,7 @@ def _uplink(host: Host, settings: Settings, uplink: Uplink) -> Dict[str, Any]:
     profile: Optional[Profile] = None
     problem = ""
     try:
-        profile = find_profile(host, settings, uplink.link)
+        profile = choose_target().find_profile(host, settings, uplink.link)
     except SymrouteError as error:
         problem = str(error)
     present = [each for each in uplink.addresses if each in host.addresses]

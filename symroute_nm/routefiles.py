@@ -23,22 +23,18 @@ _MOST_WORDS = 1 << 14
 
 
 class ListedRoute(NamedTuple):
-    """A route in a file: `path` as the host sees it."""
+    """A route in a file: `path` as the host sees it, and the profile the file is named after."""
 
     route: Route
     path: str
-
-    @property
-    def profile(self) -> str:
-        """What the file is named after."""
-        return profile_of(self.path)
+    profile: str = ""
 
 
 def list_routes(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, ...]:
     """The routes in all of the route files, in order; lines not understood are left out."""
     tables = table_numbers(host)
     return tuple(
-        ListedRoute(route, file.path)
+        ListedRoute(route, file.path, profile_of(file.path))
         for file in files for route in _routes(file, tables) if route is not None)
 
 
@@ -49,7 +45,8 @@ def list_places(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, .
     """
     tables = table_numbers(host)
     return tuple(
-        ListedRoute(route, file.path) for file in files for line, version in _lines(file)
+        ListedRoute(route, file.path, profile_of(file.path))
+        for file in files for line, version in _lines(file)
         for route in [parse_place(line, version, tables)] if route is not None)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import ip_address, ip_network
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from symroute_nm.leftovers import profile_of
 from symroute_nm.model import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, Host, IPNetwork, Rule
@@ -34,18 +34,14 @@ class ListedRule(NamedTuple):
 
     rule: Rule
     path: str
-
-    @property
-    def profile(self) -> str:
-        """What the file is named after."""
-        return profile_of(self.path)
+    profile: str = ""
 
 
 def list_rules(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
     """The rules in all of the rule files, in order; lines that are not understood are left out."""
     tables = table_numbers(host)
     return tuple(
-        ListedRule(rule, file.path)
+        ListedRule(rule, file.path, profile_of(file.path))
         for file in files for _, rule in _rules(file, tables) if rule is not None
     )
 
@@ -139,12 +135,3 @@ def parse_number(text: str) -> int:
     if number > _FULL_MASK:
         raise ValueError("out of range")
     return number
-
-
-def count(rules: Sequence[Rule]) -> Dict[Rule, int]:
-    """How often each rule is there, whoever added it: {rule: times}."""
-    found: Dict[Rule, int] = {}
-    for rule in rules:
-        bare = rule._replace(protocol=0)
-        found[bare] = found.get(bare, 0) + 1
-    return found

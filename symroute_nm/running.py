@@ -110,6 +110,6 @@ def _plan(
     host = read_host(root, None, probe=settings.guard == "auto")
     generation.check_names(host, options)
     made = generation.prepare(root, host, settings, manner)
-    say(*made.plan.notes, *made.notes, *generation.name_notes(host, settings),
+    say(*made.plan.notes, *made.check.sleeping.notes, *generation.name_notes(host, settings),
         *generation.check_proof(made, manner))
     return made, enactment.for_generation(root, host, settings, made)

@@ -1,39 +1,25 @@
-"""Which links are uplinks, by which gateway and profile, and why the others are not (pure)."""
+"""Which links are uplinks, by which gateway, and why the others are not (pure)."""
 
-import re
 from fnmatch import fnmatchcase
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.awaited import await_addresses
-from symroute_nm.choices import InterfaceSettings, Settings
-from symroute_nm.errors import Refusal, SymrouteError, shown
+from symroute_nm.choices import Settings
+from symroute_nm.errors import Refusal
 from symroute_nm.gateways import Ways, find_gateways
-from symroute_nm.match import match
 from symroute_nm.model import (
+    EXCLUDED,
     VERSIONS,
     Host,
     IPAddress,
     Link,
-    Profile,
     Skip,
     Uplink,
 )
 from symroute_nm.ranks import network_at
 from symroute_nm.wording import MOST_SHOWN, some
 
-# What neither a shell's word splitting nor its globbing changes (the dispatcher script does both),
-# and no `ip` option.
-_SAFE = re.compile(r"(?!-)[A-Za-z0-9_.:@+-]+\Z")
-_LONGEST_NAME = 255 - len("route6-")  # NAME_MAX
-# Kinds of link that want a type of connection which the ifcfg-rh plugin does not read
-# (connection_type_check_compatible in NetworkManager's src/core/devices).
-_NOT_IN_IFCFG = {
-    "dummy", "gre", "gretap", "ip6gre", "ip6tnl", "ipip", "macvlan", "macvtap", "sit", "tun",
-    "vxlan", "wireguard",
-}
 _TWO = 2
-EXCLUDED = "excluded"
-_IFCFG = "/etc/sysconfig/network-scripts/ifcfg-"
 
 
 class Survey(NamedTuple):
@@ -52,8 +38,8 @@ def find_uplinks(host: Host, settings: Settings) -> Survey:
     uplinks: List[Uplink] = []
     skips: List[Skip] = []
     for link in sorted(host.links, key=lambda each: each.name):
-        reason = _reason_before(link, ways, settings)
-        gateways = () if reason else tuple(find_gateways(ways, link, host, settings))
+        skip = _find_skip(link, ways, settings)
+        gateways = () if skip else tuple(find_gateways(ways, link, host, settings))
         if gateways:
             addresses = tuple(
                 each for each in ways.addresses[link.name]
@@ -61,7 +47,7 @@ def find_uplinks(host: Host, settings: Settings) -> Survey:
             )
             uplinks.append(Uplink(link=link, addresses=addresses, gateways=gateways))
         else:
-            skips.append(Skip(link.name, reason or _internal(ways, link)))
+            skips.append(skip or Skip(link.name, _internal(ways, link)))
     return Survey(await_addresses(host, settings, uplinks), tuple(skips))
 
 
@@ -96,74 +82,20 @@ def check_addresses(uplinks: Sequence[Uplink]) -> None:
             links[ip] = uplink.link.name
 
 
-def name_profiles(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[Uplink, ...]:
-    """The uplinks with their profiles; raises one `Refusal` that tells all that is wrong."""
-    named, problems = [], []
-    for uplink in uplinks:
-        try:
-            profile = find_profile(host, settings, uplink.link)
-        except SymrouteError as error:
-            problems.append(str(error))
-        else:
-            named.append(uplink._replace(profile=profile))
-    links = {each.name for each in host.links}
-    taken: Dict[str, str] = {}
-    for each in named:
-        name = each.profile.name if each.profile else ""
-        if name in taken:
-            problems.append("%s and %s: both use the profile %s; give each a profile of its own" % (
-                taken[name], each.link.name, name))
-        taken[name] = each.link.name
-        if name != each.link.name and name in links:
-            problems.append(
-                "%s: its profile ifcfg-%s is named after another link, and the dispatcher script "
-                "reads a link's own name, too: both would get both files; rename it (DEVICE=%s "
-                "belongs into ifcfg-%s)" % (each.link.name, name, each.link.name, each.link.name))
-    if problems:
-        raise Refusal("\n".join(problems))
-    return tuple(named)
-
-
-def find_profile(host: Host, settings: Settings, link: Link) -> Profile:
-    """The ifcfg profile whose name the link's files carry; raises `Refusal` with what to do."""
-    if not _SAFE.match(link.name):
-        raise Refusal("%r: the dispatcher script cannot take this name" % link.name,
-                      "rename the link or leave it out (exclude)")
-    wished = settings.interface.get(link.name, InterfaceSettings()).profile
-    profiles = match(link, host.profiles)
-    if wished:
-        profiles = tuple(each for each in host.profiles if each.name == wished)
-    if not profiles:
-        raise Refusal(_no_profile(host, link, wished), (
-            "make an ifcfg profile for it (nmcli connection migrate --plugin ifcfg-rh PROFILE, or "
-            "write %s%s), or leave it out with --exclude %s" % (_IFCFG, link.name, link.name)))
-    if _TWO <= len(profiles):
-        raise Refusal(
-            "%s: the profiles %s all fit" % (
-                link.name, ", ".join(_plain(each.name) for each in profiles)),
-            "set profile in [interface %s], or move a copy elsewhere: NetworkManager loads it, too"
-            % link.name)
-    _check_profile(host, link, profiles[0])
-    return profiles[0]
-
-
-def _reason_before(link: Link, ways: Ways, settings: Settings) -> str:
-    """Why the link cannot be an uplink, whatever its routes say; "" if it can."""
+def _find_skip(link: Link, ways: Ways, settings: Settings) -> Optional[Skip]:
+    """Why the link cannot be an uplink, whatever its routes say; None if it can."""
     if link.loopback:
-        return "loopback"
-    return (
-        _unwanted(link, settings) or _in_vrf(link, ways)
-        or ("" if link.name in ways.addresses else _without_address(link))
-    )
-
-
-def _unwanted(link: Link, settings: Settings) -> str:
-    pattern = next((each for each in settings.exclude if fnmatchcase(link.name, each)), "")
-    if pattern:
-        return "%s (%s)" % (EXCLUDED, pattern)
-    asked = not settings.interfaces or any(
-        fnmatchcase(link.name, each) for each in settings.interfaces)
-    return "" if asked else "not among the interfaces asked for"
+        return Skip(link.name, "loopback")
+    excluding = [pattern for pattern in settings.exclude if fnmatchcase(link.name, pattern)]
+    if excluding:
+        return Skip(link.name, f"excluded ({excluding[0]})", EXCLUDED)
+    asked = [pattern for pattern in settings.interfaces if fnmatchcase(link.name, pattern)]
+    if settings.interfaces and not asked:
+        return Skip(link.name, "not among the interfaces asked for")
+    reason = _in_vrf(link, ways)
+    if not reason and link.name not in ways.addresses:
+        reason = _without_address(link)
+    return Skip(link.name, reason) if reason else None
 
 
 def _in_vrf(link: Link, ways: Ways) -> str:
@@ -189,55 +121,3 @@ def _internal(ways: Ways, link: Link) -> str:
     networks = some([str(network_at(*each)) for each in found[:MOST_SHOWN]], len(found))
     what = "internal network %s" % networks if networks else "nothing behind it"
     return "no default route through it: %s" % what
-
-
-def _no_profile(host: Host, link: Link, wished: str) -> str:
-    if wished:
-        return "%s: there is no profile %s%s" % (link.name, _IFCFG, wished)
-    for profile in host.profiles:
-        if profile.device == link.name and profile.hwaddr:
-            return "%s: %s%s names it, but HWADDR=%s is not its address (%s)" % (
-                link.name, _IFCFG, _plain(profile.name), profile.hwaddr,
-                link.permanent_mac or link.mac)
-        if profile.name == link.name and profile.problem:
-            return "%s: %s%s: %s" % (link.name, _IFCFG, profile.name, profile.problem)
-    return _renamed(host, link) or (
-        "%s: no ifcfg profile has it, so no file would be applied" % link.name)
-
-
-def _renamed(host: Host, link: Link) -> str:
-    """Whether a profile is bound to this card under a name that no link has any more; else ""."""
-    links = {each.name for each in host.links}
-    for profile in host.profiles:
-        if (profile.device and profile.device not in links
-                and profile.hwaddr == (link.permanent_mac or link.mac)):
-            return "%s: %s%s has its HWADDR, but DEVICE=%s: was it renamed (then: DEVICE=%s)?" % (
-                link.name, _IFCFG, _plain(profile.name), _plain(profile.device), link.name)
-    return ""
-
-
-def _plain(name: str) -> str:
-    """A profile's name as a message may hold it: a file's name can hold a newline."""
-    return name if _SAFE.match(name) else shown(name)
-
-
-def _check_profile(host: Host, link: Link, profile: Profile) -> None:
-    path = _IFCFG + profile.name
-    if not _SAFE.match(profile.name) or _LONGEST_NAME < len(profile.name):
-        raise Refusal("%s: the dispatcher script cannot take the profile name %s" % (
-            link.name, shown(profile.name)), "rename the file to ifcfg-%s" % link.name)
-    if profile.problem:
-        raise Refusal("%s: %s: %s" % (link.name, path, profile.problem), "mend the file")
-    if not profile.managed and not host.network_service:
-        raise Refusal("%s: %s says NM_CONTROLLED=no and network.service is not enabled, so no "
-                      "file would be applied" % (link.name, path), "remove that line")
-    if profile.managed and link.kind in _NOT_IN_IFCFG:
-        raise Refusal("%s: %s cannot describe a %s link to NetworkManager, so it brings the link "
-                      "up by another profile, or not at all, and no file would be applied" % (
-                          link.name, path, link.kind),
-                      "leave it to network.service (NM_CONTROLLED=no), or leave it out with "
-                      "--exclude %s" % link.name)
-    if profile.rules:
-        raise Refusal("%s: %s has ROUTING_RULE keys, which NetworkManager leaves out as soon as "
-                      "a rule file exists" % (link.name, path),
-                      "move them to %s" % path.replace("ifcfg-", "rule-"))

@@ -11,7 +11,7 @@ from symroute_nm.draft import make_draft
 from symroute_nm.drift import Three, Verification, file_lines, find_drift
 from symroute_nm.errors import SymrouteError
 from symroute_nm.journal import digest
-from symroute_nm.leftovers import leftover_notes
+from symroute_nm.leftovers import notes_on_earlier_blocks
 from symroute_nm.marking import SCRIPT
 from symroute_nm.model import Host, Plan
 from symroute_nm.ownership import Listing, place
@@ -31,7 +31,7 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     holding = wanted.holding
     three = Three(*(_without(each, kept) for each in (
         holding.wanted, files.ours.state, holding.present)))
-    notes = (*made.plan.notes, *leftover_notes(made.leftovers))
+    notes = (*made.plan.notes, *notes_on_earlier_blocks(made.leftovers))
     lines = [*file_lines(made.changes, _changed_by_hand(root)), *_script_lines(root, made.plan)]
     if made.plan.marking and os.geteuid() != 0:
         notes = (*notes, "what sets marks was not looked at: run it as root")

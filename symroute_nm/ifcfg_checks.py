@@ -1,0 +1,96 @@
+"""What becomes of the administrator's own lines in route and rule files beside ours."""
+
+from pathlib import Path
+from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
+
+from symroute_nm import blocks, rooted
+from symroute_nm.dormant import find_sleeping_rules
+from symroute_nm.leftovers import profile_of
+from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
+from symroute_nm.observation import config_file
+from symroute_nm.staticroutes import altered_routes, has_routes, unmetered_routes
+from symroute_nm.targets import Check, SleepingRules
+
+_SECOND = ("%s line %d leads to %s without a metric, as a line of %s does, and ip refuses the "
+           "second: write metric and a number behind it")
+_REMEDY = (
+    "with a rule file beside it the dispatcher script applies it, no longer NetworkManager: mend "
+    "the line first, or write the files all the same with --force")
+
+
+def check(root: Path, host: Host, plan: Plan, changes: Sequence[Change]) -> Check:
+    """What the changes do to the administrator's own lines; raises `SymrouteError`."""
+    problems, warnings = _check_static_routes(root, plan, changes)
+    return Check(tuple(problems), _REMEDY, tuple(warnings), tuple(_find_flaws(changes)),
+                 read_sleeping_rules(root, host, plan, changes))
+
+
+def _check_static_routes(
+    root: Path, plan: Plan, changes: Sequence[Change]
+) -> Tuple[List[str], List[str]]:
+    """The administrator's routes that our first rule file changes, and those that it wakes.
+
+    That file takes them from NetworkManager to the dispatcher script. Where a rule file is there
+    already, nothing changes for them.
+    """
+    contents = {each.path: each.after or b"" for each in changes}
+    altered, awake = [], []
+    places: Dict[str, str] = {}
+    for profile, link in _first_rules(root, plan):
+        for path in _paths(("route", "route6"), {profile, link}):
+            content = _content(root, path, contents)
+            altered += ["%s %s" % (path, fault) for fault in altered_routes(content, link, path)]
+            for number, to in unmetered_routes(content, path):
+                if places.setdefault(to, link) != link:
+                    altered.append(_SECOND % (path, number, to, places[to]))
+            if profile_of(path) != profile and has_routes(content):
+                awake.append("%s: its routes come alive with ours: the dispatcher script reads the "
+                             "files of the device, too" % path)
+    return altered, awake
+
+
+def _first_rules(root: Path, plan: Plan) -> List[Tuple[str, str]]:
+    """Profile and link of each uplink that has no rule file until now."""
+    named = [(each.uplink.profile.name, each.uplink.link.name)
+             for each in plan.uplinks if each.uplink.profile]
+    return [each for each in named
+            if all(rooted.read(root, path) is None for path in _paths(("rule", "rule6"), each[:1]))]
+
+
+def _content(root: Path, path: str, contents: Mapping[str, bytes]) -> bytes:
+    return contents[path] if path in contents else rooted.read(root, path) or b""
+
+
+def read_sleeping_rules(
+    root: Path, host: Host, plan: Plan, found: Iterable[Change]
+) -> SleepingRules:
+    """The administrator's own lines in rule files that the script will read beside ours.
+
+    It reads the files of the device as well as those of the profile as soon as the profile has a
+    rule file: what slept in them until now wakes up.
+    """
+    contents = {each.path: each.after or b"" for each in found}
+    files_read = []
+    for path in _rule_paths(plan):
+        parts = blocks.split(_content(root, path, contents), path)
+        files_read.append(config_file(path, parts.before + parts.after))
+    return find_sleeping_rules(files_read, host, {each.uplink.link.name for each in plan.uplinks})
+
+
+def _rule_paths(plan: Plan) -> List[str]:
+    names = {
+        name for each in plan.uplinks if each.uplink.profile
+        for name in (each.uplink.profile.name, each.uplink.link.name)
+    }
+    return _paths(("rule", "rule6"), names)
+
+
+def _paths(kinds: Iterable[str], names: Iterable[str]) -> List[str]:
+    return sorted("%s/%s-%s" % (NETWORK_SCRIPTS, kind, name) for kind in kinds for name in names)
+
+
+def _find_flaws(changes: Iterable[Change]) -> Iterator[str]:
+    """Lines of the administrator's own that the dispatcher script cannot take, with why."""
+    for change in changes:
+        if change.after is not None and profile_of(change.path):
+            yield from (f"{change.path} {flaw}" for flaw in blocks.flaws(change.after))

@@ -1,0 +1,115 @@
+"""Target "ifcfg": route and rule files that NetworkManager's dispatcher script applies."""
+
+from pathlib import Path
+from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
+
+from symroute_nm import absence, applied, bindings, changes, ifcfg_checks, ownership, rooted
+from symroute_nm.choices import Settings
+from symroute_nm.findings import Finding
+from symroute_nm.leftovers import profile_of, sort_earlier_blocks
+from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Link, Plan, Profile, Uplink
+from symroute_nm.observation import ConfigFile, config_file
+from symroute_nm.ownership import Files
+from symroute_nm.rulefiles import ListedRule, list_rules
+from symroute_nm.targets import (
+    Check,
+    Draft,
+    DraftOptions,
+    EarlierBlocks,
+    Inspected,
+    Obstacle,
+    Target,
+)
+
+_FINDERS = (
+    applied.find_service,
+    applied.find_misnamed_files,
+    applied.find_profiles,
+    applied.find_variables_form,
+    applied.find_broken_lines,
+)
+
+
+class IfcfgTarget(Target):
+    """``route-``, ``route6-``, ``rule-``, ``rule6-PROFILE`` and a fragment of rt_tables."""
+
+    name = "ifcfg"
+
+    def find_obstacle(self, host: Host) -> Optional[Obstacle]:
+        """What is wrong with the dispatcher script; None where something applies the files."""
+        return absence.find_obstacle(host)
+
+    def bind(
+        self, host: Host, settings: Settings, uplinks: Sequence[Uplink]
+    ) -> Tuple[Uplink, ...]:
+        """The uplinks with their ifcfg profiles; raises one `Refusal` that tells all."""
+        return bindings.name_profiles(host, settings, uplinks)
+
+    def find_profile(self, host: Host, settings: Settings, link: Link) -> Profile:
+        """The ifcfg profile whose name the link's files carry; raises `Refusal`."""
+        return bindings.find_profile(host, settings, link)
+
+    def find_owned(self, root: Path) -> Tuple[str, ...]:
+        """Route, rule and rt_tables files, and those that set marks, with a block of ours."""
+        return changes.owned(root)
+
+    def read_earlier(self, root: Path, host: Host, owned: Iterable[str]) -> Files:
+        """What our blocks in route and rule files list."""
+        paths = [path for path in owned if profile_of(path)]
+        files = [config_file(path, rooted.read(root, path) or b"") for path in paths]
+        return self.sort_stored(files, host)
+
+    def sort_stored(self, files: Iterable[ConfigFile], host: Host) -> Files:
+        """The rules and routes in route and rule files: ours, foreign."""
+        return ownership.read_files(files, host)
+
+    def list_rules(self, files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
+        """The rules in all of the rule files, in order."""
+        return list_rules(files, host)
+
+    def draft(
+        self, root: Path, host: Host, plan: Plan, owned: Sequence[str], options: DraftOptions
+    ) -> Draft:
+        """The changes that write the plan's blocks and take those away that are not planned."""
+        wanted = _render(plan, host, EarlierBlocks())
+        earlier = sort_earlier_blocks(host, plan, owned, wanted, options.prune)
+        if earlier.tables:
+            wanted = _render(plan, host, earlier)
+        devices = _devices(plan) if options.convert else {}
+        return Draft(changes.changes(root, wanted, earlier.gone, devices), earlier)
+
+    def draft_removal(self, root: Path) -> Tuple[Change, ...]:
+        """The changes that take every block and file of ours away."""
+        return changes.changes(root, {}, self.find_owned(root))
+
+    def check(self, root: Path, host: Host, plan: Plan, changes: Sequence[Change]) -> Check:
+        """What NetworkManager applies now and the dispatcher script would apply otherwise."""
+        return ifcfg_checks.check(root, host, plan, changes)
+
+    def find_findings(self, inspected: Inspected) -> Iterable[Iterator[Finding]]:
+        """The dispatcher script, names of files, profiles, forms and lines."""
+        return [find(inspected) for find in _FINDERS]
+
+    def profile_of(self, path: str) -> str:
+        """The profile that a route or rule file is named after; "" for other files."""
+        return profile_of(path)
+
+
+TARGET = IfcfgTarget()
+
+
+def _render(plan: Plan, host: Host, earlier: EarlierBlocks) -> Dict[str, str]:
+    if not plan.uplinks:
+        return {}
+    from symroute_nm.render import render  # jinja2 is imported only when there is something to say
+
+    return render(plan, host, earlier.tables)
+
+
+def _devices(plan: Plan) -> Dict[str, str]:
+    """The link of each route file: {path: link}."""
+    links = [(each.uplink.profile.name, each.uplink.link.name)
+             for each in plan.uplinks if each.uplink.profile]
+    devices = {f"{NETWORK_SCRIPTS}/route-{profile}": link for profile, link in links}
+    devices.update({f"{NETWORK_SCRIPTS}/route6-{profile}": link for profile, link in links})
+    return devices
