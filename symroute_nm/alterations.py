@@ -13,6 +13,7 @@ from typing import (
     Tuple,
 )
 
+from symroute_nm.listing import Listing
 from symroute_nm.model import (
     LINK_LOCAL,
     TABLE_MAIN,
@@ -26,7 +27,6 @@ from symroute_nm.model import (
     contains,
     network_key,
 )
-from symroute_nm.ownership import Listing
 from symroute_nm.wording import some
 
 NEW, GONE, GUARD = "uplink", "gone", "guard"

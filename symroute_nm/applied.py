@@ -11,11 +11,10 @@ from symroute_nm import blocks
 from symroute_nm.absence import find_obstacle
 from symroute_nm.bindings import find_profile
 from symroute_nm.errors import SymrouteError
-from symroute_nm.findings import ERROR, NOTICE, WARNING, Finding
-from symroute_nm.leftovers import profile_of
+from symroute_nm.finding import ERROR, NOTICE, WARNING, Finding
 from symroute_nm.match import match
 from symroute_nm.model import NETWORK_SCRIPTS, Uplink
-from symroute_nm.rulefiles import is_rule_file
+from symroute_nm.rulefiles import is_rule_file, profile_of
 from symroute_nm.targets import Inspected
 
 SERVICE = "NetworkManager-dispatcher.service"

@@ -3,7 +3,7 @@
 from typing import Any, Dict, Iterator, List
 
 from symroute_nm.diagnosis import Astray, Diagnosis, Outcome
-from symroute_nm.findings import ERROR, Finding
+from symroute_nm.finding import ERROR, Finding
 from symroute_nm.verdicts import describe_failure
 from symroute_nm.wording import describe_route, describe_rule
 

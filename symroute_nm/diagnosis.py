@@ -5,7 +5,8 @@ from typing import NamedTuple, Optional, Tuple
 from symroute_nm import ownrules, services, surroundings
 from symroute_nm.choices import Settings
 from symroute_nm.fib import ERRORS
-from symroute_nm.findings import Case, Finding, find_ours, gather
+from symroute_nm.finding import Finding
+from symroute_nm.findings import Case, find_ours, gather
 from symroute_nm.model import TABLE_MAIN, VERSIONS, Address, Host, Rule
 from symroute_nm.plan import left_to_main
 from symroute_nm.rpdb import Packet, Rpdb

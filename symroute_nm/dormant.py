@@ -2,10 +2,9 @@
 
 from typing import AbstractSet, Iterable
 
-from symroute_nm.leftovers import profile_of
 from symroute_nm.model import Host
 from symroute_nm.observation import ConfigFile
-from symroute_nm.rulefiles import list_rules, unread_lines
+from symroute_nm.rulefiles import list_rules, profile_of, unread_lines
 from symroute_nm.targets import SleepingRules
 
 

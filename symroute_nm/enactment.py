@@ -19,6 +19,7 @@ from symroute_nm import blocks, netfilter
 from symroute_nm.choices import Settings
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.evidence import read_config_files
+from symroute_nm.listing import Files
 from symroute_nm.loaded import (
     Loaded,
     find_differences,
@@ -39,7 +40,6 @@ from symroute_nm.model import (
 )
 from symroute_nm.observation import config_file
 from symroute_nm.ownership import (
-    Files,
     Holding,
     add_kept,
     find_holding,

@@ -3,28 +3,15 @@
 from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm.choices import Settings
+from symroute_nm.finding import ERROR, SEVERITIES, WARNING, Finding
+from symroute_nm.listing import ListedRule
 from symroute_nm.model import Host, LeftOut, Route, Rule, Uplink
 from symroute_nm.observation import ConfigFile, Evidence
 from symroute_nm.recognition import our_rules
-from symroute_nm.rulefiles import ListedRule
 from symroute_nm.tables import our_tables
 from symroute_nm.uplinks import Survey
 from symroute_nm.verdicts import Verdict
 from symroute_nm.wording import FAMILY_OPTION, delete_rule, describe_rule, some
-
-ERROR, WARNING, NOTICE = SEVERITIES = ("error", "warning", "notice")
-
-
-class Finding(NamedTuple):
-    """Something that costs administrators hours: its evidence, and the command that helps.
-
-    `code` is for programs and stays; `remedy` has a line for each command, "" where none helps.
-    """
-
-    code: str
-    severity: str
-    message: str
-    remedy: str = ""
 
 
 class Ours(NamedTuple):

@@ -5,9 +5,9 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from symroute_nm import blocks, rooted
 from symroute_nm.dormant import find_sleeping_rules
-from symroute_nm.leftovers import profile_of
 from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
 from symroute_nm.observation import config_file
+from symroute_nm.rulefiles import profile_of
 from symroute_nm.staticroutes import altered_routes, has_routes, unmetered_routes
 from symroute_nm.targets import Check, SleepingRules
 

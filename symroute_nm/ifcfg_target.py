@@ -5,12 +5,12 @@ from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 from symroute_nm import absence, applied, bindings, changes, ifcfg_checks, ownership, rooted
 from symroute_nm.choices import Settings
-from symroute_nm.findings import Finding
-from symroute_nm.leftovers import profile_of, sort_earlier_blocks
+from symroute_nm.finding import Finding
+from symroute_nm.leftovers import sort_earlier_blocks
+from symroute_nm.listing import Files, ListedRule
 from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Link, Plan, Profile, Uplink
 from symroute_nm.observation import ConfigFile, config_file
-from symroute_nm.ownership import Files
-from symroute_nm.rulefiles import ListedRule, list_rules
+from symroute_nm.rulefiles import list_rules, profile_of
 from symroute_nm.targets import (
     Check,
     Draft,

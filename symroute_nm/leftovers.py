@@ -5,10 +5,9 @@ from typing import Collection, List, Set
 from symroute_nm.marking import SCRIPT
 from symroute_nm.match import match
 from symroute_nm.model import EXCLUDED, FRAGMENT, RT_TABLES, Host, OwnTable, Plan
+from symroute_nm.rulefiles import profile_of
 from symroute_nm.tables import RUN_TABLES, is_usable_name
 from symroute_nm.targets import EarlierBlocks
-
-_PREFIXES = ("route-", "route6-", "rule-", "rule6-")
 
 
 def sort_earlier_blocks(
@@ -46,13 +45,6 @@ def notes_on_earlier_blocks(earlier: EarlierBlocks) -> List[str]:
     unasked = ["connections are not marked any more: neither --forwarded nor forwarded = yes in "
                "the configuration asks for it"] if SCRIPT in earlier.gone else []
     return kept + again + unasked
-
-
-def profile_of(path: str) -> str:
-    """The profile that a route or rule file is named after; "" for other files."""
-    name = path.rpartition("/")[2]
-    prefix = next((each for each in _PREFIXES if name.startswith(each)), "")
-    return name[len(prefix):] if prefix else ""
 
 
 def _find_coming(host: Host, plan: Plan) -> Set[str]:

@@ -9,41 +9,17 @@ from typing import Collection, FrozenSet, Iterable, Iterator, List, NamedTuple, 
 
 from symroute_nm import blocks
 from symroute_nm.choices import Settings
+from symroute_nm.listing import Files, Listing
 from symroute_nm.model import Host, IPNetwork, Plan, Route, Rule
 from symroute_nm.observation import ConfigFile, config_file
 from symroute_nm.recognition import our_rules
-from symroute_nm.routefiles import ListedRoute, list_places, list_routes
+from symroute_nm.routefiles import list_places, list_routes
 from symroute_nm.routes import pack
-from symroute_nm.rulefiles import ListedRule, list_rules
+from symroute_nm.rulefiles import list_rules
 from symroute_nm.tables import our_tables
 from symroute_nm.transition import State, bare, move, spare_tables
 
 Place = Tuple[int, int, IPNetwork, int]
-
-
-class Listing(NamedTuple):
-    """The rules and routes that files list."""
-
-    rules: Tuple[ListedRule, ...] = ()
-    routes: Tuple[ListedRoute, ...] = ()
-
-    def of(self, paths: Collection[str]) -> "Listing":
-        """What the files at these paths list."""
-        return Listing(tuple(each for each in self.rules if each.path in paths),
-                       tuple(each for each in self.routes if each.path in paths))
-
-    @property
-    def state(self) -> State:
-        """The rules and routes without where they stand."""
-        return State(tuple(each.rule for each in self.rules),
-                     tuple(each.route for each in self.routes))
-
-
-class Files(NamedTuple):
-    """What route and rule files list: in our blocks, and outside them."""
-
-    ours: Listing
-    foreign: Listing  # of its routes only destination, table and metric
 
 
 def read_files(files: Iterable[ConfigFile], host: Host) -> Files:

@@ -3,16 +3,9 @@
 from collections import Counter
 from typing import AbstractSet, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Set, Tuple
 
-from symroute_nm.findings import (
-    ERROR,
-    WARNING,
-    Case,
-    Finding,
-    delete_rules,
-    delete_throw,
-    plural,
-    some_rules,
-)
+from symroute_nm.finding import ERROR, WARNING, Finding
+from symroute_nm.findings import Case, delete_rules, delete_throw, plural, some_rules
+from symroute_nm.listing import ListedRule
 from symroute_nm.match import match
 from symroute_nm.model import (
     TABLE_MAIN,
@@ -26,7 +19,6 @@ from symroute_nm.model import (
 )
 from symroute_nm.recognition import is_ours, our_rules
 from symroute_nm.routes import pack
-from symroute_nm.rulefiles import ListedRule
 from symroute_nm.targets import bring_up_link
 from symroute_nm.transition import bare
 from symroute_nm.wording import describe_rule, some

@@ -3,12 +3,12 @@
 import re
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
-from symroute_nm.leftovers import profile_of
+from symroute_nm.listing import ListedRoute
 from symroute_nm.model import ANY, TABLE_MAIN, Hop, Host, IPAddress, Route
 from symroute_nm.observation import ConfigFile
-from symroute_nm.rulefiles import parse_number, read_lines, table_numbers
+from symroute_nm.rulefiles import parse_number, profile_of, read_lines, table_numbers
 
 _ROUTE_FILE = re.compile(r".*/route(6?)-[^/]+")
 # ip-route(8)
@@ -20,14 +20,6 @@ _METRIC = {"metric", "priority", "preference"}
 _BESIDE = {"proto", "protocol", "scope", "mtu", "advmss", "rtt", "window", "initcwnd", "initrwnd"}
 # Networks, gateways and hops that are kept once: own tables have many in common.
 _MOST_WORDS = 1 << 14
-
-
-class ListedRoute(NamedTuple):
-    """A route in a file: `path` as the host sees it, and the profile the file is named after."""
-
-    route: Route
-    path: str
-    profile: str = ""
 
 
 def list_routes(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, ...]:

@@ -2,12 +2,13 @@
 
 import re
 from ipaddress import ip_address, ip_network
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
-from symroute_nm.leftovers import profile_of
+from symroute_nm.listing import ListedRule
 from symroute_nm.model import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, Host, IPNetwork, Rule
 from symroute_nm.observation import ConfigFile
 
+_PREFIXES = ("route-", "route6-", "rule-", "rule6-")
 _RULE_FILE = re.compile(r".*/rule(6?)-[^/]+")
 _TABLES = {"main": TABLE_MAIN, "local": TABLE_LOCAL, "default": TABLE_DEFAULT}
 # ip-rule(8): the words that we write ourselves, and their other spellings; `ip` takes any beginning
@@ -24,17 +25,6 @@ _FULL_MASK = 0xFFFFFFFF
 _NUMBER = re.compile(
     r"\+?(?:0[xX](?P<hex>[0-9A-Fa-f]{1,8})|(?P<octal>0[0-7]{0,11})|(?P<plain>[1-9][0-9]{0,9}))")
 _BASES = {"hex": 16, "octal": 8, "plain": 10}
-
-
-class ListedRule(NamedTuple):
-    """A rule in a file: `path` as the host sees it, and the profile that the file is named after.
-
-    Without a priority in the file, the kernel chooses one each time: `rule.priority` is 0 then.
-    """
-
-    rule: Rule
-    path: str
-    profile: str = ""
 
 
 def list_rules(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
@@ -135,3 +125,10 @@ def parse_number(text: str) -> int:
     if number > _FULL_MASK:
         raise ValueError("out of range")
     return number
+
+
+def profile_of(path: str) -> str:
+    """The profile that a route or rule file is named after; "" for other files."""
+    name = path.rpartition("/")[2]
+    prefix = next((each for each in _PREFIXES if name.startswith(each)), "")
+    return name[len(prefix):] if prefix else ""

@@ -7,7 +7,8 @@ address in only on its way out (netfilter's hook postrouting), so no ``from`` ru
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from symroute_nm.dues import find_wide_links
-from symroute_nm.findings import NOTICE, WARNING, Case, Finding
+from symroute_nm.finding import NOTICE, WARNING, Finding
+from symroute_nm.findings import Case
 from symroute_nm.marking import SCRIPT
 from symroute_nm.model import (
     ANY,

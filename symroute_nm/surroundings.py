@@ -4,13 +4,8 @@ import shlex
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from symroute_nm.fib import ERRORS
-from symroute_nm.findings import (
-    ERROR,
-    NOTICE,
-    WARNING,
-    Case,
-    Finding,
-)
+from symroute_nm.finding import ERROR, NOTICE, WARNING, Finding
+from symroute_nm.findings import Case
 from symroute_nm.model import (
     ANY,
     TABLE_LOCAL,

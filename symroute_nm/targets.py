@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.choices import Settings
-from symroute_nm.findings import Finding
+from symroute_nm.finding import Finding
+from symroute_nm.listing import Files, ListedRule
 from symroute_nm.match import match
 from symroute_nm.model import Change, Host, Link, OwnTable, Plan, Profile, Rule, Uplink
 from symroute_nm.observation import ConfigFile, Evidence
-from symroute_nm.ownership import Files
-from symroute_nm.rulefiles import ListedRule
 
 
 class Obstacle(NamedTuple):

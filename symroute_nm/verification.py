@@ -12,9 +12,10 @@ from symroute_nm.drift import Three, Verification, file_lines, find_drift
 from symroute_nm.errors import SymrouteError
 from symroute_nm.journal import digest
 from symroute_nm.leftovers import notes_on_earlier_blocks
+from symroute_nm.listing import Listing
 from symroute_nm.marking import SCRIPT
 from symroute_nm.model import Host, Plan
-from symroute_nm.ownership import Listing, place
+from symroute_nm.ownership import place
 from symroute_nm.transition import State, bare
 
 
