@@ -36,7 +36,7 @@ class Generation(NamedTuple):
     changes: Tuple[Change, ...]
     leftovers: EarlierBlocks
     proof: Proof
-    check: Check
+    check: Check = Check()
     alterations: Tuple[Alteration, ...] = ()
 
 
@@ -58,11 +58,12 @@ def name_notes(host: Host, settings: Settings) -> List[str]:
 def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Generation:
     """The draft for the host, proved."""
     made = make_draft(root, host, settings, manner)
-    check = choose_target().check(root, host, made.plan, made.changes)
+    target = choose_target()
+    check = target.check(root, host, made.plan, made.changes)
     awake = with_rules(host, made.plan, check.sleeping.rules)
     check_block(awake, settings)
     alterations = find_alterations(
-        made.earlier, made.plan, host, made.leftovers.gone_profiles)
+        made.earlier, made.plan, host, set(map(target.profile_of, made.leftovers.gone)))
     return Generation(
         made.plan, made.changes, made.leftovers, prove(awake, settings, made.plan), check,
         alterations)

@@ -32,8 +32,7 @@ def sort_earlier_blocks(
         kept += fragments
     tables = tuple(OwnTable(each.id, each.name) for each in host.tables
                    if each.owned and each.path != RUN_TABLES and is_usable_name(each.name))
-    return EarlierBlocks(
-        tuple(gone), tuple(kept), tables if kept else (), frozenset(map(profile_of, gone)))
+    return EarlierBlocks(tuple(gone), tuple(kept), tables if kept else ())
 
 
 def notes_on_earlier_blocks(earlier: EarlierBlocks) -> List[str]:

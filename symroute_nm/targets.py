@@ -25,14 +25,12 @@ class Obstacle(NamedTuple):
 class EarlierBlocks(NamedTuple):
     """Blocks of earlier runs that a plan does not write: paths whose block goes, or stays.
 
-    `tables` are the names that stay with those, `profiles` what the files that lose their block
-    are named after.
+    `tables` are the names that stay with those.
     """
 
     gone: Tuple[str, ...] = ()
     kept: Tuple[str, ...] = ()
     tables: Tuple[OwnTable, ...] = ()
-    gone_profiles: FrozenSet[str] = frozenset()
 
 
 class Draft(NamedTuple):
@@ -63,11 +61,11 @@ class Check(NamedTuple):
     `warnings` are lines that come into force beside ours, `flaws` lines that can never work.
     """
 
-    problems: Tuple[str, ...]
-    remedy: str
-    warnings: Tuple[str, ...]
-    flaws: Tuple[str, ...]
-    sleeping: SleepingRules
+    problems: Tuple[str, ...] = ()
+    remedy: str = ""
+    warnings: Tuple[str, ...] = ()
+    flaws: Tuple[str, ...] = ()
+    sleeping: SleepingRules = SleepingRules()
 
 
 class Inspected(NamedTuple):
