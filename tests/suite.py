@@ -210,7 +210,7 @@ def _dispatcher_script() -> Dict[str, str]:
         return {}
     if PACKAGED_SCRIPT.is_file():
         return {"SYMROUTE_DISPATCHER": str(PACKAGED_SCRIPT)}
-    import dispatcher
+    from support.network import dispatcher
 
     try:
         return {"SYMROUTE_DISPATCHER": str(dispatcher.find_script())}

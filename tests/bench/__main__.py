@@ -20,13 +20,14 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-import lab_traffic  # noqa: E402
-import namespace  # noqa: E402
-import suite  # noqa: E402
+from support.building import build_wheel, execute, make_venv, pip, say
+from support.golden import FOLDER
+from support.network import namespaces, traffic
+from support.pythons import Python, current_python
 
 RUNS = 11
 FINDING = 1  # diagnose and verify find something on a host without a plan
-SNAPSHOT = TESTS / "cases" / "two-uplinks" / "host.json"
+SNAPSHOT = FOLDER / "two-uplinks" / "host.json"
 # The same host as netplan's users have to write it by hand, tables and rules and all.
 NETPLAN = """network:
   version: 2
@@ -82,26 +83,25 @@ def main() -> int:
 
 def install() -> Path:
     """Folder of the commands of a fresh virtual environment with the package, bytecode and all."""
-    suite.say("installing")
-    wheel = suite.build_wheel(
-        suite.Python((sys.version_info[0], sys.version_info[1]), Path(sys.executable)))
-    commands = suite.make_venv("bench", _interpreter(), str(wheel))
-    suite.pip(commands.parent, "--no-deps", "--force-reinstall", wheel)
+    say("installing")
+    wheel = build_wheel()
+    commands = make_venv("bench", _interpreter(), str(wheel))
+    pip(commands.parent, "--no-deps", "--force-reinstall", wheel)
     # As an RPM ships it, and whatever PYTHONDONTWRITEBYTECODE says.
-    suite.execute(commands / "python", "-m", "compileall", "-q", commands.parent / "lib")
+    execute(commands / "python", "-m", "compileall", "-q", commands.parent / "lib")
     return commands
 
 
-def _interpreter() -> suite.Python:
+def _interpreter() -> Python:
     """The distribution's Python, which runs netplan, too; else the current one."""
     code = "import sys, ensurepip; print(*sys.version_info[:2])"
     ran = subprocess.run(["/usr/bin/python3", "-c", code], stdout=subprocess.PIPE,
                          stderr=subprocess.DEVNULL, check=False)
     if ran.returncode:
-        suite.say("not the same Python as netplan's: /usr/bin/python3 has no ensurepip")
-        return suite.Python((sys.version_info[0], sys.version_info[1]), Path(sys.executable))
+        say("not the same Python as netplan's: /usr/bin/python3 has no ensurepip")
+        return current_python()
     major, minor = map(int, ran.stdout.split())
-    return suite.Python((major, minor), Path("/usr/bin/python3"))
+    return Python((major, minor), Path("/usr/bin/python3"))
 
 
 def offline(commands: Path, folder: Path) -> Dict[str, List[str]]:
@@ -136,16 +136,16 @@ def peers(commands: Path, folder: Path) -> Dict[str, List[str]]:
         written.chmod(0o600)
         rows["netplan generate"] = [netplan, "generate", "--root-dir", str(folder / "netplan")]
     else:
-        suite.say("no netplan to compare with: apt-get install netplan.io")
+        say("no netplan to compare with: apt-get install netplan.io")
     return rows
 
 
 @contextlib.contextmanager
 def live(commands: Path, folder: Path) -> Iterator[Dict[str, List[str]]]:
     """The commands in a network namespace with two uplinks."""
-    reason = namespace.missing()
+    reason = namespaces.missing()
     if reason:
-        suite.say("no live host: %s" % reason)
+        say("no live host: %s" % reason)
         yield {}
         return
     root = folder / "live"
@@ -155,10 +155,10 @@ def live(commands: Path, folder: Path) -> Iterator[Dict[str, List[str]]]:
         # With a UUID, as NetworkManager and the installer write them.
         profile.write_text("DEVICE=%s\nTYPE=Ethernet\nONBOOT=yes\nUUID=%s\n" % (
             name, "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e0" + name[-1]))
-    with namespace.Namespace() as space:
-        namespace.two_uplinks(space)
+    with namespaces.Namespace() as space:
+        namespaces.two_uplinks(space)
         # All commands alike are started from there, so that no nsenter(1) is measured with some.
-        lab_traffic.enter(space.name)
+        traffic.enter(space.name)
         symroute = str(commands / "symroute-nm")
         yield {
             "generate --dry-run, live": [symroute, "generate", "--dry-run", "--root", str(root)],

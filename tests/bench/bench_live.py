@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from live_hosts import TESTS, live_host, put_in_force
-from namespace import Namespace
+
+from support.network.namespaces import Namespace
 
 RUNS = 5
 NODE, VLANS, FULL = "node", "VLAN host", "full table"

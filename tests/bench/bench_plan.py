@@ -14,11 +14,10 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-import hosts  # noqa: E402
-
-from symroute_nm.choices import Settings  # noqa: E402
-from symroute_nm.plan import make_plan  # noqa: E402
-from symroute_nm.prove import prove  # noqa: E402
+from support import hosts
+from symroute_nm.choices import Settings
+from symroute_nm.plan import make_plan
+from symroute_nm.prove import prove
 
 ROWS = ((2, 0), (2, 20000), (50, 20000), (200, 20000), (500, 0), (500, 20000))
 

@@ -9,12 +9,11 @@ from typing import Iterator, List, Tuple
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-import hosts  # noqa: E402
-import namespace  # noqa: E402
-
-from symroute_nm.choices import Settings  # noqa: E402
-from symroute_nm.model import Profile, Route, Rule  # noqa: E402
-from symroute_nm.plan import make_plan  # noqa: E402
+from support import hosts
+from support.network import namespaces
+from symroute_nm.choices import Settings
+from symroute_nm.model import Profile, Route, Rule
+from symroute_nm.plan import make_plan
 
 IFCFG = "etc/sysconfig/network-scripts/ifcfg-%s"
 _BATCH = 50000
@@ -70,7 +69,7 @@ def table_lines(routes: int) -> List[str]:
     return lines
 
 
-def run_lines(space: namespace.Namespace, lines: List[str]) -> None:
+def run_lines(space: namespaces.Namespace, lines: List[str]) -> None:
     """Run ip commands in a namespace."""
     for first in range(0, len(lines), _BATCH):
         space.ip("\n".join(lines[first:first + _BATCH]))
@@ -79,9 +78,9 @@ def run_lines(space: namespace.Namespace, lines: List[str]) -> None:
 @contextlib.contextmanager
 def live_host(
     uplinks: int, veths: int = 0, containers: int = 0, table: int = 0
-) -> Iterator[Tuple[namespace.Namespace, Path]]:
+) -> Iterator[Tuple[namespaces.Namespace, Path]]:
     """A namespace with such a host, and a root with its profiles."""
-    with tempfile.TemporaryDirectory() as folder, namespace.Namespace() as space:
+    with tempfile.TemporaryDirectory() as folder, namespaces.Namespace() as space:
         lines = uplink_lines(uplinks)
         if veths or containers:
             lines += container_lines(veths, containers)
@@ -108,7 +107,7 @@ def model(uplinks: int) -> hosts.Host:
         profiles=tuple(Profile(name, id=name, device=name) for name in names))
 
 
-def put_in_force(space: namespace.Namespace, uplinks: int, guard: str = "auto") -> int:
+def put_in_force(space: namespaces.Namespace, uplinks: int, guard: str = "auto") -> int:
     """Put a plan for so many uplinks into their host's kernel; the number of its rules."""
     plan = make_plan(model(uplinks), Settings(guard=guard))
     rules = [rule for each in plan.uplinks for rule in each.rules]

@@ -1,0 +1,80 @@
+"""What takes too long for every run: ``python tests/soak/writes.py kills 2000`` and ``… faults``.
+
+kills N: N random moments of each command, as test_kills.py has 50 of each. faults: each call of the
+kernel of the whole commands with each error, as test_faults.py has those of a write.
+"""
+
+import errno
+import itertools
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support import syscalls
+from support.crashes import ERRORS, Killing, check_told
+from support.syscalls import Fail
+from support.trees import SCENES, copy, hidden, memory_folder, scene, tree
+
+OUTSIDE = ("/dev/null",)  # what is opened to fill closed standard streams
+USAGE = 2  # click looks whether it may read the paths that it is given
+
+
+def kills(folder: Path, number: int) -> None:
+    """Ends with an AssertionError at the first that is not repaired."""
+    for name in SCENES:
+        killing = Killing(folder, name, time.time())
+        found = Counter(killing.once(turn) for turn in range(number))
+        print("%s: %d kills, %d of them after the new state counted, %d left hidden files" % (
+            name, sum(found.values()), sum(n for each, n in found.items() if each[1]),
+            sum(n for each, n in found.items() if each[2])))
+
+
+def faults(folder: Path) -> None:
+    """Ends with an AssertionError at the first that changes something or is told badly."""
+    for name in SCENES:
+        stage = scene(name, folder / name.replace(" ", "-"))
+        root, output = copy(stage.start, folder / "root"), folder / "output"
+        calls = []
+        syscalls.follow(
+            stage.action(root), lambda call, calls=calls: calls.append((call.turn, call.path)))
+        copy(stage.start, root)
+        found = Counter()
+        for (turn, path), number in itertools.product(calls, ERRORS):
+            if path in OUTSIDE:
+                continue
+            code = syscalls.follow(
+                stage.action(root), lambda _, number=number: Fail(number), only={turn},
+                output=str(output))
+            found[code] += 1
+            said = [line for line in output.read_text(errors="replace").splitlines()
+                    if line.startswith("symroute-nm: ")]
+            where = (name, turn, path, errno.errorcode[number], output.read_text(errors="replace"))
+            if code == 0:
+                assert stage.after == tree(root), where
+                copy(stage.start, root)
+                continue
+            if code != USAGE:
+                check_told(code, said, number, where)
+            assert stage.before == tree(root), where
+            assert [] == hidden(root), where
+        print("%s: %d calls, exit codes %s" % (name, len(calls), dict(found)))
+
+
+def main() -> None:
+    """Run what the command line names."""
+    folder = memory_folder(Path("/tmp"))
+    try:
+        if sys.argv[1:2] == ["faults"]:
+            faults(folder)
+        else:
+            kills(folder, int(sys.argv[2]))
+    finally:
+        shutil.rmtree(str(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Network namespaces, the servers and networks that are built in them, and packets."""

@@ -1,0 +1,77 @@
+"""Hosts with hundreds of uplinks, or of containers: planned, proved, and told in a few lines."""
+
+import time
+from ipaddress import ip_address
+
+from support.golden.cases import plain
+from support.hosts import BRIDGE, DOCKER0, kernel_rules, link, route, vlans
+from symroute_nm.choices import Settings
+from symroute_nm.leftovers import Leftovers, sort_leftovers
+from symroute_nm.model import NETWORK_SCRIPTS
+from symroute_nm.plan import make_plan
+from symroute_nm.prove import prove
+from symroute_nm.render import render
+from symroute_nm.report import skip_lines
+from symroute_nm.rpdb import Packet, Rpdb
+
+UPLINKS, CONTAINERS, ROUTERS = 500, 400, 8000
+# Seconds, and characters a file or of notes: loose, for slow machines.
+PATIENCE, SIZE = 60, 20000
+AT_ONCE = 5  # seconds, of which it takes a hundredth
+
+
+def containers():
+    """Two uplinks, and a bridge with the ends of as many containers."""
+    ports = [link(100 + number, "veth%07x" % number, kind="veth", master="docker0")
+             for number in range(CONTAINERS)]
+    return plain([DOCKER0, *ports], [BRIDGE], forwarding=(4,))
+
+
+def test_five_hundred_vlans_are_planned_and_proved():
+    made, began = vlans(UPLINKS, step=2), time.monotonic()
+    plan = make_plan(made, Settings())
+
+    assert UPLINKS == len({each.table.id for each in plan.uplinks})
+    assert prove(made, Settings(), plan).holds
+    files = render(plan, made, Leftovers().tables)
+    assert time.monotonic() - began < PATIENCE
+    assert 2 * UPLINKS + 1 == len(files)
+    longest = max(len(text) for path, text in files.items() if "network-scripts" in path)
+    assert longest < SIZE
+    assert len("".join(plan.notes)) < SIZE
+
+
+def test_hundreds_of_links_that_are_down_keep_their_blocks_in_no_time():
+    made = vlans(UPLINKS, step=2)
+    plan = make_plan(made, Settings(interfaces=("bond0.0", "bond0.1")))
+    paths = ["%s/%s-%s" % (NETWORK_SCRIPTS, kind, each.name)
+             for each in made.profiles for kind in ("route", "rule")]
+
+    began = time.monotonic()
+    found = sort_leftovers(made, plan, paths, paths[:4], prune=False)
+
+    assert time.monotonic() - began < AT_ONCE
+    assert (set(paths[4:]), ()) == (set(found.kept), found.gone)
+
+
+def test_thousands_of_routers_to_one_network_are_told_apart_in_no_time():
+    routers = [route("2001:db8:77::/48", "eth0", "fe80::%x" % each) for each in range(1, ROUTERS)]
+    database = Rpdb(kernel_rules(), routers)
+
+    began = time.monotonic()
+    found = database.decide(Packet(ip_address("2001:db8:77::1")))
+
+    assert time.monotonic() - began < AT_ONCE
+    assert [each.hop for each in routers] == list(found.hops)
+
+
+def test_hundreds_of_containers_change_nothing_and_are_told_in_a_line():
+    plan = make_plan(containers(), Settings())
+
+    few = make_plan(plain([DOCKER0], [BRIDGE], forwarding=(4,)), Settings())
+    assert few.uplinks == plan.uplinks
+    assert prove(containers(), Settings(), plan).holds
+    lines = skip_lines(plan.skips)
+    assert ["skipped veth0000000, veth0000001, veth0000002, veth0000003, veth0000004, veth0000005, "
+            "veth0000006, veth0000007 and 392 more: port of docker0"] == [
+                each for each in lines if "veth" in each]

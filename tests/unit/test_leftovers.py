@@ -1,0 +1,67 @@
+"""What becomes of blocks of earlier runs."""
+
+import pytest
+
+from support.golden.cases import CASES
+from symroute_nm.choices import Settings
+from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
+from symroute_nm.model import FRAGMENT, NETWORK_SCRIPTS, RT_TABLES, OwnTable, TableName
+from symroute_nm.plan import make_plan
+
+HOST = CASES["stale-kept"]()
+SCRIPTS = NETWORK_SCRIPTS + "/"
+WANTED = {SCRIPTS + "route-eth0", SCRIPTS + "rule-eth0", FRAGMENT}
+
+
+def leave(host=HOST, owned=(), wanted=WANTED, prune=False, settings=Settings()):  # noqa: B008  immutable
+    paths = [each if each.startswith("/") else SCRIPTS + each for each in owned]
+    return sort_leftovers(host, make_plan(host, settings), paths, wanted, prune)
+
+
+def test_what_the_plan_writes_is_no_leftover():
+    assert Leftovers() == leave(owned=sorted(WANTED))
+
+
+def test_a_link_that_may_come_back_keeps_its_block_and_its_table():
+    host = HOST._replace(tables=(TableName(7, "other"), TableName(102, "eth2", owned=True)))
+    found = leave(host, ["rule-eth2", "route-eth2"])
+    assert ((), (SCRIPTS + "route-eth2", SCRIPTS + "rule-eth2")) == (found.gone, found.kept)
+    assert (OwnTable(102, "eth2"),) == found.tables
+
+
+def test_prune_takes_it_away():
+    found = leave(owned=["rule-eth2", "route-eth2"], prune=True)
+    assert Leftovers((SCRIPTS + "route-eth2", SCRIPTS + "rule-eth2")) == found
+
+
+def test_a_profile_that_is_gone_takes_its_blocks_with_it():
+    assert Leftovers((SCRIPTS + "rule-eth9",)) == leave(owned=["rule-eth9"])
+
+
+def test_an_excluded_link_loses_its_block():
+    found = leave(owned=["rule6-eth2"], settings=Settings(exclude=("eth2",)))
+    assert Leftovers((SCRIPTS + "rule6-eth2",)) == found
+
+
+def test_the_other_place_of_names_is_given_up():
+    assert Leftovers((RT_TABLES,)) == leave(owned=[RT_TABLES, FRAGMENT])
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_without_uplinks_all_stays_unless_pruned(prune):
+    owned = ["rule-eth0", "rule-eth9", FRAGMENT]
+    found = leave(CASES["one-uplink"](), owned, (), prune)
+    paths = (SCRIPTS + "rule-eth0", SCRIPTS + "rule-eth9", FRAGMENT)
+    assert ((paths, ()) if prune else ((), paths)) == (found.gone, found.kept)
+
+
+@pytest.mark.parametrize(
+    ("path", "profile"),
+    [
+        ("route-eth0", "eth0"), ("route6-eth0", "eth0"), ("rule-eth0", "eth0"),
+        ("rule6-Wired_connection_1", "Wired_connection_1"), ("rule-a-b", "a-b"),
+        ("ifcfg-eth0", ""), ("route", ""), ("rt_tables", ""), ("symroute-nm.conf", ""),
+    ],
+)
+def test_the_profile_that_a_file_is_named_after(path, profile):
+    assert profile == profile_of("/some/folder/" + path)

@@ -1,0 +1,340 @@
+"""Which links are uplinks, by which gateway and profile, and why the others are not."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from support.golden.cases import ADMINS, BY_ETH0, BY_ETH1, CASES, USERS
+from support.hosts import ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
+from symroute_nm.choices import InterfaceSettings, Settings
+from symroute_nm.errors import InputError, Refusal
+from symroute_nm.gateways import Ways, check_gateways
+from symroute_nm.model import Lease, Profile, Rule, Skip, TableName, contains, is_global
+from symroute_nm.uplinks import (
+    find_profile,
+    find_uplinks,
+    name_profiles,
+    pair_families,
+)
+
+
+def one(name="eth0", **fields):
+    """A link with an address and nothing that says where its gateway is."""
+    return host([link(2, name)], [address(name, "10.0.6.5/24")], (), **fields)
+
+
+def gateways(made, settings=Settings()):  # noqa: B008  immutable
+    return [(str(way.address), way.origin)
+            for uplink in find_uplinks(made, settings).uplinks for way in uplink.gateways]
+
+
+def with_gateway(text):
+    return Settings(interface={"eth0": InterfaceSettings(gateways=(ip_address(text),))})
+
+
+def reason(made, name="eth0", settings=Settings()):  # noqa: B008  immutable
+    return dict(find_uplinks(made, settings).skips)[name]
+
+
+def test_each_piece_of_evidence_counts_where_no_better_one_is():
+    profile = Profile("eth0", device="eth0", gateways=(ip_address("10.0.6.4"),))
+    lease = Lease("eth0", ip_address("10.0.6.5"), "/lease")
+    rule = Rule(4, 7, source=ip_network("10.0.6.5/32"), table=200)
+    tables = route("default", "eth0", "10.0.6.3", table=200)
+    main = route("default", "eth0", "10.0.6.2", metric=50)
+    made = one(profiles=(profile,), leases=(lease,), rules=(rule,))
+    assert [("10.0.6.1", "configuration")] == gateways(
+        made._replace(routes=(*made.routes, tables, main)), with_gateway("10.0.6.1"))
+    assert [("10.0.6.2", "main's default route (metric 50)")] == gateways(
+        made._replace(routes=(*made.routes, tables, main)))
+    assert [("10.0.6.3", "table 200")] == gateways(made._replace(routes=(*made.routes, tables)))
+    assert [("10.0.6.4", "GATEWAY in ifcfg-eth0")] == gateways(made)
+    assert [("10.0.6.5", "DHCP lease /lease")] == gateways(made._replace(profiles=()))
+    assert [] == gateways(made._replace(profiles=(), leases=()))
+
+
+def test_a_link_without_evidence_is_internal_and_says_so():
+    assert "no default route through it: internal network 10.0.6.0/24" == reason(one())
+
+
+def test_of_several_defaults_in_main_the_best_metric_counts():
+    made = one()
+    routes = [route("default", "eth0", "10.0.6.%d" % number, metric=metric)
+              for number, metric in ((1, 300), (2, 100), (3, 200))]
+    for order in (routes, routes[::-1]):
+        found = gateways(made._replace(routes=made.routes + tuple(order)))
+        assert [("10.0.6.2", "main's default route (metric 100)")] == found
+
+
+@pytest.mark.parametrize(
+    ("rule", "counts"),
+    [
+        (Rule(4, 7, source=ip_network("10.0.6.0/24"), table=200), True),
+        (Rule(4, 7, iif="eth0", table=200), True),
+        (Rule(4, 7, table=200), False),
+        (Rule(4, 7, mark=1, mask=1, table=200), False),
+        (Rule(4, 7, source=ip_network("10.0.0.0/8"), table=200), False),
+        (Rule(4, 7, source=ip_network("10.0.6.5/32"), table=201), False),
+        (Rule(4, 7, source=ip_network("10.0.6.5/32"), table=200, invert=True), False),
+        (Rule(6, 7, iif="eth0", table=200), False),
+    ],
+)
+def test_another_tables_default_counts_where_a_rule_chooses_it_for_the_link(rule, counts):
+    made = one(rules=(*kernel_rules(), rule))
+    made = made._replace(routes=(*made.routes, route("default", "eth0", "10.0.6.1", table=200)))
+    assert counts == bool(gateways(made))
+
+
+def test_routes_that_are_no_way_out_do_not_count():
+    made = one()
+    blackhole = route("default", "eth0")._replace(type="unreachable")
+    assert [] == gateways(made._replace(routes=(*made.routes, blackhole)))
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "counts"),
+    [
+        ("10.0.6.5/24", {}, True),
+        ("169.254.7.7/16", {}, False),
+        ("127.0.0.2/8", {}, False),
+        ("fe80::5/64", {}, False),
+        ("::1/128", {}, False),
+        ("2001:db8::5/64", {}, True),
+        ("fd00::5/64", {}, True),
+        ("10.0.6.5/24", {"scope": 253}, False),
+        ("10.0.6.5/24", {"scope": 254}, False),
+    ],
+)
+def test_addresses_at_which_others_can_ask(text, fields, counts):
+    assert counts == is_global(address("eth0", text, **fields))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("lo", Settings(), "loopback"),
+        ("eth1", Settings(exclude=("eth[1-3]",)), "excluded (eth[1-3])"),
+        ("eth1", Settings(interfaces=("eth0", "docker*")), "not among the interfaces asked for"),
+        ("docker0", Settings(), "no default route through it: internal network 172.17.0.0/16"),
+    ],
+)
+def test_every_other_link_has_a_reason(name, settings, words):
+    assert words == reason(two_uplinks(), name, settings)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "no global address"),
+        ({"carrier": False}, "no carrier, no global address"),
+        ({"up": False}, "down, no global address"),
+        ({"master": "bond0"}, "port of bond0"),
+    ],
+)
+def test_why_a_link_without_address_is_skipped(fields, words):
+    assert words == reason(host([link(2, "eth0", **fields)], (), ()))
+
+
+def test_a_vrf_and_its_members_are_left_alone():
+    made = CASES["vrf-member"]()
+    assert "VRF device: its table 100 is left alone" == reason(made, "blue")
+    assert "member of VRF blue: its table 100 is left alone" == reason(made, "eth2")
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_no_link_is_dropped_in_silence(name):
+    made = CASES[name]()
+    survey = pair_families(find_uplinks(made, Settings()))
+    found = [each.link.name for each in survey.uplinks] + [each.link for each in survey.skips]
+    assert sorted(each.name for each in made.links) == sorted(found)
+    assert all(each.reason for each in survey.skips)
+
+
+def test_a_family_with_one_uplink_is_left_out():
+    survey = pair_families(find_uplinks(CASES["ipv6-on-one"](), Settings()))
+    assert [[4], [4]] == [[way.version for way in each.gateways] for each in survey.uplinks]
+    assert {4} == {each.version for uplink in survey.uplinks for each in uplink.addresses}
+
+
+def test_the_only_uplinks_of_each_family_are_skipped():
+    made = host([ETH0, ETH1], [USERS, address("eth1", "2001:db8::5/64")],
+                [BY_ETH0, route("default", "eth1", "fe80::1")])
+    survey = pair_families(find_uplinks(made, Settings()))
+    assert () == survey.uplinks
+    assert (Skip("eth0", "the only uplink in IPv4"), Skip("eth1", "the only uplink in IPv6"),
+            Skip("lo", "loopback")) == survey.skips
+
+
+@pytest.mark.parametrize(
+    ("gateway", "words"),
+    [
+        ("10.0.5.1", "10.0.5.1 is on no network of eth0"),
+        ("10.0.7.1", "10.0.7.1 is on no network of eth0"),
+        ("10.0.6.5", "the gateway 10.0.6.5 is an address of this host"),
+    ],
+)
+def test_a_gateway_that_cannot_be_one(gateway, words):
+    made = two_uplinks()
+    uplinks = find_uplinks(made, with_gateway(gateway)).uplinks
+    with pytest.raises(InputError, match=words) as error:
+        check_gateways(made, uplinks)
+    assert "[interface eth0]" in error.value.hint
+
+
+@pytest.mark.parametrize("gateway", ["10.0.6.254", "10.9.0.1"])
+def test_a_gateway_that_main_reaches_on_the_link(gateway):
+    made = two_uplinks()
+    made = made._replace(routes=(*made.routes, route("10.9.0.1/32", "eth0", scope=253)))
+    check_gateways(made, find_uplinks(made, with_gateway(gateway)).uplinks)
+
+
+PROFILE = Profile("eth0", id="System eth0", device="eth0")
+
+
+@pytest.mark.parametrize(
+    ("profiles", "words"),
+    [
+        ((), ["eth0: no ifcfg profile", "nmcli connection migrate", "ifcfg-eth0",
+              "--exclude eth0"]),
+        ((PROFILE, Profile("b", device="eth0")), ["b, eth0 all fit", "[interface eth0]"]),
+        ((PROFILE._replace(name="Wired connection 1"),),
+         ["'Wired connection 1'", "rename the file to ifcfg-eth0"]),
+        ((PROFILE._replace(name="a*"),), ["'a*'"]),
+        ((PROFILE._replace(name="eth0\n"),), [r"'eth0\n'"]),
+        ((PROFILE._replace(name="-rf"),), ["'-rf'"]),
+        ((PROFILE._replace(name="../x"),), ["'../x'"]),
+        ((PROFILE._replace(problem="BOOTPROTO=x is unknown"),),
+         ["ifcfg-eth0: BOOTPROTO=x", "mend"]),
+        ((PROFILE._replace(managed=False),), ["NM_CONTROLLED=no", "remove that line"]),
+        ((PROFILE._replace(rules=True),), ["ROUTING_RULE", "rule-eth0"]),
+    ],
+)
+def test_profiles_whose_files_would_not_be_applied(profiles, words):
+    with pytest.raises(Refusal) as error:
+        find_profile(one(profiles=profiles), Settings(), ETH0)
+    assert [] == [word for word in words if word not in str(error.value)]
+
+
+def test_network_service_applies_what_networkmanager_leaves():
+    profile = PROFILE._replace(managed=False)
+    assert profile == find_profile(one(profiles=(profile,), network_service=True), Settings(), ETH0)
+
+
+@pytest.mark.parametrize("name", ["a*b", "$(x)", "-rf", "eth0;x", "éth0", "eth0\n", "a b", ""])
+def test_links_that_the_dispatcher_script_cannot_take(name):
+    with pytest.raises(Refusal, match="dispatcher script"):
+        find_profile(one(name), Settings(), link(2, name))
+
+
+def test_the_configurations_profile_wins():
+    profiles = (PROFILE, Profile("b", device="eth0"))
+    settings = Settings(interface={"eth0": InterfaceSettings(profile="b")})
+    assert "b" == find_profile(one(profiles=profiles), settings, ETH0).name
+    missing = Settings(interface={"eth0": InterfaceSettings(profile="c")})
+    with pytest.raises(Refusal, match=r"there is no profile .*ifcfg-c"):
+        find_profile(one(profiles=profiles), missing, ETH0)
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    made = host([ETH0, ETH1], [USERS, ADMINS], [BY_ETH0, BY_ETH1], profiles=())
+    with pytest.raises(Refusal) as error:
+        name_profiles(made, Settings(), find_uplinks(made, Settings()).uplinks)
+    assert ["eth0", "eth1"] == [line[:4] for line in str(error.value).splitlines()]
+
+
+def test_two_links_cannot_share_a_profile():
+    both = Profile("any", hwaddr=ETH0.mac)
+    made = host([ETH0, ETH1._replace(mac=ETH0.mac, permanent_mac=ETH0.mac)], [USERS, ADMINS],
+                [BY_ETH0, BY_ETH1], profiles=(both,))
+    with pytest.raises(Refusal, match="eth0 and eth1: both use the profile any"):
+        name_profiles(made, Settings(), find_uplinks(made, Settings()).uplinks)
+
+
+def test_a_profile_named_after_another_link_is_refused():
+    made = two_uplinks(profiles=(
+        Profile("eth0", device="eth1"), Profile("eth1", device="eth0")))
+    uplinks = find_uplinks(made, Settings()).uplinks
+
+    with pytest.raises(Refusal, match="eth0: its profile ifcfg-eth1 is named after another link"):
+        name_profiles(made, Settings(), uplinks)
+
+
+def test_a_profile_of_another_card_is_named_in_the_refusal():
+    made = one(profiles=(Profile("eth0", device="eth0", hwaddr="52:54:00:00:00:99"),))
+
+    with pytest.raises(Refusal, match="HWADDR=52:54:00:00:00:99 is not its address"):
+        find_profile(made, Settings(), made.links[1])
+
+
+def test_a_card_that_its_profile_knows_by_another_name_is_told_of_it():
+    bound = Profile("eth1", device="eth1", hwaddr="52:54:00:00:00:02")
+    made = one("ens4", profiles=(bound,))
+
+    with pytest.raises(Refusal, match=r"ifcfg-eth1 has its HWADDR, .* \(then: DEVICE=ens4\)"):
+        find_profile(made, Settings(), made.links[1])
+    # A VLAN wears the address of the card that it is on, which has its profile.
+    there = made._replace(links=(*made.links, link(3, "eth1")))
+    with pytest.raises(Refusal, match="no ifcfg profile has it"):
+        find_profile(there, Settings(), there.links[1])
+
+
+def test_a_lease_of_another_network_is_no_evidence():
+    assert [] == gateways(one(leases=(Lease("eth0", ip_address("10.99.0.1"), "x"),)))
+    assert [("10.0.6.1", "DHCP lease x")] == gateways(
+        one(leases=(Lease("eth0", ip_address("10.0.6.1"), "x"),)))
+
+
+def test_what_we_wrote_ourselves_does_not_outrank_what_it_was_learnt_from():
+    made = one(
+        profiles=(Profile("eth0", device="eth0", gateways=(ip_address("10.0.6.254"),)),),
+        tables=(TableName(100, "eth0", owned=True),))
+    made = made._replace(
+        routes=(*made.routes, route("default", "eth0", "10.0.6.1", table=100)),
+        rules=(*made.rules, Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100)))
+
+    assert [("10.0.6.254", "GATEWAY in ifcfg-eth0")] == gateways(made)
+    bare = made._replace(profiles=())
+    assert [("10.0.6.1", "table 100 (eth0)")] == gateways(bare)
+    assert [("10.0.6.1", "table 100")] == gateways(bare._replace(tables=()))
+
+
+@pytest.mark.parametrize("edge", ["10.0.6.255", "10.0.6.0"])
+def test_a_networks_edge_is_no_gateway(edge):
+    made = one()
+    settings = Settings(interface={"eth0": InterfaceSettings(gateways=(ip_address(edge),))})
+
+    with pytest.raises(InputError, match="%s is the network's own or its broadcast" % edge):
+        check_gateways(made, find_uplinks(made, settings).uplinks)
+
+
+def test_a_link_that_is_down_says_so():
+    made = one()
+    made = made._replace(links=tuple(
+        each._replace(up=each.name != "eth0") for each in made.links))
+
+    assert ["down: no default route through it now"] == [
+        each.reason for each in find_uplinks(made, Settings()).skips if each.link == "eth0"]
+
+
+some_sources = st.builds(
+    lambda number, length: ip_network((0x0A000000 + number, length), strict=False),
+    st.integers(0, 1023), st.sampled_from([0, 8, 22, 24, 25, 28, 31, 32]))
+
+
+@given(st.lists(st.tuples(some_sources, st.sampled_from(["", "eth0", "eth1"]), st.booleans(),
+                          st.integers(100, 105)), max_size=12),
+       st.lists(some_sources.filter(lambda each: each.prefixlen), min_size=1, max_size=3))
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_chosen_tables_are_those_of_rules_for_the_links_own_addresses(wanted, networks):
+    rules = tuple(Rule(4, 1000 + number, source=source if not iif else None, iif=iif,
+                       invert=invert, table=table)
+                  for number, (source, iif, invert, table) in enumerate(wanted))
+    own = [address("eth0", "%s/%d" % (each.network_address, each.prefixlen)) for each in networks]
+    ways = Ways(host([ETH0, ETH1], own, [], rules=rules), Settings())
+    expected = {
+        each.table for each in rules if not each.invert and (each.iif == "eth0" or (
+            each.source and any(contains(one, each.source) for one in networks)))}
+    assert expected == ways.chosen_tables("eth0", 4)
