@@ -13,11 +13,11 @@ from typing import List, Tuple
 # First: it says where the rest is found.
 from live_hosts import model, run_lines, uplink_lines  # isort: skip
 
+from support.hosts import make_plan
 from support.network import dispatcher
 from support.network.machine import Machine
 from support.network.namespaces import Namespace
 from symroute_nm.choices import Settings
-from symroute_nm.plan import make_plan
 from symroute_nm.render import render
 
 UPLINKS = (2, 10, 50, 500)

@@ -10,10 +10,10 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from support import hosts
+from support.hosts import make_plan
 from support.network import namespaces
 from symroute_nm.choices import Settings
 from symroute_nm.model import Profile, Route, Rule
-from symroute_nm.plan import make_plan
 
 IFCFG = "etc/sysconfig/network-scripts/ifcfg-%s"
 _BATCH = 50000

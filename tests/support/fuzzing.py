@@ -34,6 +34,7 @@ from symroute_nm import (
     shvar,
     snapshot,
     tables,
+    targets,
 )
 from symroute_nm import files as below
 from symroute_nm.errors import InputError, Refusal, SymrouteError
@@ -135,13 +136,13 @@ def parse_rules(content: bytes) -> None:
     text = content.decode("utf-8", "surrogateescape")
     files = [ConfigFile("/etc/sysconfig/network-scripts/%s-eth0" % each, text)
              for each in ("rule", "rule6")]
-    found = dormant.find_dormant(files, HOST, {"eth0"})
+    found = dormant.find_sleeping_rules(files, HOST, {"eth0"})
     for each in found.rules:
         networks = [each.source, each.destination]
         assert {each.version} >= {one.version for one in networks if one is not None}
         assert 0 <= each.priority <= 2**32 - 1
         assert "%" not in str(networks)
-    dormant.wake(HOST, model.Plan(), found.rules)
+    targets.with_rules(HOST, model.Plan(), found.rules)
 
 
 def parse_firewall(content: bytes) -> None:

@@ -1,8 +1,10 @@
 """Hosts for tests, put together from a few words instead of hundreds of lines of JSON."""
 
 from ipaddress import ip_address, ip_interface, ip_network
-from typing import Any, Iterable, List, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, Sequence, Tuple
 
+from symroute_nm import plan
+from symroute_nm.choices import Settings
 from symroute_nm.model import (
     TABLE_DEFAULT,
     TABLE_LOCAL,
@@ -11,12 +13,14 @@ from symroute_nm.model import (
     Hop,
     Host,
     Link,
+    Plan,
     Profile,
     Route,
     Rule,
     TableName,
     host_network,
 )
+from symroute_nm.targets import choose_target
 
 KERNEL = "5.14.0-427.el9.x86_64"
 SCRIPT = "/usr/lib/NetworkManager/dispatcher.d/pre-up.d/10-ifcfg-rh-routes.sh"
@@ -133,3 +137,10 @@ def vlans(number, step=1):
         [route("default", name, base + ".1", metric=100 + each)
          for each, (name, base) in enumerate(zip(names, networks))],
         profiles=tuple(Profile(name, id=name, device=name) for name in names))
+
+
+def make_plan(
+    host: Host, settings: Settings, earlier: Mapping[str, int] = plan.NO_TABLES
+) -> Plan:
+    """The plan for the host, bound to its profiles by the target that it has."""
+    return plan.make_plan(host, settings, choose_target().bind, earlier)

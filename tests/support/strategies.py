@@ -4,10 +4,9 @@ from ipaddress import ip_address, ip_network
 
 from hypothesis import strategies as st
 
-from support.hosts import address, host, link, route, two_uplinks
+from support.hosts import address, host, link, make_plan, route, two_uplinks
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model import Hop, Profile, Route, Rule
-from symroute_nm.plan import make_plan
 
 # Small worlds in which much overlaps.
 NAMES = ("eth0", "eth1", "eth2", "docker0", "wg0")

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
-from support.hosts import two_uplinks
+from support.hosts import make_plan, two_uplinks
 from symroute_nm import (  # noqa: F401  # what a command imports by and by
     backups,
     blocks,
@@ -27,7 +27,6 @@ from symroute_nm import (  # noqa: F401  # what a command imports by and by
 from symroute_nm import changes as changing
 from symroute_nm.choices import Settings
 from symroute_nm.errors import SymrouteError
-from symroute_nm.plan import make_plan
 from symroute_nm.snapshot import dump_host
 
 SCRIPTS = "/etc/sysconfig/network-scripts"

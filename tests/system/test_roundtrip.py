@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from support.hosts import make_plan
 from support.network.namespaces import HOSTILE, Namespace, kernel, two_uplinks
 from symroute_nm import changes, files
 from symroute_nm.choices import Settings
 from symroute_nm.model import Profile
-from symroute_nm.plan import make_plan
 from symroute_nm.render import render
 from symroute_nm.snapshot import load_host
 from symroute_nm.tables import our_tables

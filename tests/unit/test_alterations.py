@@ -3,13 +3,23 @@
 import pytest
 
 from support.golden.cases import CASES
-from support.hosts import BY_ETH0, BY_ETH1, ETH0, ETH1, USERS, address, host, plain, two_uplinks
+from support.hosts import (
+    BY_ETH0,
+    BY_ETH1,
+    ETH0,
+    ETH1,
+    USERS,
+    address,
+    host,
+    make_plan,
+    plain,
+    two_uplinks,
+)
 from symroute_nm.alterations import earlier_tables, find_alterations, read_portraits
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.model import NETWORK_SCRIPTS, Profile, TableName
 from symroute_nm.observation import ConfigFile
 from symroute_nm.ownership import read_files
-from symroute_nm.plan import make_plan
 from symroute_nm.render import render
 
 

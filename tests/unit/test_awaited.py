@@ -11,6 +11,7 @@ from support.hosts import (
     host,
     kernel_rules,
     link,
+    make_plan,
     plain,
     route,
     two_uplinks,
@@ -19,7 +20,6 @@ from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.diagnosis import diagnose
 from symroute_nm.errors import InputError
 from symroute_nm.model import Address, TableName
-from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove, put_plan
 from symroute_nm.uplinks import find_uplinks
 

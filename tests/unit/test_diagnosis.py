@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.golden.cases import CASES
-from support.hosts import address, host, link, route, two_uplinks
+from support.hosts import address, host, link, make_plan, route, two_uplinks
 from symroute_nm import checkup, snapshot, surroundings
-from symroute_nm.absence import find_absence
+from symroute_nm.absence import find_obstacle
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.diagnosis import diagnose
 from symroute_nm.model import FRAGMENT, Host, Profile, Rule, TableName
 from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
-from symroute_nm.plan import make_plan
 from symroute_nm.prove import put_plan
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
 from symroute_nm.render import render
@@ -193,7 +192,7 @@ def test_rhel_10_has_no_package_to_install():
     ({"dispatcher": "/etc/NetworkManager/dispatcher.d/x.sh"}, "dispatcher-not-pre-up")])
 def test_who_applies_the_files_is_decided_once(fields, code):
     there = cured()._replace(**fields)
-    absence = find_absence(there)
+    absence = find_obstacle(there)
     assert (code, [code] if code else []) == (
         absence and absence.code, [each.code for each in findings(there)])
 

@@ -4,14 +4,14 @@ from ipaddress import ip_network
 
 import pytest
 
-from support.hosts import two_uplinks
+from support.hosts import make_plan, two_uplinks
 from symroute_nm.choices import Manner, Settings
-from symroute_nm.dormant import find_dormant, wake
+from symroute_nm.dormant import find_sleeping_rules
 from symroute_nm.errors import Refusal
 from symroute_nm.generation import check_proof, prepare
 from symroute_nm.model import Profile, Rule
 from symroute_nm.observation import ConfigFile
-from symroute_nm.plan import make_plan
+from symroute_nm.targets import with_rules
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 RULE = Rule(4, 100, source=ip_network("10.0.6.5/32"), table=254)
@@ -32,14 +32,14 @@ def test_rules_that_the_kernel_has_do_not_sleep():
     awake = here._replace(rules=(*here.rules, RULE._replace(protocol=3)))
     file = lines("rule-eth0", "# mine", "priority 100 from 10.0.6.5 lookup main")
 
-    assert (RULE,) == find_dormant([file], here, {"eth0"}).rules
-    assert () == find_dormant([file], awake, {"eth0"}).rules
+    assert (RULE,) == find_sleeping_rules([file], here, {"eth0"}).rules
+    assert () == find_sleeping_rules([file], awake, {"eth0"}).rules
 
 
 def test_a_line_that_is_not_understood_is_told():
     file = lines("rule-eth0", "not from 10.0.6.5 lookup main", "from 10.0.6.5 frobnicate")
 
-    notes = find_dormant([file], two_uplinks(), {"eth0"}).notes
+    notes = find_sleeping_rules([file], two_uplinks(), {"eth0"}).notes
 
     assert 2 == len(notes)
     assert "rule-eth0: this line is not understood" in notes[0]
@@ -49,7 +49,7 @@ def test_a_rule_without_priority_comes_before_ours_at_worst():
     here = two_uplinks()
     plan = make_plan(here, Settings())
 
-    woken = wake(here, plan, [RULE._replace(priority=0), RULE])
+    woken = with_rules(here, plan, [RULE._replace(priority=0), RULE])
 
     assert {19999, 100} == {each.priority for each in woken.rules if each.source}
 
@@ -60,7 +60,7 @@ def test_a_sleeping_rule_of_the_device_is_part_of_the_proof(tmp_path):
 
     made = prepare(tmp_path, two_uplinks(profiles=profiles), Settings(), Manner())
 
-    assert any("rule-eth0: its own rules come alive with ours" in each for each in made.notes)
+    assert any("rule-eth0: its own rules come alive with ours" in each for each in made.check.sleeping.notes)
     with pytest.raises(Refusal, match=r"by rule 100 \(from 10\.0\.6\.5/32 lookup main\)"):
         check_proof(made, Manner())
 
@@ -81,5 +81,5 @@ def test_our_own_block_is_not_the_administrators(tmp_path):
 
     again = prepare(tmp_path, two_uplinks(), Settings(), Manner())
 
-    assert () == again.notes
+    assert () == again.check.sleeping.notes
     assert {"keep"} == {each.kind for each in again.changes}

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from support.hosts import kernel_rules, route, two_uplinks
+from support.hosts import kernel_rules, make_plan, route, two_uplinks
 from symroute_nm import explanation
 from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError
@@ -17,7 +17,8 @@ SETTINGS = Settings()
 def explain(source, destination, iif="", mark="0", planned=False, host=None):
     here = host or two_uplinks()
     packet = explanation.parse_packet(here, source, destination, iif, mark)
-    return explanation.explain(here, SETTINGS, packet, planned)
+    plan = make_plan(here, SETTINGS) if planned else None
+    return explanation.explain(here, SETTINGS, packet, plan)
 
 
 def decision(*words, **options):

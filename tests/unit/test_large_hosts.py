@@ -4,15 +4,15 @@ import time
 from ipaddress import ip_address
 
 from support.golden.cases import plain
-from support.hosts import BRIDGE, DOCKER0, kernel_rules, link, route, vlans
+from support.hosts import BRIDGE, DOCKER0, kernel_rules, link, make_plan, route, vlans
 from symroute_nm.choices import Settings
-from symroute_nm.leftovers import Leftovers, sort_leftovers
+from symroute_nm.leftovers import sort_earlier_blocks
 from symroute_nm.model import NETWORK_SCRIPTS
-from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove
 from symroute_nm.render import render
 from symroute_nm.report import skip_lines
 from symroute_nm.rpdb import Packet, Rpdb
+from symroute_nm.targets import EarlierBlocks
 
 UPLINKS, CONTAINERS, ROUTERS = 500, 400, 8000
 # Seconds, and characters a file or of notes: loose, for slow machines.
@@ -33,7 +33,7 @@ def test_five_hundred_vlans_are_planned_and_proved():
 
     assert UPLINKS == len({each.table.id for each in plan.uplinks})
     assert prove(made, Settings(), plan).holds
-    files = render(plan, made, Leftovers().tables)
+    files = render(plan, made, EarlierBlocks().tables)
     assert time.monotonic() - began < PATIENCE
     assert 2 * UPLINKS + 1 == len(files)
     longest = max(len(text) for path, text in files.items() if "network-scripts" in path)
@@ -48,7 +48,7 @@ def test_hundreds_of_links_that_are_down_keep_their_blocks_in_no_time():
              for each in made.profiles for kind in ("route", "rule")]
 
     began = time.monotonic()
-    found = sort_leftovers(made, plan, paths, paths[:4], prune=False)
+    found = sort_earlier_blocks(made, plan, paths, paths[:4], prune=False)
 
     assert time.monotonic() - began < AT_ONCE
     assert (set(paths[4:]), ()) == (set(found.kept), found.gone)

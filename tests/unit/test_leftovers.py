@@ -3,10 +3,12 @@
 import pytest
 
 from support.golden.cases import CASES
+from support.hosts import make_plan
 from symroute_nm.choices import Settings
-from symroute_nm.leftovers import Leftovers, profile_of, sort_leftovers
+from symroute_nm.leftovers import sort_earlier_blocks
 from symroute_nm.model import FRAGMENT, NETWORK_SCRIPTS, RT_TABLES, OwnTable, TableName
-from symroute_nm.plan import make_plan
+from symroute_nm.rulefiles import profile_of
+from symroute_nm.targets import EarlierBlocks
 
 HOST = CASES["stale-kept"]()
 SCRIPTS = NETWORK_SCRIPTS + "/"
@@ -15,11 +17,11 @@ WANTED = {SCRIPTS + "route-eth0", SCRIPTS + "rule-eth0", FRAGMENT}
 
 def leave(host=HOST, owned=(), wanted=WANTED, prune=False, settings=Settings()):  # noqa: B008  immutable
     paths = [each if each.startswith("/") else SCRIPTS + each for each in owned]
-    return sort_leftovers(host, make_plan(host, settings), paths, wanted, prune)
+    return sort_earlier_blocks(host, make_plan(host, settings), paths, wanted, prune)
 
 
 def test_what_the_plan_writes_is_no_leftover():
-    assert Leftovers() == leave(owned=sorted(WANTED))
+    assert EarlierBlocks() == leave(owned=sorted(WANTED))
 
 
 def test_a_link_that_may_come_back_keeps_its_block_and_its_table():
@@ -31,20 +33,20 @@ def test_a_link_that_may_come_back_keeps_its_block_and_its_table():
 
 def test_prune_takes_it_away():
     found = leave(owned=["rule-eth2", "route-eth2"], prune=True)
-    assert Leftovers((SCRIPTS + "route-eth2", SCRIPTS + "rule-eth2")) == found
+    assert EarlierBlocks((SCRIPTS + "route-eth2", SCRIPTS + "rule-eth2")) == found
 
 
 def test_a_profile_that_is_gone_takes_its_blocks_with_it():
-    assert Leftovers((SCRIPTS + "rule-eth9",)) == leave(owned=["rule-eth9"])
+    assert EarlierBlocks((SCRIPTS + "rule-eth9",)) == leave(owned=["rule-eth9"])
 
 
 def test_an_excluded_link_loses_its_block():
     found = leave(owned=["rule6-eth2"], settings=Settings(exclude=("eth2",)))
-    assert Leftovers((SCRIPTS + "rule6-eth2",)) == found
+    assert EarlierBlocks((SCRIPTS + "rule6-eth2",)) == found
 
 
 def test_the_other_place_of_names_is_given_up():
-    assert Leftovers((RT_TABLES,)) == leave(owned=[RT_TABLES, FRAGMENT])
+    assert EarlierBlocks((RT_TABLES,)) == leave(owned=[RT_TABLES, FRAGMENT])
 
 
 @pytest.mark.parametrize("prune", [False, True])

@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from support.golden.cases import wg_quick
-from support.hosts import kernel_rules, two_uplinks
+from support.hosts import kernel_rules, make_plan, two_uplinks
 from symroute_nm import directxml, generation, loaded
 from symroute_nm.activation import find_commands
 from symroute_nm.choices import MARK_MASK, InterfaceSettings, Manner, Settings, TableChoice
@@ -14,7 +14,6 @@ from symroute_nm.explanation import as_json, explain, lines
 from symroute_nm.loaded import Loaded, find_differences
 from symroute_nm.marking import DIRECT, Mark, Marking
 from symroute_nm.model import TABLE_MAIN, Rule
-from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove, put_plan
 from symroute_nm.recognition import is_usable, our_rules
 from symroute_nm.render import render
@@ -182,11 +181,12 @@ def test_rules_by_mark_need_room_before_the_others():
 
 def test_explain_knows_whose_mark_it_is():
     packet = Packet(ip_address("198.51.100.9"), ip_address("172.17.0.2"), "docker0", mark=0x65)
-    found = explain(two_uplinks(**NFT), ON, packet, planned=True)
+    made = two_uplinks(**NFT)
+    found = explain(made, ON, packet, make_plan(made, ON))
     assert "eth1" == found.marked_by == as_json(found)["marked_by"]
     assert "mark 0x65 (of what came in by eth1) (as after generate):" in lines(found)[0]
     assert lines(found)[-1].startswith("=> leaves via 10.0.5.1 dev eth1")
-    assert "" == explain(two_uplinks(), Settings(), packet, planned=False).marked_by
+    assert "" == explain(two_uplinks(), Settings(), packet, None).marked_by
 
 
 # -- what is loaded -------------------------------------------------------------------------------

@@ -8,13 +8,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.golden.cases import PROFILES, many_networks, many_vlans, plain
-from support.hosts import DOCKER0, address, host, link, route, vlans
+from support.hosts import DOCKER0, address, host, link, make_plan, route, vlans
 from support.strategies import planned, small_hosts
 from symroute_nm import routes as routes_module
 from symroute_nm.choices import Settings
 from symroute_nm.diagnosis import diagnose
 from symroute_nm.model import ANY, LINK_LOCAL, TABLE_MAIN, Hop, Plan, Profile, network_key
-from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove, put_plan
 from symroute_nm.ranks import NetworkSet
 from symroute_nm.rpdb import Packet, Rpdb

@@ -8,12 +8,23 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.golden.cases import CASES, forwarding_throw, plain
-from support.hosts import DOCKER0, ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
+from support.hosts import (
+    DOCKER0,
+    ETH0,
+    ETH1,
+    address,
+    host,
+    kernel_rules,
+    link,
+    make_plan,
+    route,
+    two_uplinks,
+)
 from support.strategies import planned, small_hosts
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.model import Hop, Host, Link, Route, Rule, TableName
-from symroute_nm.plan import choose_guard, make_plan, used_tables
+from symroute_nm.plan import choose_guard, used_tables
 from symroute_nm.recognition import is_ours, our_rules
 from symroute_nm.wording import describe_rule
 

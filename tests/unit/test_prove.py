@@ -16,6 +16,7 @@ from support.hosts import (
     address,
     host,
     link,
+    make_plan,
     route,
     two_uplinks,
 )
@@ -24,11 +25,10 @@ from symroute_nm.choices import InterfaceSettings, Manner, Settings, TableChoice
 from symroute_nm.dues import find_wide_links
 from symroute_nm.errors import Refusal
 from symroute_nm.generation import Generation, check_proof
-from symroute_nm.leftovers import Leftovers
 from symroute_nm.model import Rule, TableName
-from symroute_nm.plan import make_plan
 from symroute_nm.prove import prove, put_plan
 from symroute_nm.recognition import our_rules
+from symroute_nm.targets import EarlierBlocks
 from symroute_nm.verdicts import describe_failure, judge
 
 TUN0 = link(9, "tun0", kind="tun")
@@ -55,7 +55,7 @@ def failures(proof):
 def refusal(there, **fields):
     wanted = Settings(**fields)
     plan = make_plan(there, wanted)
-    made = Generation(plan, (), Leftovers(), prove(there, wanted, plan))
+    made = Generation(plan, (), EarlierBlocks(), prove(there, wanted, plan))
     with pytest.raises(Refusal) as caught:
         check_proof(made, Manner())
     warned = check_proof(made, Manner(force=True))
@@ -82,7 +82,7 @@ def test_plain_recipe_cuts_the_containers_off_and_only_warns_since_it_was_asked_
     assert {"10.0.6.5", "10.0.5.5"} == {str(each.address.ip) for each in failures(proof)}
     assert all(each.internal and each.destination in ip_network("172.17.0.0/16")
                for each in failures(proof))
-    warnings = check_proof(Generation(plan, (), Leftovers(), proof), Manner())
+    warnings = check_proof(Generation(plan, (), EarlierBlocks(), proof), Manner())
     assert 2 == len(warnings)
     assert "should go to the internal network dev docker0" in warnings[0]
 
@@ -233,7 +233,7 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
         Rule(4, 100, destination=ip_network("172.18.0.0/16"), table=77))
 
     plan = make_plan(there, Settings())
-    made = Generation(plan, (), Leftovers(), prove(there, Settings(), plan))
+    made = Generation(plan, (), EarlierBlocks(), prove(there, Settings(), plan))
 
     assert not made.proof.holds
     # No plan could mend that, so it is said and no reason to refuse.

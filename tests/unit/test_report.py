@@ -8,15 +8,14 @@ import pytest
 from rich.console import Console
 
 from support.golden.cases import CASES
-from support.hosts import kernel_rules, route, two_uplinks
+from support.hosts import kernel_rules, make_plan, route, two_uplinks
 from symroute_nm import report
 from symroute_nm.activation import command_lines, find_commands
 from symroute_nm.choices import InterfaceSettings, Manner, Settings
 from symroute_nm.generation import prepare
-from symroute_nm.leftovers import Leftovers
 from symroute_nm.model import FRAGMENT, Address, Hop, Profile, Route, Rule, Skip, TableName
-from symroute_nm.plan import make_plan
 from symroute_nm.prove import put_plan
+from symroute_nm.targets import EarlierBlocks
 from symroute_nm.wording import describe_rule
 
 DEFAULTS = Settings()
@@ -263,7 +262,7 @@ def test_of_blocks_that_are_kept_the_rules_stay_but_not_those_of_planned_uplinks
                   for each in made.plan.uplinks[0].rules if each.version == 4 and each.source)
     there = in_force(made)
     there = there._replace(rules=(*there.rules, *third, *moved))
-    kept = unchanged(made)._replace(leftovers=Leftovers(kept=("/x/rule-eth2",)))
+    kept = unchanged(made)._replace(leftovers=EarlierBlocks(kept=("/x/rule-eth2",)))
     assert [
         "ip rule del priority 20000 from 10.0.6.99/32 lookup 100 suppress_prefixlength 0",
         "ip rule del priority 20001 from 10.0.6.99/32 lookup main suppress_prefixlength 0",
@@ -285,7 +284,7 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
         routes=tuple(each for each in there.routes if each.hop.link != "eth1"))
     none = prepare(tmp_path, single, DEFAULTS, Manner())
     assert [] == commands(none, single)
-    gone = none._replace(leftovers=Leftovers(gone=("/x/rule-eth0",)))
+    gone = none._replace(leftovers=EarlierBlocks(gone=("/x/rule-eth0",)))
     rules = [rule for each in made.plan.uplinks for rule in each.rules]
     assert len(rules) == len(commands(gone, single))
 

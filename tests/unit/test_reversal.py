@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from support.hosts import two_uplinks
+from support.hosts import make_plan, two_uplinks
 from symroute_nm import backups, reading, reversal
 from symroute_nm.choices import Settings
-from symroute_nm.plan import make_plan
 from symroute_nm.snapshot import dump_host
 
 FINE, INPUT, REFUSED = 0, 2, 3

@@ -6,13 +6,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from support import hosts
-from support.hosts import route, two_uplinks
+from support.hosts import make_plan, route, two_uplinks
 from support.strategies import random_hosts
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model import Rule, host_network, is_global
 from symroute_nm.ownership import planned_state
-from symroute_nm.plan import make_plan
 from symroute_nm.rpdb import Packet, Rpdb
 from symroute_nm.transition import (
     ADD,

@@ -9,16 +9,12 @@ from hypothesis import strategies as st
 
 from support.golden.cases import ADMINS, BY_ETH0, BY_ETH1, CASES, USERS
 from support.hosts import ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
+from symroute_nm.bindings import find_profile, name_profiles
 from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.gateways import Ways, check_gateways
 from symroute_nm.model import Lease, Profile, Rule, Skip, TableName, contains, is_global
-from symroute_nm.uplinks import (
-    find_profile,
-    find_uplinks,
-    name_profiles,
-    pair_families,
-)
+from symroute_nm.uplinks import find_uplinks, pair_families
 
 
 def one(name="eth0", **fields):
@@ -36,7 +32,7 @@ def with_gateway(text):
 
 
 def reason(made, name="eth0", settings=Settings()):  # noqa: B008  immutable
-    return dict(find_uplinks(made, settings).skips)[name]
+    return {skip.link: skip.reason for skip in find_uplinks(made, settings).skips}[name]
 
 
 def test_each_piece_of_evidence_counts_where_no_better_one_is():
