@@ -11,7 +11,17 @@ from typing import Any, Optional
 import click
 import typer
 
-from symroute_nm import __version__, provision, queries, running
+from symroute_nm import __version__
+from symroute_nm.cmd_apply import apply
+from symroute_nm.cmd_confirm import confirm
+from symroute_nm.cmd_diagnose import diagnose
+from symroute_nm.cmd_explain import explain
+from symroute_nm.cmd_generate import generate
+from symroute_nm.cmd_inspect import inspect
+from symroute_nm.cmd_remove import remove
+from symroute_nm.cmd_snapshot import snapshot
+from symroute_nm.cmd_undo import undo
+from symroute_nm.cmd_verify import verify
 from symroute_nm.errors import SymrouteError, SystemFailure
 from symroute_nm.terminal import flush, open_streams, say, write
 
@@ -45,8 +55,7 @@ def common(
 
 
 for _command in (
-    queries.inspect, queries.diagnose, queries.snapshot, queries.explain, provision.generate,
-    running.apply, running.confirm, running.verify, provision.remove, provision.undo,
+    inspect, diagnose, snapshot, explain, generate, apply, confirm, verify, remove, undo,
 ):
     app.command()(_command)
 

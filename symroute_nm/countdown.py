@@ -7,11 +7,12 @@ import termios
 from pathlib import Path
 from typing import Callable, List, NoReturn, Tuple
 
+from symroute_nm.application import Outcome, Watch, enact
 from symroute_nm.choices import Confirmation
-from symroute_nm.enactment import Enactment, enact
+from symroute_nm.commit import Maker
+from symroute_nm.enactment import Enactment
 from symroute_nm.errors import Refusal, SystemFailure
 from symroute_nm.terminal import flush, say, show_progress
-from symroute_nm.trial import Outcome, Watch
 
 _ELSEWHERE = "symroute-nm confirm"
 _WHY_NOT = {
@@ -19,6 +20,17 @@ _WHY_NOT = {
     "asked": "not confirmed",
     "killed": "the process that watched over it was killed",
 }
+
+
+def prepare(timeout: float, yes: bool) -> Maker:
+    """What makes a change of the kernel and waits `timeout` seconds, unless `yes` confirms it."""
+    confirmation = Confirmation(timeout, yes)
+
+    def make_confirmed(change: Enactment, keep: Callable[[], List[str]]) -> Tuple[str, ...]:
+        """As `make`."""
+        return make(change, confirmation, keep)
+
+    return make_confirmed
 
 
 def make(

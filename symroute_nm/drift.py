@@ -1,7 +1,7 @@
 """Plan, files and kernel against each other (pure)."""
 
 from collections import Counter
-from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
 from symroute_nm.model import Change, Route, Rule
 from symroute_nm.ownership import place
@@ -9,6 +9,7 @@ from symroute_nm.transition import State, bare, identity
 from symroute_nm.wording import describe_item
 
 MISSING, STALE, CHANGED, TWICE = "missing", "stale", "changed", "twice"
+NOT_RUN = "not run"
 
 
 class Three(NamedTuple):
@@ -34,11 +35,19 @@ class Drift(NamedTuple):
         return describe_item(self.item)
 
 
+class FileDrift(NamedTuple):
+    """A file that `generate` would change, or that NetworkManager does not run as it is."""
+
+    path: str
+    kind: str  # a change's: create update delete; or NOT_RUN
+    by_hand: bool = False  # somebody changed it since it was written
+
+
 class Verification(NamedTuple):
     """On which rules and routes the three do not agree, and in which files."""
 
     drift: Tuple[Drift, ...]
-    files: Tuple[str, ...]  # a line for each file that `generate` would change
+    files: Tuple[FileDrift, ...]
     notes: Tuple[str, ...] = ()
     marks: Tuple[str, ...] = ()  # how the kernel does not mark as planned
 
@@ -82,7 +91,7 @@ def drift_lines(found: Verification) -> List[str]:
     for each in found.drift:
         marks = ["yes" if one else "no" for one in (each.planned, each.listed, each.present)]
         lines.append("%-8s %-5s %-6s %-6s  %s" % (each.kind, *marks, each.text))
-    lines += [*found.files, *found.marks]
+    lines += [*file_lines(found.files), *found.marks]
     return lines or ["plan, files and kernel agree"]
 
 
@@ -95,15 +104,26 @@ def drift_json(found: Verification) -> Dict[str, Any]:
              "kernel": each.present}
             for each in found.drift
         ],
-        "files": list(found.files),
+        "files": file_lines(found.files),
         "marks": list(found.marks),
     }
 
 
-def file_lines(changes: Iterable[Change], by_hand: Sequence[str]) -> List[str]:
-    """Files that `generate` would change, and whether somebody wrote to them since it did."""
-    words = {"create": "is missing", "delete": "is not planned any more", "update": "differs"}
-    hand = {True: ": it was changed by hand since it was written", False: ""}
-    written = set(by_hand)
-    return ["%s %s%s" % (each.path, words[each.kind], hand[each.path in written])
-            for each in changes if each.kind != "keep"]
+def file_lines(files: Iterable[FileDrift]) -> List[str]:
+    """A line for each file."""
+    words = {
+        "create": "is missing", "delete": "is not planned any more", "update": "differs",
+        NOT_RUN: "is not run by NetworkManager: it must be root's, executable, and no one else's "
+                 "to write",
+    }
+    lines = []
+    for file in files:
+        hand = ": it was changed by hand since it was written" if file.by_hand else ""
+        lines.append(f"{file.path} {words[file.kind]}{hand}")
+    return lines
+
+
+def find_file_drift(changes: Iterable[Change], by_hand: Collection[str]) -> List[FileDrift]:
+    """The files that `generate` would change; `by_hand` are those that somebody wrote to."""
+    return [FileDrift(change.path, change.kind, change.path in by_hand)
+            for change in changes if change.kind != "keep"]

@@ -1,20 +1,24 @@
 """`generate` for a folder of snapshots: a tree for each host, from several processes."""
 
-import contextlib
 import functools
 import os
 from pathlib import Path
-from typing import Any, Dict, Generator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Tuple
 
-from symroute_nm import generation, report, rooted, workers
+from symroute_nm import generation, rooted, workers
 from symroute_nm.choices import Manner
+from symroute_nm.commit import install_changes
 from symroute_nm.errors import FINDING, InputError, SymrouteError, SystemFailure
+from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_settings
 from symroute_nm.planning import Request, work_out
 from symroute_nm.settings import Options
-from symroute_nm.terminal import progress, say, write, write_lines
 
 _SUFFIX = ".json"
+
+
+# What is to be kept of a host that went well, of proposal, commands and whether it is a dry run.
+Summarize = Callable[[Generation, List[str], bool], Dict[str, Any]]
 
 
 class Order(NamedTuple):
@@ -25,6 +29,7 @@ class Order(NamedTuple):
     config: Optional[Path]  # None: each tree's own
     options: Options
     manner: Manner
+    summarize: Summarize
     as_json: bool = False
     jobs: int = 0  # processes; 0: one a processor
 
@@ -38,23 +43,6 @@ class Outcome(NamedTuple):
     notes: Tuple[str, ...] = ()
     diff: str = ""
     summary: Optional[Dict[str, Any]] = None  # None: it failed
-
-
-def generate_fleet(order: Order) -> int:
-    """Plan, and unless it is a dry run write, the tree of each host; the exit code.
-
-    1 if any failed, or `--check` would change any. Raises `SymrouteError` for the whole.
-    """
-    names = find_snapshots(order)
-    codes: List[bool] = []
-    with progress(len(names)) as advance, contextlib.closing(plan_fleet(names, order)) as outcomes:
-        for outcome in outcomes:
-            _tell(outcome, order, first=not codes)
-            codes.append(bool(outcome.code))
-            advance(outcome.summary is None)
-    if order.as_json:
-        write("\n]\n")
-    return FINDING if any(codes) else 0
 
 
 def find_snapshots(order: Order) -> List[str]:
@@ -108,12 +96,12 @@ def plan_host(order: Order, name: str) -> Outcome:
             Request(root, host_file, settings, order.options, order.manner, order.as_json),
             note, shown.append)
         if not order.manner.dry_run:
-            generation.write(
+            install_changes(
                 root, worked.made.changes, note, everything=not worked.made.leftovers.kept)
     except SymrouteError as error:
         return Outcome(name, error.exit_code, str(error), tuple(notes), "".join(shown))
     found = order.manner.check and generation.changed(worked.made.changes)
-    summary = report.summary(worked.made, worked.commands, order.manner.dry_run)
+    summary = order.summarize(worked.made, worked.commands, order.manner.dry_run)
     return Outcome(name, FINDING if found else 0, "", tuple(notes), "".join(shown), summary)
 
 
@@ -135,17 +123,3 @@ def describe(outcome: Outcome) -> str:
     what = "%d files %s" % (changed, verb) if changed else "nothing to change"
     return "%s: %s%s" % (
         outcome.host, what, "; %d addresses are not wholly symmetric" % short if short else "")
-
-
-def _tell(outcome: Outcome, order: Order, first: bool) -> None:
-    say(*("%s: %s" % (outcome.host, each) for each in outcome.notes if not order.as_json))
-    if outcome.summary is None:
-        say(*("%s: failed: %s" % (outcome.host, each) for each in outcome.error.splitlines()))
-    if order.as_json:
-        import json  # people's output does without
-
-        write("%s\n%s" % ("[" if first else ",", json.dumps(as_json(outcome))))
-        return
-    write(outcome.diff)
-    if outcome.summary is not None:
-        write_lines([describe(outcome)])

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 from typing import (
-    Callable,
     Iterable,
     List,
     NamedTuple,
     Optional,
-    Sequence,
     Set,
     Tuple,
 )
@@ -133,27 +131,6 @@ def preflight(
     if here and not manner.force and not manner.dry_run:
         raise Refusal(problem, "or write them all the same with --force")
     return ["warning: %s" % problem]
-
-
-def recover(root: Path, note: Callable[[str], None]) -> None:
-    """Undo or tidy up what a killed run left below `root`; before anything there is read."""
-    from symroute_nm import install  # a dry run does without the writer
-
-    for line in install.recover(root):
-        note(line)
-
-
-def write(
-    root: Path, wanted: Sequence[Change], note: Callable[[str], None], everything: bool = False
-) -> str:
-    """Install the changes, all or nothing; raises `SymrouteError` with everything as before.
-
-    Returns the name of the backup that holds the state before; "" if nothing was to be done.
-    `everything`: no block is to be left.
-    """
-    from symroute_nm import install
-
-    return install.install(root, wanted, note=note, everything=everything) or ""
 
 
 def diff(wanted: Iterable[Change]) -> str:

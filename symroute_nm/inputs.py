@@ -2,9 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, Optional
-
-from symroute_nm.terminal import say
+from typing import TYPE_CHECKING, Callable, Iterator, Optional
 
 if TYPE_CHECKING:
     from symroute_nm.choices import Settings
@@ -32,8 +30,15 @@ def read_settings(
     return settings.apply_options(found, options or settings.Options())
 
 
+def require_root(root: Path) -> None:
+    """Raise `InputError` for a root that is no folder."""
+    from symroute_nm import reading
+
+    reading.require_root(root)
+
+
 @contextlib.contextmanager
-def hold_kernel(root: Path, dry_run: bool) -> Iterator[None]:
+def hold_kernel(root: Path, dry_run: bool, note: Callable[[str], None]) -> Iterator[None]:
     """Nobody else changes the kernel meanwhile; what was cut off earlier is taken back first.
 
     Nothing of that for a dry run. Raises `SymrouteError`.
@@ -44,5 +49,5 @@ def hold_kernel(root: Path, dry_run: bool) -> Iterator[None]:
     from symroute_nm import enactment
 
     with enactment.hold(root):
-        enactment.recover(root, say)
+        enactment.recover(root, note)
         yield

@@ -5,6 +5,8 @@ from typing import Callable, List, NamedTuple, Optional
 
 from symroute_nm import activation, generation
 from symroute_nm.choices import Manner, Settings
+from symroute_nm.commit import KernelPart, Maker, Say, Written, recover_files, write_changes
+from symroute_nm.enactment import Enactment, for_generation
 from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_host
 from symroute_nm.leftovers import notes_on_earlier_blocks
@@ -32,16 +34,45 @@ class Worked(NamedTuple):
     commands: List[str]
 
 
-def work_out(
-    request: Request, say: Callable[..., None], show: Callable[[str], None]
-) -> Worked:
+class Generated(NamedTuple):
+    """What `generate` did or would do; `change` is the kernel's, where it was asked for."""
+
+    host: Host
+    made: Generation
+    commands: List[str]
+    written: Written
+    change: Optional[Enactment] = None
+
+
+def generate(
+    request: Request, say: Say, show: Callable[[str], None], make: Optional[Maker] = None
+) -> Generated:
+    """Plan, prove, and write unless it is a dry run; with `make` the kernel comes first.
+
+    Raises `SymrouteError`, with everything as before.
+    """
+    host, made, commands = work_out(request, say, show)
+    root, settings = request.root, request.settings
+    change = None
+    if make is not None:
+        # The fragment, which is written as well, names the tables.
+        change = for_generation(root, host, settings, made)._replace(tables=())
+    written = Written()
+    if not request.manner.dry_run:
+        kernel = KernelPart(change, make) if change and make else None
+        written = write_changes(
+            root, made.changes, kernel, say, everything=not made.leftovers.kept)
+    return Generated(host, made, commands, written, change)
+
+
+def work_out(request: Request, say: Say, show: Callable[[str], None]) -> Worked:
     """Plan and prove; notes and warnings go to `say`, differences to `show`.
 
     What a killed run left below the root is mended before. Raises `SymrouteError`.
     """
     root, host_file, settings, options, manner, quiet = request
     if not manner.dry_run:
-        generation.recover(root, say)
+        recover_files(root, say)
     host = read_host(root, host_file, probe=settings.guard == "auto")
     generation.check_names(host, options)
     made = generation.prepare(root, host, settings, manner)

@@ -4,6 +4,8 @@ from collections import Counter
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from symroute_nm.choices import Settings
+from symroute_nm.commit import Written
+from symroute_nm.enactment import Enactment
 from symroute_nm.errors import SymrouteError
 from symroute_nm.generation import Generation, changed
 from symroute_nm.model import (
@@ -97,6 +99,21 @@ def change_lines(changes: Sequence[Change]) -> List[str]:
 def backup_lines(name: str) -> List[str]:
     """Where the files are as they were before; nothing for ""."""
     return ["as they were before: backup %s (symroute-nm undo)" % name] if name else []
+
+
+def written_lines(written: Written) -> List[str]:
+    """Where the files are as they were before, and what else there is to say of writing."""
+    return [*backup_lines(written.backup), *written.notes]
+
+
+def kernel_lines(change: Optional[Enactment], dry_run: bool) -> List[str]:
+    """What was, or would be, done to the kernel; nothing where it was not asked for."""
+    return step_lines(change.steps, change.words, dry_run) if change else []
+
+
+def kernel_json(change: Optional[Enactment]) -> Dict[str, Any]:
+    """The same for programs: {"kernel": [{"change", "item"}]}."""
+    return {"kernel": kernel_changes(change.steps, change.words)} if change else {}
 
 
 def step_lines(steps: Sequence[Step], marks: Sequence[str], dry_run: bool) -> List[str]:

@@ -2,16 +2,106 @@
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, List
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.choices import Settings
+from symroute_nm.commit import (
+    KernelPart,
+    Maker,
+    Say,
+    Written,
+    commit,
+    recover_files,
+    write_changes,
+)
+from symroute_nm.enactment import Enactment, for_files, for_removal
 from symroute_nm.model import Change
+from symroute_nm.reading import read_host
 from symroute_nm.rooted import is_own
+from symroute_nm.targets import choose_target
 
 _AFTER_UNDO = (
     "to bring the restored files to life: symroute-nm apply, or nmcli connection up for each of "
     "their connections, your own session's last; symroute-nm diagnose names rules in force that no "
     "file lists any more")
+
+
+class Removed(NamedTuple):
+    """What `remove` did or would do, to the files and, where it was asked to, to the kernel.
+
+    `commands` delete what stays in force, where the kernel is left alone.
+    """
+
+    changes: Tuple[Change, ...]
+    commands: Tuple[str, ...]
+    written: Written
+    change: Optional[Enactment] = None
+
+
+class Undone(NamedTuple):
+    """What `undo` did: the backup's name, the files, and the kernel's change where there is one."""
+
+    name: str
+    changes: Tuple[Change, ...]
+    written: Written
+    change: Optional[Enactment] = None
+
+
+def remove(
+    root: Path, settings: Settings, dry_run: bool, say: Say, show: Callable[[Sequence[Change]], None],
+    make: Optional[Maker] = None,
+) -> Removed:
+    """Take every block of ours away; with `make` from the kernel first. Raises `SymrouteError`.
+
+    The changes go to `show` before anything is done.
+    """
+    if not dry_run:
+        recover_files(root, say)
+    change = None
+    found: List[str] = []
+    if make is None:
+        found = commands(root, settings)
+    else:
+        change = for_removal(root, read_host(root, None, probe=False), settings)
+    changes = choose_target().draft_removal(root)
+    show(changes)
+    written = Written()
+    if not dry_run:
+        kernel = KernelPart(change, make) if change and make else None
+        written = write_changes(root, changes, kernel, say, everything=True)
+    return Removed(changes, tuple(found), written, change)
+
+
+def undo(
+    root: Path, name: str, settings: Optional[Settings], say: Say, make: Optional[Maker] = None
+) -> Undone:
+    """Bring the files of that backup back, of the newest for ""; raises `SymrouteError`.
+
+    With `make`, which needs `settings`, the kernel is brought to what they list first.
+    """
+    from symroute_nm import install
+
+    recover_files(root, say)
+    restoration = install.prepare_restoration(root, name)
+    change = None
+    if settings and make:
+        host = read_host(root, None, probe=False)
+        change = for_files(root, host, settings, restoration.changes)
+
+    def bring_back(note: Callable[[str], None]) -> str:
+        install.bring_back(root, restoration, note)
+        return ""
+
+    kernel = KernelPart(change, make) if change and make else None
+    written = commit(root, bring_back, kernel, say)
+    return Undone(restoration.name, tuple(restoration.changes), written, change)
+
+
+def list_backups(root: Path) -> List[str]:
+    """The names of the backups below `root`, newest first; raises `SymrouteError`."""
+    from symroute_nm import backups
+
+    return [backup.name for backup in reversed(backups.backups(root))]
 
 
 def commands(root: Path, settings: Settings) -> List[str]:
@@ -22,19 +112,19 @@ def commands(root: Path, settings: Settings) -> List[str]:
     """
     if not is_own(root):
         return []
-    from symroute_nm import netfilter, reading  # below another root nobody is asked
+    from symroute_nm import netfilter  # below another root nobody is asked
     from symroute_nm.loaded import unload_commands
     from symroute_nm.recognition import is_ours, our_rules
     from symroute_nm.wording import delete_rule
 
-    host = reading.read_host(root, probe=False)
+    host = read_host(root, probe=False)
     ours = our_rules(host, settings)
     marks = unload_commands(netfilter.read_loaded()) if os.geteuid() == 0 else []
     return marks + [
         delete_rule(each) for each in host.rules if each in ours or is_ours(each, settings)]
 
 
-def command_lines(found: List[str]) -> List[str]:
+def command_lines(found: Sequence[str]) -> List[str]:
     """The commands with a word on what they do."""
     if not found:
         return []
@@ -42,9 +132,9 @@ def command_lines(found: List[str]) -> List[str]:
             *("  %s" % each for each in found)]
 
 
-def removal(changes: Iterable[Change], found: List[str], dry_run: bool) -> Dict[str, Any]:
+def removal(changes: Iterable[Change], found: Sequence[str], dry_run: bool) -> Dict[str, Any]:
     """What `remove` did or would do: {"dry_run", "files": [{"path", "change"}], "commands"}."""
-    return {"dry_run": dry_run, "files": _files(changes), "commands": found}
+    return {"dry_run": dry_run, "files": _files(changes), "commands": list(found)}
 
 
 def restoration(name: str, changes: Iterable[Change], notes: List[str]) -> Dict[str, Any]:

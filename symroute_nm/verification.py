@@ -3,12 +3,12 @@
 import os
 import stat
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Set
 
 from symroute_nm import backups, enactment, rooted
 from symroute_nm.choices import Manner, Settings
 from symroute_nm.draft import make_draft
-from symroute_nm.drift import Three, Verification, file_lines, find_drift
+from symroute_nm.drift import NOT_RUN, FileDrift, Three, Verification, find_drift, find_file_drift
 from symroute_nm.errors import SymrouteError
 from symroute_nm.journal import digest
 from symroute_nm.leftovers import notes_on_earlier_blocks
@@ -32,14 +32,16 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     holding = wanted.holding
     three = Three(*(_without(each, kept) for each in (
         holding.wanted, files.ours.state, holding.present)))
-    notes = (*made.plan.notes, *notes_on_earlier_blocks(made.leftovers))
-    lines = [*file_lines(made.changes, _changed_by_hand(root)), *_script_lines(root, made.plan)]
+    notes = (*enactment.pending_notes(root), *made.plan.notes,
+             *notes_on_earlier_blocks(made.leftovers))
+    differing = [*find_file_drift(made.changes, _changed_by_hand(root)),
+                 *_script_drift(root, made.plan)]
     if made.plan.marking and os.geteuid() != 0:
         notes = (*notes, "what sets marks was not looked at: run it as root")
-    return Verification(find_drift(three), tuple(lines), notes, wanted.words)
+    return Verification(find_drift(three), tuple(differing), notes, wanted.words)
 
 
-def _script_lines(root: Path, plan: Plan) -> List[str]:
+def _script_drift(root: Path, plan: Plan) -> List[FileDrift]:
     """NetworkManager passes over a script that is not as nm-dispatcher.c wants it."""
     place = rooted.locate(root, SCRIPT)
     if plan.marking is None or not place.exists():
@@ -47,9 +49,7 @@ def _script_lines(root: Path, plan: Plan) -> List[str]:
     found = place.stat()
     refused = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISUID)
     fit = found.st_mode & stat.S_IXUSR and not refused and found.st_uid == 0
-    return [] if fit or os.geteuid() != 0 else [
-        "%s is not run by NetworkManager: it must be root's, executable, and no one else's to "
-        "write" % SCRIPT]
+    return [] if fit or os.geteuid() != 0 else [FileDrift(SCRIPT, NOT_RUN)]
 
 
 def _without(state: State, kept: Listing) -> State:
@@ -61,13 +61,13 @@ def _without(state: State, kept: Listing) -> State:
                  tuple(each for each in state.routes if place(each) not in routes))
 
 
-def _changed_by_hand(root: Path) -> List[str]:
+def _changed_by_hand(root: Path) -> Set[str]:
     """The files that are no longer what our last write made of them."""
     written: Dict[str, str] = {}
     try:
         for backup in backups.backups(root):
             written.update((each.path, each.after) for each in backup.files)
-        return [path for path, after in written.items()
-                if after != digest(rooted.read(root, path))]
+        return {path for path, after in written.items()
+                if after != digest(rooted.read(root, path))}
     except SymrouteError:  # without root, or damaged: then it is not known
-        return []
+        return set()

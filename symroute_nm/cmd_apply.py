@@ -1,0 +1,51 @@
+"""``symroute-nm apply``: the running kernel brought to the plan, with a timed way back."""
+
+from pathlib import Path
+from typing import List, Optional
+
+from symroute_nm.inputs import hold_kernel, read_settings
+from symroute_nm.options import (
+    CONFIG,
+    DRY_RUN,
+    EXCLUDE,
+    FORCE,
+    FORWARDED,
+    GATEWAY,
+    GUARD,
+    IIF,
+    INTERFACE,
+    JSON,
+    ROOT,
+    SOURCES,
+    TABLE,
+    TIMEOUT,
+    YES,
+)
+from symroute_nm.terminal import say, write_json, write_lines
+
+
+def apply(
+    root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
+    interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
+    table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
+    sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
+    forwarded: Optional[bool] = FORWARDED,
+    dry_run: bool = DRY_RUN, force: bool = FORCE, yes: bool = YES, timeout: float = TIMEOUT,
+) -> int:
+    """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
+    from symroute_nm import application, countdown, generation, report
+    from symroute_nm.settings import Options
+
+    options = Options(
+        guard=guard, sources=sources, iif=iif, forwarded=forwarded, interfaces=tuple(interface),
+        exclude=tuple(exclude), tables=tuple(table), gateways=tuple(gateway))
+    settings = read_settings(root, config, options)
+    with hold_kernel(root, dry_run, say):
+        make = None if dry_run else countdown.prepare(timeout, yes)
+        done = application.apply(root, settings, options, force, say, make)
+    if as_json:
+        write_json({"dry_run": dry_run, **report.kernel_json(done.change)})
+    else:
+        write_lines(report.kernel_lines(done.change, dry_run))
+    say(*generation.unwritten_notes(done.made.changes))
+    return 0

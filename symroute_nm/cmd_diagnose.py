@@ -1,0 +1,25 @@
+"""``symroute-nm diagnose``: is it happening to me, and why?"""
+
+from pathlib import Path
+from typing import Optional
+
+from symroute_nm.errors import FINDING
+from symroute_nm.inputs import read_settings
+from symroute_nm.options import CONFIG, HOST, JSON, ROOT
+from symroute_nm.terminal import write_json, write_lines
+
+
+def diagnose(
+    root: Path = ROOT, host: Optional[Path] = HOST, config: Optional[Path] = CONFIG,
+    as_json: bool = JSON,
+) -> int:
+    """Is it happening to me, and why; exit 1 if some reply takes the wrong way."""
+    from symroute_nm import checkup, query
+
+    settings = read_settings(root, config)
+    found = query.diagnose(root, host, settings)
+    if as_json:
+        write_json(checkup.as_json(found))
+    else:
+        write_lines(checkup.lines(found))
+    return 0 if found.symmetric else FINDING

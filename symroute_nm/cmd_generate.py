@@ -1,0 +1,133 @@
+"""``symroute-nm generate``: plan, show the difference, and write."""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional
+
+import typer
+
+from symroute_nm.errors import FINDING, InputError
+from symroute_nm.inputs import hold_kernel, read_settings
+from symroute_nm.options import (
+    APPLY,
+    CONFIG,
+    EXCLUDE,
+    FORCE,
+    FORWARDED,
+    GATEWAY,
+    GUARD,
+    IIF,
+    INTERFACE,
+    JOBS,
+    JSON,
+    ROOT,
+    SNAPSHOTS,
+    SOURCES,
+    TABLE,
+    TABLE_NAMES,
+    TIMEOUT,
+    YES,
+)
+from symroute_nm.terminal import progress, say, write, write_json, write_lines
+
+if TYPE_CHECKING:
+    from symroute_nm.fleet import Order, Outcome
+    from symroute_nm.planning import Generated, Request
+
+
+def generate(
+    root: Path = ROOT, host: Optional[Path] = SNAPSHOTS, jobs: int = JOBS,
+    config: Optional[Path] = CONFIG, as_json: bool = JSON,
+    interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
+    table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
+    sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
+    table_names: Optional[bool] = TABLE_NAMES, forwarded: Optional[bool] = FORWARDED,
+    dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
+    check: bool = typer.Option(False, "--check", help="Exit 1 if it would change something."),
+    prune: bool = typer.Option(
+        False, "--prune", help="Remove the blocks of links that are no uplinks now."),
+    convert: bool = typer.Option(
+        False, "--convert", help="Rewrite ADDRESSn= route files in ip form."),
+    force: bool = FORCE, apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
+) -> int:
+    """Plan, show the difference, and write the route, rule and rt_tables files."""
+    from symroute_nm import planning
+    from symroute_nm.choices import Manner
+    from symroute_nm.settings import Options
+
+    options = Options(
+        guard=guard, sources=sources, iif=iif, table_names=table_names, forwarded=forwarded,
+        interfaces=tuple(interface), exclude=tuple(exclude), tables=tuple(table),
+        gateways=tuple(gateway))
+    manner = Manner(dry_run or check, check, prune, convert, force)
+    if apply and host is not None:
+        raise InputError("--apply changes this machine, --host plans for another",
+                         "give one of them")
+    if host is not None and host.is_dir():
+        from symroute_nm.fleet import Order
+        from symroute_nm.report import summary
+
+        return _generate_fleet(
+            Order(host, root, config, options, manner, summary, as_json, jobs))
+    settings = read_settings(root, config, options)
+    request = planning.Request(root, host, settings, options, manner, quiet=as_json)
+    if not apply:
+        return _report(request, planning.generate(request, say, write))
+    from symroute_nm import countdown
+
+    with hold_kernel(root, manner.dry_run, say):
+        make = countdown.prepare(timeout, yes)
+        return _report(request, planning.generate(request, say, write, make))
+
+
+def _report(request: "Request", done: "Generated") -> int:
+    from symroute_nm import activation, generation, report
+
+    manner, made = request.manner, done.made
+    finding = manner.check and generation.changed(made.changes)
+    code = FINDING if finding else 0
+    if request.quiet:
+        write_json({**report.summary(made, done.commands, manner.dry_run),
+                    **report.kernel_json(done.change)})
+        return code
+    if not manner.dry_run:
+        write_lines([*report.change_lines(made.changes), *report.written_lines(done.written)])
+        write_lines([alteration.text for alteration in made.alterations])
+        write_lines(report.skip_lines(made.plan.skips))
+        write_lines(report.verdict_lines(made))
+        write_lines(activation.command_lines([] if done.change else done.commands))
+    write_lines(report.kernel_lines(done.change, manner.dry_run))
+    return code
+
+
+def _generate_fleet(order: "Order") -> int:
+    """The exit code: 1 if any host failed, or `--check` would change any."""
+    from symroute_nm.fleet import find_snapshots, plan_fleet
+
+    names = find_snapshots(order)
+    codes: List[bool] = []
+    with progress(len(names)) as advance, contextlib.closing(plan_fleet(names, order)) as outcomes:
+        for outcome in outcomes:
+            _tell(outcome, order, first=not codes)
+            codes.append(bool(outcome.code))
+            advance(outcome.summary is None)
+    if order.as_json:
+        write("\n]\n")
+    return FINDING if any(codes) else 0
+
+
+def _tell(outcome: "Outcome", order: "Order", first: bool) -> None:
+    from symroute_nm import fleet
+
+    say(*(f"{outcome.host}: {note}" for note in outcome.notes if not order.as_json))
+    if outcome.summary is None:
+        say(*(f"{outcome.host}: failed: {line}" for line in outcome.error.splitlines()))
+    if order.as_json:
+        import json  # people's output does without
+
+        separator = "[" if first else ","
+        write(f"{separator}\n{json.dumps(fleet.as_json(outcome))}")
+        return
+    write(outcome.diff)
+    if outcome.summary is not None:
+        write_lines([fleet.describe(outcome)])

@@ -1,0 +1,55 @@
+"""``symroute-nm remove``: every block and file of ours goes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional, Sequence
+
+import typer
+
+from symroute_nm.inputs import hold_kernel, read_settings, require_root
+from symroute_nm.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
+from symroute_nm.terminal import say, write, write_json, write_lines
+
+if TYPE_CHECKING:
+    from symroute_nm.model import Change
+    from symroute_nm.reversal import Removed
+
+
+def remove(
+    root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
+    dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
+    apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
+) -> int:
+    """Take every block and file of ours away; all else stays byte for byte."""
+    from symroute_nm import generation, reversal
+
+    require_root(root)
+    # Before anything is gone: a broken configuration must not come to light after.
+    settings = read_settings(root, config)
+
+    def show(changes: "Sequence[Change]") -> None:
+        """The difference, where nothing else is to be seen of it."""
+        if dry_run and not as_json:
+            write(generation.diff(changes))
+
+    if not apply:
+        return _report(reversal.remove(root, settings, dry_run, say, show), as_json, dry_run)
+    from symroute_nm import countdown
+
+    with hold_kernel(root, dry_run, say):
+        make = countdown.prepare(timeout, yes)
+        done = reversal.remove(root, settings, dry_run, say, show, make)
+        return _report(done, as_json, dry_run)
+
+
+def _report(done: "Removed", as_json: bool, dry_run: bool) -> int:
+    from symroute_nm import report, reversal
+
+    if as_json:
+        write_json({**reversal.removal(done.changes, done.commands, dry_run),
+                    **report.kernel_json(done.change)})
+        return 0
+    if not dry_run:
+        write_lines([*report.change_lines(done.changes), *report.written_lines(done.written)])
+    write_lines(report.kernel_lines(done.change, dry_run))
+    write_lines([] if dry_run else reversal.command_lines(done.commands))
+    return 0

@@ -1,0 +1,50 @@
+"""``symroute-nm undo``: the files as they were before the last generate or remove."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import typer
+
+from symroute_nm.inputs import hold_kernel, read_settings, require_root
+from symroute_nm.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
+from symroute_nm.terminal import say, write_json, write_lines
+
+if TYPE_CHECKING:
+    from symroute_nm.reversal import Undone
+
+
+def undo(
+    name: str = typer.Argument("", help="A backup's name; the newest if none is given."),
+    root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
+    list_only: bool = typer.Option(False, "--list", help="Show the backups, newest first."),
+    apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
+) -> int:
+    """Bring the files back to what they were before the last generate or remove."""
+    from symroute_nm import reversal
+
+    require_root(root)
+    if list_only:
+        names = reversal.list_backups(root)
+        write_json(names) if as_json else write_lines(names)
+        return 0
+    if not apply:
+        return _report(reversal.undo(root, name, None, say), as_json)
+    from symroute_nm import countdown
+
+    settings = read_settings(root, config)
+    with hold_kernel(root, False, say):
+        make = countdown.prepare(timeout, yes)
+        return _report(reversal.undo(root, name, settings, say, make), as_json)
+
+
+def _report(done: "Undone", as_json: bool) -> int:
+    from symroute_nm import report, reversal
+
+    notes = [] if done.change else reversal.after_undo(done.changes)
+    if as_json:
+        write_json({**reversal.restoration(done.name, done.changes, notes),
+                    **report.kernel_json(done.change)})
+    else:
+        write_lines([*reversal.restored_lines(done.changes), *report.written_lines(done.written),
+                     *report.kernel_lines(done.change, False), *notes])
+    return 0

@@ -1,0 +1,99 @@
+"""Files written at once, or as the last thing of a change of the kernel that is confirmed."""
+
+from pathlib import Path
+from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
+
+from symroute_nm import files, rooted
+from symroute_nm.enactment import Enactment
+from symroute_nm.errors import SymrouteError
+from symroute_nm.model import Change, OwnTable
+from symroute_nm.reading import read_host
+
+# Makes a change of the kernel and calls what keeps it once it is confirmed; returns what that
+# returned. Raises `SymrouteError`, with all as before, where it was not confirmed.
+Maker = Callable[[Enactment, Callable[[], List[str]]], Tuple[str, ...]]
+Say = Callable[..., None]  # of lines for people
+
+
+class Written(NamedTuple):
+    """What came of writing: the backup that holds the state before, "" for none, and notes."""
+
+    backup: str = ""
+    notes: Tuple[str, ...] = ()
+
+
+class KernelPart(NamedTuple):
+    """A change of the kernel that comes before the files, and who makes it."""
+
+    change: Enactment
+    make: Maker
+
+
+def write_changes(
+    root: Path, changes: Sequence[Change], kernel: Optional[KernelPart], say: Say,
+    everything: bool = False,
+) -> Written:
+    """Install the changes, all or nothing; raises `SymrouteError` with everything as before.
+
+    `everything`: no block is to be left.
+    """
+    def write(note: Callable[[str], None]) -> str:
+        return install_changes(root, changes, note, everything)
+
+    return commit(root, write, kernel, say)
+
+
+def install_changes(
+    root: Path, changes: Sequence[Change], note: Callable[[str], None], everything: bool
+) -> str:
+    """As `write_changes`, for files alone; returns the backup's name, "" if nothing was to do."""
+    from symroute_nm import install  # a dry run does without the writer
+
+    return install.install(root, changes, note=note, everything=everything) or ""
+
+
+def recover_files(root: Path, note: Callable[[str], None]) -> None:
+    """Undo or tidy up what a killed run left below `root`; before anything there is read."""
+    from symroute_nm import install  # a dry run does without the writer
+
+    for line in install.recover(root):
+        note(line)
+
+
+def commit(
+    root: Path, write: Callable[[Callable[[str], None]], str], kernel: Optional[KernelPart],
+    say: Say,
+) -> Written:
+    """Write by `write`, which returns the backup's name: at once, or once the kernel is kept.
+
+    Tables that no file names any more may be in the kernel still: they stay known as ours.
+    """
+    if kernel is None:
+        before = files.own_tables(root)
+        backup = write(say)
+        _remember_tables(root, before, say)
+        return Written(backup)
+
+    def keep() -> List[str]:
+        notes: List[str] = []
+        backup = write(notes.append)
+        return [backup, *notes]
+
+    backup, *notes = kernel.make(kernel.change, keep)
+    return Written(backup, tuple(notes))
+
+
+def _remember_tables(root: Path, before: AbstractSet[OwnTable], say: Say) -> None:
+    """Know tables of ours that files have ceased to name, as long as this kernel has them."""
+    named = {table.id for table in files.own_tables(root, lasting=True)}
+    lost = [table for table in before if table.id not in named]
+    if not lost or not rooted.is_own(root):  # below another the kernel is not asked
+        return
+    from symroute_nm import runtime
+    from symroute_nm.plan import used_tables
+
+    try:
+        used = used_tables(read_host(root, None, probe=False))
+        runtime.write_tables(table for table in lost if table.id in used)
+    except SymrouteError as error:  # all that was asked for is done
+        say(f"warning: {error}")

@@ -1,0 +1,51 @@
+"""What `inspect`, `diagnose`, `snapshot` and `explain` find out; they change nothing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional
+
+from symroute_nm.choices import Settings
+from symroute_nm.reading import read_host
+
+if TYPE_CHECKING:  # each question pays for its own answer alone
+    from symroute_nm.diagnosis import Diagnosis
+    from symroute_nm.explanation import Explanation
+
+
+class Question(NamedTuple):
+    """A packet as the command line names it, and whether it is asked of the plan."""
+
+    source: str
+    destination: str
+    iif: str = ""
+    mark: str = "0"
+    planned: bool = False
+
+
+def diagnose(root: Path, host_file: Optional[Path], settings: Settings) -> "Diagnosis":
+    """How the addresses fare, and why; raises `SymrouteError`."""
+    from symroute_nm import diagnosis
+
+    host = read_host(root, host_file, probe=False, evidence=True)
+    return diagnosis.diagnose(host, settings)
+
+
+def take_snapshot(root: Path) -> Iterator[str]:
+    """This host as JSON, piece by piece; raises `SymrouteError`."""
+    from symroute_nm.snapshot import dump_parts
+
+    return dump_parts(read_host(root, None, evidence=True))
+
+
+def explain(
+    root: Path, host_file: Optional[Path], settings: Settings, question: Question
+) -> "Explanation":
+    """The packet's walk through rules and tables; raises `SymrouteError`."""
+    from symroute_nm import explanation
+    from symroute_nm.plan import make_plan
+    from symroute_nm.targets import choose_target
+
+    host = read_host(root, host_file, probe=question.planned and settings.guard == "auto")
+    packet = explanation.parse_packet(
+        host, question.source, question.destination, question.iif, question.mark)
+    plan = make_plan(host, settings, choose_target().bind) if question.planned else None
+    return explanation.explain(host, settings, packet, plan)
