@@ -36,13 +36,15 @@ def read_settings(
 def hold_kernel(root: Path, dry_run: bool) -> Iterator[None]:
     """Nobody else changes the kernel meanwhile; what was cut off earlier is taken back first.
 
-    Nothing of that for a dry run. Raises `SymrouteError`.
+    Nothing of that for a dry run. Raises `InputError` for a tree that is not root's alone, before
+    anything is done, and `SymrouteError`.
     """
     if dry_run:
         yield
         return
-    from symroute_nm import enactment
+    from symroute_nm import enactment, trees
 
-    with enactment.hold(root):
-        enactment.recover(root, say)
+    trees.require_owned(root)
+    with enactment.hold():
+        enactment.recover(say)
         yield

@@ -224,7 +224,7 @@ def _commit(
         notes: List[str] = []
         return [*write_files(notes.append), *notes]
 
-    return list(countdown.make(root, *change, keep=keep))
+    return list(countdown.make(*change, keep=keep))
 
 
 def _remember(root: Path, before: "AbstractSet[OwnTable]") -> None:
@@ -242,7 +242,7 @@ def _remember(root: Path, before: "AbstractSet[OwnTable]") -> None:
 
     try:
         used = used_tables(read_host(root, None, probe=False))
-        runtime.write_tables(root, (each for each in lost if each.id in used))
+        runtime.write_tables(each for each in lost if each.id in used)
     except SymrouteError as error:  # all that was asked for is done
         say("warning: %s" % error)
 

@@ -52,7 +52,7 @@ def apply(
     with hold_kernel(root, dry_run):
         made, wanted = _plan(root, settings, options, force)
         if not dry_run:
-            countdown.make(root, wanted, Confirmation(timeout, yes), list)
+            countdown.make(wanted, Confirmation(timeout, yes), list)
     if as_json:
         done = report.kernel_changes(wanted.steps, wanted.words)
         write_json({"dry_run": dry_run, "kernel": done})
@@ -62,11 +62,11 @@ def apply(
     return 0
 
 
-def confirm(root: Path = ROOT) -> int:
+def confirm(root: Path = ROOT) -> int:  # noqa: ARG001  # one kernel, whatever the root
     """Keep what apply, or --apply, has changed and is about to take back."""
     from symroute_nm import enactment, trial
 
-    outcome = trial.confirm(enactment.door(root))
+    outcome = trial.confirm(enactment.door())
     if not outcome.kept:
         raise Refusal("too late: it is being taken back", "run it again")
     write_lines(["kept"])
@@ -91,7 +91,7 @@ def verify(
     settings = read_settings(root, config, options)
     host = read_host(root, None, probe=settings.guard == "auto")
     found = verification.verify(root, host, settings)
-    say(*enactment.pending_notes(root), *found.notes)
+    say(*enactment.pending_notes(), *found.notes)
     if as_json:
         write_json(drift.drift_json(found))
     else:

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
 
@@ -98,6 +99,13 @@ def namespace() -> Iterator[Namespace]:
         pytest.skip(reason)  # it is essential: CI does not let this pass
     with Namespace() as made:
         yield made
+
+
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """A folder of root's alone, to which nobody else can write from / on: below /tmp is none."""
+    with tempfile.TemporaryDirectory(prefix="symroute-test-", dir="/run") as made:
+        yield Path(made)
 
 
 @pytest.fixture
