@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 import termios
-from pathlib import Path
 from typing import Callable, List, NoReturn, Tuple
 
 from symroute_nm.application import Outcome, Watch, enact
@@ -34,7 +33,7 @@ def prepare(timeout: float, yes: bool) -> Maker:
 
 
 def make(
-    root: Path, enactment: Enactment, confirmation: Confirmation, keep: Callable[[], List[str]]
+    enactment: Enactment, confirmation: Confirmation, keep: Callable[[], List[str]]
 ) -> Tuple[str, ...]:
     """Change the kernel and `keep` it once it is confirmed; returns the notes of `keep`.
 
@@ -45,7 +44,7 @@ def make(
     timeout = None if confirmation.yes or nothing else confirmation.timeout
     watch = _watch(confirmation)
     try:
-        outcome = enact(root, enactment, timeout, watch, keep)
+        outcome = enact(enactment, timeout, watch, keep)
     finally:
         if watch.confirms is not None and timeout is not None:
             show_progress("")

@@ -15,7 +15,8 @@ from typing import (
     Tuple,
 )
 
-from symroute_nm import blocks, netfilter
+from symroute_nm import blocks, netfilter, rundir
+from symroute_nm.attempts import attempt
 from symroute_nm.choices import Settings
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.evidence import read_config_files
@@ -23,12 +24,11 @@ from symroute_nm.listing import Files
 from symroute_nm.loaded import (
     Loaded,
     find_differences,
-    restore_script,
-    script_program,
     unload_script,
 )
-from symroute_nm.lock import locked
+from symroute_nm.lock import kernel_locked
 from symroute_nm.marking import SCRIPT
+from symroute_nm.marksetup import Command, Reversal, read_script, read_setup
 from symroute_nm.model import (
     FRAGMENT,
     RT_TABLES,
@@ -47,7 +47,7 @@ from symroute_nm.ownership import (
     planned_state,
     read_files,
 )
-from symroute_nm.rooted import RECORD, RUN, locate, read
+from symroute_nm.rooted import exists, read
 from symroute_nm.tables import RUN_TABLES, parse_tables
 from symroute_nm.transition import State, Step, find_steps
 
@@ -56,17 +56,23 @@ if TYPE_CHECKING:  # verify enacts nothing, and start-up is imports
     from symroute_nm.runtime import Record
     from symroute_nm.trial import Outcome, Watch
 
-_LOCK_TIMEOUT = 2.0  # seconds; whoever has it waits for a person
+_DOOR = "confirm"
 _AGAIN = ("symroute-nm apply takes it up again, symroute-nm verify shows what is in force; to "
           "leave it so, remove %s")
 
 
 class Marks(NamedTuple):
-    """A change of what sets marks: shell scripts there and back, and words on it for people."""
+    """A change of what sets marks: the shell script that makes it, and words on it for people."""
 
     script: str
-    back: str
+    backend: str  # by what they are set afterwards: "", "nft" or "iptables"
+    before: Loaded
     words: Tuple[str, ...]
+
+    @property
+    def back(self) -> Reversal:
+        """The way back, as data; raises `Refusal` for what could not be brought back."""
+        return Reversal(self.backend, read_setup(self.before))
 
 
 class Enactment(NamedTuple):
@@ -155,15 +161,18 @@ def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
     content = coming[SCRIPT] if SCRIPT in coming else read(root, SCRIPT)
     if content is None or not blocks.has_marker(content):
         return _no_marks()
-    there = netfilter.read_loaded()
-    script = content.decode("utf-8", "surrogateescape")
-    return _change(there, script_program(content), script, ("marks are set by %s" % SCRIPT,))
+    from symroute_nm.render import render_script  # jinja2, where there are marks
+
+    # A file's text is never run: what it says is, in our own words.
+    marking = read_script(content)
+    return _change(netfilter.read_loaded(), marking.program, render_script(marking),
+                   (f"marks are set by {SCRIPT}",))
 
 
 def _change(there: Loaded, backend: str, script: str, words: Tuple[str, ...]) -> Marks:
     """From what there is to what the script sets up by that backend."""
     before = unload_script(*(each for each in there.backends if each != backend))
-    return Marks(before + script, unload_script(backend) + restore_script(there), words)
+    return Marks(before + script, backend, there, words)
 
 
 def _names_in(changes: Iterable[Change]) -> Iterator[TableName]:
@@ -184,44 +193,45 @@ def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> File
 
 
 @contextlib.contextmanager
-def hold(root: Path) -> Iterator[None]:
+def hold() -> Iterator[None]:
     """Hold the lock of whoever changes the kernel; raises `Refusal` where another does."""
-    locate(root, RUN)  # what it refuses is no other change
+    rundir.kernel_folder()  # what it refuses is no other change
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locked(root, _LOCK_TIMEOUT, RUN))
+            stack.enter_context(kernel_locked())
         except Refusal as error:
-            raise Refusal("another change waits to be confirmed (%s)" % error.message,
+            raise Refusal(f"another change waits to be confirmed ({error.message})",
                           "symroute-nm confirm keeps it; else wait until its time is over"
                           ) from error
         yield
 
 
-def pending_notes(root: Path) -> List[str]:
-    """What is said while a change is neither confirmed nor taken back."""
+def pending_notes() -> List[str]:
+    """What is said while a change is neither confirmed nor taken back; only root can see that."""
+    from symroute_nm import runtime
+
     try:
-        waits = read(root, RECORD) is not None
-    except SymrouteError:  # then there is none of ours
+        waits = exists(runtime.record_place())
+    except (SymrouteError, OSError):  # then there is none of ours
         waits = False
     return ["a change of the kernel is not confirmed yet: symroute-nm confirm keeps it; where "
             "nobody watches over it any more, symroute-nm apply takes it back first"
             ] if waits else []
 
 
-def recover(root: Path, note: Callable[[str], None]) -> None:
+def recover(note: Callable[[str], None]) -> None:
     """Take back what a run that was killed, with its keeper, left unconfirmed; under `hold`."""
     from symroute_nm import runtime
 
-    record = runtime.read_record(root)
+    record = runtime.read_record()
     if record is not None:
-        _revert(root, record)
+        _revert(record)
         note("an earlier change of the kernel was cut off before it was confirmed; it was taken "
              "back")
 
 
 def enact(
-    root: Path, enactment: Enactment, timeout: Optional[float], watch: "Watch",
-    keep: Callable[[], List[str]],
+    enactment: Enactment, timeout: Optional[float], watch: "Watch", keep: Callable[[], List[str]],
 ) -> "Outcome":
     """Make the changes, then `keep` once they are confirmed; else all is as before.
 
@@ -234,42 +244,61 @@ def enact(
     holding = enactment.holding
     before = live.save(holding.territory)
     marks = enactment.marks
-    record = runtime.Record(holding.territory, before, marks.back if marks else "")
+    record = runtime.Record(holding.territory, before, marks.back if marks else None)
+    # Now, since it may fail: the way back needs no template then.
+    commands = _reversal_commands(record)
 
     def act() -> None:
         """The way back on record first, then the change."""
-        runtime.write_record(root, record)
+        runtime.write_record(record)
         # Marks come after the rules that go by them.
         live.bring(holding.territory, holding.wanted)
         netfilter.run_script(marks.script if marks else "")
 
     def lasting() -> List[str]:
         """What makes it last; returns notes for people."""
-        with runtime.tables_written(root, enactment.tables):
+        with runtime.tables_written(enactment.tables):
             notes = keep()
-        runtime.remove_record(root)
+        runtime.remove_record()
         return notes
 
-    # The folder is there: the lock is in it.
-    work = Work(act, lasting, lambda: _revert(root, record))
-    return run(work, timeout, door(root), watch)
+    work = Work(act, lasting, lambda: _revert(record, commands))
+    return run(work, timeout, rundir.kernel_folder() / _DOOR, watch)
 
 
-def door(root: Path) -> Path:
-    """Where `confirm` knocks."""
-    return locate(root, RUN) / "confirm"
+def door() -> Path:
+    """Where `confirm` knocks, whatever the root; raises `SymrouteError`."""
+    return rundir.kernel_place(_DOOR)
 
 
-def _revert(root: Path, record: "Record") -> None:
-    """Bring back what was recorded, exactly, and drop the record."""
+def _reversal_commands(record: "Record") -> Tuple[Command, ...]:
+    """The programs that have marks set as they were, from what is on record."""
+    if record.marks is None:
+        return ()
+    from symroute_nm.render import render_reversal  # jinja2, where there are marks
+
+    return render_reversal(record.marks)
+
+
+def _revert(record: "Record", commands: Optional[Sequence[Command]] = None) -> None:
+    """Bring back what was recorded, exactly, and drop the record.
+
+    Each part is tried, whatever another meets. Raises `SystemFailure` with what failed; the record
+    stays then, for the next run.
+    """
     from symroute_nm import live, runtime
 
-    try:
-        try:
-            netfilter.run_script(record.marks)
-        finally:  # whatever the firewall says to that: the way back to this host comes first
-            live.restore(record.territory, record.before)
-    except SymrouteError as error:
-        raise SystemFailure("the way back failed: %s" % error.message,
-                            _AGAIN % locate(root, RECORD)) from error
-    runtime.remove_record(root)
+    # First rules and routes: by them this host is reached, whatever a firewall says to its part.
+    failures = [attempt(live.restore, record.territory, record.before).failure]
+    if commands is None:
+        rendered = attempt(_reversal_commands, record)
+        failures.append(rendered.failure)
+        commands = rendered.value or ()
+    if record.marks is not None:
+        failures.append(attempt(netfilter.set_valid_mark, record.marks.before.valid_mark).failure)
+    failures += [attempt(netfilter.run_command, command).failure for command in commands]
+    told = [failure for failure in failures if failure]
+    if told:
+        raise SystemFailure(f"the way back failed: {'; '.join(told)}",
+                            _AGAIN % runtime.record_place())
+    runtime.remove_record()

@@ -8,6 +8,7 @@ from typing import FrozenSet, Iterator, List, Tuple
 from symroute_nm import blocks, bounded
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model import OwnTable, TableName
+from symroute_nm.rundir import tables_place
 from symroute_nm.tables import RUN_TABLES, parse_tables
 
 SCRIPT = "10-ifcfg-rh-routes.sh"
@@ -31,7 +32,7 @@ _NETWORK_SERVICE = (
 
 
 def read_tables(root: Path) -> Tuple[TableName, ...]:
-    """All table names that iproute2 would read below `root`, and our own of this boot.
+    """All table names that iproute2 would read below `root`.
 
     Unreadable files count as empty.
     """
@@ -43,11 +44,20 @@ def read_tables(root: Path) -> Tuple[TableName, ...]:
     )
 
 
+def read_kernel_tables() -> Tuple[TableName, ...]:
+    """The names of our tables in this kernel that no file names, of this boot."""
+    return tuple(
+        TableName(named.id, named.name, RUN_TABLES, owned)
+        for text, owned in _texts(tables_place())
+        for named in parse_tables(text))
+
+
 def own_tables(root: Path, lasting: bool = False) -> FrozenSet[OwnTable]:
-    """Our own tables by what `read_tables` reads; `lasting`: those that outlast this boot."""
-    return frozenset(
-        OwnTable(each.id, each.name) for each in read_tables(root)
-        if each.owned and not (lasting and each.path == RUN_TABLES))
+    """Our own tables below `root` and in this kernel; `lasting`: those that outlast this boot."""
+    named = read_tables(root)
+    if not lasting:
+        named += read_kernel_tables()
+    return frozenset(OwnTable(table.id, table.name) for table in named if table.owned)
 
 
 def reads_drop_ins(root: Path) -> bool:
@@ -87,8 +97,6 @@ def _mode(path: Path) -> int:
 
 
 def _table_files(root: Path) -> Iterator[str]:
-    # Not one of iproute2's; it comes first, since what the others say is newer.
-    yield from (path for path in (RUN_TABLES.lstrip("/"),) if stat.S_ISREG(_mode(root / path)))
     yield from (path for path in (*_VENDOR_TABLES, _TABLES) if stat.S_ISREG(_mode(root / path)))
     try:
         names = sorted(each.name for each in (root / _DROP_INS).iterdir())

@@ -41,13 +41,15 @@ def require_root(root: Path) -> None:
 def hold_kernel(root: Path, dry_run: bool, note: Callable[[str], None]) -> Iterator[None]:
     """Nobody else changes the kernel meanwhile; what was cut off earlier is taken back first.
 
-    Nothing of that for a dry run. Raises `SymrouteError`.
+    Nothing of that for a dry run. Raises `InputError` for a tree that is not root's alone, before
+    anything is done, and `SymrouteError`.
     """
     if dry_run:
         yield
         return
-    from symroute_nm import enactment
+    from symroute_nm import enactment, trees
 
-    with enactment.hold(root):
-        enactment.recover(root, note)
+    trees.require_owned(root)
+    with enactment.hold():
+        enactment.recover(note)
         yield

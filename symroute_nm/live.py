@@ -9,9 +9,10 @@ import errno
 import os
 import socket
 import struct
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from symroute_nm import netlink
+from symroute_nm.attempts import attempt
 from symroute_nm.errors import SystemFailure
 from symroute_nm.host import ACTIONS, decode_rule, read_names, read_sysctl
 from symroute_nm.kernelroutes import ROUTE_TYPES, RouteReader, links_of, sendable
@@ -99,20 +100,57 @@ def restore(territory: Territory, saved: Saved) -> None:
     """Bring back exactly what was saved: attribute by attribute, of equal routes the first first.
 
     But for routes by links that are gone, down or without IPv6: the kernel would have dropped
-    those, too. What is refused on the way holds up nothing else; `SystemFailure` for what is not
-    back.
+    those, too. Whatever is met on the way, a refusal or what cannot be read or compared, holds up
+    nothing else; `SystemFailure` for what is not back.
     """
     with contextlib.closing(netlink.open_netlink()) as connection:
-        saved = _possible(connection, saved)
-        before, wanted = (_read(connection, each) for each in (
-            _save(connection, territory), saved))
-        for step in find_steps(before.state, wanted.state):
-            with contextlib.suppress(SystemFailure):  # it is seen below
-                _perform(connection, step, before, wanted.messages)
+        readable = _readable(saved)
+        possible = attempt(_possible, connection, readable)
+        wanted = readable if possible.failure else possible.value
+        attempt(_step_back, connection, territory, wanted)  # what is left is seen below
         for _ in range(_ROUNDS):
-            refused = _mend(connection, _save(connection, territory), saved)
-        if _differing(connection, _save(connection, territory), saved):
-            raise SystemFailure(_shown(refused) or "other rules or routes are there", _OTHERS)
+            mended = attempt(_mend_all, connection, territory, wanted)
+        left = attempt(lambda: _differing(connection, _save(connection, territory), wanted))
+    lost = len(saved.rules) + len(saved.routes) - len(readable.rules) - len(readable.routes)
+    refused = [*(mended.value or ()), *filter(None, (mended.failure, left.failure))]
+    if lost:
+        refused.insert(0, f"{lost} rules or routes on record cannot be read")
+    if left.value or left.failure or lost:
+        raise SystemFailure(_shown(refused) or "other rules or routes are there", _OTHERS)
+
+
+def _step_back(connection: socket.socket, territory: Territory, saved: Saved) -> None:
+    """The steps in their good order, as far as they can be taken."""
+    before, wanted = (_read(connection, each) for each in (_save(connection, territory), saved))
+    for step in find_steps(before.state, wanted.state):
+        attempt(_perform, connection, step, before, wanted.messages)
+
+
+def _mend_all(connection: socket.socket, territory: Territory, saved: Saved) -> List[str]:
+    return _mend(connection, _save(connection, territory), saved)
+
+
+def _readable(saved: Saved) -> Saved:
+    """What of it can be read at all."""
+    reader = RouteReader({})
+    return Saved(tuple(raw for raw in saved.rules if _rule_of(raw) is not None),
+                 tuple(raw for raw in saved.routes if _route_of(reader, raw) is not None))
+
+
+def _rule_of(raw: bytes) -> Optional[Rule]:
+    """The rule in a message of the kernel's; None for what cannot be read: it is not ours."""
+    rule: Optional[Rule] = attempt(_decoded_rule, raw).value
+    return rule
+
+
+def _decoded_rule(raw: bytes) -> Rule:
+    return decode_rule(netlink.decode(netlink.RULES, raw))
+
+
+def _route_of(reader: RouteReader, raw: bytes) -> Optional[Route]:
+    """The route in a message; None for what is none, or cannot be read."""
+    route: Optional[Route] = attempt(reader.read, raw, 0).value
+    return route
 
 
 def _possible(connection: socket.socket, saved: Saved) -> Saved:
@@ -139,9 +177,11 @@ def _mend(connection: socket.socket, present: Saved, saved: Saved) -> List[str]:
         for action, items in ((DELETE, here), (ADD, there)):
             for item, raw in items:
                 step = Step(action, item)
-                number = _send(connection, step, raw)
-                if number and action == ADD:
-                    refused.append(str(_refusal(step, number).message))
+                sent = attempt(_send, connection, step, raw)
+                if action == ADD and sent.failure:
+                    refused.append(f"cannot add {describe_item(item)}: {sent.failure}")
+                elif action == ADD and sent.value:
+                    refused.append(_refusal(step, sent.value).message)
     return refused
 
 
@@ -150,10 +190,15 @@ def _differing(
 ) -> List[Tuple[_Messages, _Messages]]:
     """What is there and what was there, where these differ: by priority, by place in a table."""
     here, there = _places(connection, present), _places(connection, saved)
-    return [
-        (here.get(place, []), there.get(place, [])) for place in {**here, **there}
-        if [_exact(*each) for each in here.get(place, [])]
-        != [_exact(*each) for each in there.get(place, [])]]
+    pairs = [(here.get(place, []), there.get(place, [])) for place in {**here, **there}]
+    return [(before, after) for before, after in pairs if not _are_same(before, after)]
+
+
+def _are_same(here: _Messages, there: _Messages) -> bool:
+    """Whether two lists are exactly alike; what cannot be compared is not."""
+    compared = attempt(
+        lambda: [_exact(*each) for each in here] == [_exact(*each) for each in there])
+    return bool(compared.value)
 
 
 def _places(connection: socket.socket, saved: Saved) -> Dict[Any, _Messages]:
@@ -180,16 +225,20 @@ def _save(connection: socket.socket, territory: Territory) -> Saved:
     rules = [
         raw for raw in netlink.dump_raw(connection, netlink.RULES)
         if raw[_FAMILY_AT] in _FAMILIES.values()  # the others are multicast routing's
-        and bare(decode_rule(netlink.decode(netlink.RULES, raw))) in territory.rules
+        and _is_held(_rule_of(raw), territory)
     ] if territory.rules else []
     # Hundreds of thousands of others' routes need not be decoded to be left alone.
     places = {each if each <= _LARGEST_SHORT else _RT_TABLE_COMPAT for each in territory.all_tables}
     routes, reader = [], RouteReader({})
     for raw in netlink.dump_raw(connection, netlink.ROUTES) if places else ():
-        route = reader.read(raw, 0) if raw[_TABLE_AT] in places else None
+        route = _route_of(reader, raw) if raw[_TABLE_AT] in places else None
         if route is not None and territory.holds(route):
             routes.append(raw)
     return Saved(tuple(rules), tuple(routes))
+
+
+def _is_held(rule: Optional[Rule], territory: Territory) -> bool:
+    return rule is not None and bare(rule) in territory.rules
 
 
 def _read(connection: socket.socket, saved: Saved) -> _Listed:

@@ -11,8 +11,15 @@ from symroute_nm.marking import NAME, Marking
 SYSCTL_FILE = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
 PROGRAMS = ("iptables", "ip6tables")
 
-# (link, value, mask) of what marks a connection, ("", value, mask) of what marks its packets
-Setting = Tuple[str, int, int]
+
+class Setting(NamedTuple):
+    """One rule of ours: it marks connections from a link or, without one, the packets of a marked
+    connection."""
+
+    link: str
+    value: int
+    mask: int
+
 
 _NUMBER = r"(0x[0-9a-f]+)"
 _NFT_NEW = re.compile(r'iifname "([^"]+)" .*ct mark & %s == .*ct mark set ct mark \| %s' % (
@@ -20,9 +27,14 @@ _NFT_NEW = re.compile(r'iifname "([^"]+)" .*ct mark & %s == .*ct mark set ct mar
 # nft takes "meta mark" and "mark" for the same, and may list either.
 _NFT_BACK = re.compile(r"ct mark & %s == %s .*(?<!ct )mark set (?:meta )?mark \|" % (
     _NUMBER, _NUMBER))
+# As our template for nft has it, in a script.
+_SCRIPT_NEW = re.compile(r'iifname "([^"]+)" .*ct mark & %s == 0 .*ct mark set ct mark or %s\Z' % (
+    _NUMBER, _NUMBER))
+_SCRIPT_BACK = re.compile(r"ct mark & %s == %s .*meta mark set meta mark or %s\Z" % (
+    _NUMBER, _NUMBER, _NUMBER))
 _NEW = re.compile(r"-A %s -i (\S+) .*-j CONNMARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
 _BACK = re.compile(r"-A %s -m connmark .*-j MARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
-_PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml
+PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml
 _JUMP = re.compile(r"-[AI] (PREROUTING(?:_direct)?)(?: [0-9]+)? -j %s" % NAME)
 
 
@@ -54,8 +66,7 @@ def find_differences(
 
 
 def _differences(marking: Marking, loaded: Loaded, versions: FrozenSet[int]) -> Iterator[str]:
-    wanted = {(link, each.value, marking.mask) for each in marking.marks
-              for link in (each.link, "")}
+    wanted = set(planned_rules(marking))
     backend = marking.program
     yield from ("%s sets marks, too, and %s is planned" % (each, backend)
                 for each in loaded.backends if each != backend)
@@ -83,24 +94,52 @@ def _describe(setting: Setting) -> str:
         "packets of connections marked %s get that mark" % mark)
 
 
+def planned_rules(marking: Marking) -> Tuple[Setting, ...]:
+    """The rules of a marking, in order."""
+    return (*(Setting(mark.link, mark.value, marking.mask) for mark in marking.marks),
+            *(Setting("", mark.value, marking.mask) for mark in marking.marks))
+
+
+def nft_rule(line: str) -> Optional[Setting]:
+    """Our rule in a line that nft lists; None: it is none."""
+    new, back = _NFT_NEW.search(line), _NFT_BACK.search(line)
+    if new:
+        return Setting(new.group(1), int(new.group(3), 16), int(new.group(2), 16))
+    return Setting("", int(back.group(2), 16), int(back.group(1), 16)) if back else None
+
+
+def iptables_rule(line: str) -> Optional[Setting]:
+    """Our rule in a line that iptables-save lists; None: it is none."""
+    new, back = _NEW.match(line), _BACK.match(line)
+    if new:
+        return Setting(new.group(1), int(new.group(2), 16), int(new.group(3), 16))
+    return Setting("", int(back.group(1), 16), int(back.group(2), 16)) if back else None
+
+
+def script_rules(text: str) -> Tuple[Setting, ...]:
+    """Our rules in a dispatcher script, whichever program it sets them by."""
+    lines = tuple(line.strip() for line in text.splitlines())
+    return tuple(rule for rule in map(_script_rule, lines) if rule)
+
+
+def _script_rule(line: str) -> Optional[Setting]:
+    new, back = _SCRIPT_NEW.match(line), _SCRIPT_BACK.match(line)
+    if new:
+        return Setting(new.group(1), int(new.group(3), 16), int(new.group(2), 16))
+    if back and back.group(2) == back.group(3):
+        return Setting("", int(back.group(2), 16), int(back.group(1), 16))
+    return iptables_rule(line)
+
+
 def _nft_settings(text: str) -> FrozenSet[Setting]:
-    lines = text.splitlines()
-    new = (_NFT_NEW.search(line) for line in lines)
-    back = (_NFT_BACK.search(line) for line in lines)
-    return frozenset([
-        *((each.group(1), int(each.group(3), 16), int(each.group(2), 16)) for each in new if each),
-        *(("", int(each.group(2), 16), int(each.group(1), 16)) for each in back if each)])
+    return frozenset(rule for rule in map(nft_rule, text.splitlines()) if rule)
 
 
 def _settings(lines: Tuple[str, ...]) -> Optional[FrozenSet[Setting]]:
     """None where nothing jumps to the chain."""
     if not any(_JUMP.match(each) for each in lines):
         return None
-    new = (_NEW.match(line) for line in lines)
-    back = (_BACK.match(line) for line in lines)
-    return frozenset([
-        *((each.group(1), int(each.group(2), 16), int(each.group(3), 16)) for each in new if each),
-        *(("", int(each.group(1), 16), int(each.group(2), 16)) for each in back if each)])
+    return frozenset(rule for rule in map(iptables_rule, lines) if rule)
 
 
 def marked_links(text: str) -> FrozenSet[str]:
@@ -130,28 +169,7 @@ def script_program(script: Optional[bytes]) -> str:
 
 def unload_script(*backends: str) -> str:
     """The shell script that ends whatever backends have set up; also what firewalld has."""
-    lines = tuple("-A %s -j %s" % (chain, NAME) for chain in _PARENTS) \
+    lines = tuple("-A %s -j %s" % (chain, NAME) for chain in PARENTS) \
         if "iptables" in backends else ()
     commands = unload_commands(Loaded(NAME if "nft" in backends else "", lines, lines))
     return "".join("%s 2>/dev/null || :\n" % each for each in commands)
-
-
-def restore_script(loaded: Loaded) -> str:
-    """The script that sets up what was listed; after `unload_script` of what is there.
-
-    Each part is tried; it ends with the code of the last that failed.
-    """
-    text = "code=0\necho %d > %s || code=$?\n" % (loaded.valid_mark, SYSCTL_FILE)
-    if loaded.nft:
-        text += "nft -f - <<'RULES' || code=$?\n%s\nRULES\n" % loaded.nft.rstrip("\n")
-    for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables)):
-        if lines:
-            rules = [":%s - [0:0]" % NAME, *(each for each in lines if each.startswith("-A "))]
-            text += "%s-restore -n <<'RULES' || code=$?\n*mangle\n%s\nCOMMIT\nRULES\n" % (
-                program, "\n".join(rules))
-        for jump in _jumps(lines):
-            mangle = "%s -w -t mangle" % program
-            # In its own place, unless the rules before it have gone meanwhile.
-            text += "%s %s 2>/dev/null || %s -A %s -j %s || code=$?\n" % (
-                mangle, jump.group(), mangle, jump.group(1), NAME)
-    return text + "exit $code\n"

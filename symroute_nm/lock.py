@@ -1,4 +1,8 @@
-"""One writer at a time: a lock that ends with its holder."""
+"""One writer at a time: locks that end with their holder.
+
+They stand outside the roots, in folders that nobody else can enter (`rundir`): of a file that
+others can open they could hold the lock as well, flock(2), for as long as they like.
+"""
 
 import contextlib
 import errno
@@ -11,9 +15,12 @@ from typing import Iterator
 
 from symroute_nm.errors import Refusal, SystemFailure
 from symroute_nm.rooted import STATE, locate, make_folders, missing_folders, system
+from symroute_nm.rundir import kernel_folder, locks_folder
 
 TIMEOUT = 10.0  # seconds
+_KERNEL_TIMEOUT = 2.0  # seconds; whoever has it waits for a person
 _PAUSE = 0.05  # seconds
+_MODE = 0o600
 _IN_THE_WAY = "move away what stands there: folders and a file of ours belong there, no link"
 _HINTS = {
     errno.EACCES: "run as root",
@@ -27,18 +34,60 @@ _HINTS = {
 
 
 @contextlib.contextmanager
-def locked(root: Path, timeout: float = TIMEOUT, folder: str = STATE) -> Iterator[None]:
-    """Hold the lock in that folder below `root`; Refusal, naming the holder, after `timeout` s.
+def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
+    """Hold the lock of the tree below `root`, whose folder for state is made where it is missing.
+
+    The lock is that of root, or of the user who runs this: root's runs wait for each other, and
+    those of one user. Refusal, naming the holder where that is known, after `timeout` s;
+    SystemFailure.
+    """
+    place = _make_state(root)
+    found = locate(root, "/").stat()
+    # Not the path: one tree may be mounted at several.
+    lock = locks_folder() / f"tree-{found.st_dev}-{found.st_ino}"
+    with _held(lock, timeout, place):
+        try:
+            yield
+        finally:
+            # While it is still ours: who waits for it looks whether it is there (`_acquire`).
+            with contextlib.suppress(OSError):
+                lock.unlink()
+
+
+@contextlib.contextmanager
+def kernel_locked(timeout: float = _KERNEL_TIMEOUT) -> Iterator[None]:
+    """Hold the lock of whoever changes the kernel of this network namespace; raises as `locked`.
+
+    The file stays: a process that watches over a change has the lock after this one has ended.
+    """
+    lock = kernel_folder() / "lock"
+    with _held(lock, timeout, lock):
+        yield
+
+
+def _make_state(root: Path) -> Path:
+    """The folder for state below that root, which is made; SystemFailure where it is no such."""
+    place = locate(root, STATE)
+    try:
+        make_folders(missing_folders(place / "journal"))
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if os.geteuid() != 0 and not os.access(str(place), os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _failure("write to", place, error) from error
+    return place
+
+
+@contextlib.contextmanager
+def _held(lock: Path, timeout: float, subject: Path) -> Iterator[None]:
+    """Hold that lock, for the sake of `subject`, which messages name.
 
     flock(2) goes with the descriptor, so a dead process holds nobody up.
     """
-    place = locate(root, folder) / "lock"
-    descriptor = _open(place)
+    descriptor = _acquire(lock, subject, time.monotonic() + timeout, timeout)
     try:
-        with system("lock", place):
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise SystemFailure("cannot lock %s: it is no file" % place, _IN_THE_WAY)
-            _acquire(descriptor, place, timeout)
+        with system("lock", lock):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         yield
@@ -48,32 +97,86 @@ def locked(root: Path, timeout: float = TIMEOUT, folder: str = STATE) -> Iterato
             os.close(descriptor)
 
 
-def _open(place: Path) -> int:
-    try:
-        make_folders(missing_folders(place))
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(str(place), flags, 0o644)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        hint = _HINTS.get(error.errno or 0, "mend the cause and run it again")
-        raise SystemFailure("cannot create %s: %s" % (place, reason), hint) from error
-
-
-def _acquire(descriptor: int, place: Path, timeout: float) -> None:
-    end = time.monotonic() + timeout
+def _acquire(lock: Path, subject: Path, end: float, timeout: float) -> int:
+    """A descriptor of the file that stands there, with the lock; Refusal after the end."""
     while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise _held(descriptor, place, timeout) from None
-            time.sleep(_PAUSE)
+        with contextlib.ExitStack() as stack:
+            descriptor = _open(lock)
+            stack.callback(os.close, descriptor)
+            with system("lock", lock):
+                if _try(descriptor) and _is_still(lock, descriptor):
+                    stack.pop_all()
+                    return descriptor
+                if time.monotonic() >= end:
+                    raise _refusal(descriptor, subject, timeout)
+        time.sleep(_PAUSE)
 
 
-def _held(descriptor: int, place: Path, timeout: float) -> Refusal:
-    pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-    holder = "process %s" % pid if pid.isdigit() else "another process"
+def _open(lock: Path) -> int:
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(str(lock), flags, _MODE)
+    except OSError as error:
+        raise _failure("create", lock, error) from error
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, descriptor)
+        with system("lock", lock):
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise SystemFailure(f"cannot lock {lock}: it is no file", _IN_THE_WAY)
+            if stat.S_IMODE(found.st_mode) != _MODE:  # the umask's work, or an earlier version's
+                os.fchmod(descriptor, _MODE)
+        stack.pop_all()
+    return descriptor
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_still(lock: Path, descriptor: int) -> bool:
+    """Whether the file is the one that stands there: its holder may have removed it since."""
+    try:
+        return os.path.samestat(os.lstat(str(lock)), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _refusal(descriptor: int, subject: Path, timeout: float) -> Refusal:
     return Refusal(
-        "%s is still held by %s after %g seconds" % (place, holder, timeout),
-        "wait until that run is over, then run it again",
-    )
+        f"{subject} is still held by {_holder(descriptor)} after {timeout:g} seconds",
+        "wait until that run is over, then run it again")
+
+
+def _holder(descriptor: int) -> str:
+    """Who has the lock, for people: the process that the file names, if it has it in truth."""
+    pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    return f"process {pid}" if pid.isdigit() and _holds(pid, descriptor) else "another process"
+
+
+def _holds(pid: str, descriptor: int) -> bool:
+    """Whether that process has a descriptor with the lock on it: proc(5), fdinfo, Linux 4.1.
+
+    Where the kernel does not say so, nobody is named.
+    """
+    wanted = os.fstat(descriptor)
+    folder = Path("/proc", pid)
+    try:
+        for place in (folder / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                if (os.path.samestat(place.stat(), wanted)
+                        and "FLOCK" in (folder / "fdinfo" / place.name).read_text()):
+                    return True
+    except OSError:  # it has gone, or is another user's
+        pass
+    return False
+
+
+def _failure(action: str, place: Path, error: OSError) -> SystemFailure:
+    reason = error.strerror or str(error)
+    hint = _HINTS.get(error.errno or 0, "mend the cause and run it again")
+    return SystemFailure(f"cannot {action} {place}: {reason}", hint)

@@ -9,6 +9,7 @@ from typing import Dict, List, Sequence, Tuple
 from symroute_nm.errors import SystemFailure
 from symroute_nm.loaded import PROGRAMS, SYSCTL_FILE, Loaded
 from symroute_nm.marking import NAME
+from symroute_nm.marksetup import Command
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # timeout(1) and not subprocess's: that counts by a clock that may be set meanwhile.
@@ -31,6 +32,30 @@ def run_script(text: str) -> None:
         said = ran.stderr.decode("utf-8", "replace").strip()
         raise SystemFailure("marks cannot be set: %s" % (said or "exit %d" % ran.returncode),
                             "see whether nft or iptables work on this host")
+
+
+def run_command(command: Command) -> None:
+    """Start a program, without a shell; raises `SystemFailure` with what it says."""
+    ran = _run(command.words, command.text.encode("ascii"))
+    if ran.returncode and command.instead:
+        ran = _run(command.instead)
+    elif not command.needed:
+        return
+    if ran.returncode:
+        said = ran.stderr.decode("utf-8", "replace").strip()
+        raise SystemFailure(f"marks cannot be set: {said or f'exit {ran.returncode}'}",
+                            "see whether nft or iptables work on this host")
+
+
+def set_valid_mark(wanted: bool) -> None:
+    """Have net.ipv4.conf.all.src_valid_mark on or off; raises `SystemFailure`."""
+    if _valid_mark() == wanted:
+        return
+    try:
+        Path(SYSCTL_FILE).write_text("1" if wanted else "0")
+    except OSError as error:
+        raise SystemFailure(
+            f"cannot write {SYSCTL_FILE}: {error.strerror}", "run as root") from error
 
 
 def _table() -> str:

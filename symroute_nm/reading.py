@@ -37,7 +37,8 @@ def read_host(
             each._replace(connection=connections.get(each.ifindex, "")) for each in kernel.links),
         profiles=profiles.read(root),
         leases=leases.read(root, {each.ifindex: each.name for each in kernel.links}),
-        tables=files.read_tables(root),
+        # What files say is newer than what a run before has noted, and comes after it.
+        tables=(*files.read_kernel_tables(), *files.read_tables(root)),
         dispatcher=files.find_dispatcher(root),
         network_service=files.has_network_service(root),
         drop_ins=files.reads_drop_ins(root),

@@ -15,12 +15,8 @@ from symroute_nm.errors import InputError, Refusal, SystemFailure
 
 _MAX_LINKS = 40  # the kernel's own limit, path_resolution(7)
 
-# Where locks, the journal and backups live; never beside the files.
+# Where the journal and backups live; never beside the files.
 STATE = "/var/lib/symroute-nm"
-
-# What is gone with the next boot, as the kernel's tables are.
-RUN = "/run/symroute-nm"
-RECORD = RUN + "/record"  # of a change that is neither confirmed nor taken back
 
 # Kept over a rename: the SELinux label and POSIX ACLs live in extended attributes, and so does what
 # people note. The rest of security. (IMA's and EVM's hashes) belongs to the content before.

@@ -1,36 +1,37 @@
 """What is kept below /run, as short-lived as the kernel's own tables: the record of a change that
 nobody has confirmed yet, and the names of tables that no file names.
+
+The record holds data and no commands: netlink's messages, rules and routes, and marks as numbers
+and names (`marksetup`). All of it is checked when it is read, and what comes back of it is made by
+templates of our own. It stands outside every root, where root alone can write (`rundir`).
 """
 
 import contextlib
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional
 
-from symroute_nm import blocks
+from symroute_nm import blocks, marksetup, rundir
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.journal import hidden_name
 from symroute_nm.live import Saved
+from symroute_nm.marksetup import Reversal
 from symroute_nm.model import Host, OwnTable, Route
 from symroute_nm.ownership import Place, Territory, place
-from symroute_nm.rooted import (
-    RECORD,
-    Attributes,
-    locate,
-    make_folders,
-    missing_folders,
-    read,
-    system,
-    write_new,
-)
+from symroute_nm.rooted import Attributes, read_file, system, write_new
 from symroute_nm.snapshot import dump_host, load_host
 from symroute_nm.tables import RUN_TABLES
 
+_FORMAT = 2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/net")
+_SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14
+_COOKIE_SIZE = 8
 _SMALLEST_MESSAGE = 16 + 12  # bytes: struct nlmsghdr, then struct rtmsg or struct fib_rule_hdr
+_RECORD_MODE, _TABLES_MODE = 0o600, 0o644
 
 
 class Record(NamedTuple):
@@ -38,24 +39,30 @@ class Record(NamedTuple):
 
     territory: Territory
     before: Saved
-    marks: str = ""  # the shell script that sets marks as before
+    marks: Optional[Reversal] = None  # None: the change leaves marks alone
 
 
-def write_record(root: Path, record: Record) -> None:
-    """Keep the way back until `remove_record`; raises `SystemFailure`."""
+def record_place() -> Path:
+    """Where the record of this network namespace stands, if there is one; `SymrouteError`."""
+    return rundir.kernel_place("record")
+
+
+def write_record(record: Record) -> None:
+    """Keep the way back until `remove_record`; raises `SymrouteError`."""
     rules = Host(rules=tuple(sorted(record.territory.rules, key=str)))
     content = {
-        "format": 1,
+        "format": _FORMAT,
         "kernel": _kernel(),
-        "rules": [each.hex() for each in record.before.rules],
-        "routes": [each.hex() for each in record.before.routes],
+        "rules": [raw.hex() for raw in record.before.rules],
+        "routes": [raw.hex() for raw in record.before.routes],
         "tables": sorted(record.territory.tables),
         "territory": json.loads(dump_host(rules)),
         "left": _dump_places(record.territory.left),
         "places": _dump_places(record.territory.places),
-        "marks": record.marks,
+        "marks": marksetup.dump(record.marks),
     }
-    _write(root, RECORD, json.dumps(content).encode("ascii"))
+    text = json.dumps(content).encode("ascii")
+    _write(rundir.kernel_folder() / record_place().name, text, _RECORD_MODE)
 
 
 def _dump_places(places: Iterable[Place]) -> Any:
@@ -64,33 +71,39 @@ def _dump_places(places: Iterable[Place]) -> Any:
         for _, table, network, metric in sorted(places, key=str)))))
 
 
-def read_record(root: Path) -> Optional[Record]:
+def read_record() -> Optional[Record]:
     """The way back that a run did not come to take or to drop; None: there is none.
 
     Neither one from before the last boot nor one of another network namespace counts. Raises
     `Refusal` for a damaged one.
     """
-    text = read(root, RECORD)
+    where = record_place()
+    text = read_file(where, str(where))
     if text is None:
         return None
-    where = str(locate(root, RECORD))
     try:
         content = json.loads(text.decode("ascii"))
+        if content["format"] != _FORMAT:
+            raise ValueError("it is of another version")
         if content["kernel"] != _kernel():
             return None
-        saved = Saved(*(tuple(map(_message, content[each])) for each in ("rules", "routes")))
-        return Record(_territory(content, where), saved, str(content["marks"]))
-    except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
+        saved = Saved(*(tuple(map(_message, content[name])) for name in ("rules", "routes")))
+        return Record(_territory(content, str(where)), saved, marksetup.load(content["marks"]))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+            InputError) as error:
         raise Refusal(
-            "%s is damaged (%s)" % (where, error),
+            f"{where} is damaged ({error})",
             "see symroute-nm verify for what is in force, then remove that file") from error
 
 
 def _territory(content: Dict[str, Any], where: str) -> Territory:
-    rules, *places = (load_host(json.dumps(content[each]).encode("ascii"), where)
-                      for each in ("territory", "left", "places"))
-    return Territory(frozenset(rules.rules), frozenset(map(int, content["tables"])),
-                     *(frozenset(map(place, each.routes)) for each in places))
+    rules, *places = (load_host(json.dumps(content[name]).encode("ascii"), where)
+                      for name in ("territory", "left", "places"))
+    tables = content["tables"]
+    if not all(type(number) is int and 0 < number < 1 << 32 for number in tables):
+        raise ValueError("a table is no number of one")
+    return Territory(frozenset(rules.rules), frozenset(tables),
+                     *(frozenset(map(place, host.routes)) for host in places))
 
 
 def _message(text: str) -> bytes:
@@ -101,57 +114,68 @@ def _message(text: str) -> bytes:
     return raw
 
 
-def remove_record(root: Path) -> None:
+def remove_record() -> None:
     """The change lasts, or is taken back; raises `SystemFailure`."""
-    _remove(root, RECORD)
+    _remove(record_place())
 
 
-def write_tables(root: Path, tables: Iterable[OwnTable]) -> None:
-    """Remember whose tables these are, until the next boot; raises `SystemFailure`."""
-    lines = "".join("%d %s\n" % (each.id, each.name) for each in sorted(tables))
-    _put(root, RUN_TABLES, blocks.put(None, lines, RUN_TABLES) if lines else None)
+def write_tables(tables: Iterable[OwnTable]) -> None:
+    """Remember whose tables these are, until the next boot; raises `SymrouteError`."""
+    lines = "".join(f"{table.id} {table.name}\n" for table in sorted(tables))
+    _put(rundir.tables_place(), blocks.put(None, lines, RUN_TABLES) if lines else None)
 
 
 @contextlib.contextmanager
-def tables_written(root: Path, tables: Iterable[OwnTable]) -> Iterator[None]:
+def tables_written(tables: Iterable[OwnTable]) -> Iterator[None]:
     """As `write_tables`, unless the body raises.
 
-    Before the body, since what it does is not to be taken back; raises `SystemFailure`.
+    Before the body, since what it does is not to be taken back; raises `SymrouteError`.
     """
-    before = read(root, RUN_TABLES)
-    write_tables(root, tables)
+    where = rundir.tables_place()
+    before = read_file(where, str(where))
+    write_tables(tables)
     with contextlib.ExitStack() as stack:
-        stack.callback(_put, root, RUN_TABLES, before)
+        stack.callback(_put, where, before)
         yield
         stack.pop_all()
 
 
-def _put(root: Path, path: str, content: Optional[bytes]) -> None:
+def _put(where: Path, content: Optional[bytes]) -> None:
     if content is None:
-        _remove(root, path)
+        _remove(where)
     else:
-        _write(root, path, content)
+        rundir.tables_folder()
+        _write(where, content, _TABLES_MODE)
 
 
 def _kernel() -> str:
-    """Which boot, and which network namespace."""
+    """Which boot, and which network namespace: its inode, which another may get after it, and its
+    cookie, which none ever does, where the kernel has those."""
     with system("read", _BOOT_ID):
-        return "%s %s" % (_BOOT_ID.read_text().strip(), os.readlink(str(_NAMESPACE)))
+        return f"{_BOOT_ID.read_text().strip()} {os.readlink(str(_NAMESPACE))} {_cookie()}"
 
 
-def _write(root: Path, path: str, content: bytes) -> None:
-    with system("write", path, "mend the cause and run it again"):
-        target = locate(root, path)
-        make_folders(missing_folders(target))
-        new = target.parent / hidden_name(target.name)
+def _cookie() -> int:
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as any_socket:
         try:
-            write_new(new, content, Attributes(), None)
-            new.rename(target)
+            raw = any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, _COOKIE_SIZE)
+        except OSError:
+            return 0
+    return int.from_bytes(raw, sys.byteorder)
+
+
+def _write(where: Path, content: bytes, mode: int) -> None:
+    with system("write", where, "mend the cause and run it again"):
+        new = where.parent / hidden_name(where.name)
+        try:
+            write_new(new, content, Attributes(mode), None)
+            new.rename(where)
         finally:
             with contextlib.suppress(OSError):  # mostly: it has its own name now
                 new.unlink()
 
 
-def _remove(root: Path, path: str) -> None:
-    with system("remove", path, "remove it by hand"), contextlib.suppress(FileNotFoundError):
-        locate(root, path).unlink()
+def _remove(where: Path) -> None:
+    with system("remove", where, "remove it by hand"), contextlib.suppress(
+            FileNotFoundError, NotADirectoryError):
+        where.unlink()

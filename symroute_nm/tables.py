@@ -18,8 +18,9 @@ from symroute_nm.model import (
 # iproute2 lib/rt_names.c, fread_id_name(): sscanf "0x%x %s" or "%d %s", so that the blank between
 # may be missing and all behind the name is passed over.
 _LINE = re.compile(r"[ \t]*(0x[0-9A-Fa-f]+(?![0-9A-Fa-f])|\+?[0-9]+(?![0-9]))\s*(\S+)", re.ASCII)
-# The names of tables in the kernel that no file names, of this boot.
-RUN_TABLES = "/run/symroute-nm/rt_tables"
+# The names of tables in the kernel that no file names, of this boot: a file for each network
+# namespace in this folder (`rundir`).
+RUN_TABLES = "/run/symroute-nm-tables"
 
 _NAME = re.compile(r"^[A-Za-z0-9_.:@+-]{1,63}\Z")
 _NUMBER = re.compile(r"^(0x[0-9A-Fa-f]+|[0-9]+)\Z")

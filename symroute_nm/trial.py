@@ -23,6 +23,10 @@ from symroute_nm.errors import InputError, Refusal, SymrouteError, SystemFailure
 TIMEOUT = 60.0  # seconds, as `netplan try` has it
 _KEEP, _REVERT = b"k", b"r"
 _CHUNK = 1 << 16
+_MOST_CALLERS = 8  # that wait for an answer; more are sent away
+# Descriptors that the way back is sure to get: netlink, and pipes to a program.
+_RESERVE = 16
+_BREATH = 0.1  # seconds
 _TICK = 1.0  # seconds between two looks at the countdown
 _KINDS: Tuple[Type[SymrouteError], ...] = (InputError, Refusal, SystemFailure)
 
@@ -209,6 +213,24 @@ def _detach() -> int:
     return reading
 
 
+def _reserve() -> List[int]:
+    """Descriptors to be given up when they are needed; `SystemFailure` where there are too few."""
+    reserve: List[int] = []
+    try:
+        for _ in range(_RESERVE):
+            reserve.append(os.dup(0))
+    except OSError as error:
+        _release(reserve)
+        raise SystemFailure(f"too few files may be open: {error.strerror}",
+                            "nothing was changed; see ulimit -n") from error
+    return reserve
+
+
+def _release(reserve: List[int]) -> None:
+    while reserve:
+        os.close(reserve.pop())
+
+
 class _Keeper:
     """Those who may still say something, and the answer that all of them get."""
 
@@ -236,16 +258,19 @@ class _Keeper:
     ) -> Dict[str, Any]:
         notes: List[str] = []
         kept = False
+        reserve = _reserve()
         try:
             work.act()
             reason = "" if timeout is None else self._wait(timeout, entrance)
             if not reason:
+                _release(reserve)
                 notes = work.keep()
                 kept = True
         except SymrouteError as error:
             raise type(error)(
                 "%s; the kernel is as it was before" % error.message, error.hint) from error
         finally:
+            _release(reserve)
             if not kept:
                 work.revert()
         return {"kept": kept, "reason": reason, "notes": notes}
@@ -266,9 +291,7 @@ class _Keeper:
 
     def _hear(self, source: Any, entrance: socket.socket) -> bytes:
         if source is entrance:
-            caller, _ = entrance.accept()
-            self._callers.append(caller)
-            self._listeners.append(caller)
+            self._admit(entrance)
             return b""
         if source is self._knocks:
             return _KEEP if signal.SIGUSR1 in os.read(self._knocks, _CHUNK) else _REVERT
@@ -278,7 +301,23 @@ class _Keeper:
             word = b""
         if not word:  # whoever it was has gone
             self._listeners.remove(source)
+            if source in self._callers:
+                self._callers.remove(source)
+                source.close()
         return word
+
+    def _admit(self, entrance: socket.socket) -> None:
+        """Listen to whoever knocks, but for too many of them: descriptors are few."""
+        try:
+            caller, _ = entrance.accept()
+        except OSError:  # gone already; or no descriptor is left, and the countdown goes on
+            time.sleep(_BREATH)
+            return
+        if len(self._callers) >= _MOST_CALLERS:
+            caller.close()
+            return
+        self._callers.append(caller)
+        self._listeners.append(caller)
 
     def _admit_late(self, entrance: socket.socket) -> None:
         """Who has come since the decision gets the answer, too."""

@@ -32,7 +32,7 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     holding = wanted.holding
     three = Three(*(_without(each, kept) for each in (
         holding.wanted, files.ours.state, holding.present)))
-    notes = (*enactment.pending_notes(root), *made.plan.notes,
+    notes = (*enactment.pending_notes(), *made.plan.notes,
              *notes_on_earlier_blocks(made.leftovers))
     differing = [*find_file_drift(made.changes, _changed_by_hand(root)),
                  *_script_drift(root, made.plan)]

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
 
@@ -142,6 +143,13 @@ def root(tmp_path: Path) -> Path:
     """An empty root folder."""
     (tmp_path / "root").mkdir()
     return tmp_path / "root"
+
+
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """A folder of root's alone, to which nobody else can write from / on: below /tmp is none."""
+    with tempfile.TemporaryDirectory(prefix="symroute-test-", dir="/run") as made:
+        yield Path(made)
 
 
 @pytest.fixture

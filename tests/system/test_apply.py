@@ -30,9 +30,9 @@ NO_IPV6 = "eth0 is without IPv6"
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(own_folder):
     """A root with the profiles of the two uplinks."""
-    folder = tmp_path / "root"
+    folder = own_folder / "root"
     (folder / SCRIPTS).mkdir(parents=True)
     (folder / "etc/iproute2/rt_tables.d").mkdir(parents=True)
     for name in ("eth0", "eth1"):
@@ -112,9 +112,10 @@ def is_planned(space):
 
 
 def clean(space, root):
-    """Nobody watches any more, and nothing of the change is left below /run."""
+    """Nobody watches any more, and nothing of the change is left below /run, nor below the root."""
     until(lambda: not keepers(root))
-    assert {"lock"} == {each.name for each in (root / "run/symroute-nm").iterdir()}
+    assert {"lock"} == {each.name for each in space.state.iterdir()}
+    assert not (root / "run").exists()
 
 
 # -- what is changed ------------------------------------------------------------------------------
@@ -420,7 +421,7 @@ def test_what_cannot_be_brought_back_is_said_and_kept_for_the_next_run(space, ro
     assert b"a change of the kernel is not confirmed yet" in verified.stderr
     for text in (said, still.stderr):
         assert b"the way back failed: cannot add route 10.43.0.0/16 via 10.0.6.2 dev eth0" in text
-        assert b"remove %s/run/symroute-nm/record" % str(root).encode() in text
+        assert b"remove %s/record" % str(space.state).encode() in text
     assert before[0] == without[0]
     assert ["10.43.0.0/16 via 10.0.6.2 dev eth0 src 10.0.6.77 "] == [
         each.replace("table 100 ", "") for each in before[1].splitlines()
@@ -431,33 +432,35 @@ def test_what_cannot_be_brought_back_is_said_and_kept_for_the_next_run(space, ro
 @pytest.mark.parametrize("standing", ["folder", "link"])
 def test_what_stands_in_the_way_below_run_is_told(space, root, standing):
     before = kernel(space)
-    (root / "run").mkdir()
+    space.state.parent.mkdir(mode=0o700, exist_ok=True)
     if standing == "link":
-        (root / "run/symroute-nm").symlink_to("/nowhere")
+        space.state.symlink_to("/nowhere")
     else:
-        (root / "run/symroute-nm/confirm/within").mkdir(parents=True)
+        (space.state / "confirm/within").mkdir(parents=True)
 
     ran = space.symroute("apply", "--root", str(root))
+    if standing == "link":
+        space.state.unlink()
 
     assert before == kernel(space)
     assert (REFUSED if standing == "link" else SYSTEM) == ran.returncode
-    wanted = {"link": b"the link %s points to /nowhere", "folder": b"cannot listen at %s/confirm: "}
-    assert wanted[standing] % str(root / "run/symroute-nm").encode() in ran.stderr
+    wanted = {"link": b"%s is no folder, or a link to one", "folder": b"cannot listen at %s/confirm: "}
+    assert wanted[standing] % str(space.state).encode() in ran.stderr
     assert b"another change" not in ran.stderr
 
 
 def test_where_names_of_tables_cannot_be_kept_all_is_as_before(space, root):
     before, written = kernel(space), files(root)
-    run = root / "run/symroute-nm"
     ran = start(space, root, "generate", "--apply", "--timeout", "30")
     wait_for(ran, MADE)
-    (run / "rt_tables").mkdir()
+    space.tables.mkdir(parents=True)
 
     confirmed = space.symroute("confirm", "--root", str(root))
     ran.communicate()
+    space.tables.rmdir()
 
     assert (REFUSED, REFUSED) == (ran.returncode, confirmed.returncode)
-    assert b"rt_tables is a folder" in confirmed.stderr
+    assert b"%s is a folder" % str(space.tables).encode() in confirmed.stderr
     assert b"the kernel is as it was before" in confirmed.stderr
     assert (before, written) == (kernel(space), files(root))
 
@@ -526,7 +529,7 @@ def test_a_killed_keeper_has_the_command_take_the_change_back(space, root):
     assert SYSTEM == ran.returncode
     assert b"everything is as it was before" in said
     assert before == kernel(space)
-    assert {"lock", "confirm"} >= {each.name for each in (root / "run/symroute-nm").iterdir()}
+    assert {"lock", "confirm"} >= {each.name for each in space.state.iterdir()}
 
 
 def test_what_two_kills_left_is_taken_back_by_the_next_run(space, root):
@@ -708,8 +711,9 @@ def test_enter_keeps_it(space, root):
 
     assert FINE == terminal.end()
     assert is_planned(space)
-    clean_but_tables = {each.name for each in (root / "run/symroute-nm").iterdir()}
-    assert {"lock", "rt_tables"} == clean_but_tables
+    clean(space, root)
+    assert "100 eth0\n" in space.tables.read_text()
+    assert 0o644 == space.tables.stat().st_mode & 0o7777
 
 
 def test_what_was_typed_before_confirms_nothing(space, root):

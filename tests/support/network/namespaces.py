@@ -1,11 +1,13 @@
 """One network namespace with a unique name, for tests that ask the real kernel."""
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Type, TypeVar
 
@@ -57,7 +59,25 @@ class Namespace:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
+        state, tables = self.state, self.tables
         subprocess.run(["ip", "netns", "del", self.name], check=False)
+        shutil.rmtree(str(state), ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            tables.unlink()
+
+    @property
+    def state(self) -> Path:
+        """The folder of what symroute-nm keeps of this kernel."""
+        return Path("/run/symroute-nm", self._inode)
+
+    @property
+    def tables(self) -> Path:
+        """The file of the names of tables that no file names."""
+        return Path("/run/symroute-nm-tables", self._inode)
+
+    @property
+    def _inode(self) -> str:
+        return "net-%d" % Path("/run/netns", self.name).stat().st_ino
 
     def ip(self, lines: str, *options: str) -> None:
         """Run lines of ip-batch, with e.g. ``-6``; the first that fails is an AssertionError."""

@@ -1,0 +1,222 @@
+"""What set marks before a change, as data: read from listings, kept on record, brought back (pure).
+
+Nothing of it is a command. Names and numbers alone are kept of our table and chains, each of them
+is checked when it is read from a record, and templates of our own make rules of them again. So what
+is not as our templates write it cannot be kept, and a change that would lose it is refused.
+"""
+
+import re
+from typing import AbstractSet, Any, Iterable, List, NamedTuple, Optional, Tuple
+
+from symroute_nm import loaded
+from symroute_nm.errors import Refusal, shown
+from symroute_nm.loaded import PARENTS, PROGRAMS, Loaded, Setting, script_program
+from symroute_nm.marking import NAME, SCRIPT, Mark, Marking
+
+BACKENDS = ("", "nft", "iptables")
+
+# net/core/dev.c, dev_valid_name(), and no more than what stands in files and rules without quotes.
+_LINK = re.compile(r"(?!-)[A-Za-z0-9_.:@+-]{1,15}\Z")
+_LARGEST_MARK = 2**32 - 1
+_LARGEST_PLACE = 2**31 - 1
+# What nft and iptables-save write of our rules besides numbers and names; older and newer ones.
+_NFT_WORDS = frozenset((
+    "iifname", "ct", "state", "new", "direction", "original", "mark", "&", "==", "fib", "daddr",
+    "type", "unicast", "set", "|", "meta"))
+_IPTABLES_WORDS = frozenset((
+    "-A", NAME, "-i", "-m", "conntrack", "--ctstate", "NEW", "--ctdir", "ORIGINAL", "connmark",
+    "mark", "--mark", "-j", "CONNMARK", "MARK", "--set-xmark"))
+_NUMBER = re.compile(r"0x[0-9a-f]+\Z|0\Z")
+_NFT_FRAME = re.compile(
+    rf"table inet {NAME} \{{|chain prerouting \{{|\}}|"
+    r"type filter hook prerouting priority [-+a-z0-9 ]+; policy accept;")
+_PLACED_JUMP = re.compile(rf"-[AI] ({'|'.join(PARENTS)})(?: ([0-9]+))? -j {NAME}\Z")
+
+
+class Jump(NamedTuple):
+    """What sends packets to our chain."""
+
+    parent: str
+    place: int  # among the rules of the parent, from 1 on; 0: at its end
+
+
+class Chain(NamedTuple):
+    """Our chain in the table mangle."""
+
+    rules: Tuple[Setting, ...] = ()
+    jumps: Tuple[Jump, ...] = ()
+
+
+class MarkSetup(NamedTuple):
+    """All that sets marks, in its order."""
+
+    valid_mark: bool  # net.ipv4.conf.all.src_valid_mark
+    nft: Optional[Tuple[Setting, ...]]  # None: there is no table of ours
+    chains: Tuple[Optional[Chain], ...]  # iptables', ip6tables'; None: there is none of ours
+
+
+class Reversal(NamedTuple):
+    """How marks are as before again: what a change has set up goes, what there was comes back."""
+
+    backend: str  # what sets marks after the change: "", "nft" or "iptables"
+    before: MarkSetup
+
+
+class Command(NamedTuple):
+    """A program to be started, without any shell: its words, and what it reads."""
+
+    words: Tuple[str, ...]
+    text: str = ""
+    needed: bool = True  # False: it may fail, and then `instead` is tried
+    instead: Tuple[str, ...] = ()
+
+
+def read_setup(there: Loaded) -> MarkSetup:
+    """What is listed, as data; raises `Refusal` for what our templates would not write again."""
+    chains = (_read_chain(program, lines)
+              for program, lines in zip(PROGRAMS, (there.iptables, there.ip6tables)))
+    return MarkSetup(there.valid_mark, _read_table(there.nft), tuple(chains))
+
+
+def read_script(script: bytes) -> Marking:
+    """The marks that a dispatcher script of ours sets; raises `Refusal` where it is not as we write
+    it: it is read, and never run."""
+    text = script.decode("utf-8", "replace")
+    rules = loaded.script_rules(text)
+    marks = tuple(Mark(rule.link, rule.value) for rule in rules if rule.link)
+    masks = {rule.mask for rule in rules}
+    answers = {rule.value for rule in rules if not rule.link}
+    right = len(masks) == 1 and answers == {mark.value for mark in marks}
+    if not right or not all(map(_is_sound, rules)):
+        raise Refusal(f"{SCRIPT} does not set marks as symroute-nm writes it",
+                      "symroute-nm generate --forwarded writes it anew; or leave --apply out")
+    return Marking(script_program(script), masks.pop(), marks)
+
+
+def _read_table(listing: str) -> Optional[Tuple[Setting, ...]]:
+    if not listing:
+        return None
+    rules = []
+    for line in map(str.strip, listing.splitlines()):
+        if not line or line.startswith("#") or _NFT_FRAME.match(line):
+            continue
+        found = loaded.nft_rule(line)
+        if found is None or not _is_sound(found) or not all(
+                word in _NFT_WORDS or word == f'"{found.link}"' or _is_number_of(found, word)
+                for word in line.split()):
+            raise _foreign("nft's table inet", line, f"nft delete table inet {NAME}")
+        rules.append(found)
+    return tuple(rules)
+
+
+def _read_chain(program: str, lines: Iterable[str]) -> Optional[Chain]:
+    rules: List[Setting] = []
+    jumps: List[Jump] = []
+    there = False
+    for line in lines:
+        jump = _PLACED_JUMP.match(line)
+        there = there or bool(jump) or line.startswith((f":{NAME} ", f"-A {NAME} "))
+        if jump:
+            jumps.append(Jump(jump.group(1), int(jump.group(2) or 0)))
+        elif line.startswith(f"-A {NAME} "):
+            found = loaded.iptables_rule(line)
+            if found is None or not _is_sound(found) or not all(
+                    word in _IPTABLES_WORDS or word == found.link or _is_pair_of(found, word)
+                    for word in line.split()):
+                raise _foreign(f"the chain of {program}", line, f"{program} -t mangle -F {NAME}")
+            rules.append(found)
+    return Chain(tuple(rules), tuple(jumps)) if there else None
+
+
+def _is_number_of(rule: Setting, word: str) -> bool:
+    return bool(_NUMBER.match(word)) and int(word, 16) in (0, rule.value, rule.mask)
+
+
+def _is_pair_of(rule: Setting, word: str) -> bool:
+    value, _, mask = word.partition("/")
+    return (bool(_NUMBER.match(value) and _NUMBER.match(mask))
+            and int(value, 16) in (0, rule.value) and int(mask, 16) == rule.mask)
+
+
+def _foreign(where: str, line: str, command: str) -> Refusal:
+    return Refusal(
+        f"{where} {NAME} has a rule that symroute-nm does not write, and could not bring back: "
+        f"{shown(line)}", f"move it to a table or chain of your own; {command} ends all that is "
+        "there")
+
+
+def _is_sound(rule: Setting) -> bool:
+    return ((not rule.link or bool(_LINK.match(rule.link)))
+            and 0 <= rule.value <= _LARGEST_MARK and 0 < rule.mask <= _LARGEST_MARK)
+
+
+# -- on record ------------------------------------------------------------------------------------
+
+
+def dump(reversal: Optional[Reversal]) -> Any:
+    """The same as JSON has it."""
+    if reversal is None:
+        return None
+    before = reversal.before
+    return {
+        "backend": reversal.backend,
+        "valid_mark": before.valid_mark,
+        "nft": None if before.nft is None else list(map(list, before.nft)),
+        "chains": [chain and {"rules": list(map(list, chain.rules)),
+                              "jumps": list(map(list, chain.jumps))} for chain in before.chains],
+    }
+
+
+def load(content: Any) -> Optional[Reversal]:
+    """What `dump` made; ValueError, TypeError, KeyError for anything that it cannot have made."""
+    if content is None:
+        return None
+    _check_keys(content, {"backend", "valid_mark", "nft", "chains"})
+    backend, valid_mark = content["backend"], content["valid_mark"]
+    if backend not in BACKENDS or not isinstance(valid_mark, bool):
+        raise ValueError("marks: no program, or no switch")
+    nft = None if content["nft"] is None else _load_rules(content["nft"])
+    chains = tuple(map(_load_chain, _list(content["chains"])))
+    if len(chains) != len(PROGRAMS):
+        raise ValueError("marks: not a chain for each program")
+    return Reversal(backend, MarkSetup(valid_mark, nft, chains))
+
+
+def _load_chain(content: Any) -> Optional[Chain]:
+    if content is None:
+        return None
+    _check_keys(content, {"rules", "jumps"})
+    jumps = tuple(map(_load_jump, _list(content["jumps"])))
+    return Chain(_load_rules(content["rules"]), jumps)
+
+
+def _load_rules(content: Any) -> Tuple[Setting, ...]:
+    return tuple(map(_load_rule, _list(content)))
+
+
+def _load_rule(content: Any) -> Setting:
+    link, value, mask = _list(content)
+    rule = Setting(link, value, mask)
+    if type(link) is not str or type(value) is not int or type(mask) is not int:
+        raise TypeError("marks: a rule is not of a name and two numbers")
+    if not _is_sound(rule):
+        raise ValueError(f"marks: {shown(content)} is no rule")
+    return rule
+
+
+def _load_jump(content: Any) -> Jump:
+    parent, place = _list(content)
+    if parent not in PARENTS or type(place) is not int or not 0 <= place <= _LARGEST_PLACE:
+        raise ValueError(f"marks: {shown(content)} is no place of a rule")
+    return Jump(parent, place)
+
+
+def _check_keys(content: Any, wanted: AbstractSet[str]) -> None:
+    if type(content) is not dict or set(content) != wanted:
+        raise TypeError("marks: not the keys that belong there")
+
+
+def _list(content: Any) -> List[Any]:
+    if type(content) is not list:
+        raise TypeError("marks: no list")
+    return content

@@ -1,0 +1,157 @@
+"""Folders of our own outside every root: what belongs to the running kernel, and locks.
+
+What is kept of a kernel belongs to a network namespace, whatever root a run was given. So the
+folder is found by the namespace alone, by its inode (namespaces(7)), and by no environment
+variable: ``/run/symroute-nm/net-INODE`` has the lock, the record and the socket, and whoever is not
+root sees none of it. Two namespaces never meet there, even where they share /run. The names of
+tables that no file names are no secret, and reading needs no root: ``/run/symroute-nm-tables``.
+
+Whoever is not root has locks in a runtime folder of their own: ``$XDG_RUNTIME_DIR/symroute-nm``
+where that is theirs alone, else ``/tmp/symroute-nm-UID``. For root no variable counts.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Optional, Sequence
+
+from symroute_nm.errors import Refusal, SystemFailure
+
+_RUN = "symroute-nm"
+_RUN_TABLES = "symroute-nm-tables"
+_LOCKS = "locks"
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_PRIVATE, _PUBLIC = 0o700, 0o755
+_NAMESPACE = "/proc/self/ns/net"
+_NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)
+_NO_RIGHT = (errno.EACCES, errno.EPERM)
+
+
+def kernel_folder() -> Path:
+    """The folder of this network namespace, made where it is missing: 0700, and root's.
+
+    Raises `Refusal` where it is a link, another's or others may write to it, `SystemFailure`.
+    """
+    return _make("/", ["run"], [_RUN, _namespace()], _PRIVATE)
+
+
+def kernel_place(name: str) -> Path:
+    """Where a file of this network namespace stands, if there is one: nothing is made.
+
+    Raises `Refusal` as `kernel_folder` does, `SystemFailure`.
+    """
+    folder = Path("/run", _RUN)
+    if os.path.lexists(str(folder)) and os.geteuid() == 0:
+        _make("/", ["run"], [_RUN], _PRIVATE)
+    return folder / _namespace() / name
+
+
+def tables_folder() -> Path:
+    """The folder of `tables_place`, made where it is missing: root's, for everybody to read.
+
+    Raises as `kernel_folder` does.
+    """
+    return _make("/", ["run"], [_RUN_TABLES], _PUBLIC)
+
+
+def tables_place() -> Path:
+    """Where the names of this network namespace's tables stand that no file names."""
+    return Path("/run", _RUN_TABLES, _namespace())
+
+
+def locks_folder() -> Path:
+    """The folder for locks of trees, made where it is missing: 0700, of whoever runs this.
+
+    Raises as `kernel_folder` does.
+    """
+    if os.geteuid() == 0:
+        return _make("/", ["run"], [_RUN, _LOCKS], _PRIVATE)
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    if given and _is_private(given):
+        return _make(given, [], [_RUN], _PRIVATE)
+    return _make("/tmp", [], [f"{_RUN}-{os.geteuid()}"], _PRIVATE)  # noqa: S108  # made with care
+
+
+def _namespace() -> str:
+    try:
+        return f"net-{Path(_NAMESPACE).stat().st_ino}"
+    except OSError as error:
+        raise SystemFailure(f"cannot look up {_NAMESPACE}: {error.strerror}",
+                            "see whether /proc is mounted") from error
+
+
+def _is_private(folder: str) -> bool:
+    """Whether a folder is there, is no link, and nobody else may enter it."""
+    try:
+        found = os.lstat(folder)
+    except (OSError, ValueError):
+        return False
+    return (folder.startswith("/") and stat.S_ISDIR(found.st_mode)
+            and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == _PRIVATE)
+
+
+def _make(begin: str, shared: Sequence[str], own: Sequence[str], mode: int) -> Path:
+    """Go from one folder to the next by its descriptor, make what is missing, and look at each.
+
+    Of the `shared` ones only that no other can write is asked for; the `own` get the mode.
+    """
+    place = Path(begin)
+    with contextlib.ExitStack() as stack:
+        here = _open(begin, None, place)
+        stack.callback(os.close, here)
+        for name in (*shared, *own):
+            place /= name
+            here = _enter(here, name, place, mode if name in own else _PUBLIC)
+            stack.callback(os.close, here)
+            _check(here, place)
+            if name in own:
+                _set_mode(here, place, mode)
+    return place
+
+
+def _enter(parent: int, name: str, place: Path, mode: int) -> int:
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, mode, dir_fd=parent)
+    except OSError as error:
+        raise _failure("create", place, error) from error
+    return _open(name, parent, place)
+
+
+def _open(name: str, parent: Optional[int], place: Path) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    except OSError as error:
+        if error.errno in _NO_FOLDER:
+            raise Refusal(f"{place} is no folder, or a link to one",
+                          "move away what stands there") from error
+        raise _failure("open", place, error) from error
+
+
+def _check(folder: int, place: Path) -> None:
+    """Refusal unless the folder is ours, and nobody else can write to it."""
+    found = os.fstat(folder)
+    if found.st_uid != os.geteuid():
+        raise Refusal(f"{place} belongs to user {found.st_uid}",
+                      "see who made it, and move it away")
+    if found.st_mode & _OTHERS_WRITE:
+        raise Refusal(f"others can write to {place}: its mode is {stat.S_IMODE(found.st_mode):04o}",
+                      "see what stands in it, and move it away")
+
+
+def _set_mode(folder: int, place: Path, mode: int) -> None:
+    """Whatever the umask, and an earlier version, made of it."""
+    if stat.S_IMODE(os.fstat(folder).st_mode) == mode:
+        return
+    try:
+        os.fchmod(folder, mode)
+    except OSError as error:
+        raise _failure("change the mode of", place, error) from error
+
+
+def _failure(action: str, place: Path, error: OSError) -> SystemFailure:
+    hint = "run as root" if error.errno in _NO_RIGHT else "mend the cause and run it again"
+    return SystemFailure(f"cannot {action} {place}: {error.strerror}", hint)
