@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Iterator
 
 from symroute_nm.errors import Refusal, SystemFailure
-from symroute_nm.rooted import STATE, locate, make_folders, missing_folders, system
+from symroute_nm.rooted import STATE, Tree, system
 
 TIMEOUT = 10.0  # seconds
 _PAUSE = 0.05  # seconds
@@ -32,8 +32,9 @@ def locked(root: Path, timeout: float = TIMEOUT, folder: str = STATE) -> Iterato
 
     flock(2) goes with the descriptor, so a dead process holds nobody up.
     """
-    place = locate(root, folder) / "lock"
-    descriptor = _open(place)
+    with Tree(root) as tree:
+        place = tree.shown(folder + "/lock")
+        descriptor = _open(tree, folder + "/lock", place)
     try:
         with system("lock", place):
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -48,18 +49,18 @@ def locked(root: Path, timeout: float = TIMEOUT, folder: str = STATE) -> Iterato
             os.close(descriptor)
 
 
-def _open(place: Path) -> int:
+def _open(tree: Tree, path: str, place: str) -> int:
     try:
-        make_folders(missing_folders(place))
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(str(place), flags, 0o644)
+        found = tree.made(tree.name(path))
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(found.name, flags, 0o600, dir_fd=found.folder)
     except OSError as error:
         reason = error.strerror or str(error)
         hint = _HINTS.get(error.errno or 0, "mend the cause and run it again")
         raise SystemFailure("cannot create %s: %s" % (place, reason), hint) from error
 
 
-def _acquire(descriptor: int, place: Path, timeout: float) -> None:
+def _acquire(descriptor: int, place: str, timeout: float) -> None:
     end = time.monotonic() + timeout
     while True:
         try:
@@ -70,7 +71,7 @@ def _acquire(descriptor: int, place: Path, timeout: float) -> None:
             time.sleep(_PAUSE)
 
 
-def _held(descriptor: int, place: Path, timeout: float) -> Refusal:
+def _held(descriptor: int, place: str, timeout: float) -> Refusal:
     pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
     holder = "process %s" % pid if pid.isdigit() else "another process"
     return Refusal(
