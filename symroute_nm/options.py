@@ -12,7 +12,9 @@ def _number(value: float) -> float:
     return value
 
 
-ROOT = typer.Option("/", "--root", metavar="DIR", help="All files below DIR.")
+# A link that is named is followed once, here; none is in its place later.
+ROOT = typer.Option(
+    "/", "--root", metavar="DIR", resolve_path=True, help="All files below DIR.")
 HOST = typer.Option(None, "--host", metavar="FILE", help="A snapshot instead of this machine.")
 SNAPSHOTS = typer.Option(
     None, "--host", metavar="FILE|DIR",

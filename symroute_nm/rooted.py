@@ -232,8 +232,7 @@ class Tree:
         return None if found.folder is None else found.beside(".")
 
     def names(self, path: str) -> List[str]:
-        """The names in a folder, sorted; FileNotFoundError, NotADirectoryError, OSError, Refusal.
-        """
+        """The names in a folder, sorted; OSError, Refusal."""
         found = self._walk(path + "/.symroute-nm", True)
         if found.folder is None:
             number = errno.ENOTDIR if found.blocked else errno.ENOENT
@@ -285,6 +284,13 @@ class Tree:
         with contextlib.suppress(OSError, Refusal):
             return exists_at(self._walk(path, False))
         return False
+
+    def may_have(self, path: str) -> bool:
+        """As `has`, but True where it cannot be told: reading it will say why."""
+        try:
+            return exists_at(self._walk(path, False))
+        except (OSError, Refusal):
+            return True
 
     def missing(self, place: Place) -> List[str]:
         """The folders to be made, outermost first and relative to the root, for that place."""

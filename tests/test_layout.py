@@ -47,7 +47,7 @@ ONLY_IN = {
     "subprocess": {"install", "evidence", "netfilter"},
     "socket": {"entrance", "live", "netlink", "profiles", "trial"},
     "fcntl": {"lock"},
-    "shutil": {"install", "journal", "netfilter"},
+    "shutil": {"install", "netfilter"},
 }
 # cli exits and needs its streams for that, queries asks whether there is a terminal; what is
 # printed goes through terminal.
@@ -144,7 +144,7 @@ def layers() -> Dict[str, Set[str]]:
     """{module: what it may import of ours}."""
     allowed = {name: set(PURE) for name in PURE}
     allowed.update(dict.fromkeys(GROUND, PURE))
-    allowed.update(dict.fromkeys(READERS, PURE | {"bounded"}))
+    allowed.update(dict.fromkeys(READERS, PURE | {"bounded", "rooted"}))
     allowed["kernelroutes"] = PURE | {"attributes", "netlink"}
     allowed["host"] = PURE | {"kernelroutes", "netlink"}
     for index, name in enumerate(WRITERS):
