@@ -5,7 +5,7 @@ import pathlib
 import stat
 from typing import TYPE_CHECKING
 
-from symroute_nm.errors import InputError, SystemFailure
+from symroute_nm.errors import InputError, Refusal, SystemFailure
 
 if TYPE_CHECKING:
     from symroute_nm.rooted import Tree
@@ -32,13 +32,16 @@ def read(path: pathlib.Path) -> bytes:
 
 
 def read_below(tree: "Tree", path: str) -> bytes:
-    """As `read`, for a path below a root; Refusal, too, for a link that leads out of it."""
+    """As `read`, for a path below a root; a link that leads nowhere or out of it is a failure."""
     shown = pathlib.Path(tree.shown(path))
     try:
         with tree.opened(path) as descriptor:
             return _content(shown, descriptor)
     except OSError as error:
         raise _failure(shown, error) from error
+    except Refusal as refusal:
+        raise SystemFailure(
+            "%s cannot be read: %s" % (shown, refusal.message), refusal.hint) from refusal
 
 
 def _content(path: pathlib.Path, descriptor: int) -> bytes:

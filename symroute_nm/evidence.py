@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm import bounded
-from symroute_nm.errors import SymrouteError, SystemFailure
+from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.loaded import marked_links
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import NETWORK_SCRIPTS, Link
@@ -89,17 +89,18 @@ def _read_files(tree: Tree) -> Tuple[Tuple[ConfigFile, ...], List[Unread]]:
     except OSError as error:
         folder = tree.shown(NETWORK_SCRIPTS)
         return (), [Unread(FILES, "%s: %s" % (folder, error.strerror or error))]
-    except SymrouteError as error:
-        return (), [Unread(FILES, error.message)]
+    except Refusal as refusal:
+        return (), [Unread(FILES, refusal.message)]
     for name in names:
         if not _NAME.fullmatch(name) or BACKUP_NAME.fullmatch(name):
             continue
         try:
-            text = bounded.read_below(tree, "%s/%s" % (NETWORK_SCRIPTS, name)).decode("utf-8", "replace")
+            content = bounded.read_below(tree, "%s/%s" % (NETWORK_SCRIPTS, name))
         except SymrouteError as error:
             unread.append(Unread(FILES, error.message))
         else:
             path = "%s/%s" % (NETWORK_SCRIPTS, _printable(name))
+            text = content.decode("utf-8", "replace")
             found.append(ConfigFile(path, text.replace("\0", "\ufffd")))
     return tuple(found), unread
 
@@ -122,7 +123,7 @@ def _dispatcher_service(tree: Tree) -> str:
 
 def _is_masked(tree: Tree, unit: str) -> bool:
     """systemd.unit(5): a unit that is empty or a link to /dev/null cannot be started."""
-    target = tree.link(unit)
+    target = tree.points_to(unit)
     if target is not None:
         return target == "/dev/null"
     found = tree.status(unit)

@@ -298,9 +298,9 @@ def _prepare_apart(tree: Tree, change: Change) -> _Step:
 
 
 def _replace(tree: Tree, step: _Step) -> None:
-    path = step.change.path
+    path, new = step.change.path, step.target.beside(step.new)
     with system("replace", path, "mend the cause and run it again"):
-        new = step.target.beside(step.new)
+        done = False
         try:
             if step.change.after is not None:
                 like = step.target if step.old else None
@@ -310,11 +310,11 @@ def _replace(tree: Tree, step: _Step) -> None:
                 raise Refusal("%s was changed by someone else meanwhile; it was not written" %
                               tree.shown(path), "run it again")
             _switch(step)
-        except BaseException:
-            if step.new:
+            done = True
+        finally:
+            if step.new and not done:
                 with contextlib.suppress(OSError):  # the next run sweeps it up
                     unlink(new)
-            raise
         sync_beside(step.target)
 
 

@@ -92,9 +92,10 @@ def commit(tree: Tree) -> None:
 
 def finish(tree: Tree, journal: Journal) -> Tuple[str, ...]:
     """Remove the hidden files, then the journal; returns what went wrong, left to the next run."""
-    places = _hidden_places(tree, journal)
-    problems = _remove(tree, places)
+    problems: Tuple[str, ...] = ()
     try:
+        places = _hidden_places(tree, journal)
+        problems = _remove(tree, places)
         # Or a loss of power brings hidden files back that no journal names any more.
         _sync_folders(places)
         done = tree.name(STATE + "/journal.done")
@@ -282,7 +283,7 @@ def check_state(tree: Tree) -> None:
     To be asked first, while nothing else below the root was looked for. Folders that are not there
     yet do not count: they will be ours.
     """
-    tree.name(BACKUPS + "/any")
+    tree.place(BACKUPS + "/any")
     _check_shared(tree)
 
 
@@ -318,8 +319,8 @@ def read_state(place: Place, path: str) -> bytes:
 def _strays(tree: Tree) -> Iterator[Place]:
     for path in (STATE, BACKUPS, *_SWEPT):
         try:
-            place = tree.place(path + "/any")
-            names = [] if place.folder is None else names_beside(place)
+            place = tree.inside(path)
+            names = names_beside(place)
         except (SymrouteError, OSError):
             continue  # a folder that cannot be read holds nothing that we wrote
         yield from (place.beside(name) for name in names if _HIDDEN.match(name))

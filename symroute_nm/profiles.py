@@ -13,7 +13,7 @@ import socket
 from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
 from symroute_nm import bounded, shvar
-from symroute_nm.errors import SymrouteError, SystemFailure
+from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import IPAddress, Profile
 from symroute_nm.rooted import Tree
@@ -133,9 +133,10 @@ def _names(tree: Tree) -> FrozenSet[str]:
         return frozenset(tree.names(FOLDER))
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
-    except OSError as error:
+    except (OSError, Refusal) as error:
+        reason = error.message if isinstance(error, Refusal) else error.strerror or str(error)
         raise SystemFailure(
-            "%s cannot be listed: %s" % (tree.shown(FOLDER), error.strerror or error),
+            "%s cannot be listed: %s" % (tree.shown(FOLDER), reason),
             "check its permissions, or run as root",
         ) from error
 

@@ -112,7 +112,7 @@ class Tree:
             except FileNotFoundError:
                 pass  # it is made on writing
             except NotADirectoryError:
-                if os.path.islink(str(self.root)):
+                if self.root.is_symlink():
                     raise Refusal("the root %s is a link" % self.root,
                                   "name the folder that it leads to, if that is meant") from None
                 raise InputError(
@@ -155,7 +155,8 @@ class Tree:
 
     def is_link(self, path: str) -> bool:
         """Whether a link stands at the very end of that path."""
-        return stat.S_ISLNK(mode_at(self.name(path)))
+        with system("look up", path):
+            return stat.S_ISLNK(mode_at(self._walk(path, False)))
 
     def _walk(self, asked: str, last: bool) -> Place:
         """Follow a path, and a link at its end if `last`; OSError, Refusal.
@@ -226,18 +227,21 @@ class Tree:
         above = self._folders.get(here)
         return None if above is None else _status(part, above)
 
-    def folder(self, path: str) -> Optional[Place]:
-        """The folder to which a path leads, as the place ``.`` in it; None: there is none."""
-        found = self.place(path + "/.symroute-nm")
-        return None if found.folder is None else found.beside(".")
+    def inside(self, path: str) -> Place:
+        """The folder to which a path leads, as the place ``.`` in it; OSError, Refusal."""
+        found = self._walk(path, True)
+        here = tuple(_parts(found.real))
+        if here and not self._enters(here[:-1], here[-1]):
+            in_the_way = found.blocked or exists_at(found)
+            number = errno.ENOTDIR if in_the_way else errno.ENOENT
+            raise OSError(number, os.strerror(number))
+        if here not in self._folders:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return Place(found.real + "/.", ".", self._folders[here])
 
     def names(self, path: str) -> List[str]:
         """The names in a folder, sorted; OSError, Refusal."""
-        found = self._walk(path + "/.symroute-nm", True)
-        if found.folder is None:
-            number = errno.ENOTDIR if found.blocked else errno.ENOENT
-            raise OSError(number, os.strerror(number))
-        return names_beside(found)
+        return names_beside(self.inside(path))
 
     def read(self, path: str) -> Optional[bytes]:
         """The bytes of the file at a path; None: there is none.
@@ -271,7 +275,7 @@ class Tree:
         found = self.status(path)
         return 0 if found is None else found.st_mode
 
-    def link(self, path: str) -> Optional[str]:
+    def points_to(self, path: str) -> Optional[str]:
         """What the link at the very end of a path points to; None: no link, or it is not known."""
         with contextlib.suppress(OSError, Refusal):
             found = self._walk(path, False)
@@ -326,11 +330,13 @@ class Tree:
         """The first folder passed so far that somebody else than root can write; "" for none.
 
         For a run without root, who runs it is no one else. A group may hold anybody, and so an
-        access control list, which shows in the group's bits (acl(5)).
+        access control list, which shows in the group's bits (acl(5)). SystemFailure.
         """
         for parts, descriptor in sorted(self._folders.items()):
-            if may_be_others(os.fstat(descriptor)):
-                return self.shown("/".join(parts))
+            place = self.shown("/".join(parts))
+            with system("look up", place):
+                if may_be_others(os.fstat(descriptor)):
+                    return place
         return ""
 
 
@@ -385,7 +391,7 @@ def names_beside(place: Place) -> List[str]:
     """The names in the folder of a place, sorted; OSError."""
     listed = os.open(".", _LISTED, dir_fd=place.folder)
     try:
-        return sorted(os.listdir(listed))
+        return sorted(os.listdir(listed))  # noqa: PTH208  # no Path lists a descriptor
     finally:
         os.close(listed)
 
@@ -533,7 +539,7 @@ def remove_all(place: Place, depth: int = 0) -> None:
     if depth > _MAX_DEPTH:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     with _opened(place, _LISTED | os.O_NOFOLLOW) as inner:
-        for name in sorted(os.listdir(inner)):
+        for name in sorted(os.listdir(inner)):  # noqa: PTH208  # no Path lists a descriptor
             remove_all(Place("%s/%s" % (place.real, name), name, inner), depth + 1)
     remove_folder(place)
 
@@ -645,17 +651,15 @@ def make_folders(folders: Sequence[Path]) -> None:
 
 
 def read_file(place: Path, path: str) -> Optional[bytes]:
-    """As `read_at`."""
+    """As `read_at`; a link is none."""
     with Tree(place.parent) as tree:
-        return tree.read(place.name)
+        found = read_at(tree.name(place.name), path)
+    return None if found is None else found.content
 
 
 def write_new(
-    place: Path, content: bytes, attributes: Attributes, like: None = None
+    place: Path, content: bytes, attributes: Attributes, like: Optional[Place] = None
 ) -> None:
     """As `write_at`; OSError."""
-    descriptor = os.open(str(place), _NEW, 0o600)
-    try:
-        _fill(descriptor, content, attributes, None)
-    finally:
-        os.close(descriptor)
+    with Tree(place.parent) as tree:
+        write_at(tree.name(place.name), content, attributes, like)
