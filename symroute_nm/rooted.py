@@ -161,7 +161,8 @@ class Tree:
     def _walk(self, asked: str, last: bool) -> Place:
         """Follow a path, and a link at its end if `last`; OSError, Refusal.
 
-        While what a link points to is walked, `tail` is how many parts come after that link.
+        While what a link points to is walked, `tail` is how many parts come after that link. The
+        very end is not looked at, but for a link there, or to tell whether a link leads to nothing.
         """
         here: _Parts = ()
         parts = _parts(asked)[::-1]
@@ -177,6 +178,9 @@ class Tree:
             if parts and self._enters(here, part):
                 here = (*here, part)
                 continue
+            if not (parts or last or tail == 0):
+                here = (*here, part)
+                break
             status = self._status(here, part)
             if status is not None and stat.S_ISLNK(status.st_mode) and (parts or last):
                 links += 1
