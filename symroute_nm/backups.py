@@ -8,26 +8,37 @@ import datetime
 import json
 import re
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.journal import BACKUPS, digest, discard, hidden_name, typed
+from symroute_nm.journal import (
+    BACKUPS,
+    check_state,
+    check_targets,
+    digest,
+    discard,
+    hidden_name,
+    read_state,
+    typed,
+)
 from symroute_nm.model import Change
 from symroute_nm.rooted import (
     Attributes,
-    locate,
-    make_folders,
-    missing_folders,
-    read,
-    read_file,
-    sync_folder,
+    Place,
+    Tree,
+    make_folder,
+    read_at,
+    rename,
+    sync_beside,
     system,
-    write_new,
+    write_at,
 )
 from symroute_nm.unified import unified_diff
 
 KEPT = 10
-_MODES, _OWNERS = range(0o10000), range(-1, 2**32)
+_MODES = range(0o1000)
+_OWNERS = range(-1, 2**32 - 1)  # chown(2): -1 leaves it, and so would 2^32 - 1
+_DIGEST = re.compile(r"([0-9a-f]{64})?\Z")
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-([0-9]+)\Z")
 
 
@@ -51,15 +62,16 @@ class Backup(NamedTuple):
 
 
 def backups(root: Path) -> Tuple[Backup, ...]:
-    """All backups, oldest first; Refusal for a damaged one, SystemFailure."""
-    return tuple(_load(root, name) for name in _names(root))
+    """All backups, oldest first; Refusal for one that is damaged or not believed, SystemFailure."""
+    with Tree(root) as tree:
+        check_state(tree)
+        return tuple(_load(tree, name) for name in _names(tree))
 
 
-def _names(root: Path) -> List[str]:
-    folder = locate(root, BACKUPS)
-    with system("read", folder, "run as root"):
+def _names(tree: Tree) -> List[str]:
+    with system("read", tree.shown(BACKUPS), "run as root"):
         try:
-            found = [each.name for each in folder.iterdir() if _NAME.match(each.name)]
+            found = [name for name in tree.names(BACKUPS) if _NAME.match(name)]
         except FileNotFoundError:
             return []
     return sorted(found, key=_count)
@@ -70,14 +82,15 @@ def _count(name: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _load(root: Path, name: str) -> Backup:
+def _load(tree: Tree, name: str) -> Backup:
     path = "%s/%s/manifest.json" % (BACKUPS, name)
-    text = read(root, path) or b""
+    text = read_state(tree.plain(_real(tree, name, "manifest.json")), tree.shown(path))
+    check_state(tree)
     try:
         content = json.loads(text.decode("ascii"))
-        files = tuple(typed(Saved, each) for each in content["files"])
-        for each in files:
-            _check_attributes(each)
+        files = tuple(typed(Saved, fields) for fields in content["files"])
+        for saved in files:
+            _check(saved)
         return Backup(name, files)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refusal(
@@ -85,46 +98,61 @@ def _load(root: Path, name: str) -> Backup:
         ) from error
 
 
-def _check_attributes(saved: Saved) -> None:
-    """ValueError for what chmod(2) or chown(2) cannot take."""
-    if saved.mode not in _MODES or not all(each in _OWNERS for each in (saved.uid, saved.gid)):
+def _real(tree: Tree, name: str, path: str) -> str:
+    """A path in a backup, relative to the root, without the links on the way to the backups."""
+    return "%s/%s" % (tree.place("%s/%s" % (BACKUPS, name)).real, path.lstrip("/"))
+
+
+def _check(saved: Saved) -> None:
+    """ValueError for what no write of ours replaces or makes.
+
+    A file has permissions alone, never the set-user-ID bit and its like, and an owner: in a tree
+    that is root's alone, and in no other is a backup believed, it can have been anybody.
+    """
+    if saved.mode not in _MODES or saved.uid not in _OWNERS or saved.gid not in _OWNERS:
         raise ValueError("%s: impossible mode or owner" % saved.path)
+    parts = saved.path.split("/")[1:]
+    if not saved.path.startswith("/") or not parts or {"", ".", ".."} & set(parts):
+        raise ValueError("%r leads elsewhere" % saved.path)
+    if not all(_DIGEST.match(text) for text in (saved.before, saved.after)):
+        raise ValueError("%s: no checksum" % saved.path)
 
 
-def save(root: Path, name: str, files: Sequence[Tuple[Change, Attributes]]) -> None:
+def save(tree: Tree, name: str, files: Sequence[Tuple[Change, Attributes]]) -> None:
     """Write the backup of what these changes replace, whole or not at all; SystemFailure.
 
     What a failure leaves under a hidden name is for `journal.roll_back` to remove.
     """
-    folder = locate(root, BACKUPS)
+    folder = tree.shown(BACKUPS)
     with system("write a backup to", folder, "nothing was changed"):
-        make_folders(missing_folders(folder / "backup"))
-        place = folder / hidden_name(name)
-        place.mkdir(0o700)
-        _fill(place, files)
-        place.rename(folder / name)
-        sync_folder(folder)
+        place = tree.made(tree.name("%s/%s" % (BACKUPS, hidden_name(name))))
+        make_folder(place, 0o700)
+        _fill(tree, place, files)
+        tree.forget(place.real)
+        rename(place, name)
+        sync_beside(place)
 
 
-def new_name(root: Path, now: datetime.datetime) -> str:
+def new_name(tree: Tree, now: datetime.datetime) -> str:
     """The name of the backup to come; `now` is in UTC."""
-    count = max(map(_count, _names(root)), default=0) + 1
+    count = max(map(_count, _names(tree)), default=0) + 1
     return "%s-%d" % (now.strftime("%Y%m%dT%H%M%SZ"), count)
 
 
-def _fill(place: Path, files: Sequence[Tuple[Change, Attributes]]) -> None:
-    folders = {place}
+def _fill(tree: Tree, backup: Place, files: Sequence[Tuple[Change, Attributes]]) -> None:
+    folders: Dict[str, Place] = {}
     for change, _ in files:
-        if change.before is None:
-            continue
-        copy = place / change.path.lstrip("/")
-        make_folders(missing_folders(copy))
-        write_new(copy, change.before, Attributes(0o600), None)
-        folders.update(each for each in copy.parents if place in each.parents)
-    text = json.dumps({"format": 1, "files": [_saved(*each)._asdict() for each in files]}, indent=1)
-    write_new(place / "manifest.json", text.encode("ascii") + b"\n", Attributes(0o600), None)
-    for folder in sorted(folders, reverse=True):
-        sync_folder(folder)
+        if change.before is not None:
+            copy = tree.made(tree.plain(backup.real + change.path))
+            write_at(copy, change.before, Attributes(0o600))
+            folders[copy.real.rpartition("/")[0]] = copy
+    text = json.dumps(
+        {"format": 1, "files": [_saved(*pair)._asdict() for pair in files]}, indent=1)
+    manifest = tree.plain(backup.real + "/manifest.json")
+    write_at(manifest, text.encode("ascii") + b"\n", Attributes(0o600))
+    # Of the folders above those, each was synced when the next was made in it.
+    for place in (*folders.values(), manifest):
+        sync_beside(place)
 
 
 def _saved(change: Change, attributes: Attributes) -> Saved:
@@ -132,33 +160,38 @@ def _saved(change: Change, attributes: Attributes) -> Saved:
     return Saved(change.path, existed, *attributes, digest(change.before), digest(change.after))
 
 
-def prune(root: Path) -> None:
+def prune(tree: Tree) -> None:
     """Remove all but the newest `KEPT` backups, as far as that is possible; OSError."""
-    folder = locate(root, BACKUPS)
-    for name in _names(root)[:-KEPT]:
-        discard(folder / name)
+    for name in _names(tree)[:-KEPT]:
+        discard(tree, tree.name("%s/%s" % (BACKUPS, name)))
 
 
-def find(root: Path, name: str = "") -> Backup:
-    """The backup of that name, the newest for ""; InputError where there is none."""
-    names = _names(root)
+def find(tree: Tree, name: str = "") -> Backup:
+    """The backup of that name, the newest for ""; InputError where there is none.
+
+    Refusal for one that is damaged, or not believed: others can write a folder on the way to it.
+    """
+    check_state(tree)
+    names = _names(tree)
     if not names or (name and name not in names):
         raise InputError(
             "no backup %s in %s" % (name, BACKUPS) if name else "no backup in %s" % BACKUPS,
             "there are: %s" % ", ".join(names) if names else "nothing was written here yet",
         )
-    return _load(root, name or names[-1])
+    return _load(tree, name or names[-1])
 
 
-def undoing(root: Path, backup: Backup) -> Tuple[Change, ...]:
+def undoing(tree: Tree, backup: Backup) -> Tuple[Change, ...]:
     """The changes that bring back the state that a backup holds, keeping ones included.
 
-    Refusal, with the diff, if a file is no longer what that write made of it.
+    Refusal, with the diff, if a file is no longer what that write made of it; also where others can
+    write a folder on the way to one.
     """
     changes = tuple(
-        Change(saved.path, read(root, saved.path), _content(root, backup.name, saved))
+        Change(saved.path, tree.read(saved.path), _content(tree, backup.name, saved))
         for saved in backup.files
     )
+    check_targets(tree)
     edited = [
         change
         for change, saved in zip(changes, backup.files)
@@ -167,17 +200,18 @@ def undoing(root: Path, backup: Backup) -> Tuple[Change, ...]:
     if edited:
         raise Refusal(
             "backup %s no longer fits, these files were changed since: %s\n%s"
-            % (backup.name, ", ".join(each.path for each in edited), unified_diff(edited)),
+            % (backup.name, ", ".join(change.path for change in edited), unified_diff(edited)),
             "undo those edits first, or put the files back by hand from %s" % BACKUPS,
         )
     return changes
 
 
-def _content(root: Path, name: str, saved: Saved) -> Optional[bytes]:
+def _content(tree: Tree, name: str, saved: Saved) -> Optional[bytes]:
     if not saved.existed:
         return None
-    place = locate(root, BACKUPS) / name / saved.path.lstrip("/")
-    content = read_file(place, str(place))
+    path = tree.shown("%s/%s%s" % (BACKUPS, name, saved.path))
+    found = read_at(tree.plain(_real(tree, name, saved.path)), path)
+    content = None if found is None else found.content
     if digest(content) != saved.before:
-        raise Refusal("%s is damaged: its checksum differs" % place, "pick another backup")
+        raise Refusal("%s is damaged: its checksum differs" % path, "pick another backup")
     return content

@@ -3,8 +3,12 @@
 import os
 import pathlib
 import stat
+from typing import TYPE_CHECKING
 
-from symroute_nm.errors import InputError, SystemFailure
+from symroute_nm.errors import InputError, Refusal, SystemFailure
+
+if TYPE_CHECKING:
+    from symroute_nm.rooted import Tree
 
 LIMIT = 1 << 20  # bytes
 
@@ -25,6 +29,19 @@ def read(path: pathlib.Path) -> bytes:
         raise _failure(path, error) from error
     except ValueError as error:
         raise InputError("%r is not a path" % str(path), "name an existing file") from error
+
+
+def read_below(tree: "Tree", path: str) -> bytes:
+    """As `read`, for a path below a root; a link that leads nowhere or out of it is a failure."""
+    shown = pathlib.Path(tree.shown(path))
+    try:
+        with tree.opened(path) as descriptor:
+            return _content(shown, descriptor)
+    except OSError as error:
+        raise _failure(shown, error) from error
+    except Refusal as refusal:
+        raise SystemFailure(
+            "%s cannot be read: %s" % (shown, refusal.message), refusal.hint) from refusal
 
 
 def _content(path: pathlib.Path, descriptor: int) -> bytes:

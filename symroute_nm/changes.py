@@ -1,6 +1,7 @@
 """What is to change below a root, and which files hold blocks of ours; reads only."""
 
 import re
+import stat
 from pathlib import Path, PurePosixPath
 from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
@@ -9,7 +10,7 @@ from symroute_nm.errors import Refusal
 from symroute_nm.marking import DIRECT, MARKING_FILES, SCRIPT
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import Change
-from symroute_nm.rooted import check_regular, is_link, locate, read_file, system
+from symroute_nm.rooted import Place, Tree, mode_at, read_at, system
 
 _SCRIPTS = "/etc/sysconfig/network-scripts"
 _OWN_NAMES = (
@@ -41,14 +42,21 @@ def changes(
     files that may be rewritten from ``ADDRESSn=`` form. InputError, Refusal, SystemFailure.
     """
     gone = set(unwanted) - set(wanted)
-    places = {path: locate(root, path) for path in (*wanted, *gone)}
-    found = [_with_block(places[path], path, body, convert or {}) for path, body in wanted.items()]
-    found += [_without_block(root, places[path], path) for path in gone]
+    with Tree(root) as tree:
+        places = {path: tree.place(path) for path in (*wanted, *gone)}
+        found = [_with_block(places[path], path, body, convert or {})
+                 for path, body in wanted.items()]
+        found += [_without_block(tree, places[path], path) for path in gone]
     return _distinct(places, sorted(found))
 
 
-def _with_block(place: Path, path: str, body: str, convert: Mapping[str, str]) -> Change:
-    before = read_file(place, path)
+def _content(place: Place, path: str) -> Optional[bytes]:
+    found = read_at(place, path)
+    return None if found is None else found.content
+
+
+def _with_block(place: Place, path: str, body: str, convert: Mapping[str, str]) -> Change:
+    before = _content(place, path)
     if path == DIRECT:
         return Change(path, before, directxml.put(before, body, path))
     content = before
@@ -65,10 +73,10 @@ def _with_block(place: Path, path: str, body: str, convert: Mapping[str, str]) -
     return Change(path, before, blocks.put(content, body, path))
 
 
-def _without_block(root: Path, place: Path, path: str) -> Change:
-    before = read_file(place, path)
+def _without_block(tree: Tree, place: Place, path: str) -> Change:
+    before = _content(place, path)
     after = None if before is None else _take_out(before, path)
-    if before is not None and after is None and is_link(root, path):
+    if before is not None and after is None and tree.is_link(path):
         raise Refusal(
             "%s is a link, and the file that it points to holds nothing but our block" % path,
             "remove the link and that file by hand",
@@ -80,11 +88,11 @@ def _take_out(content: bytes, path: str) -> Optional[bytes]:
     return directxml.take_out(content) if path == DIRECT else blocks.take_out(content, path)
 
 
-def _distinct(places: Mapping[str, Path], found: Sequence[Change]) -> Tuple[Change, ...]:
+def _distinct(places: Mapping[str, Place], found: Sequence[Change]) -> Tuple[Change, ...]:
     """One change a file: two paths can lead to the same one by links."""
-    distinct: Dict[Path, Change] = {}
+    distinct: Dict[str, Change] = {}
     for change in found:
-        first = distinct.setdefault(places[change.path], change)
+        first = distinct.setdefault(places[change.path].real, change)
         if first.after != change.after:
             raise Refusal(
                 "%s and %s are the same file, by a link" % (first.path, change.path),
@@ -95,14 +103,15 @@ def _distinct(places: Mapping[str, Path], found: Sequence[Change]) -> Tuple[Chan
 
 def owned(root: Path) -> Tuple[str, ...]:
     """The paths of all files below `root` that hold a block of ours, sorted; SystemFailure."""
-    found: Dict[Path, str] = {}
-    for path in _candidates(root):
-        place = _regular_place(root, path)
-        if place is None or not _has_ours(path, read_file(place, path) or b""):
-            continue
-        # Of a file and a link to it, the file's own name.
-        if place not in found or not is_link(root, path):
-            found[place] = path
+    found: Dict[str, str] = {}
+    with Tree(root) as tree:
+        for path in _candidates(tree):
+            place = _regular_place(tree, path)
+            if place is None or not _has_ours(path, _content(place, path) or b""):
+                continue
+            # Of a file and a link to it, the file's own name.
+            if place.real not in found or not tree.is_link(path):
+                found[place.real] = path
     return tuple(sorted(found.values()))
 
 
@@ -110,12 +119,11 @@ def _has_ours(path: str, content: bytes) -> bool:
     return directxml.has_elements(content) if path == DIRECT else blocks.has_marker(content)
 
 
-def _candidates(root: Path) -> Iterator[str]:
+def _candidates(tree: Tree) -> Iterator[str]:
     for folder, pattern in _OWN_NAMES:
-        place = locate(root, folder)
         with system("read", folder):
             try:
-                names = sorted(each.name for each in place.iterdir())
+                names = tree.names(folder)
             except (FileNotFoundError, NotADirectoryError):
                 continue
         for name in names:
@@ -123,15 +131,11 @@ def _candidates(root: Path) -> Iterator[str]:
                 yield folder + "/" + name
 
 
-def _regular_place(root: Path, path: str) -> Optional[Path]:
+def _regular_place(tree: Tree, path: str) -> Optional[Place]:
     """Where a file stands; None for a folder, a FIFO, a link to nowhere: no block is in it."""
     try:
-        place = locate(root, path)
+        place = tree.place(path)
         with system("read", path):
-            try:
-                check_regular(place.lstat(), path)
-            except FileNotFoundError:
-                return None  # another run took it away since the folder was listed
-        return place
+            return place if stat.S_ISREG(mode_at(place)) else None
     except Refusal:
         return None

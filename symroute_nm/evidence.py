@@ -2,17 +2,19 @@
 
 import os
 import re
+import stat
 import subprocess
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm import bounded
-from symroute_nm.errors import SymrouteError, SystemFailure
+from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.loaded import marked_links
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import NETWORK_SCRIPTS, Link
 from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
+from symroute_nm.rooted import Tree
 
 FILES, PORTS = "rule files", "published ports"  # subjects of `Unread`
 
@@ -50,15 +52,17 @@ _LISTINGS = (
 
 def read_evidence(root: Path, links: Iterable[Link]) -> Evidence:
     """What the files below `root` and this kernel say; what cannot be read stands in `unread`."""
-    files, unread = _read_files(root / NETWORK_SCRIPTS.lstrip("/"))
+    with Tree(root) as tree:
+        files, unread = _read_files(tree)
+        service, rpfilter = _dispatcher_service(tree), _ipv6_rpfilter(tree)
     texts, unlisted = _read_listings()
     published = {each for listing, text in texts for each in listing.parse(text)}
     masqueraded = {each for _, text in texts for each in parse_masqueraded(text)}
     marked = {link for _, text in texts for link in marked_links(text)}
     return Evidence(
         files=files,
-        dispatcher_service=_dispatcher_service(root),
-        ipv6_rpfilter=_ipv6_rpfilter(root),
+        dispatcher_service=service,
+        ipv6_rpfilter=rpfilter,
         arp=tuple(_arp(each.name for each in links if not each.loopback)),
         published=tuple(sorted(published, key=str)),
         masqueraded=tuple(sorted(masqueraded, key=str)),
@@ -69,29 +73,34 @@ def read_evidence(root: Path, links: Iterable[Link]) -> Evidence:
 
 def read_config_files(root: Path) -> Tuple[ConfigFile, ...]:
     """The route and rule files below `root`; raises `SystemFailure` for one that is unreadable."""
-    files, unread = _read_files(root / NETWORK_SCRIPTS.lstrip("/"))
+    with Tree(root) as tree:
+        files, unread = _read_files(tree)
     for each in unread:
         raise SystemFailure(each.reason, "check its permissions; run as root")
     return files
 
 
-def _read_files(folder: Path) -> Tuple[Tuple[ConfigFile, ...], List[Unread]]:
+def _read_files(tree: Tree) -> Tuple[Tuple[ConfigFile, ...], List[Unread]]:
     found, unread = [], []
     try:
-        names = sorted(each.name for each in folder.iterdir())
+        names = tree.names(NETWORK_SCRIPTS)
     except (FileNotFoundError, NotADirectoryError):
         return (), []
     except OSError as error:
+        folder = tree.shown(NETWORK_SCRIPTS)
         return (), [Unread(FILES, "%s: %s" % (folder, error.strerror or error))]
+    except Refusal as refusal:
+        return (), [Unread(FILES, refusal.message)]
     for name in names:
         if not _NAME.fullmatch(name) or BACKUP_NAME.fullmatch(name):
             continue
         try:
-            text = bounded.read(folder / name).decode("utf-8", "replace")
+            content = bounded.read_below(tree, "%s/%s" % (NETWORK_SCRIPTS, name))
         except SymrouteError as error:
             unread.append(Unread(FILES, error.message))
         else:
             path = "%s/%s" % (NETWORK_SCRIPTS, _printable(name))
+            text = content.decode("utf-8", "replace")
             found.append(ConfigFile(path, text.replace("\0", "\ufffd")))
     return tuple(found), unread
 
@@ -101,32 +110,31 @@ def _printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _dispatcher_service(root: Path) -> str:
+def _dispatcher_service(tree: Tree) -> str:
     """What keeps systemd from starting the dispatcher: ``masked``, ``disabled`` or ""."""
-    if any(_is_masked(root / folder / name) for folder in _ADMIN_UNITS for name in (_UNIT, _ALIAS)):
+    if any(_is_masked(tree, "%s/%s" % (folder, name))
+           for folder in _ADMIN_UNITS for name in (_UNIT, _ALIAS)):
         return "masked"
-    shipped = any((root / folder / _UNIT).exists() for folder in _VENDOR_UNITS)
-    # A link below another root leads to a file of this one: that it is there must do.
-    enabled = any(os.path.lexists(str(root / folder / _ALIAS))
-                  for folder in _ADMIN_UNITS + _VENDOR_UNITS)
+    shipped = any(tree.mode("%s/%s" % (folder, _UNIT)) for folder in _VENDOR_UNITS)
+    # What the link leads to may be missing in a tree: that it is there must do.
+    enabled = any(tree.has("%s/%s" % (folder, _ALIAS)) for folder in _ADMIN_UNITS + _VENDOR_UNITS)
     return "disabled" if shipped and not enabled else ""
 
 
-def _is_masked(unit: Path) -> bool:
+def _is_masked(tree: Tree, unit: str) -> bool:
     """systemd.unit(5): a unit that is empty or a link to /dev/null cannot be started."""
-    try:
-        if unit.is_symlink():
-            return os.readlink(str(unit)) == "/dev/null"
-        return unit.is_file() and unit.stat().st_size == 0
-    except OSError:
-        return False
+    target = tree.points_to(unit)
+    if target is not None:
+        return target == "/dev/null"
+    found = tree.status(unit)
+    return found is not None and stat.S_ISREG(found.st_mode) and found.st_size == 0
 
 
-def _ipv6_rpfilter(root: Path) -> str:
-    if not os.path.lexists(str(root / _FIREWALLD)):
+def _ipv6_rpfilter(tree: Tree) -> str:
+    if not tree.has(_FIREWALLD):
         return ""
     try:
-        text = bounded.read(root / _FIREWALLD_CONF).decode("utf-8", "replace")
+        text = bounded.read_below(tree, _FIREWALLD_CONF).decode("utf-8", "replace")
     except SymrouteError:
         return _RPFILTER_DEFAULT
     found = _RPFILTER.findall(text)

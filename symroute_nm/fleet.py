@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, T
 from symroute_nm import generation, rooted, workers
 from symroute_nm.choices import Manner
 from symroute_nm.commit import install_changes
-from symroute_nm.errors import FINDING, InputError, SymrouteError, SystemFailure
+from symroute_nm.errors import FINDING, InputError, SymrouteError, SystemFailure, shown
 from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_settings
 from symroute_nm.planning import Request, work_out
@@ -48,7 +48,8 @@ class Outcome(NamedTuple):
 def find_snapshots(order: Order) -> List[str]:
     """The snapshots' names without ``.json``, in order; `InputError` where there is none.
 
-    Raises `InputError`, too, where the trees would go to this machine itself.
+    Raises `InputError`, too, where the trees would go to this machine itself, and for a name that
+    is no name of a host: nothing is planned then.
     """
     folder = order.folder
     if rooted.is_own(order.out):
@@ -61,6 +62,11 @@ def find_snapshots(order: Order) -> List[str]:
     if not names:
         raise InputError("%s: no snapshot (*%s) in this folder" % (folder, _SUFFIX),
                          "make some: symroute-nm snapshot > NAME%s" % _SUFFIX)
+    for name in sorted(names):
+        # Hidden, empty, "." or "..": "...json" would be planned into the folder above.
+        if name.startswith("."):
+            raise InputError("%s: %s is no name of a host" % (folder, shown(name)),
+                             "name it NAME%s, and no NAME begins with a dot" % _SUFFIX)
     return sorted(name[:-len(_SUFFIX)] for name in names)
 
 

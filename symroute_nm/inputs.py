@@ -25,8 +25,10 @@ def read_settings(
     """Configuration file and options together; raises `SymrouteError`."""
     from symroute_nm import settings
 
-    path = config or root / settings.DEFAULT_PATH.lstrip("/")
-    found = settings.read_settings(path, required=config is not None)
+    if config is None:
+        found = settings.read_settings_below(root)
+    else:
+        found = settings.read_settings(config, required=True)
     return settings.apply_options(found, options or settings.Options())
 
 

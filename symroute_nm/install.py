@@ -15,18 +15,21 @@ from symroute_nm import backups as store
 from symroute_nm import journal
 from symroute_nm.changes import mode_of, owned
 from symroute_nm.errors import Refusal, SymrouteError
-from symroute_nm.journal import Entry, Journal
+from symroute_nm.journal import Distrust, Entry, Journal, check_state, check_targets
 from symroute_nm.lock import TIMEOUT, locked
 from symroute_nm.model import Change
 from symroute_nm.rooted import (
     Attributes,
-    locate,
-    make_folders,
-    missing_folders,
-    read_file,
-    sync_folder,
+    Place,
+    Tree,
+    is_own,
+    link,
+    read_at,
+    rename,
+    sync_beside,
     system,
-    write_new,
+    unlink,
+    write_at,
 )
 
 Note = Callable[[str], None]
@@ -39,7 +42,7 @@ class _Step(NamedTuple):
     """One change on its way: where it really goes, what it is called until then."""
 
     change: Change
-    target: Path
+    target: Place
     attributes: Attributes
     new: str
     old: str
@@ -58,11 +61,14 @@ def install(  # noqa: PLR0913  # keywords, each with a default
 ) -> Optional[str]:
     """Write these changes, all or nothing; returns the backup's name, None if nothing changes.
 
-    None, too, if another run has written the same meanwhile. `everything` says that they are to
-    deal with every block below the root, `newest` which backup must still be the last.
+    In a tree whose folders others can write, files are replaced one by one, and "" is returned:
+    there is no backup. None, too, if another run has written the same meanwhile. `everything` says
+    that they are to deal with every block below the root, `newest` which backup must still be the
+    last.
     `note` is told what a person should know (an interrupted run was undone, a label not set).
-    Refusal if a file is no longer `Change.before` or the lock is held for `timeout` seconds;
-    SystemFailure, with everything as before, if a step fails.
+    Refusal if a file is no longer `Change.before` or the lock is held for `timeout` seconds, and
+    where others can write and `attributes`, a backup's, are to be given; SystemFailure, with
+    everything as before, if a step fails.
     """
     todo = [change for change in wanted if change.kind != "keep"]
     if not todo:
@@ -70,39 +76,70 @@ def install(  # noqa: PLR0913  # keywords, each with a default
     with locked(root, timeout):
         for text in journal.repair(root):
             note(text)
-        if all(_is_done(root, change) for change in wanted):
-            return None  # another run of ours was faster
-        if newest and store.find(root).name != newest:
-            raise Refusal("another run wrote meanwhile, and undo takes back the last; nothing was "
-                          "written", "see undo --list, and run it again")
-        _check_kept(root, wanted, everything)
-        real = locate(root, "/")
-        steps = [_prepare(root, change, (attributes or {}).get(change.path)) for change in todo]
-        name = store.new_name(root, _now())
-        _write(real, steps, name, note)
-        _tell_of_links(steps, note)
-        with contextlib.suppress(OSError, SymrouteError):
-            store.prune(root)  # next time then
-        _relabel(real, [step.change.path for step in steps if step.change.before is None], note)
+        with Tree(root) as tree:
+            return _install(tree, todo, _Asked(wanted, attributes, everything, newest), note)
+
+
+class _Asked(NamedTuple):
+    """What `install` was asked."""
+
+    wanted: Sequence[Change]
+    attributes: Optional[Mapping[str, Attributes]]
+    everything: bool
+    newest: str
+
+
+def _install(tree: Tree, todo: Sequence[Change], asked: _Asked, note: Note) -> Optional[str]:
+    distrust = _distrust(tree, todo)
+    if all(_is_done(tree, change) for change in asked.wanted):
+        return None  # another run of ours was faster
+    if distrust and asked.attributes is not None:
+        raise distrust
+    if asked.newest and store.find(tree).name != asked.newest:
+        raise Refusal("another run wrote meanwhile, and undo takes back the last; nothing was "
+                      "written", "see undo --list, and run it again")
+    _check_kept(tree, asked)
+    if distrust:
+        return _write_apart(tree, todo, distrust, note)
+    given = asked.attributes or {}
+    steps = [_prepare(tree, change, given.get(change.path)) for change in todo]
+    name = store.new_name(tree, _now())
+    _write(tree, steps, name, note)
+    _tell_of_links(steps, note)
+    with contextlib.suppress(OSError, SymrouteError):
+        store.prune(tree)  # next time then
+    _relabel(tree.root, [step.change.path for step in steps if step.change.before is None], note)
     return name
+
+
+def _distrust(tree: Tree, todo: Sequence[Change]) -> Optional[Distrust]:
+    """Why neither journal nor backup can be kept for these changes; None: they can."""
+    try:
+        check_state(tree)
+        for change in todo:
+            tree.place(change.path)
+        check_targets(tree)
+    except Distrust as distrust:
+        return distrust
+    return None
 
 
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.timezone.utc)
 
 
-def _is_done(root: Path, change: Change) -> bool:
-    return read_file(locate(root, change.path), change.path) == change.after
+def _is_done(tree: Tree, change: Change) -> bool:
+    return tree.read(change.path) == change.after
 
 
-def _check_kept(root: Path, wanted: Sequence[Change], everything: bool) -> None:
+def _check_kept(tree: Tree, asked: _Asked) -> None:
     """Refusal if what is to stay did not: another run was in the middle when these were made."""
-    blocks = owned(root) if everything else ()
-    new = set(blocks) - {change.path for change in wanted}
+    blocks = owned(tree.root) if asked.everything else ()
+    new = set(blocks) - {change.path for change in asked.wanted}
     for path in sorted(new):
         raise _changed(path)
-    for change in wanted:
-        if change.kind == "keep" and not _is_done(root, change):
+    for change in asked.wanted:
+        if change.kind == "keep" and not _is_done(tree, change):
             raise _changed(change.path)
 
 
@@ -111,20 +148,20 @@ def _changed(path: str) -> Refusal:
         "%s was changed by someone else meanwhile; nothing was written" % path, "run it again")
 
 
-def _prepare(root: Path, change: Change, attributes: Optional[Attributes]) -> _Step:
+def _prepare(tree: Tree, change: Change, attributes: Optional[Attributes]) -> _Step:
     """The step of a change; Refusal if the file is no longer as the change has it."""
-    target = locate(root, change.path)
-    if read_file(target, change.path) != change.before:
+    target = tree.place(change.path)
+    found = read_at(target, change.path)
+    if (None if found is None else found.content) != change.before:
         raise _changed(change.path)
     names = 1
-    if change.before is None:
+    if found is None:
         owner = 0 if os.geteuid() == 0 else -1
         attributes = attributes or Attributes(mode_of(change.path), owner, owner)
     else:
-        with system("read", change.path):
-            found = target.stat()
-        names = found.st_nlink
-        attributes = Attributes(found.st_mode & 0o7777, found.st_uid, found.st_gid)
+        status = found.status
+        names = status.st_nlink
+        attributes = Attributes(status.st_mode & 0o777, status.st_uid, status.st_gid)
     new = "" if change.after is None else journal.hidden_name(target.name)
     old = "" if change.before is None else journal.hidden_name(target.name)
     return _Step(change, target, attributes, new, old, names)
@@ -138,41 +175,39 @@ def _tell_of_links(steps: Sequence[_Step], note: Note) -> None:
                  "files of their own now" % (step.change.path, step.names))
 
 
-def _write(root: Path, steps: Sequence[_Step], backup: str, note: Note) -> None:
-    folders = _folders(steps)
-    entries = tuple(_entry(root, step) for step in steps)
-    record = Journal(backup, entries, tuple(str(each.relative_to(root)) for each in folders))
+def _write(tree: Tree, steps: Sequence[_Step], backup: str, note: Note) -> None:
+    folders = _folders(tree, steps)
+    record = Journal(backup, tuple(_entry(step) for step in steps), tuple(folders))
     done = False
     try:
-        with system("write", "the files below " + str(root), _AS_BEFORE):
-            journal.begin(root, record)
-            store.save(root, backup, [(step.change, step.attributes) for step in steps])
-            make_folders(folders)
-            _write_steps(steps)
-            journal.commit(root)
+        with system("write", "the files below %s" % tree.root, _AS_BEFORE):
+            journal.begin(tree, record)
+            store.save(tree, backup, [(step.change, step.attributes) for step in steps])
+            ready = [step._replace(target=tree.made(step.target)) for step in steps]
+            _write_steps(ready)
+            journal.commit(tree)
         done = True
     finally:
         # Not only for OSError: an interrupt from the keyboard leaves no half-written state, either.
         if not done:
-            for text in journal.roll_back(root, record):
+            for text in journal.roll_back(tree, record):
                 note(text)
-    for text in journal.finish(root, record):
+    for text in journal.finish(tree, record):
         note(text)
 
 
-def _folders(steps: Sequence[_Step]) -> List[Path]:
-    found: List[Path] = []
+def _folders(tree: Tree, steps: Sequence[_Step]) -> List[str]:
+    found: List[str] = []
     for step in steps:
         if step.change.after is not None:
-            with system("look up", step.change.path):
-                found += [each for each in missing_folders(step.target) if each not in found]
+            found += [folder for folder in tree.missing(step.target) if folder not in found]
     return found
 
 
-def _entry(root: Path, step: _Step) -> Entry:
+def _entry(step: _Step) -> Entry:
     return Entry(
         path=step.change.path,
-        target=str(step.target.relative_to(root)),
+        target=step.target.real,
         new=step.new,
         old=step.old,
         before=journal.digest(step.change.before),
@@ -195,37 +230,97 @@ def _write_steps(steps: Sequence[_Step]) -> None:
 
 def _stage(step: _Step) -> None:
     """Write the coming content and give the previous file its second name; OSError."""
-    folder = step.target.parent
     like = step.target if step.old else None
     if step.change.after is not None:
-        write_new(folder / step.new, step.change.after, step.attributes, like)
+        write_at(step.target.beside(step.new), step.change.after, step.attributes, like)
     if step.old:
-        os.link(str(step.target), str(folder / step.old))
+        link(step.target, step.old)
 
 
 def _switch(step: _Step) -> None:
     if step.new:
-        (step.target.parent / step.new).rename(step.target)
+        rename(step.target.beside(step.new), step.target.name)
     else:
-        step.target.unlink()
+        os.unlink(step.target.name, dir_fd=step.target.folder)
 
 
 def _sync(steps: Sequence[_Step]) -> None:
-    for folder in sorted({step.target.parent for step in steps}):
-        with system("write", folder, _AS_BEFORE):
-            sync_folder(folder)
+    folders = {step.target.folder: step for step in steps}
+    for step in folders.values():
+        with system("write", step.change.path, _AS_BEFORE):
+            sync_beside(step.target)
 
 
 def _check_untouched(step: _Step) -> None:
     """Refusal if someone wrote to the previous file between our look at it and its replacement."""
-    old = step.target.parent / step.old
-    if step.old and read_file(old, step.change.path) != step.change.before:
+    if not step.old:
+        return
+    found = read_at(step.target.beside(step.old), step.change.path)
+    if found is None or found.content != step.change.before:
         raise _changed(step.change.path)
+
+
+def _write_apart(tree: Tree, todo: Sequence[Change], distrust: Distrust, note: Note) -> str:
+    """Replace these files one by one, each of them whole, where no state can be kept."""
+    written: List[str] = []
+    try:
+        for change in todo:
+            _replace(tree, _prepare_apart(tree, change))
+            written.append(change.path)
+    finally:
+        kept = "no journal and no backup was kept, and undo is refused there"
+        if written and len(written) < len(todo):
+            note("%s, so files are replaced one by one, and these were already: %s; %s" % (
+                distrust.message, ", ".join(written), kept))
+        elif written:
+            note("%s: its files were replaced one by one, %s" % (distrust.message, kept))
+    return ""
+
+
+def _prepare_apart(tree: Tree, change: Change) -> _Step:
+    """As `_prepare`, with nothing given away in the folder of somebody else.
+
+    A new file is the folder's owner's. One that replaces another is as that was; where that has
+    several names it may be a file from elsewhere, whose text we would put into a file of this tree:
+    Refusal.
+    """
+    step = _prepare(tree, change, None)
+    if step.names > 1 and step.change.after is not None:
+        raise Refusal("%s has other names (hard links), in a tree that others can write" %
+                      tree.shown(change.path), "make it a file of its own, and run it again")
+    target = tree.made(step.target)
+    if change.before is None and target.folder is not None:
+        owner = os.fstat(target.folder)
+        mine = os.geteuid() != 0
+        step = step._replace(attributes=Attributes(
+            step.attributes.mode, -1 if mine else owner.st_uid, -1 if mine else owner.st_gid))
+    return step._replace(target=target)
+
+
+def _replace(tree: Tree, step: _Step) -> None:
+    path, new = step.change.path, step.target.beside(step.new)
+    with system("replace", path, "mend the cause and run it again"):
+        done = False
+        try:
+            if step.change.after is not None:
+                like = step.target if step.old else None
+                write_at(new, step.change.after, step.attributes, like)
+            found = read_at(step.target, path)
+            if (None if found is None else found.content) != step.change.before:
+                raise Refusal("%s was changed by someone else meanwhile; it was not written" %
+                              tree.shown(path), "run it again")
+            _switch(step)
+            done = True
+        finally:
+            if step.new and not done:
+                with contextlib.suppress(OSError):  # the next run sweeps it up
+                    unlink(new)
+        sync_beside(step.target)
 
 
 def _relabel(root: Path, paths: Sequence[str], note: Note) -> None:
     """Give new files the SELinux label that the policy has for their path."""
-    if root != Path("/") or not paths:
+    if not is_own(root) or not paths:
         return
     command = shutil.which("restorecon")
     if command is None or not _SELINUX.exists():
@@ -268,10 +363,11 @@ def prepare_restoration(root: Path, name: str = "") -> Restoration:
 
     InputError, Refusal where it no longer fits, SystemFailure.
     """
-    backup = store.find(root, name)
-    wanted = store.undoing(root, backup)
+    with Tree(root) as tree:
+        backup = store.find(tree, name)
+        wanted = store.undoing(tree, backup)
     return Restoration(backup.name, wanted, {
-        each.path: Attributes(each.mode, each.uid, each.gid) for each in backup.files
+        saved.path: Attributes(saved.mode, saved.uid, saved.gid) for saved in backup.files
     }, "" if name else backup.name)
 
 

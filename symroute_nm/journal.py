@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -18,12 +17,20 @@ from symroute_nm.errors import Refusal, SymrouteError
 from symroute_nm.rooted import (
     STATE,
     Attributes,
-    exists,
-    locate,
-    read_file,
-    sync_folder,
+    Place,
+    Tree,
+    exists_at,
+    is_own,
+    may_be_others,
+    names_beside,
+    read_at,
+    remove_all,
+    remove_folder,
+    rename,
+    sync_beside,
     system,
-    write_new,
+    unlink,
+    write_at,
 )
 
 BACKUPS = STATE + "/backups"
@@ -66,78 +73,80 @@ def hidden_name(name: str) -> str:
     return ".symroute-nm.%s.%s" % (name[:_NAME_LIMIT], os.urandom(4).hex())
 
 
-def begin(root: Path, journal: Journal) -> None:
+def begin(tree: Tree, journal: Journal) -> None:
     """Put the journal on the disk; OSError."""
-    folder = locate(root, STATE)
     files = [entry._asdict() for entry in journal.entries]
     text = json.dumps({"format": 1, **journal._asdict(), "entries": files}, sort_keys=True)
-    place = folder / hidden_name("journal")
-    write_new(place, text.encode("ascii"), Attributes(), None)
-    place.rename(folder / "journal")
-    sync_folder(folder)
+    place = tree.made(tree.name("%s/%s" % (STATE, hidden_name("journal"))))
+    write_at(place, text.encode("ascii"), Attributes())
+    rename(place, "journal")
+    sync_beside(place)
 
 
-def commit(root: Path) -> None:
+def commit(tree: Tree) -> None:
     """Make the new state count; OSError."""
-    folder = locate(root, STATE)
-    (folder / "journal").rename(folder / "journal.done")
-    sync_folder(folder)
+    place = tree.name(STATE + "/journal")
+    rename(place, "journal.done")
+    sync_beside(place)
 
 
-def finish(root: Path, journal: Journal) -> Tuple[str, ...]:
+def finish(tree: Tree, journal: Journal) -> Tuple[str, ...]:
     """Remove the hidden files, then the journal; returns what went wrong, left to the next run."""
-    places = _hidden_places(root, journal)
-    problems = _remove(places)
+    problems: Tuple[str, ...] = ()
     try:
+        places = _hidden_places(tree, journal)
+        problems = _remove(tree, places)
         # Or a loss of power brings hidden files back that no journal names any more.
         _sync_folders(places)
-        done = locate(root, STATE) / "journal.done"
+        done = tree.name(STATE + "/journal.done")
     except (OSError, SymrouteError) as error:
-        problems += ("the next run tidies up: %s" % error,)
-    return problems or _remove([done])
+        return (*problems, "the next run tidies up: %s" % error)
+    return problems or _remove(tree, [done])
 
 
-def _sync_folders(places: Iterable[Path]) -> None:
-    for folder in sorted({place.parent for place in places}):
-        sync_folder(folder)
+def _sync_folders(places: Iterable[Place]) -> None:
+    folders = {place.folder: place for place in places if place.folder is not None}
+    for place in folders.values():
+        sync_beside(place)
 
 
-def roll_back(root: Path, journal: Journal) -> Tuple[str, ...]:
+def roll_back(tree: Tree, journal: Journal) -> Tuple[str, ...]:
     """Put the previous state back; returns a sentence for each file that was changed by others.
 
-    Such a file stays as it is, and so does the backup. Can be repeated. SystemFailure.
+    Such a file stays as it is, and so does the backup. Can be repeated. Refusal where a link has
+    come into the way of a file, SystemFailure.
     """
-    folder = locate(root, STATE)
-    with system("put back the files of", folder / "journal", "free the cause, run it again"):
-        done = folder / "journal.done"
-        if exists(done) and _load(done) == journal:  # an earlier write's, which stands, is none
-            done.rename(folder / "journal")
-        notes = [note for entry in journal.entries for note in _put_back(root, entry, journal)]
-        places = _hidden_places(root, journal)
+    begun, done = tree.name(STATE + "/journal"), tree.name(STATE + "/journal.done")
+    with system("put back the files of", tree.shown(STATE + "/journal"),
+                "free the cause, run it again"):
+        if exists_at(done) and _load(tree, done) == journal:  # an earlier write's is none
+            rename(done, begun.name)
+        notes = [note for entry in journal.entries for note in _put_back(tree, entry, journal)]
+        places = _hidden_places(tree, journal)
         for place in places:
-            _unlink(place)
-        _sync_folders(place for place in places if exists(place.parent))
-        _remove_folders(root, journal)
+            unlink(place)
+        _sync_folders(places)
+        _remove_folders(tree, journal)
         if not notes:
-            discard(locate(root, BACKUPS) / journal.backup)
-        _unlink(folder / "journal")
-        sync_folder(folder)
+            discard(tree, tree.name("%s/%s" % (BACKUPS, journal.backup)))
+        unlink(begun)
+        _sync_folders([begun])
     # The journal and the backup have hidden names of their own until they are whole.
-    return tuple(notes) + _remove(list(_strays(root)))
+    return (*notes, *_remove(tree, list(_strays(tree))))
 
 
-def _put_back(root: Path, entry: Entry, journal: Journal) -> List[str]:
-    target = root / entry.target
-    old = target.parent / entry.old
-    if entry.old and not exists(old):
+def _put_back(tree: Tree, entry: Entry, journal: Journal) -> List[str]:
+    target = tree.plain(entry.target)
+    old = target.beside(entry.old)
+    if entry.old and not exists_at(old):
         return []  # this file's turn had not come
     current = _current(target, entry.path)
     if current == entry.after:
         if entry.old:
-            old.rename(target)
+            rename(old, target.name)
         else:
-            _unlink(target)
-        sync_folder(target.parent)
+            unlink(target)
+        _sync_folders([target])
     elif current != entry.before:
         return [
             "%s was changed after the run that was interrupted and stays as it is; "
@@ -146,113 +155,180 @@ def _put_back(root: Path, entry: Entry, journal: Journal) -> List[str]:
     return []
 
 
-def _current(target: Path, path: str) -> str:
+def _current(target: Place, path: str) -> str:
     try:
-        return digest(read_file(target, path))
+        found = read_at(target, path)
     except Refusal:
         return "not a file"
+    return digest(None if found is None else found.content)
 
 
-def _hidden_places(root: Path, journal: Journal) -> List[Path]:
+def _hidden_places(tree: Tree, journal: Journal) -> List[Place]:
     return [
-        (root / entry.target).parent / name
+        tree.plain(entry.target).beside(name)
         for entry in journal.entries
         for name in (entry.new, entry.old)
         if name
     ]
 
 
-def _remove_folders(root: Path, journal: Journal) -> None:
+def _remove_folders(tree: Tree, journal: Journal) -> None:
     for folder in reversed(journal.folders):
+        place = tree.plain(folder)
         try:
-            if exists(root / folder):  # as with unlink(2) below
-                (root / folder).rmdir()
-                sync_folder((root / folder).parent)
+            if exists_at(place):  # as with unlink(2)
+                remove_folder(place)
+                sync_beside(place)
+                tree.forget(place.real)
         except OSError as error:
             if error.errno not in _GONE_OR_IN_USE:
                 raise
 
 
-def _unlink(place: Path) -> None:
-    # On a read-only file system unlink(2) fails even for what is not there.
-    if exists(place):
-        with contextlib.suppress(FileNotFoundError):
-            place.unlink()
-
-
-def _remove(places: Iterable[Path]) -> Tuple[str, ...]:
+def _remove(tree: Tree, places: Iterable[Place]) -> Tuple[str, ...]:
     """Remove files or folders, trying twice; returns what went wrong."""
-    return tuple(problem for place in places for problem in _remove_one(place))
+    return tuple(problem for place in places for problem in _remove_one(tree, place))
 
 
-def _remove_one(place: Path) -> List[str]:
+def _remove_one(tree: Tree, place: Place) -> List[str]:
     for last in (False, True):
         try:
-            if place.is_dir() and not place.is_symlink():
-                shutil.rmtree(str(place))
-            else:
-                _unlink(place)
+            remove_all(place)
             return []
         except OSError as error:
             if last:
-                return ["%s is left behind: %s" % (place, error.strerror or error)]
+                return ["%s is left behind: %s" % (
+                    tree.shown(place.real), error.strerror or error)]
     return []
 
 
-def discard(folder: Path) -> None:
+def discard(tree: Tree, folder: Place) -> None:
     """Remove a folder as a whole: under a hidden name first, so that no half of it is ever seen."""
-    doomed = folder.parent / hidden_name(folder.name)
+    if folder.folder is None:
+        return
+    doomed = folder.beside(hidden_name(folder.name))
     try:
-        folder.rename(doomed)
+        rename(folder, doomed.name)
     except FileNotFoundError:
         return
+    tree.forget(folder.real)
     with contextlib.suppress(OSError):
         # A loss of power must not give half a folder its name back.
-        sync_folder(folder.parent)
-    _remove([doomed])
+        sync_beside(folder)
+    _remove(tree, [doomed])
 
 
 def leftovers(root: Path) -> bool:
     """Whether an interrupted run left something to `repair`."""
-    return any(_journals(root)) or any(True for _ in _strays(root))
+    with Tree(root) as tree:
+        return any(_journals(tree)) or any(True for _ in _strays(tree))
 
 
-def _journals(root: Path) -> Tuple[bool, bool]:
+def _journals(tree: Tree) -> Tuple[bool, bool]:
     """Whether there are a ``journal`` and a ``journal.done``; SystemFailure."""
-    folder = locate(root, STATE)
-    with system("look up", folder, "run as root"):
-        return exists(folder / "journal"), exists(folder / "journal.done")
+    with system("look up", tree.shown(STATE), "run as root"):
+        return (exists_at(tree.name(STATE + "/journal")),
+                exists_at(tree.name(STATE + "/journal.done")))
 
 
 def repair(root: Path) -> Tuple[str, ...]:
-    """Undo or tidy up what an interrupted run left; under the lock. Returns what was done."""
-    folder = locate(root, STATE)
-    notes: List[str] = []
-    begun, done = _journals(root)
-    if done:
-        journal = _load(folder / "journal.done")
-        notes += ["an interrupted run had written all its files; its hidden files are removed"]
-        notes += finish(root, journal)
-    if begun:
-        journal = _load(folder / "journal")
-        kept = roll_back(root, journal)
-        paths = ", ".join(entry.path for entry in journal.entries)
-        notes += ["an interrupted run was undone, as before it are again: %s" % paths, *kept]
-    return tuple(notes) + _remove(list(_strays(root)))
+    """Undo or tidy up what an interrupted run left; under the lock. Returns what was done.
+
+    A journal that somebody else may have written is not believed, and that is said.
+    """
+    with Tree(root) as tree:
+        notes: List[str] = []
+        begun, done = _journals(tree)
+        try:
+            if done:
+                notes += _tidy_up(tree)
+            if begun:
+                notes += _undo(tree)
+        except Distrust as distrust:
+            notes += ["%s: the journal of an interrupted run there is not believed, and nothing is "
+                      "put back by it" % distrust.message]
+        return (*notes, *_remove(tree, list(_strays(tree))))
 
 
-def _strays(root: Path) -> Iterator[Path]:
+def _tidy_up(tree: Tree) -> List[str]:
+    journal = _believed(tree, "journal.done")
+    return ["an interrupted run had written all its files; its hidden files are removed",
+            *finish(tree, journal)]
+
+
+def _undo(tree: Tree) -> List[str]:
+    journal = _believed(tree, "journal")
+    kept = roll_back(tree, journal)
+    paths = ", ".join(entry.path for entry in journal.entries)
+    return ["an interrupted run was undone, as before they are again: %s" % paths, *kept]
+
+
+def _believed(tree: Tree, name: str) -> Journal:
+    """The journal of that name; Distrust, and Refusal where a link is in the way of any file."""
+    check_state(tree)
+    journal = _load(tree, tree.name("%s/%s" % (STATE, name)))
+    for path in (*journal.folders, *(entry.target for entry in journal.entries)):
+        tree.plain(path)
+    check_targets(tree)
+    return journal
+
+
+class Distrust(Refusal):
+    """Others can write where our state is, or files go: such state is not kept or believed."""
+
+
+def check_state(tree: Tree) -> None:
+    """Raise `Distrust` if others can write a folder on the way to our state.
+
+    To be asked first, while nothing else below the root was looked for. Folders that are not there
+    yet do not count: they will be ours.
+    """
+    tree.place(BACKUPS + "/any")
+    _check_shared(tree)
+
+
+def check_targets(tree: Tree) -> None:
+    """Raise `Distrust` if others can write a folder on the way to what was looked for until now.
+
+    Not below this machine's own root: who may write where network scripts are run from is root's
+    equal already.
+    """
+    if not is_own(tree.root):
+        _check_shared(tree)
+
+
+def _check_shared(tree: Tree) -> None:
+    others = tree.shared()
+    if others:
+        raise Distrust(
+            "%s can be written by others than root" % others,
+            "no backup and no journal in such a tree is believed; make its folders root's alone, "
+            "or put the files back by hand")
+
+
+def read_state(place: Place, path: str) -> bytes:
+    """A file of our state; b"" where there is none. Distrust where others can write it, Refusal."""
+    found = read_at(place, path)
+    if found is None:
+        return b""
+    if may_be_others(found.status):
+        raise Distrust("%s can be written by others than root" % path, "remove it")
+    return found.content
+
+
+def _strays(tree: Tree) -> Iterator[Place]:
     for path in (STATE, BACKUPS, *_SWEPT):
         try:
-            folder = locate(root, path)
-            names = sorted(each.name for each in folder.iterdir())
+            place = tree.inside(path)
+            names = names_beside(place)
         except (SymrouteError, OSError):
             continue  # a folder that cannot be read holds nothing that we wrote
-        yield from (folder / name for name in names if _HIDDEN.match(name))
+        yield from (place.beside(name) for name in names if _HIDDEN.match(name))
 
 
-def _load(place: Path) -> Journal:
-    text = read_file(place, str(place)) or b""
+def _load(tree: Tree, place: Place) -> Journal:
+    where = tree.shown(place.real)
+    text = read_state(place, where)
     try:
         content = json.loads(text.decode("ascii"))
         entries = tuple(typed(Entry, each) for each in content["entries"])
@@ -263,7 +339,7 @@ def _load(place: Path) -> Journal:
         return journal
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refusal(
-            "%s is damaged (%s)" % (place, error),
+            "%s is damaged (%s)" % (where, error),
             "compare the files with the newest backup in %s, then remove it" % BACKUPS,
         ) from error
 

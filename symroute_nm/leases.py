@@ -3,6 +3,7 @@
 A lease is evidence of a gateway and no more, so a file that cannot be read or understood is none.
 """
 
+import fnmatch
 import ipaddress
 import pathlib
 import re
@@ -12,17 +13,21 @@ from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional
 from symroute_nm import bounded
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model import Lease
+from symroute_nm.rooted import Tree
 
 _Gateway = Optional[ipaddress.IPv4Address]
 
 # dhclient's own folders and NetworkManager's (nm_dhcp_utils_get_leasefile_path()).
 _DHCLIENT = (
-    "var/lib/dhcp/dhclient*.lease*",
-    "var/lib/dhclient/dhclient*.lease*",
-    "var/lib/NetworkManager/dhclient*.lease",
-    "run/NetworkManager/dhclient*.lease",
+    ("var/lib/dhcp", "dhclient*.lease*"),
+    ("var/lib/dhclient", "dhclient*.lease*"),
+    ("var/lib/NetworkManager", "dhclient*.lease"),
+    ("run/NetworkManager", "dhclient*.lease"),
 )
-_INTERNAL = ("var/lib/NetworkManager/internal-*.lease", "run/NetworkManager/internal-*.lease")
+_INTERNAL = (
+    ("var/lib/NetworkManager", "internal-*.lease"),
+    ("run/NetworkManager", "internal-*.lease"),
+)
 _STATES = "run/NetworkManager/devices"
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -52,11 +57,12 @@ def read(root: pathlib.Path, names: Mapping[int, str] = _NO_NAMES) -> Tuple[Leas
     index: `names` (``{ifindex: name}``) brings these in, and they go before all files. Expired
     leases count: their gateway is the best there is to know of a link that is down.
     """
-    files = sorted(
-        (*_dhclient_sources(root), *_internal_sources(root)),
-        key=lambda each: (each.changed, each.path),
-    )
-    latest = {each.link: each for each in (*files, *_state_sources(root, names))}
+    with Tree(root) as tree:
+        files = sorted(
+            (*_dhclient_sources(tree), *_internal_sources(tree)),
+            key=lambda each: (each.changed, each.path),
+        )
+        latest = {each.link: each for each in (*files, *_state_sources(tree, names))}
     return tuple(
         Lease(link=link, gateway=each.gateway, path=each.path)
         for link, each in sorted(latest.items())
@@ -67,10 +73,11 @@ def read(root: pathlib.Path, names: Mapping[int, str] = _NO_NAMES) -> Tuple[Leas
 def connections(root: pathlib.Path) -> Mapping[int, str]:
     """The UUIDs of NetworkManager's active connections, ``{ifindex: uuid}`` (nm-config.c)."""
     found = {}
-    for index, path in _state_files(root):
-        uuid = _keyfile(_text(path)).get("device", {}).get("connection-uuid", "")
-        if re.fullmatch(_UUID, uuid):
-            found[index] = uuid.lower()
+    with Tree(root) as tree:
+        for index, path in _state_files(tree):
+            uuid = _keyfile(_text(tree, path)).get("device", {}).get("connection-uuid", "")
+            if re.fullmatch(_UUID, uuid):
+                found[index] = uuid.lower()
     return MappingProxyType(found)
 
 
@@ -107,65 +114,66 @@ def parse_state(text: str) -> _Gateway:
     })
 
 
-def _dhclient_sources(root: pathlib.Path) -> Iterator[_Source]:
-    for path in _glob(root, _DHCLIENT):
-        if path.name.startswith("dhclient6"):  # router advertisements alone name IPv6 routers
+def _dhclient_sources(tree: Tree) -> Iterator[_Source]:
+    for path in _files(tree, _DHCLIENT):
+        if _name(path).startswith("dhclient6"):  # router advertisements alone name IPv6 routers
             continue
-        for link, gateway in parse_dhclient(_text(path)).items():
-            yield _Source(link, gateway, _shown(root, path), _changed(path))
+        for link, gateway in parse_dhclient(_text(tree, path)).items():
+            yield _Source(link, gateway, "/" + path, _changed(tree, path))
 
 
-def _internal_sources(root: pathlib.Path) -> Iterator[_Source]:
-    for path in _glob(root, _INTERNAL):
-        name = _INTERNAL_NAME.fullmatch(path.name)
-        gateway = parse_internal(_text(path))
+def _internal_sources(tree: Tree) -> Iterator[_Source]:
+    for path in _files(tree, _INTERNAL):
+        name = _INTERNAL_NAME.fullmatch(_name(path))
+        gateway = parse_internal(_text(tree, path))
         # Later versions write nothing but ADDRESS=: that says nothing about the gateway.
         if name and gateway is not None:
-            yield _Source(name.group("link"), gateway, _shown(root, path), _changed(path))
+            yield _Source(name.group("link"), gateway, "/" + path, _changed(tree, path))
 
 
-def _state_sources(root: pathlib.Path, names: Mapping[int, str]) -> Iterator[_Source]:
-    for index, path in _state_files(root):
-        gateway = parse_state(_text(path))
+def _state_sources(tree: Tree, names: Mapping[int, str]) -> Iterator[_Source]:
+    for index, path in _state_files(tree):
+        gateway = parse_state(_text(tree, path))
         if index in names and gateway is not None:
-            yield _Source(names[index], gateway, _shown(root, path), 0)
+            yield _Source(names[index], gateway, "/" + path, 0)
 
 
-def _state_files(root: pathlib.Path) -> List[Tuple[int, pathlib.Path]]:
+def _state_files(tree: Tree) -> List[Tuple[int, str]]:
     return sorted(
-        (int(path.name), path)
-        for path in _glob(root, (_STATES + "/*",))
-        if _INDEX.fullmatch(path.name)
+        (int(_name(path)), path)
+        for path in _files(tree, ((_STATES, "*"),))
+        if _INDEX.fullmatch(_name(path))
     )
 
 
-def _glob(root: pathlib.Path, patterns: Iterable[str]) -> List[pathlib.Path]:
-    found: List[pathlib.Path] = []
-    for pattern in patterns:
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _files(tree: Tree, places: Iterable[Tuple[str, str]]) -> List[str]:
+    """The paths, relative to the root, of all in these folders that a pattern fits."""
+    found: List[str] = []
+    for folder, pattern in places:
         try:
-            found.extend(sorted(root.glob(pattern)))
-        except OSError:  # NetworkManager's folder is root's alone
+            names = tree.names(folder)
+        except (OSError, SymrouteError):  # NetworkManager's folder is root's alone
             continue
+        found += ["%s/%s" % (folder, name) for name in names if fnmatch.fnmatchcase(name, pattern)]
     return found
 
 
-def _text(path: pathlib.Path) -> str:
+def _text(tree: Tree, path: str) -> str:
     try:
         # A file system that crashed may have left NULs, which no name and no value can have.
-        return bounded.read(path).decode("utf-8", "replace").replace("\0", "\ufffd")
+        text = bounded.read_below(tree, path)
     except SymrouteError:
         return ""
+    return text.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
-def _changed(path: pathlib.Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _shown(root: pathlib.Path, path: pathlib.Path) -> str:
-    return "/%s" % path.relative_to(root)
+def _changed(tree: Tree, path: str) -> int:
+    found = tree.status(path)
+    return 0 if found is None else found.st_mtime_ns
 
 
 def _statements(text: str) -> Iterator[List[str]]:

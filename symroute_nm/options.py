@@ -1,6 +1,8 @@
 """The options that several commands share."""
 
 import math
+import os
+from pathlib import Path
 
 import typer
 
@@ -12,7 +14,12 @@ def _number(value: float) -> float:
     return value
 
 
-ROOT = typer.Option("/", "--root", metavar="DIR", help="All files below DIR.")
+def _real(root: Path) -> Path:
+    """The folder that is meant: a link that is named is followed once, here, and never later."""
+    return Path(os.path.realpath(str(root)))  # resolve() raises for one that leads in circles
+
+
+ROOT = typer.Option("/", "--root", metavar="DIR", callback=_real, help="All files below DIR.")
 HOST = typer.Option(None, "--host", metavar="FILE", help="A snapshot instead of this machine.")
 SNAPSHOTS = typer.Option(
     None, "--host", metavar="FILE|DIR",

@@ -13,9 +13,10 @@ import socket
 from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
 from symroute_nm import bounded, shvar
-from symroute_nm.errors import SymrouteError, SystemFailure
+from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import IPAddress, Profile
+from symroute_nm.rooted import Tree
 
 FOLDER = "/etc/sysconfig/network-scripts"
 PREFIX = "ifcfg-"
@@ -41,14 +42,14 @@ def read(root: pathlib.Path) -> Tuple[Profile, ...]:
     A file that cannot be read is a profile with a problem; what NetworkManager passes over in
     silence (backups, alias files, the loopback device) is none.
     """
-    folder = root / FOLDER.lstrip("/")
-    names = _names(folder)
-    aliases = frozenset(each for each in names if ":" in each)
-    found = (
-        _load_with_aliases(folder, name, aliases)
-        for name in sorted(names)
-        if not is_ignored(name) and not _is_alias(name, names)
-    )
+    with Tree(root) as tree:
+        names = _names(tree)
+        aliases = frozenset(each for each in names if ":" in each)
+        found = [
+            _load_with_aliases(tree, name, aliases)
+            for name in sorted(names)
+            if not is_ignored(name) and not _is_alias(name, names)
+        ]
     return tuple(each for each in found if each.device != "lo")
 
 
@@ -127,14 +128,15 @@ def _md5(text: bytes) -> bytes:
         return b""
 
 
-def _names(folder: pathlib.Path) -> FrozenSet[str]:
+def _names(tree: Tree) -> FrozenSet[str]:
     try:
-        return frozenset(each.name for each in folder.iterdir())
+        return frozenset(tree.names(FOLDER))
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
-    except OSError as error:
+    except (OSError, Refusal) as error:
+        reason = error.message if isinstance(error, Refusal) else error.strerror or str(error)
         raise SystemFailure(
-            "%s cannot be listed: %s" % (folder, error.strerror or error),
+            "%s cannot be listed: %s" % (tree.shown(FOLDER), reason),
             "check its permissions, or run as root",
         ) from error
 
@@ -144,17 +146,17 @@ def _is_alias(name: str, names: FrozenSet[str]) -> bool:
     return bool(colon) and base in names
 
 
-def _load_with_aliases(folder: pathlib.Path, name: str, aliases: FrozenSet[str]) -> Profile:
-    profile = _load(folder, name)
+def _load_with_aliases(tree: Tree, name: str, aliases: FrozenSet[str]) -> Profile:
+    profile = _load(tree, name)
     own = sorted(each for each in aliases if each.startswith(name + ":"))
-    found = (each for alias in own for each in _alias_gateways(folder, alias))
+    found = (each for alias in own for each in _alias_gateways(tree, alias))
     return profile._replace(gateways=tuple(dict.fromkeys((*profile.gateways, *found))))
 
 
-def _alias_gateways(folder: pathlib.Path, alias: str) -> Iterator[IPAddress]:
+def _alias_gateways(tree: Tree, alias: str) -> Iterator[IPAddress]:
     """What read_aliases() takes: the IPv4 gateway of a file that names itself as its device."""
     try:
-        text = bounded.read(folder / alias)
+        text = bounded.read_below(tree, "%s/%s" % (FOLDER, alias))
     except SymrouteError:
         return
     values = _values(text)
@@ -162,10 +164,10 @@ def _alias_gateways(folder: pathlib.Path, alias: str) -> Iterator[IPAddress]:
         yield from (each for each in _gateways(values) if isinstance(each, ipaddress.IPv4Address))
 
 
-def _load(folder: pathlib.Path, name: str) -> Profile:
+def _load(tree: Tree, name: str) -> Profile:
     profile = name[len(PREFIX) :]
     try:
-        return parse(profile, bounded.read(folder / name))
+        return parse(profile, bounded.read_below(tree, "%s/%s" % (FOLDER, name)))
     except SymrouteError as error:
         # The message names the path, and a file's name can hold anything.
         return Profile(name=profile, problem=" ".join(error.message.split()))

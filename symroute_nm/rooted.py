@@ -1,19 +1,35 @@
 """Files below a root: where a path leads, what it holds, and single steps of writing.
 
-A link is followed as the host with that root would follow it, and never out of the root.
+A root that is not this machine's own may belong to somebody who changes it at the same time. So a
+path is walked folder by folder, each opened by openat(2) from the one above it, with O_NOFOLLOW. A
+link is read, and followed as the host with that root would follow it, never out of the root. All
+that is made, changed or removed is a name in a folder that is held open: whatever takes that
+folder's place meanwhile is not touched.
 """
 
 import contextlib
 import errno
 import os
 import stat
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Union
+from pathlib import Path
+from types import TracebackType
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
 
 from symroute_nm.errors import InputError, Refusal, SystemFailure
 
 _MAX_LINKS = 40  # the kernel's own limit, path_resolution(7)
+_MAX_DEPTH = 64  # folders in each other, of what is removed as a whole
+_LARGEST = 1 << 26  # bytes: no file of the network's configuration comes near it
+
+# O_PATH: to pass through a folder, the right to list it is not needed.
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+# Not of a file that is written: who runs it would be somebody else.
+_PERMISSIONS = 0o777
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 # Where the journal and backups live; never beside the files.
 STATE = "/var/lib/symroute-nm"
@@ -50,110 +66,318 @@ def is_own(root: Path) -> bool:
     return os.path.realpath(str(root)) == "/"  # resolve() raises for a link that leads in circles
 
 
-def locate(root: Path, path: str) -> Path:
-    """The real place below `root` of an absolute path; it need not exist.
+class Place(NamedTuple):
+    """A name in a folder below a root: where a path leads to, all links on the way followed."""
 
-    Refusal where a link in it leaves the root, dangles or goes in circles; InputError for a root
-    that is no folder.
+    real: str  # the path without links, relative to the root
+    name: str
+    folder: Optional[int] = None  # its descriptor; None: there is no such folder
+    blocked: bool = False  # something else than a folder is in the way
+
+    def beside(self, name: str) -> "Place":
+        """Another name in the same folder."""
+        parent = self.real.rpartition("/")[0]
+        return Place("%s/%s" % (parent, name) if parent else name, name, self.folder, self.blocked)
+
+
+class Found(NamedTuple):
+    """What a file holds, and what stat(2) said of that very file."""
+
+    content: bytes
+    status: os.stat_result
+
+
+_Parts = Tuple[str, ...]
+
+
+class Tree:
+    """A root with the folders below it that were passed so far, held open until the end.
+
+    The root itself is opened without following a link that stands in its place: who names one on
+    the command line has had it resolved.
     """
-    with system("look up", path):
-        top = _real(str(root))
-        mode = _mode(top)
-        if mode and not stat.S_ISDIR(mode):  # one that is not there yet is made on writing
-            raise InputError("the root %s is not a folder" % root, "correct --root")
-        return _walk(top, top, path, path, 0)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._folders: Dict[_Parts, int] = {}
+
+    def __enter__(self) -> "Tree":
+        with system("look up", self.root):
+            try:
+                self._folders[()] = os.open(str(self.root), _FOLDER)
+            except FileNotFoundError:
+                pass  # it is made on writing
+            except NotADirectoryError:
+                if self.root.is_symlink():
+                    raise Refusal("the root %s is a link" % self.root,
+                                  "name the folder that it leads to, if that is meant") from None
+                raise InputError(
+                    "the root %s is not a folder" % self.root, "correct --root") from None
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        folders, self._folders = self._folders, {}
+        for descriptor in folders.values():
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def shown(self, path: str) -> str:
+        """A path below the root as people are told it."""
+        return "%s/%s" % (str(self.root).rstrip("/"), path.lstrip("/"))
+
+    def place(self, path: str) -> Place:
+        """Where a path leads; it need not exist.
+
+        Refusal where a link in it leaves the root, dangles or goes in circles; SystemFailure.
+        """
+        with system("look up", path):
+            return self._walk(path, True)
+
+    def name(self, path: str) -> Place:
+        """As `place`, but a link at the very end is not followed."""
+        with system("look up", path):
+            return self._walk(path, False)
+
+    def plain(self, real: str) -> Place:
+        """As `place` for a path that has no link in it; Refusal where there is one now."""
+        found = self.name(real)
+        if found.real != "/".join(_parts(real)):
+            raise Refusal("%s: there is a link in this path now" % self.shown(real),
+                          "put back the folder that was there, or remove the link")
+        return found
+
+    def is_link(self, path: str) -> bool:
+        """Whether a link stands at the very end of that path."""
+        with system("look up", path):
+            return stat.S_ISLNK(mode_at(self._walk(path, False)))
+
+    def _walk(self, asked: str, last: bool) -> Place:
+        """Follow a path, and a link at its end if `last`; OSError, Refusal.
+
+        While what a link points to is walked, `tail` is how many parts come after that link. The
+        very end is not looked at, but for a link there, or to tell whether a link leads to nothing.
+        """
+        here: _Parts = ()
+        parts = _parts(asked)[::-1]
+        tail, links, link, target = len(parts) + 1, 0, "", ""
+        blocked = False
+        while parts:
+            part = parts.pop()
+            if part == "..":
+                if not here:
+                    raise _leaves(asked)
+                here = here[:-1]
+                continue
+            if parts and self._enters(here, part):
+                here = (*here, part)
+                continue
+            if not (parts or last or tail == 0):
+                here = (*here, part)
+                break
+            status = self._status(here, part)
+            if status is not None and stat.S_ISLNK(status.st_mode) and (parts or last):
+                links += 1
+                if links > _MAX_LINKS:
+                    raise Refusal("%s: too many levels of symbolic links" % asked,
+                                  "remove the link")
+                found = os.readlink(part, dir_fd=self._folders[here])
+                if len(parts) < tail:
+                    tail, target = len(parts), found
+                    link = self.shown("/".join((*here, part)))
+                here, found = self._start(here, found)
+                parts += _parts(found)[::-1]
+                continue
+            if status is None and len(parts) >= tail:
+                raise _dangles(asked, link, target, self.root)
+            blocked = blocked or (status is not None and bool(parts))
+            here = (*here, part)
+        name = here[-1] if here else "."
+        return Place("/".join(here), name, self._folders.get(here[:-1]), blocked)
+
+    def _start(self, here: _Parts, target: str) -> Tuple[_Parts, str]:
+        """Where a link leads from, and the path from there."""
+        if not target.startswith("/"):
+            return here, target
+        # An absolute link is the host's own, below its root; one written from outside names it.
+        inside = os.path.realpath(str(self.root)).rstrip("/") + "/"
+        return (), target[len(inside):] if target.startswith(inside) else target
+
+    def _enters(self, here: _Parts, part: str) -> bool:
+        """Whether that name is a folder, which is held open then; OSError."""
+        there = (*here, part)
+        if there in self._folders:
+            return True
+        above = self._folders.get(here)
+        if above is None:
+            return False
+        try:
+            self._folders[there] = os.open(part, _FOLDER, dir_fd=above)
+        except (FileNotFoundError, NotADirectoryError):  # the latter for a link, too
+            return False
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return False
+        return True
+
+    def _status(self, here: _Parts, part: str) -> Optional[os.stat_result]:
+        above = self._folders.get(here)
+        return None if above is None else _status(part, above)
+
+    def inside(self, path: str) -> Place:
+        """The folder to which a path leads, as the place ``.`` in it; OSError, Refusal."""
+        found = self._walk(path, True)
+        here = tuple(_parts(found.real))
+        if here and not self._enters(here[:-1], here[-1]):
+            in_the_way = found.blocked or exists_at(found)
+            number = errno.ENOTDIR if in_the_way else errno.ENOENT
+            raise OSError(number, os.strerror(number))
+        if here not in self._folders:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return Place(found.real + "/.", ".", self._folders[here])
+
+    def names(self, path: str) -> List[str]:
+        """The names in a folder, sorted; OSError, Refusal."""
+        return names_beside(self.inside(path))
+
+    def read(self, path: str) -> Optional[bytes]:
+        """The bytes of the file at a path; None: there is none.
+
+        Refusal where something else than a file is in the way, SystemFailure where it cannot be
+        read.
+        """
+        found = read_at(self.place(path), path)
+        return None if found is None else found.content
+
+    @contextlib.contextmanager
+    def opened(self, path: str) -> Iterator[int]:
+        """A descriptor to read what a path leads to, never waiting for it; OSError, Refusal."""
+        found = self._walk(path, False)
+        if stat.S_ISLNK(mode_at(found)):
+            found = self._walk(path, True)
+        if found.folder is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        with _opened(found, _READ) as descriptor:
+            yield descriptor
+
+    def status(self, path: str) -> Optional[os.stat_result]:
+        """What stat(2) says of where a path leads; None for nothing, or where it cannot be told."""
+        with contextlib.suppress(OSError, Refusal):
+            found = self._walk(path, True)
+            return None if found.folder is None else _status(found.name, found.folder)
+        return None
+
+    def mode(self, path: str) -> int:
+        """Type and permission bits as `status` has them; 0 for None."""
+        found = self.status(path)
+        return 0 if found is None else found.st_mode
+
+    def points_to(self, path: str) -> Optional[str]:
+        """What the link at the very end of a path points to; None: no link, or it is not known."""
+        with contextlib.suppress(OSError, Refusal):
+            found = self._walk(path, False)
+            if found.folder is not None:
+                return os.readlink(found.name, dir_fd=found.folder)
+        return None
+
+    def has(self, path: str) -> bool:
+        """Whether anything is known to stand there, be it a link to nowhere."""
+        with contextlib.suppress(OSError, Refusal):
+            return exists_at(self._walk(path, False))
+        return False
+
+    def may_have(self, path: str) -> bool:
+        """As `has`, but True where it cannot be told: reading it will say why."""
+        try:
+            return exists_at(self._walk(path, False))
+        except (OSError, Refusal):
+            return True
+
+    def missing(self, place: Place) -> List[str]:
+        """The folders to be made, outermost first and relative to the root, for that place."""
+        parts = tuple(place.real.split("/"))
+        above = (parts[:count] for count in range(1, len(parts)))
+        return ["/".join(each) for each in above if each not in self._folders]
+
+    def made(self, place: Place) -> Place:
+        """The place once its folder is there, made with mode 0755 where it was not; OSError."""
+        if place.folder is not None:
+            return place
+        if () not in self._folders:
+            make_folders([*missing_folders(self.root), self.root])
+            self._folders[()] = os.open(str(self.root), _FOLDER)
+        here: _Parts = ()
+        for part in place.real.split("/")[:-1]:
+            there = (*here, part)
+            if not self._enters(here, part):
+                above = self._folders[here]
+                with contextlib.suppress(FileExistsError):
+                    _make_folder(part, above, 0o755)
+                self._folders[there] = os.open(part, _FOLDER, dir_fd=above)
+            here = there
+        return place._replace(folder=self._folders[here], blocked=False)
+
+    def forget(self, real: str) -> None:
+        """No longer hold a folder, and those in it, that has another name now or is gone."""
+        gone = tuple(real.split("/"))
+        for parts in [each for each in self._folders if each[:len(gone)] == gone]:
+            os.close(self._folders.pop(parts))
+
+    def shared(self) -> str:
+        """The first folder passed so far that somebody else than root can write; "" for none.
+
+        For a run without root, who runs it is no one else. A group may hold anybody, and so an
+        access control list, which shows in the group's bits (acl(5)). SystemFailure.
+        """
+        for parts, descriptor in sorted(self._folders.items()):
+            place = self.shown("/".join(parts))
+            with system("look up", place):
+                if may_be_others(os.fstat(descriptor)):
+                    return place
+        return ""
 
 
-@lru_cache(maxsize=16)
-def _real(root: str) -> Path:
-    """The root itself, asked for with every path below it; the same one for a whole run."""
-    return Path(os.path.realpath(root))
+def may_be_others(found: os.stat_result) -> bool:
+    """Whether somebody else than root, or than who runs this, can write it."""
+    return found.st_uid not in (0, os.geteuid()) or bool(found.st_mode & _OTHERS_WRITE)
 
 
-def is_link(root: Path, path: str) -> bool:
-    """Whether a link stands at the very end of that path below `root`."""
-    with system("look up", path):
-        folder = locate(root, str(PurePosixPath(path).parent))
-        return _links(folder / PurePosixPath(path).name)
+def _parts(path: str) -> List[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def exists(place: Path) -> bool:
+def _status(name: str, folder: int) -> Optional[os.stat_result]:
+    """What lstat(2) says of a name in a folder; None: nothing is there. OSError."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def mode_at(place: Place) -> int:
+    """Type and permission bits of what stands at that very place, 0 for nothing; OSError."""
+    found = None if place.folder is None else _status(place.name, place.folder)
+    return 0 if found is None else found.st_mode
+
+
+def exists_at(place: Place) -> bool:
     """Whether anything, be it a link to nowhere, stands at that very place; OSError.
 
     os.path.lexists() and the like say no where the disk could not tell, and what is not seen is
     not put back.
     """
-    return _mode(place) != 0
+    return mode_at(place) != 0
 
 
-def _links(place: Path) -> bool:
-    """Whether a link stands there; OSError, which Path.is_symlink() swallows from 3.13 on."""
-    return stat.S_ISLNK(_mode(place))
-
-
-def _mode(place: Union[Path, str]) -> int:
-    """Type and permission bits of what stands at that very place, 0 for nothing; OSError."""
-    try:
-        return os.lstat(str(place)).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-
-
-def _walk(root: Path, here: Path, path: str, asked: str, depth: int) -> Path:
-    return _walk_plain(here, path) or _walk_parts(root, here, path, asked, depth)
-
-
-def _walk_plain(here: Path, path: str) -> Optional[Path]:
-    """The place where no part is a link or ``..``, as nearly always, and fast; else None."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        return None
-    place = top = str(here).rstrip("/")
-    for part in parts:
-        place = "%s/%s" % (place, part)
-        mode = _mode(place)
-        if stat.S_ISLNK(mode):
-            return None
-        if not mode:  # what is in a folder that does not exist does not, either
-            break
-    return _path("/".join([top, *parts]) or "/")
-
-
-@lru_cache(maxsize=64)
-def _path(place: str) -> Path:
-    """Paths are immutable, and taking them apart is slow."""
-    return Path(place)
-
-
-def _walk_parts(root: Path, here: Path, path: str, asked: str, depth: int) -> Path:
-    for part in PurePosixPath(path.lstrip("/")).parts:
-        if part == "..":
-            if here == root:
-                raise _leaves(asked)
-            here = here.parent
-        else:
-            here = _step(root, here / part, asked, depth)
-    return here
-
-
-def _step(root: Path, there: Path, asked: str, depth: int) -> Path:
-    if not _links(there):
-        return there
-    if depth >= _MAX_LINKS:
-        raise Refusal("%s: too many levels of symbolic links" % asked, "remove the link")
-    target = os.readlink(str(there))
-    start = root if target.startswith("/") else there.parent
-    # An absolute link is the host's own, below its root; one written from outside names the root.
-    inside = str(root).rstrip("/") + "/"
-    below = target[len(inside) :] if target.startswith(inside) else target
-    found = _walk(root, start, below, asked, depth + 1)
-    if not exists(found):
-        raise Refusal(
-            "%s: the link %s points to %s, which does not exist%s"
-            % (asked, there, target, "" if root == Path("/") else " below " + str(root)),
-            "create the file that it points to, or remove the link",
-        )
-    return found
+def _dangles(asked: str, link: str, target: str, root: Path) -> Refusal:
+    below = "" if is_own(root) else " below %s" % root
+    return Refusal(
+        "%s: the link %s points to %s, which does not exist%s" % (asked, link, target, below),
+        "create the file that it points to, or remove the link",
+    )
 
 
 def _leaves(path: str) -> Refusal:
@@ -163,30 +387,49 @@ def _leaves(path: str) -> Refusal:
     )
 
 
+def names_beside(place: Place) -> List[str]:
+    """The names in the folder of a place, sorted; OSError."""
+    listed = os.open(".", _LISTED, dir_fd=place.folder)
+    try:
+        return sorted(os.listdir(listed))  # noqa: PTH208  # no Path lists a descriptor
+    finally:
+        os.close(listed)
+
+
+@contextlib.contextmanager
+def _opened(place: Place, flags: int, mode: int = 0o600) -> Iterator[int]:
+    """A descriptor for the file at that very place, closed at the end; OSError."""
+    descriptor = os.open(place.name, flags, mode, dir_fd=place.folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def read(root: Path, path: str) -> Optional[bytes]:
-    """The bytes of the file at an absolute path below `root`; None: there is none.
+    """As `Tree.read`, for one path."""
+    with Tree(root) as tree:
+        return tree.read(path)
+
+
+def read_at(place: Place, path: str) -> Optional[Found]:
+    """The file at a place that was found for `path`; None: there is none.
 
     Refusal where something else than a file is in the way, SystemFailure where it cannot be read.
     """
-    return read_file(locate(root, path), path)
-
-
-def read_file(place: Path, path: str) -> Optional[bytes]:
-    """As `read`, for a place that `locate` found for `path`."""
     with system("read", path, "check its permissions; run as root"):
-        try:
-            found = place.lstat()
-        except FileNotFoundError:
+        if place.blocked:
+            raise Refusal("%s: one of the folders in this path is no folder" % path,
+                          "move it out of the way")
+        if place.folder is None:
             return None
-        except NotADirectoryError:
-            raise Refusal(
-                "%s: one of the folders in this path is no folder" % path, "move it out of the way"
-            ) from None
+        found = _status(place.name, place.folder)
+        if found is None:
+            return None
         check_regular(found, path)
         try:
-            with open_file(place, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
-                check_regular(os.fstat(descriptor), path)
-                return _read_all(descriptor)
+            with _opened(place, _READ) as descriptor:
+                return _read_all(descriptor, path)
         except FileNotFoundError:
             return None  # taken away since
 
@@ -207,37 +450,98 @@ def check_regular(found: os.stat_result, path: str) -> None:
     raise Refusal("%s is %s, not a file" % (path, kind), "move it out of the way")
 
 
-@contextlib.contextmanager
-def open_file(place: Path, flags: int, mode: int = 0o600) -> Iterator[int]:
-    """A descriptor for the file at that very place, closed at the end; OSError."""
-    descriptor = os.open(str(place), flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _read_all(descriptor: int) -> bytes:
+def _read_all(descriptor: int, path: str) -> Found:
+    status = os.fstat(descriptor)
+    check_regular(status, path)
     pieces: List[bytes] = []
+    length = 0
     while True:
         piece = os.read(descriptor, 1 << 20)
         if not piece:
-            return b"".join(pieces)
+            return Found(b"".join(pieces), status)
         pieces.append(piece)
+        length += len(piece)
+        if length > _LARGEST:
+            raise Refusal("%s is longer than %d MiB" % (path, _LARGEST >> 20),
+                          "this is no file of the network's configuration: move it away")
 
 
-def write_new(place: Path, content: bytes, attributes: Attributes, like: Optional[Path]) -> None:
+def write_at(
+    place: Place, content: bytes, attributes: Attributes, like: Optional[Place] = None
+) -> None:
     """Write a file that does not exist, down to the disk, with the label of `like`; OSError."""
-    with open_file(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        _own(descriptor, attributes)
-        if like is not None:
-            _copy_xattrs(like, descriptor)
-        # After the ACL, which shares its group bits with the mode, and chown, which clears setuid.
-        os.fchmod(descriptor, attributes.mode)
-        _sync(descriptor)
+    with _opened(place, _NEW) as descriptor, contextlib.ExitStack() as stack:
+        source = None if like is None else stack.enter_context(_opened(like, _READ))
+        _fill(descriptor, content, attributes, source)
+
+
+def _fill(descriptor: int, content: bytes, attributes: Attributes, like: Optional[int]) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest):]
+    _own(descriptor, attributes)
+    if like is not None:
+        _copy_xattrs(like, descriptor)
+    # After the ACL, which shares its group bits with the mode.
+    os.fchmod(descriptor, attributes.mode & _PERMISSIONS)
+    _sync(descriptor)
+
+
+def rename(place: Place, name: str) -> None:
+    """Give what stands at a place another name in its folder; OSError."""
+    os.rename(place.name, name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+
+
+def link(place: Place, name: str) -> None:
+    """Give the very thing that stands at a place a second name in its folder; OSError."""
+    # By default, given folders, os.link() would follow a link that has come there meanwhile.
+    os.link(place.name, name, src_dir_fd=place.folder, dst_dir_fd=place.folder,
+            follow_symlinks=False)
+
+
+def unlink(place: Place) -> None:
+    """Remove a file, if there is one; OSError."""
+    # On a read-only file system unlink(2) fails even for what is not there.
+    if exists_at(place):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(place.name, dir_fd=place.folder)
+
+
+def make_folder(place: Place, mode: int) -> None:
+    """Make a folder, whatever the umask says, down to the disk; OSError."""
+    assert place.folder is not None
+    _make_folder(place.name, place.folder, mode)
+
+
+def _make_folder(name: str, folder: int, mode: int) -> None:
+    # No chmod(2) after: something else may have that name by then.
+    mask = os.umask(0)
+    try:
+        os.mkdir(name, mode, dir_fd=folder)
+    finally:
+        os.umask(mask)
+    _sync_folder(folder)
+
+
+def remove_folder(place: Place) -> None:
+    """Remove an empty folder; OSError."""
+    os.rmdir(place.name, dir_fd=place.folder)
+
+
+def remove_all(place: Place, depth: int = 0) -> None:
+    """Remove what stands at a place, a folder with all that is in it; OSError.
+
+    OSError ELOOP, too, for folders deeper in each other than any of ours.
+    """
+    if not stat.S_ISDIR(mode_at(place)):
+        unlink(place)
+        return
+    if depth > _MAX_DEPTH:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    with _opened(place, _LISTED | os.O_NOFOLLOW) as inner:
+        for name in sorted(os.listdir(inner)):  # noqa: PTH208  # no Path lists a descriptor
+            remove_all(Place("%s/%s" % (place.real, name), name, inner), depth + 1)
+    remove_folder(place)
 
 
 _later = False  # whether this process leaves it to `sync_now`
@@ -267,34 +571,62 @@ def _own(descriptor: int, attributes: Attributes) -> None:
         os.fchown(descriptor, uid, gid)
 
 
-def _copy_xattrs(source: Path, descriptor: int) -> None:
+def _copy_xattrs(source: int, descriptor: int) -> None:
     for name in (*_KEPT_XATTRS, *_noted_xattrs(source)):
         try:
-            os.setxattr(descriptor, name, os.getxattr(str(source), name))
+            os.setxattr(descriptor, name, os.getxattr(source, name))
         except OSError as error:
             if error.errno not in _NO_XATTR:
                 raise
 
 
-def _noted_xattrs(source: Path) -> List[str]:
+def _noted_xattrs(source: int) -> List[str]:
     try:
-        return [each for each in os.listxattr(str(source)) if each.startswith(_KEPT_NAMESPACE)]
+        return [name for name in os.listxattr(source) if name.startswith(_KEPT_NAMESPACE)]
     except OSError as error:
         if error.errno not in _NO_XATTR:
             raise
         return []
 
 
-def sync_folder(place: Path) -> None:
-    """Bring a folder's entries (renames, links, unlinks) down to the disk; OSError."""
+def sync_beside(place: Place) -> None:
+    """Bring the entries (renames, links, unlinks) of a place's folder down to the disk; OSError."""
+    assert place.folder is not None
+    _sync_folder(place.folder)
+
+
+def _sync_folder(folder: int) -> None:
     if _later:
         return
-    with open_file(place, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-        try:
-            _sync(descriptor)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # a file system that cannot, fsync(2)
-                raise
+    listed = os.open(".", _LISTED, dir_fd=folder)
+    try:
+        _sync(listed)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot, fsync(2)
+            raise
+    finally:
+        os.close(listed)
+
+
+# By path: for this machine's own folders alone, in which nobody but root can change anything.
+
+
+def locate(root: Path, path: str) -> Path:
+    """The real place below `root` of an absolute path, which need not exist; for people to see.
+
+    By the time that it is used something else may be there. Raises as `Tree.place`.
+    """
+    with Tree(root) as tree:
+        return Path(os.path.realpath(str(root))) / tree.place(path).real
+
+
+def exists(place: Path) -> bool:
+    """As `exists_at`."""
+    try:
+        os.lstat(str(place))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def missing_folders(place: Path) -> List[Path]:
@@ -310,9 +642,24 @@ def missing_folders(place: Path) -> List[Path]:
 def make_folders(folders: Sequence[Path]) -> None:
     """Make these folders, outermost first, mode 0755, down to the disk; OSError."""
     for folder in folders:
+        above = os.open(str(folder.parent), _FOLDER & ~os.O_NOFOLLOW)
         try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        folder.chmod(0o755)  # whatever the umask says
-        sync_folder(folder.parent)
+            with contextlib.suppress(FileExistsError):
+                _make_folder(folder.name, above, 0o755)
+        finally:
+            os.close(above)
+
+
+def read_file(place: Path, path: str) -> Optional[bytes]:
+    """As `read_at`; a link is none."""
+    with Tree(place.parent) as tree:
+        found = read_at(tree.name(place.name), path)
+    return None if found is None else found.content
+
+
+def write_new(
+    place: Path, content: bytes, attributes: Attributes, like: Optional[Place] = None
+) -> None:
+    """As `write_at`; OSError."""
+    with Tree(place.parent) as tree:
+        write_at(tree.name(place.name), content, attributes, like)

@@ -8,9 +8,10 @@ from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional,
 
 from symroute_nm import bounded
 from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
-from symroute_nm.errors import InputError, shown
+from symroute_nm.errors import InputError, Refusal, shown
 from symroute_nm.marks import parse_mask
 from symroute_nm.model import IPAddress
+from symroute_nm.rooted import Tree
 from symroute_nm.tables import check_choice
 
 DEFAULT_PATH = "/etc/symroute-nm.conf"
@@ -50,10 +51,29 @@ def read_settings(path: Path, required: bool = False) -> Settings:
         if required:
             raise InputError("%s: no such file" % path, "check --config")
         return Settings()
+    return _decoded(bounded.read(path), str(path))
+
+
+def read_settings_below(root: Path) -> Settings:
+    """As `read_settings`, of the configuration file below a root.
+
+    Raises `InputError`, too, for a link that leads nowhere or out of the root.
+    """
+    with Tree(root) as tree:
+        if not tree.may_have(DEFAULT_PATH):
+            return Settings()
+        try:
+            tree.place(DEFAULT_PATH)
+        except Refusal as refusal:
+            raise InputError(refusal.message, "mend the link or remove it") from refusal
+        return _decoded(bounded.read_below(tree, DEFAULT_PATH), tree.shown(DEFAULT_PATH))
+
+
+def _decoded(content: bytes, where: str) -> Settings:
     try:
-        return parse_settings(bounded.read(path).decode("utf-8-sig"), str(path))
+        return parse_settings(content.decode("utf-8-sig"), where)
     except UnicodeDecodeError as error:
-        raise InputError("%s: not UTF-8" % path, "save it as UTF-8") from error
+        raise InputError("%s: not UTF-8" % where, "save it as UTF-8") from error
 
 
 def _is_there(path: Path) -> bool:

@@ -30,6 +30,7 @@ from symroute_nm import (
     model,
     profiles,
     published,
+    rooted,
     settings,
     shvar,
     snapshot,
@@ -174,7 +175,8 @@ def parse_manifest(content: bytes) -> None:
         (folder / "manifest.json").write_bytes(content)
         with watched(root):
             try:
-                backups.undoing(root, backups.find(root))
+                with rooted.Tree(root) as opened:
+                    backups.undoing(opened, backups.find(opened))
             except SymrouteError as error:
                 assert Refusal is type(error) or error.exit_code, error
 
@@ -188,8 +190,8 @@ _JOURNAL = {
     "entries": [{"path": "/etc/x", "target": "etc/x", "new": ".symroute-nm.x.01234567",
                  "old": "", "before": "", "after": journal.digest(b"x")}]}
 _MANIFEST = {"format": 1, "files": [
-    {"path": "/etc/x", "existed": True, "mode": 0o644, "uid": 0, "gid": 0, "before": "0",
-     "after": "1"}]}
+    {"path": "/etc/x", "existed": True, "mode": 0o644, "uid": 0, "gid": 0,
+     "before": journal.digest(b"x"), "after": journal.digest(b"y")}]}
 _SETTINGS = b"""\
 [symroute]
 guard = throw
@@ -339,20 +341,32 @@ def tree() -> Iterator[Path]:
 _written: List[str] = []  # what was written where, while somebody watches
 _watching: List[bool] = []
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGES = {"os.rename": 2, "os.link": 2, "os.symlink": 2, "os.remove": 1, "os.mkdir": 1,
-            "os.rmdir": 1, "os.chmod": 1, "os.chown": 1, "os.truncate": 1, "os.utime": 1,
-            "os.setxattr": 1, "shutil.rmtree": 1}
+# {audit event: (number of paths, at which argument the descriptors of their folders begin)}
+_CHANGES = {"os.rename": (2, 2), "os.link": (2, 2), "os.symlink": (2, 2), "os.remove": (1, 1),
+            "os.mkdir": (1, 2), "os.rmdir": (1, 1), "os.chmod": (1, 2), "os.chown": (1, 3),
+            "os.truncate": (1, 0), "os.utime": (1, 0), "os.setxattr": (1, 0),
+            "shutil.rmtree": (1, 0)}
 
 
 def _audit(event: str, arguments: Tuple[Any, ...]) -> None:
     if not _watching:
         return
     if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:
-        _written.append(str(arguments[0]))
+        # Which folder a relative name is in is not told; `watched` looks into the current one.
+        if str(arguments[0]).startswith("/"):
+            _written.append(str(arguments[0]))
     elif event in _CHANGES:
-        count = _CHANGES[event]
-        _written.extend(os.fsdecode(each) for each in arguments[:count]
-                        if isinstance(each, (str, bytes)))
+        count, first = _CHANGES[event]
+        for place, name in enumerate(arguments[:count]):
+            if isinstance(name, (str, bytes)):
+                folder = arguments[first + place] if first else -1
+                _written.append(_whole(os.fsdecode(name), folder))
+
+
+def _whole(name: str, folder: int) -> str:
+    """The path of a name in the folder of a descriptor, -1 for none."""
+    return name if folder < 0 else str(
+        Path(os.readlink("/proc/self/fd/%d" % folder)) / name)
 
 
 if hasattr(sys, "addaudithook"):  # 3.8
@@ -363,6 +377,7 @@ if hasattr(sys, "addaudithook"):  # 3.8
 def watched(root: Path) -> Iterator[None]:
     """Nothing in the body may write outside `root` (Python 3.8 and later; before, unseen)."""
     del _written[:]
+    here = set(Path.cwd().iterdir())
     _watching.append(True)
     try:
         yield
@@ -371,7 +386,7 @@ def watched(root: Path) -> Iterator[None]:
     inside = str(root) + "/"
     outside = [each for each in _written if not each.startswith(inside) and each != str(root)
                and each != os.devnull and "__pycache__" not in each]
-    assert [] == outside
+    assert ([], here) == (outside, set(Path.cwd().iterdir()))
 
 
 def program(root: Path, *words: str) -> Run:

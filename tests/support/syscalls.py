@@ -39,7 +39,7 @@ NAMES = {
     25: "mremap", 28: "madvise", 32: "dup", 33: "dup2", 39: "getpid", 60: "exit", 72: "fcntl",
     73: "flock", 74: "fsync", 75: "fdatasync", 77: "ftruncate", 78: "getdents", 79: "getcwd",
     82: "rename", 83: "mkdir", 84: "rmdir", 86: "link", 87: "unlink", 88: "symlink",
-    89: "readlink", 90: "chmod", 91: "fchmod", 92: "chown", 93: "fchown", 102: "getuid",
+    89: "readlink", 90: "chmod", 91: "fchmod", 92: "chown", 93: "fchown", 95: "umask", 102: "getuid",
     107: "geteuid", 110: "getppid", 188: "setxattr", 190: "fsetxattr", 191: "getxattr",
     194: "listxattr", 196: "flistxattr",
     193: "fgetxattr", 202: "futex", 217: "getdents64", 228: "clock_gettime",
@@ -51,7 +51,7 @@ NAMES = {
 _NO_FILE = {
     "mmap", "mprotect", "munmap", "brk", "mremap", "madvise", "rt_sigaction", "rt_sigprocmask",
     "rt_sigreturn", "sched_yield", "getpid", "getppid", "getuid", "geteuid", "futex",
-    "clock_gettime", "clock_nanosleep", "exit", "exit_group", "getrandom",
+    "umask", "clock_gettime", "clock_nanosleep", "exit", "exit_group", "getrandom",
 }
 _WRITE, _OPENAT, _LAST_STREAM = 1, 257, 2
 _CHANGING_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -69,6 +69,9 @@ _READING = {
     "listxattr", "flistxattr",
     "fcntl", "close",
 }
+_ACTS = {"mkdirat": "mkdir", "renameat": "rename", "renameat2": "rename", "linkat": "link",
+         "readlinkat": "readlink", "fchmodat": "chmod"}
+_HERE, _REMOVE_FOLDER = -100, 0x200  # AT_FDCWD, AT_REMOVEDIR, linux/fcntl.h
 _BY_DESCRIPTOR = {
     "read", "write", "close", "fstat", "lseek", "ioctl", "pread64", "pwrite64", "fcntl",
 }
@@ -99,16 +102,37 @@ class Call(NamedTuple):
         return self.name not in _READING
 
     @property
+    def act(self) -> str:
+        """Its name without regard to how the file is named: ``unlink`` for unlinkat, too."""
+        if self.name == "unlinkat":
+            return "rmdir" if self.arguments[2] & _REMOVE_FOLDER else "unlink"
+        return _ACTS.get(self.name, self.name)
+
+    @property
     def path(self) -> str:
         """The file that it is about, the first if there are two; "" for none."""
         if self.name in _BY_PATH:
             return self.text(0)
         if self.name in _BY_FOLDER_AND_PATH:
-            return self.text(1)
+            return self._inside(0)
         try:
             return self.place(self.arguments[0])
         except OSError:
             return ""
+
+    @property
+    def other(self) -> str:
+        """The second file that it is about; "" for none."""
+        if self.name in ("rename", "link"):
+            return self.text(1)
+        return self._inside(2) if self.act in ("rename", "link") else ""
+
+    def _inside(self, argument: int) -> str:
+        """The path that an argument, a folder's descriptor, and the next, a name, make."""
+        name, folder = self.text(argument + 1), ctypes.c_int(self.arguments[argument]).value
+        if name.startswith("/") or folder == _HERE:
+            return name
+        return "%s/%s" % (self.place(folder).rstrip("/"), name)
 
     def text(self, argument: int) -> str:
         """The path, or other text, to which an argument points."""

@@ -48,7 +48,7 @@ ONLY_IN = {
     "subprocess": {"install", "evidence", "netfilter"},
     "socket": {"entrance", "live", "netlink", "profiles", "runtime", "trial"},
     "fcntl": {"lock"},
-    "shutil": {"install", "journal", "netfilter"},
+    "shutil": {"install", "netfilter"},
 }
 # cli exits and needs its streams for that, queries asks whether there is a terminal; what is
 # printed goes through terminal.

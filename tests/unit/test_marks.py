@@ -9,6 +9,7 @@ from support.hosts import kernel_rules, make_plan, two_uplinks
 from symroute_nm import directxml, generation, loaded
 from symroute_nm.activation import find_commands
 from symroute_nm.choices import MARK_MASK, InterfaceSettings, Manner, Settings, TableChoice
+from symroute_nm.commit import install_changes
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.explanation import as_json, explain, lines
 from symroute_nm.loaded import Loaded, find_differences

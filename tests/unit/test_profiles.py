@@ -274,7 +274,7 @@ def test_what_cannot_be_read_is_a_profile_with_a_problem(tmp_path):
     assert "longer than 1048576 bytes" in found["big"]
     assert "not a regular file" in found["folder"]
     assert "not a regular file" in found["pipe"]
-    assert "No such file" in found["gone"]
+    assert "points to nowhere" in found["gone"]
     assert "cannot be read" in found["loop"]
 
 

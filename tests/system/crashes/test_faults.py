@@ -172,7 +172,7 @@ def test_from_some_call_on_all_fail_and_the_next_run_puts_back(folder, number):
 def test_what_fails_while_it_is_put_back_is_put_back_by_the_next_run(folder):
     stage = Stage(folder, "install")
     renames = [call for call, path in stage.calls(reading=False)
-               if call.name == "rename" and "/etc/" in path]
+               if call.act == "rename" and "/etc/" in path]
     trouble = renames[-1].turn
     code, _, calls = stage.follow(
         lambda call: Fail(errno.EIO) if call.turn == trouble else None, reading=False)
@@ -195,7 +195,7 @@ def test_a_look_that_fails_while_it_is_put_back_loses_nothing(folder):
     stage = Stage(folder, "install")
 
     def die(call):
-        return Kill() if call.name == "unlink" and "/etc/" in call.path else None
+        return Kill() if call.act == "unlink" and "/etc/" in call.path else None
 
     assert -9 == stage.follow(die)[0]
     assert tree(stage.root) != stage.before

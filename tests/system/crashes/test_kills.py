@@ -63,7 +63,7 @@ def test_killed_while_it_repairs_the_next_run_repairs(folder):
     place = str(start / STALE[1:])
 
     def die(call):
-        return Kill() if call.name == "unlink" and call.path == place else None
+        return Kill() if call.act == "unlink" and call.path == place else None
 
     assert KILLED == syscalls.follow(lambda: run(start), die)
     assert before != tree(start)

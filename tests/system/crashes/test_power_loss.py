@@ -101,7 +101,8 @@ class Disk:
         if step.name in ("openat", "mkdir"):
             folder = step.name == "mkdir"
             if name not in parent.names:
-                parent.change(**{name: Node(folder, 0o755 if folder else 0o600)})
+                mode = step.numbers[1] if folder else 0o600
+                parent.change(**{name: Node(folder, mode)})
         elif step.name in ("unlink", "rmdir"):
             parent.change(**{name: None})
         elif step.name == "rename":
@@ -174,16 +175,14 @@ def record(action, root):
 
     def before(call):
         numbers = call.arguments[:3]
-        path, other, content = call.path, "", b""
-        if call.name == "unlinkat":
-            path = "%s/%s" % (call.place(call.arguments[0]), call.text(1))
-        elif call.name in ("rename", "link"):
-            other = relative(call.text(1))
+        other, content = "", b""
+        if call.act in ("rename", "link"):
+            other = relative(call.other)
         elif call.name == "write":
             content = call.bytes(1, call.arguments[2])
-        name = {"unlinkat": "rmdir" if call.arguments[2] & REMOVE_FOLDER else "unlink"}.get(
-            call.name, call.name)
-        pending[:] = [Step(name, relative(path), other, content, numbers)]
+        elif call.name == "mkdirat":
+            numbers = call.arguments[1:4]
+        pending[:] = [Step(call.act, relative(call.path), other, content, numbers)]
 
     def after(call, result):
         (step,) = pending
@@ -258,7 +257,7 @@ def test_the_next_run_puts_right_what_a_loss_of_power_left_of_a_repair(folder):
     place = str(start / STALE[1:])
     syscalls.follow(
         lambda: run(start),
-        lambda call: Kill() if call.name == "unlink" and call.path == place else None)
+        lambda call: Kill() if call.act == "unlink" and call.path == place else None)
     assert tree(start) != before
     working = copy(start, folder / "working")
     steps = record(lambda: install.recover(working) and 0, working)
