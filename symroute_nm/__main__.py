@@ -8,6 +8,9 @@ def main() -> None:
     # Modules and model values stay to the end and hold no cycles: looking for some takes a tenth of
     # a run, almost half of one on a host with 50 000 routes, and finds nothing.
     gc.disable()
+    from symroute_nm.submodules import import_uuid
+
+    import_uuid()
     from symroute_nm import cli
 
     try:

@@ -8,6 +8,7 @@ import sys
 from typing import Any, Callable, Iterable, Iterator, TextIO
 
 from symroute_nm.errors import SystemFailure
+from symroute_nm.submodules import quiet_platform
 
 _LAST_STANDARD = 2  # stderr's descriptor
 
@@ -94,14 +95,15 @@ def progress(total: int) -> Iterator[Callable[[bool], None]]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    with quiet_platform():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]} failed"),
                TimeRemainingColumn())

@@ -264,7 +264,6 @@ def test_chains_go_when_the_script_comes_to_use_nft(tmp_path):
     assert not any("symroute_nm" in each for each in write("iptables"))
 
 
-@pytest.mark.skipif(not shutil.which("timeout"), reason="coreutils' timeout bounds scripts")
 def test_a_script_may_be_longer_than_an_argument():
     netfilter.run_script("#" + "x" * (1 << 18) + "\0\n:\n")
     with pytest.raises(SystemFailure, match="marks cannot be set: exit 7"):
