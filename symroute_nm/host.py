@@ -1,7 +1,7 @@
 """The running kernel -> `Host`: links, addresses, routes, rules and the sysctls that matter."""
 
 import os
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
@@ -13,6 +13,7 @@ from symroute_nm.model import (
     IPNetwork,
     Link,
     Rule,
+    parse_network,
 )
 from symroute_nm.netlink import Message
 
@@ -186,7 +187,7 @@ def _selector(version: int, address: Optional[str], length: int) -> Optional[IPN
 
 
 def _network(version: int, address: Optional[str], length: int) -> IPNetwork:
-    return ip_network("%s/%d" % (address, length)) if address else ANY[version]
+    return parse_network(f"{address}/{length}") if address else ANY[version]
 
 
 def _text(value: Any) -> str:

@@ -5,10 +5,10 @@ A listing is somebody else's program's text: what is not understood in it is pas
 
 import re
 import shlex
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from symroute_nm.model import IPAddress, IPNetwork
+from symroute_nm.model import ANY, IPAddress, IPNetwork, parse_network
 from symroute_nm.observation import Published
 
 _TABLE = re.compile(r"\*(\S+)")
@@ -51,7 +51,7 @@ def parse_masqueraded(text: str) -> Iterator[IPNetwork]:
         if "MASQUERADE" in line or re.search(r"\bmasquerade\b", line):
             named = _MASQUERADED.search(line)
             words = next((each for each in named.groups() if each), "") if named else ""
-            yield from _networks(words) or (ip_network("0.0.0.0/0"), ip_network("::/0"))
+            yield from _networks(words) or tuple(ANY.values())
 
 
 def _iptables_rule(line: str) -> Iterator[Published]:
@@ -100,7 +100,7 @@ def _networks(text: str) -> Tuple[IPNetwork, ...]:
     found = []
     for word in re.split(r"[\s,]+", text.strip()):
         try:
-            found.append(ip_network(word, strict=False))
+            found.append(parse_network(word))
         except ValueError:  # a set's name, an interval
             continue
     return tuple(found)

@@ -96,7 +96,7 @@ def test_no_command_runs_anything_but_what_is_allowed(
     for words in (
         ("--help",), ("--version",), ("nonsense",), ("generate", "--help"),
         ("snapshot", *below), ("inspect", *below), ("inspect", "--json", *below),
-        ("diagnose", *below), ("explain", "10.9.9.9", "--from", "10.0.6.5", *below),
+        ("diagnose", *below), ("explain", "10.0.6.5", "10.9.9.9", *below),
         ("generate", "--dry-run", *below), ("generate", *below), ("verify", *below),
         ("apply", "--yes", *below), ("verify", *below), ("diagnose", *below),
         ("apply", "--timeout", "0.1", *below), ("confirm", *below), ("undo", *below),
