@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm import bounded, programs
-from symroute_nm.errors import SymrouteError, SystemFailure
+from symroute_nm.errors import SymrouteError, SystemFailure, pass_on_exhaustion
 from symroute_nm.loaded import marked_links
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import NETWORK_SCRIPTS, Link
@@ -142,7 +142,10 @@ def _sysctl(link: str, name: str) -> int:
     try:
         with open("%s/%s/%s" % (_PROC, link, name), "rb") as file:
             return int(file.read().split()[0])
-    except (OSError, ValueError, IndexError):
+    except OSError as error:
+        pass_on_exhaustion(error)
+        return 0
+    except (ValueError, IndexError):
         return 0
 
 

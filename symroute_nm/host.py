@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from symroute_nm import kernelroutes, netlink
+from symroute_nm.errors import pass_on_exhaustion
 from symroute_nm.model import (
     ANY,
     Address,
@@ -201,5 +202,8 @@ def read_sysctl(name: str) -> int:
     """The sysctl's number below /proc/sys/net; 0 where the kernel does not have it."""
     try:
         return int((_PROC / name).read_text().split()[0])
-    except (OSError, ValueError, IndexError):
+    except OSError as error:
+        pass_on_exhaustion(error)
+        return 0
+    except (ValueError, IndexError):
         return 0

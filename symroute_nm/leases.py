@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm import bounded
-from symroute_nm.errors import SymrouteError
+from symroute_nm.errors import SymrouteError, pass_on_exhaustion
 from symroute_nm.model import Lease
 
 _Gateway = Optional[ipaddress.IPv4Address]
@@ -144,8 +144,8 @@ def _glob(root: pathlib.Path, patterns: Iterable[str]) -> List[pathlib.Path]:
     for pattern in patterns:
         try:
             found.extend(sorted(root.glob(pattern)))
-        except OSError:  # NetworkManager's folder is root's alone
-            continue
+        except OSError as error:  # NetworkManager's folder is root's alone
+            pass_on_exhaustion(error)
     return found
 
 

@@ -4,7 +4,7 @@ The listings are what nft and iptables-save print of our own table and chains.
 """
 
 import re
-from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from symroute_nm.marking import NAME, Marking
 
@@ -15,11 +15,12 @@ PROGRAMS = ("iptables", "ip6tables")
 Setting = Tuple[str, int, int]
 
 _NUMBER = r"(0x[0-9a-f]+)"
-_NFT_NEW = re.compile(r'iifname "([^"]+)" .*ct mark & %s == .*ct mark set ct mark \| %s' % (
-    _NUMBER, _NUMBER))
+# One behind the other in a line, with anything between them.
+_NFT_NEW = tuple(map(re.compile, (
+    r'iifname "([^"]+)" ', f"ct mark & {_NUMBER} == ", rf"ct mark set ct mark \| {_NUMBER}")))
 # nft takes "meta mark" and "mark" for the same, and may list either.
-_NFT_BACK = re.compile(r"ct mark & %s == %s .*(?<!ct )mark set (?:meta )?mark \|" % (
-    _NUMBER, _NUMBER))
+_NFT_BACK = tuple(map(re.compile, (
+    f"ct mark & {_NUMBER} == {_NUMBER} ", r"(?<!ct )mark set (?:meta )?mark \|")))
 _NEW = re.compile(r"-A %s -i (\S+) .*-j CONNMARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
 _BACK = re.compile(r"-A %s -m connmark .*-j MARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
 _PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml
@@ -85,11 +86,32 @@ def _describe(setting: Setting) -> str:
 
 def _nft_settings(text: str) -> FrozenSet[Setting]:
     lines = text.splitlines()
-    new = (_NFT_NEW.search(line) for line in lines)
-    back = (_NFT_BACK.search(line) for line in lines)
-    return frozenset([
-        *((each.group(1), int(each.group(3), 16), int(each.group(2), 16)) for each in new if each),
-        *(("", int(each.group(2), 16), int(each.group(1), 16)) for each in back if each)])
+    found: Set[Setting] = set()
+    for line in lines:
+        new, back = _find_all(_NFT_NEW, line), _find_all(_NFT_BACK, line)
+        if new:
+            link, mask, value = new
+            found.add((link, int(value, 16), int(mask, 16)))
+        if back:
+            mask, value = back
+            found.add(("", int(value, 16), int(mask, 16)))
+    return frozenset(found)
+
+
+def _find_all(patterns: Sequence["re.Pattern[str]"], line: str) -> Tuple[str, ...]:
+    """The groups of patterns that are found one behind the other; empty where one is not.
+
+    As one pattern with ``.*`` between its parts, but in a time that grows with the line's length.
+    """
+    groups: Tuple[str, ...] = ()
+    position = 0
+    for pattern in patterns:
+        found = pattern.search(line, position)
+        if found is None:
+            return ()
+        groups += found.groups()
+        position = found.end()
+    return groups
 
 
 def _settings(lines: Tuple[str, ...]) -> Optional[FrozenSet[Setting]]:

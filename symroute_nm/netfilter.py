@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 from symroute_nm import programs
-from symroute_nm.errors import SystemFailure
+from symroute_nm.errors import SystemFailure, pass_on_exhaustion
 from symroute_nm.loaded import PROGRAMS, SYSCTL_FILE, Loaded
 from symroute_nm.marking import NAME
 
@@ -59,5 +59,6 @@ def _chain(program: str) -> Tuple[str, ...]:
 def _valid_mark() -> bool:
     try:
         return Path(SYSCTL_FILE).read_text().strip() != "0"
-    except OSError:
+    except OSError as error:
+        pass_on_exhaustion(error)
         return False

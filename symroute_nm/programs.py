@@ -10,6 +10,7 @@ import selectors
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from symroute_nm.errors import SystemFailure
@@ -39,9 +40,9 @@ class Finished(NamedTuple):
 def find(name: str) -> Optional[str]:
     """The absolute path of a program in `FOLDERS`; None where there is none."""
     for folder in FOLDERS:
-        path = f"{folder}/{name}"
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
+        path = Path(folder, name)
+        if path.is_file() and os.access(str(path), os.X_OK):
+            return str(path)
     return None
 
 
@@ -77,7 +78,7 @@ def _follow(
         process.stdout, process.stderr)}
     sizes = dict.fromkeys(texts, 0)
     left = memoryview(said)
-    with selectors.DefaultSelector() as selector:
+    with selectors.PollSelector() as selector:  # as select(2), and for any descriptor
         for number in texts:
             selector.register(number, selectors.EVENT_READ)
         os.set_blocking(process.stdin.fileno(), False)

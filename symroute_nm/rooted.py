@@ -26,6 +26,7 @@ RECORD = RUN + "/record"  # of a change that is neither confirmed nor taken back
 # people note. The rest of security. (IMA's and EVM's hashes) belongs to the content before.
 _KEPT_XATTRS = ("security.selinux", "system.posix_acl_access")
 _KEPT_NAMESPACE = "user."
+_LARGEST = 64 << 20  # bytes of a file of others that is read whole
 _NO_XATTR = (errno.ENODATA, errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
 
@@ -190,7 +191,7 @@ def read_file(place: Path, path: str) -> Optional[bytes]:
         try:
             with open_file(place, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
                 check_regular(os.fstat(descriptor), path)
-                return _read_all(descriptor)
+                return _read_all(descriptor, path)
         except FileNotFoundError:
             return None  # taken away since
 
@@ -221,13 +222,17 @@ def open_file(place: Path, flags: int, mode: int = 0o600) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _read_all(descriptor: int) -> bytes:
+def _read_all(descriptor: int, path: str) -> bytes:
     pieces: List[bytes] = []
+    left = _LARGEST
     while True:
         piece = os.read(descriptor, 1 << 20)
         if not piece:
             return b"".join(pieces)
         pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            raise Refusal(f"{path} is larger than {_LARGEST >> 20} MiB", "move it out of the way")
 
 
 def write_new(place: Path, content: bytes, attributes: Attributes, like: Optional[Path]) -> None:

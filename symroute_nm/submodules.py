@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 import types
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 
 class _Uname(NamedTuple):
@@ -29,15 +29,18 @@ def quiet_platform() -> Iterator[None]:
     """Within, `platform` answers from uname(2) alone and starts no program.
 
     Before Python 3.9 `platform.uname` has a shell look for ``uname`` along PATH, later its
-    result does so itself; `platform.architecture` looks for ``file``. pyroute2.config (up to 0.9.6) asks for
-    both when it is imported, rich for the first. All else in `platform` asks those two functions.
+    result does so itself; `platform.architecture` looks for ``file``. When it is imported,
+    pyroute2.config (up to 0.9.6) asks for both, rich for the first. All else in
+    `platform` asks those two functions.
     """
     import platform
 
     known = _Uname(*os.uname())
     before = platform.uname, platform.architecture
-    platform.uname = lambda: known  # type: ignore[assignment,return-value]
-    platform.architecture = lambda *_, **__: (f"{8 * struct.calcsize('P')}bit", "ELF")
+    bits = f"{8 * struct.calcsize('P')}bit"
+    answers: Any = platform
+    answers.uname = lambda: known
+    answers.architecture = lambda *_, **__: (bits, "ELF")
     try:
         yield
     finally:
@@ -47,8 +50,8 @@ def quiet_platform() -> Iterator[None]:
 def import_uuid() -> None:
     """Import `uuid`, which typer needs, without starting programs.
 
-    Python 3.6's looks for a library with ``ldconfig``, and with ``gcc`` and ``ld`` along PATH. Without
-    ctypes it does without that library.
+    Python 3.6's looks for a library with ``ldconfig``, and with ``gcc`` and ``ld`` along PATH.
+    Without ctypes it does without that library.
     """
     if "uuid" in sys.modules or "ctypes" in sys.modules:
         return

@@ -11,6 +11,7 @@ from symroute_nm.errors import SystemFailure
 from symroute_nm.submodules import quiet_platform
 
 _LAST_STANDARD = 2  # stderr's descriptor
+_FREE_DESCRIPTORS = 16
 
 
 class _Output(io.FileIO):
@@ -36,8 +37,12 @@ class _Output(io.FileIO):
 
 
 def open_streams() -> None:
-    """Make stdout and stderr safe to write to, also where they are closed, full or unread."""
+    """Make stdout and stderr safe to write to, also where they are closed, full or unread.
+
+    OSError where not so many more files could be opened as any command has open at once.
+    """
     _fill_descriptors()
+    _try_descriptors()
     # Others than Python's own are somebody's who captures them.
     if sys.stdout is sys.__stdout__:
         sys.stdout = _open_stream(1, sys.stdout)
@@ -56,6 +61,17 @@ def _fill_descriptors() -> None:
     with io.FileIO(os.devnull, "r+") as sink:
         for each in closed:
             os.dup2(sink.fileno(), each)
+
+
+def _try_descriptors() -> None:
+    """Open as many files as a command may need: told at once, nobody runs out of them midway."""
+    opened = []
+    try:
+        for _ in range(_FREE_DESCRIPTORS):
+            opened.append(os.dup(0))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _open_stream(descriptor: int, before: Any) -> TextIO:

@@ -1,7 +1,7 @@
 """Which programs a command has the kernel execute, with all that it starts: none is overlooked.
 
-seccomp stops each execve(2) and execveat(2) for ptrace(2), whether it succeeds or not, in the command
-and in all of its descendants.
+seccomp stops each execve(2) and execveat(2) for ptrace(2), whether it succeeds or not, in the
+command and in all of its descendants.
 """
 
 import ctypes
@@ -55,7 +55,8 @@ def watch(
         except ChildProcessError:  # all have ended
             return Ended(codes[pid], output.read_text(errors="replace"), executed[1:])
         if not os.WIFSTOPPED(status):
-            codes[stopped] = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+            ended = os.WIFEXITED(status)
+            codes[stopped] = os.WEXITSTATUS(status) if ended else -os.WTERMSIG(status)
             continue
         if status >> 8 == syscalls._EVENT_SECCOMP:
             executed.append(_path(stopped))

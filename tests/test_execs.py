@@ -21,14 +21,14 @@ SCRIPTS = "etc/sysconfig/network-scripts"
 EXPECTED = ("sh", "nft", "iptables", "ip6tables", "iptables-save", "ip6tables-save",
             "iptables-restore", "ip6tables-restore", "restorecon")
 HOSTILE = (*EXPECTED, "uname", "file", "ip", "nmcli", "python", "python3", "gcc", "cc", "ld",
-           "ldconfig", "objdump", "systemctl", "sysctl", "modprobe", "getent", "tput", "stty", "env",
-           "timeout", "bash", "dash", "rpm", "hostname", "less", "more", "cat", "echo")
+           "ldconfig", "objdump", "systemctl", "sysctl", "modprobe", "getent", "tput", "stty",
+           "env", "timeout", "bash", "dash", "rpm", "hostname", "less", "more", "cat", "echo")
 DETACHED = "import os, pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
 
 
 @pytest.fixture
 def hostile(tmp_path):
-    """A folder with programs of all names that anything may look for; who runs one leaves a mark."""
+    """A folder with programs of all names that anything may look for; each leaves a mark."""
     folder = tmp_path / "hostile"
     folder.mkdir()
     for name in HOSTILE:
@@ -122,7 +122,8 @@ def test_nothing_is_started_at_a_terminal_either(tmp_path, hostile, command):
     fleet.mkdir()
     for number in range(3):
         (fleet / f"host{number}.json").write_bytes(host.read_bytes())
-    for words in (("--help",), ("generate", "--host", str(fleet), "--root", str(tmp_path / "trees"))):
+    trees = str(tmp_path / "trees")
+    for words in (("--help",), ("generate", "--host", str(fleet), "--root", trees)):
         ended = execs.watch([sys.executable, "-ISc", DETACHED, *command, *words],
                             tmp_path / "output", hostile, environment(hostile))
         # pty.spawn itself goes along PATH only for names without a folder.

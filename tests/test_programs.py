@@ -124,5 +124,6 @@ def test_pyroute2_and_rich_are_imported_without_starting_uname_and_file(tmp_path
     bits = "64bit" if sys.maxsize > 1 << 32 else "32bit"
 
     assert not (tmp_path / "ran").exists()
-    expected = f"{here.release} {here.machine} \n{here.machine} {bits} {here.release.partition('.')[0]}\n"
+    first = here.release.partition(".")[0]
+    expected = f"{here.release} {here.machine} \n{here.machine} {bits} {first}\n"
     assert expected == ran.stdout.decode()
