@@ -1,6 +1,7 @@
 """The command, and `python -m symroute_nm`: begins and ends the process in no time."""
 
 import gc
+import sys
 
 
 def main() -> None:
@@ -8,7 +9,14 @@ def main() -> None:
     # Modules and model values stay to the end and hold no cycles: looking for some takes a tenth of
     # a run, almost half of one on a host with 50 000 routes, and finds nothing.
     gc.disable()
-    from symroute_nm import cli
+    try:
+        from symroute_nm.submodules import import_uuid
+
+        import_uuid()
+        from symroute_nm import cli
+    except OSError as error:  # not even a module can be read
+        sys.stderr.write(f"symroute-nm: {error.strerror}; see ulimit -n\n")
+        sys.exit(4)
 
     try:
         cli.main()

@@ -22,11 +22,12 @@ from symroute_nm.cmd_remove import remove
 from symroute_nm.cmd_snapshot import snapshot
 from symroute_nm.cmd_undo import undo
 from symroute_nm.cmd_verify import verify
-from symroute_nm.errors import SymrouteError, SystemFailure
+from symroute_nm.errors import SymrouteError, SystemFailure, describe_failure
 from symroute_nm.terminal import flush, open_streams, say, write
 
 _BUG, _INTERRUPTED = 70, 130
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_STDERR = 2
 _SOON = 0.01  # seconds
 
 
@@ -62,7 +63,11 @@ for _command in (
 
 def main() -> None:
     """Run the command line and exit as DESIGN 6 says; the entry point."""
-    open_streams()
+    try:
+        open_streams()
+    except OSError as error:
+        os.write(_STDERR, f"symroute-nm: {describe_failure(error)}; see ulimit -n\n".encode())
+        leave(SystemFailure.exit_code)
     sys.excepthook = _report_bug
     # Where whoever started us had it ignored, children could not be waited for, wait(2).
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -91,6 +96,12 @@ def _run() -> int:
         error.show(shown)
         say(*shown.getvalue().splitlines())  # with what a terminal would act on made visible
         code = 2
+    except OSError as error:  # wherever: no descriptors, no memory, no processes are left
+        say("symroute-nm: %s; see ulimit -a" % describe_failure(error))
+        code = SystemFailure.exit_code
+    except MemoryError:
+        say("symroute-nm: out of memory; see ulimit -v")
+        code = SystemFailure.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("symroute-nm: interrupted")
         code = _INTERRUPTED

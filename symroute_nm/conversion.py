@@ -154,7 +154,7 @@ def _network(address: str, netmask: str, prefix: str) -> ipaddress.IPv4Network:
     if prefix and _number(prefix) != mask.prefixlen:
         raise ValueError("NETMASK %s and PREFIX %s give no one length" % (
             shown(netmask), shown(prefix)))
-    return ipaddress.IPv4Network("%s/%d" % (_address(address), mask.prefixlen), strict=False)
+    return ipaddress.IPv4Network(f"{_address(address)}/{mask.prefixlen}", strict=False)
 
 
 def _address(text: str) -> ipaddress.IPv4Address:

@@ -10,10 +10,11 @@ from symroute_nm.application import Outcome, Watch, enact
 from symroute_nm.choices import Confirmation
 from symroute_nm.commit import Maker
 from symroute_nm.enactment import Enactment
-from symroute_nm.errors import Refusal, SystemFailure
+from symroute_nm.errors import Refusal, SystemFailure, shown
 from symroute_nm.terminal import flush, say, show_progress
 
 _ELSEWHERE = "symroute-nm confirm"
+_QUESTION = "Enter or y keeps it, n or Ctrl-C takes it back"
 _WHY_NOT = {
     "timeout": "not confirmed within %g seconds",
     "asked": "not confirmed",
@@ -78,9 +79,13 @@ def _watch(confirmation: Confirmation) -> Watch:
     def tick(left: float) -> None:
         """Show the seconds that are left."""
         if at_terminal:
-            show_progress("Enter keeps it, Ctrl-C takes it back; %d s left " % math.ceil(left))
+            show_progress(f"{_QUESTION}; {math.ceil(left)} s left ")
 
-    return Watch(began, tick, 0 if at_terminal else None)
+    def unclear(line: str) -> None:
+        """Ask again."""
+        say(f"{shown(line)} is no answer: Enter, y or yes keep it; n or no take it back")
+
+    return Watch(began, tick, 0 if at_terminal else None, unclear)
 
 
 def _forget_typed() -> None:

@@ -5,27 +5,27 @@ then; so each element of ours is known by the chain that it names, not by marker
 """
 
 import re
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import Refusal
 from symroute_nm.marking import NAME
 
 _HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n<direct>\n'
 _TAIL = b"</direct>\n"
-_END = re.compile(rb"[ \t]*</direct>")
+# A blank begins none of these behind another: each of many would be tried up to the last.
+_END = re.compile(rb"(?<![ \t])[ \t]*</direct>")
 # firewalld.direct(5): <chain …/> and <rule …>arguments</rule>, of which no one else names ours.
-_OURS = re.compile(
-    rb"[ \t]*<(?:chain\b[^<>]*\bchain=[\"']%(name)s[\"'][^<>]*/>"
-    rb"|rule\b[^<>]*\bchain=[\"']%(name)s[\"'][^<>]*>[^<]*</rule>"
-    rb"|rule\b[^<>]*>-j %(name)s</rule>)[ \t]*\n?" % {b"name": NAME.encode("ascii")})
-_ATTRIBUTE = re.compile(rb"(\w+)=[\"']([^\"'<>]*)[\"']")
-_ARGUMENTS = re.compile(rb">([^<]*)</")
-_EMPTY = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<direct\s*(?:/>|>\s*</direct>)\s*")
+_ELEMENT = re.compile(
+    rb"(?<![ \t])[ \t]*<(?:chain\b([^<>]*)/>|rule\b([^<>]*)>([^<]*)</rule>)")
+_REST = re.compile(rb"[ \t]*\n?")
+_ATTRIBUTE = re.compile(rb"(?<!\w)(\w+)=[\"']([^\"'<>]*)[\"']")
+_NAME = NAME.encode("ascii")
+_EMPTY = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<direct\s*(?:/>|>\s*</direct>)\s*")
 
 
 def has_elements(content: bytes) -> bool:
     """Whether anything in it is ours."""
-    return _OURS.search(content) is not None
+    return bool(_ours(content))
 
 
 def put(existing: Optional[bytes], body: str, path: str) -> bytes:
@@ -37,7 +37,7 @@ def put(existing: Optional[bytes], body: str, path: str) -> bytes:
     text = body.encode("ascii")
     if existing is None:
         return _HEAD + text + _TAIL
-    rest = _OURS.sub(b"", existing)
+    rest = _without_ours(existing)
     ends = [each.start() for each in _END.finditer(rest)]
     if len(ends) != 1:
         raise Refusal("%s: not one </direct>, so there is no place for our rules" % path,
@@ -49,16 +49,43 @@ def put(existing: Optional[bytes], body: str, path: str) -> bytes:
     return before + newline + text + after
 
 
-def _elements(content: bytes) -> List[Tuple[List[Tuple[bytes, bytes]], List[bytes]]]:
+class _Element(NamedTuple):
+    """One of ours: where it begins and ends, with the blanks around it and the end of its line."""
+
+    start: int
+    end: int
+    attributes: List[Tuple[bytes, bytes]]
+    arguments: bytes
+
+
+def _ours(content: bytes) -> List[_Element]:
+    found = []
+    for element in _ELEMENT.finditer(content):
+        chain, rule, arguments = element.groups()
+        attributes = sorted(_ATTRIBUTE.findall(rule if chain is None else chain))
+        if (b"chain", _NAME) in attributes or arguments == b"-j " + _NAME:
+            rest = _REST.match(content, element.end())
+            end = rest.end() if rest else element.end()
+            found.append(_Element(element.start(), end, attributes, arguments or b""))
+    return found
+
+
+def _without_ours(content: bytes) -> bytes:
+    pieces, position = [], 0
+    for element in _ours(content):
+        pieces.append(content[position:element.start])
+        position = element.end
+    return b"".join([*pieces, content[position:]])
+
+
+def _elements(content: bytes) -> List[Tuple[List[Tuple[bytes, bytes]], bytes]]:
     """Attributes and arguments of each element of ours, however they are laid out."""
-    return sorted(
-        (sorted(_ATTRIBUTE.findall(each)), _ARGUMENTS.findall(each))
-        for each in _OURS.findall(content))
+    return sorted((element.attributes, element.arguments) for element in _ours(content))
 
 
 def take_out(existing: bytes) -> Optional[bytes]:
     """The content without our elements; None: it held nothing else."""
     if not has_elements(existing):
         return existing
-    rest = _OURS.sub(b"", existing)
+    rest = _without_ours(existing)
     return None if _EMPTY.fullmatch(rest) else rest

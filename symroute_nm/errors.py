@@ -1,5 +1,7 @@
 """The one family of errors: each says what happened, where, and what to do next."""
 
+import errno
+
 FINDING = 1  # exit code of a command that found something; no error, nothing went wrong
 
 
@@ -42,3 +44,18 @@ class SystemFailure(SymrouteError):
     """The system failed us: permission, netlink, disk (exit 4)."""
 
     exit_code = 4
+
+
+def pass_on_exhaustion(error: OSError) -> None:
+    """Raise the error again where it says that the system has no descriptors or memory left.
+
+    That says nothing about the file that was asked for.
+    """
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        raise error
+
+
+def describe_failure(error: OSError) -> str:
+    """What the system said, and of which file, for people."""
+    reason = error.strerror or str(error)
+    return f"{shown(error.filename)}: {reason}" if error.filename else reason

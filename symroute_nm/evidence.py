@@ -3,12 +3,11 @@
 import os
 import re
 import stat
-import subprocess
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm import bounded
-from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
+from symroute_nm import bounded, programs
+from symroute_nm.errors import Refusal, SymrouteError, SystemFailure, pass_on_exhaustion
 from symroute_nm.loaded import marked_links
 from symroute_nm.match import BACKUP_NAME
 from symroute_nm.model import NETWORK_SCRIPTS, Link
@@ -31,7 +30,6 @@ _RPFILTER = re.compile(r"^[ \t]*IPv6_rpfilter[ \t]*=[ \t]*(\S+)", re.MULTILINE)
 _RPFILTER_DEFAULT = "yes"  # firewalld.conf(5)
 _PROC = "/proc/sys/net/ipv4/conf"
 _ARP = ("arp_ignore", "arp_announce", "arp_filter")
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TIMEOUT_SECONDS = 10
 
 
@@ -152,7 +150,10 @@ def _sysctl(link: str, name: str) -> int:
     try:
         with open("%s/%s/%s" % (_PROC, link, name), "rb") as file:
             return int(file.read().split()[0])
-    except (OSError, ValueError, IndexError):
+    except OSError as error:
+        pass_on_exhaustion(error)
+        return 0
+    except (ValueError, IndexError):
         return 0
 
 
@@ -160,36 +161,20 @@ def _read_listings() -> Tuple[List[Tuple[_Listing, str]], List[Unread]]:
     """What each command prints, and what could not be looked at."""
     if os.geteuid() != 0:
         return [], [Unread(PORTS, "only root may list the firewall's rules")]
-    found = []
-    unread, missing = [], 0
-    for listing in _LISTINGS:
+    found, unread = [], []
+    present = [listing for listing in _LISTINGS if programs.find(listing.command[0])]
+    for listing in present:
         try:
             found.append((listing, _run(listing.command)))
-        except FileNotFoundError:
-            missing += 1
-        except (OSError, subprocess.SubprocessError) as error:
-            unread.append(Unread(PORTS, "%s: %s" % (" ".join(listing.command), _reason(error))))
-    if missing == len(_LISTINGS):
+        except SystemFailure as error:
+            unread.append(Unread(PORTS, error.message))
+    if not present:
         unread.append(Unread(PORTS, "neither iptables-save nor nft is installed"))
     return found, unread
 
 
 def _run(command: Sequence[str]) -> str:
-    ran = subprocess.run(  # noqa: S603  # one of `_LISTINGS`
-        command,
-        env={"PATH": _PATH, "LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        check=True,
-        timeout=_TIMEOUT_SECONDS,
-    )
-    return ran.stdout.decode("utf-8", "replace")
-
-
-def _reason(error: Exception) -> str:
-    """Why a command said nothing: its own last word where it has one."""
-    said = getattr(error, "stderr", None) or b""
-    lines = said.decode("utf-8", "replace").split("\n") if isinstance(said, bytes) else []
-    first = next((line.strip() for line in lines if line.strip()), "")
-    return first or getattr(error, "strerror", None) or str(error)
+    ran = programs.run(command, seconds=_TIMEOUT_SECONDS)
+    if ran.code:
+        raise SystemFailure(f"{' '.join(command)}: {ran.complaint}")
+    return ran.output

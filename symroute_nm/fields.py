@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, FrozenSet, Mapping, NoReturn, Tuple, Typ
 
 from symroute_nm import errors
 from symroute_nm.errors import InputError
-from symroute_nm.model import IPAddress, IPInterface, IPNetwork
+from symroute_nm.model import IPAddress, IPInterface, IPNetwork, Rule, parse_network
 from symroute_nm.routes import Routes
 
 _LARGEST_NUMBER = 2**32 - 1
@@ -72,6 +72,9 @@ def _decoder(kind: Any) -> _Decoder:
         return functools.partial(_decode_scalar, kind)
     if hasattr(kind, "_fields"):
         fields = {name: _decoder(each) for name, each in kind.__annotations__.items()}
+        if kind is Rule:  # the kernel's own may have host bits; its routes have none
+            selector = functools.partial(_decode_text, parse_network, "a network")
+            fields["source"] = fields["destination"] = functools.partial(_decode_optional, selector)
         required = frozenset(fields) - frozenset(_defaults(kind))
         return functools.partial(_decode_fields, kind, fields, required)
     arguments = kind.__args__

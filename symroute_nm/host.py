@@ -1,11 +1,12 @@
 """The running kernel -> `Host`: links, addresses, routes, rules and the sysctls that matter."""
 
 import os
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from symroute_nm import kernelroutes, netlink
+from symroute_nm.errors import pass_on_exhaustion
 from symroute_nm.model import (
     ANY,
     Address,
@@ -13,6 +14,7 @@ from symroute_nm.model import (
     IPNetwork,
     Link,
     Rule,
+    parse_network,
 )
 from symroute_nm.netlink import Message
 
@@ -186,7 +188,7 @@ def _selector(version: int, address: Optional[str], length: int) -> Optional[IPN
 
 
 def _network(version: int, address: Optional[str], length: int) -> IPNetwork:
-    return ip_network("%s/%d" % (address, length)) if address else ANY[version]
+    return parse_network(f"{address}/{length}") if address else ANY[version]
 
 
 def _text(value: Any) -> str:
@@ -200,5 +202,8 @@ def read_sysctl(name: str) -> int:
     """The sysctl's number below /proc/sys/net; 0 where the kernel does not have it."""
     try:
         return int((_PROC / name).read_text().split()[0])
-    except (OSError, ValueError, IndexError):
+    except OSError as error:
+        pass_on_exhaustion(error)
+        return 0
+    except (ValueError, IndexError):
         return 0

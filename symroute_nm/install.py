@@ -6,15 +6,13 @@ The only writer of files, with what it stands on: rooted, lock, journal and back
 import contextlib
 import datetime
 import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm import backups as store
-from symroute_nm import journal
+from symroute_nm import journal, programs
 from symroute_nm.changes import mode_of, owned
-from symroute_nm.errors import Refusal, SymrouteError
+from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.journal import Distrust, Entry, Journal, check_state, check_targets
 from symroute_nm.lock import TIMEOUT, locked
 from symroute_nm.model import Change
@@ -322,20 +320,15 @@ def _relabel(root: Path, paths: Sequence[str], note: Note) -> None:
     """Give new files the SELinux label that the policy has for their path."""
     if not is_own(root) or not paths:
         return
-    command = shutil.which("restorecon")
-    if command is None or not _SELINUX.exists():
+    if programs.find("restorecon") is None or not _SELINUX.exists():
         return
     try:
-        subprocess.run(  # noqa: S603  # no shell, and absolute paths of our own
-            [command, *paths],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=30,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        note("the SELinux labels of %s may be wrong: %s" % (", ".join(paths), error))
+        ran = programs.run(["restorecon", *paths])
+        complaint = ran.complaint if ran.code else ""
+    except SystemFailure as error:
+        complaint = error.message
+    if complaint:
+        note(f"the SELinux labels of {', '.join(paths)} may be wrong: {complaint}")
 
 
 def recover(root: Path, timeout: float = TIMEOUT) -> Tuple[str, ...]:

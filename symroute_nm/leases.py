@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm import bounded
-from symroute_nm.errors import SymrouteError
+from symroute_nm.errors import SymrouteError, pass_on_exhaustion
 from symroute_nm.model import Lease
 from symroute_nm.rooted import Tree
 
@@ -156,7 +156,10 @@ def _files(tree: Tree, places: Iterable[Tuple[str, str]]) -> List[str]:
     for folder, pattern in places:
         try:
             names = tree.names(folder)
-        except (OSError, SymrouteError):  # NetworkManager's folder is root's alone
+        except SymrouteError:
+            continue
+        except OSError as error:  # NetworkManager's folder is root's alone
+            pass_on_exhaustion(error)
             continue
         found += ["%s/%s" % (folder, name) for name in names if fnmatch.fnmatchcase(name, pattern)]
     return found

@@ -4,7 +4,7 @@ The listings are what nft and iptables-save print of our own table and chains.
 """
 
 import re
-from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.marking import NAME, Marking
 
@@ -22,11 +22,12 @@ class Setting(NamedTuple):
 
 
 _NUMBER = r"(0x[0-9a-f]+)"
-_NFT_NEW = re.compile(r'iifname "([^"]+)" .*ct mark & %s == .*ct mark set ct mark \| %s' % (
-    _NUMBER, _NUMBER))
+# One behind the other in a line, with anything between them.
+_NFT_NEW = tuple(map(re.compile, (
+    r'iifname "([^"]+)" ', f"ct mark & {_NUMBER} == ", rf"ct mark set ct mark \| {_NUMBER}")))
 # nft takes "meta mark" and "mark" for the same, and may list either.
-_NFT_BACK = re.compile(r"ct mark & %s == %s .*(?<!ct )mark set (?:meta )?mark \|" % (
-    _NUMBER, _NUMBER))
+_NFT_BACK = tuple(map(re.compile, (
+    f"ct mark & {_NUMBER} == {_NUMBER} ", r"(?<!ct )mark set (?:meta )?mark \|")))
 # As our template for nft has it, in a script.
 _SCRIPT_NEW = re.compile(r'iifname "([^"]+)" .*ct mark & %s == 0 .*ct mark set ct mark or %s\Z' % (
     _NUMBER, _NUMBER))
@@ -102,10 +103,14 @@ def planned_rules(marking: Marking) -> Tuple[Setting, ...]:
 
 def nft_rule(line: str) -> Optional[Setting]:
     """Our rule in a line that nft lists; None: it is none."""
-    new, back = _NFT_NEW.search(line), _NFT_BACK.search(line)
+    new, back = _find_all(_NFT_NEW, line), _find_all(_NFT_BACK, line)
     if new:
-        return Setting(new.group(1), int(new.group(3), 16), int(new.group(2), 16))
-    return Setting("", int(back.group(2), 16), int(back.group(1), 16)) if back else None
+        link, mask, value = new
+        return Setting(link, int(value, 16), int(mask, 16))
+    if back:
+        mask, value = back
+        return Setting("", int(value, 16), int(mask, 16))
+    return None
 
 
 def iptables_rule(line: str) -> Optional[Setting]:
@@ -133,6 +138,22 @@ def _script_rule(line: str) -> Optional[Setting]:
 
 def _nft_settings(text: str) -> FrozenSet[Setting]:
     return frozenset(rule for rule in map(nft_rule, text.splitlines()) if rule)
+
+
+def _find_all(patterns: Sequence["re.Pattern[str]"], line: str) -> Tuple[str, ...]:
+    """The groups of patterns that are found one behind the other; empty where one is not.
+
+    As one pattern with ``.*`` between its parts, but in a time that grows with the line's length.
+    """
+    groups: Tuple[str, ...] = ()
+    position = 0
+    for pattern in patterns:
+        found = pattern.search(line, position)
+        if found is None:
+            return ()
+        groups += found.groups()
+        position = found.end()
+    return groups
 
 
 def _settings(lines: Tuple[str, ...]) -> Optional[FrozenSet[Setting]]:

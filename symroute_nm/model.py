@@ -10,6 +10,7 @@ from ipaddress import (
     IPv6Address,
     IPv6Interface,
     IPv6Network,
+    ip_network,
 )
 from typing import Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -303,6 +304,16 @@ class Change(NamedTuple):
         if self.before is None:
             return "create"
         return "delete" if self.after is None else "update"
+
+
+def parse_network(text: str) -> IPNetwork:
+    """The network that an address with a prefix length lies in: ``10.2.2.0/16`` is in 10.2.0.0/16.
+
+    Rules may have such selectors: the kernel keeps the address as it is and compares under the mask
+    (fib4_rule_match of net/ipv4/fib_rules.c, ipv6_prefix_equal in net/ipv6/fib6_rules.c). Raises
+    `ValueError`.
+    """
+    return ip_network(text, strict=False)
 
 
 def host_network(address: IPAddress) -> IPNetwork:

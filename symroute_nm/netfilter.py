@@ -1,19 +1,14 @@
 """Marks in this kernel: what sets them, as nft and iptables-save list it, and scripts run."""
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Tuple
 
-from symroute_nm.errors import SystemFailure
+from symroute_nm import programs
+from symroute_nm.errors import SystemFailure, pass_on_exhaustion
 from symroute_nm.loaded import PROGRAMS, SYSCTL_FILE, Loaded
 from symroute_nm.marking import NAME
 from symroute_nm.marksetup import Command
-
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-# timeout(1) and not subprocess's: that counts by a clock that may be set meanwhile.
-_BOUNDED = ("timeout", "30")  # seconds
 
 
 def read_loaded() -> Loaded:
@@ -27,23 +22,23 @@ def read_loaded() -> Loaded:
 def run_script(text: str) -> None:
     """Have the shell run a script; raises `SystemFailure` with what it says."""
     # Not as an argument: of hundreds of uplinks it would be too long (MAX_ARG_STRLEN).
-    ran = _run(["sh"], text.encode("utf-8", "surrogateescape")) if text else None
-    if ran and ran.returncode:
-        said = ran.stderr.decode("utf-8", "replace").strip()
-        raise SystemFailure("marks cannot be set: %s" % (said or "exit %d" % ran.returncode),
+    ran = programs.run(["sh"], text.encode("utf-8", "surrogateescape")) if text else None
+    if ran and ran.code:
+        raise SystemFailure(f"marks cannot be set: {ran.errors.strip() or ran.complaint}",
                             "see whether nft or iptables work on this host")
 
 
 def run_command(command: Command) -> None:
     """Start a program, without a shell; raises `SystemFailure` with what it says."""
-    ran = _run(command.words, command.text.encode("ascii"))
-    if ran.returncode and command.instead:
-        ran = _run(command.instead)
+    if programs.find(command.words[0]) is None and not (command.needed or command.instead):
+        return  # what is to go cannot have been set by a program that is not here
+    ran = programs.run(command.words, command.text.encode("ascii"))
+    if ran.code and command.instead:
+        ran = programs.run(command.instead)
     elif not command.needed:
         return
-    if ran.returncode:
-        said = ran.stderr.decode("utf-8", "replace").strip()
-        raise SystemFailure(f"marks cannot be set: {said or f'exit {ran.returncode}'}",
+    if ran.code:
+        raise SystemFailure(f"marks cannot be set: {ran.errors.strip() or ran.complaint}",
                             "see whether nft or iptables work on this host")
 
 
@@ -59,10 +54,10 @@ def set_valid_mark(wanted: bool) -> None:
 
 
 def _table() -> str:
-    if not shutil.which("nft", path=_PATH):
+    if not programs.find("nft"):
         return ""
-    ran = _run(["nft", "list", "table", "inet", NAME])
-    return ran.stdout.decode("utf-8", "replace") if ran.returncode == 0 else ""
+    ran = programs.run(["nft", "list", "table", "inet", NAME])
+    return ran.output if ran.code == 0 else ""
 
 
 def _chain(program: str) -> Tuple[str, ...]:
@@ -70,12 +65,12 @@ def _chain(program: str) -> Tuple[str, ...]:
 
     Without -t, no kernel module is loaded.
     """
-    if not shutil.which(program + "-save", path=_PATH):
+    if not programs.find(program + "-save"):
         return ()
     lines: List[str] = []
     places: Dict[str, int] = {}
     inside = False
-    for line in _run([program + "-save"]).stdout.decode("utf-8", "replace").splitlines():
+    for line in programs.run([program + "-save"]).output.splitlines():
         inside = line == "*mangle" or (inside and not line.startswith("*"))
         words = line.split() if inside else []
         if words[:1] == ["-A"]:
@@ -90,15 +85,6 @@ def _chain(program: str) -> Tuple[str, ...]:
 def _valid_mark() -> bool:
     try:
         return Path(SYSCTL_FILE).read_text().strip() != "0"
-    except OSError:
-        return False
-
-
-def _run(command: Sequence[str], said: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    try:
-        return subprocess.run(  # noqa: S603  # commands of our own
-            (*_BOUNDED, *command), env={"PATH": _PATH, "LC_ALL": "C"}, input=said,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     except OSError as error:
-        raise SystemFailure("cannot run %s: %s" % (command[0], error),
-                            "see whether it works by hand") from error
+        pass_on_exhaustion(error)
+        return False

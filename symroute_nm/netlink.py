@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 import threading
 from typing import (
     Any,
@@ -27,7 +28,7 @@ from typing import (
 
 from symroute_nm.attributes import pick
 from symroute_nm.errors import SystemFailure
-from symroute_nm.submodules import import_submodule
+from symroute_nm.submodules import import_submodule, quiet_platform
 
 # linux/netlink.h and linux/rtnetlink.h
 RTM_GETLINK, RTM_GETADDR = 18, 22
@@ -111,7 +112,7 @@ def open_netlink() -> socket.socket:
 
 def dump(connection: socket.socket, what: Dump) -> Tuple[Message, ...]:
     """All messages of a dump; raises `SystemFailure`."""
-    kind = getattr(import_submodule(what.module), what.name)
+    kind = _message_class(what)
     return collect(connection, what, lambda *part: _decode(kind, _part(what, *part)))
 
 
@@ -144,12 +145,12 @@ def consume(
 
 def decode(what: Dump, raw: bytes) -> Message:
     """A message of `dump_raw` as `dump` gives it."""
-    return _decode(getattr(import_submodule(what.module), what.name), _part(what, raw, 0))
+    return _decode(_message_class(what), _part(what, raw, 0))
 
 
 def encode(what: Dump, fields: Mapping[str, Any], attributes: Sequence[Tuple[str, Any]]) -> bytes:
     """A message of that dump's kind with its header, whose type and flags `change` sets."""
-    message = getattr(import_submodule(what.module), what.name)()
+    message = _message_class(what)()
     message.update(fields)
     message["attrs"] = list(attributes)
     message.encode()
@@ -172,6 +173,14 @@ def probe_suppression() -> Optional[bool]:
     # Never both: a child that is forked while a thread ends may find the dynamic loader locked.
     answer = _probe_in_thread() if os.geteuid() == 0 else _probe_in_child()
     return {"y": True, "n": False}.get(answer)
+
+
+def _message_class(what: Dump) -> Any:
+    """pyroute2's class for the messages of a dump, imported when it is asked for first."""
+    if what.module not in sys.modules:
+        with quiet_platform():
+            import_submodule(what.module)
+    return getattr(sys.modules[what.module], what.name)
 
 
 class _Whole:

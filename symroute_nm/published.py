@@ -5,10 +5,10 @@ A listing is somebody else's program's text: what is not understood in it is pas
 
 import re
 import shlex
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from symroute_nm.model import IPAddress, IPNetwork
+from symroute_nm.model import ANY, IPAddress, IPNetwork, parse_network
 from symroute_nm.observation import Published
 
 _TABLE = re.compile(r"\*(\S+)")
@@ -17,6 +17,12 @@ _NFT_DNAT = re.compile(r"\bdnat(?: ip6?)?(?: prefix| addr \. port)? to (.+)")
 _NFT_ADDRESS = re.compile(r"\bip6? daddr (?!!=|map\b|\.)(?:\{([^}]*)\}|(\S+))")
 _NFT_PORT = re.compile(r"\b(?:(tcp|udp|sctp|dccp)|th) dport (?!!=|map\b|\.)(?:\{([^}]*)\}|(\S+))")
 _NFT_PROTOCOL = re.compile(r"\b(?:meta l4proto|ip protocol|ip6 nexthdr) (tcp|udp|sctp|dccp)\b")
+# What an administrator wrote freely: nft's strings know no escapes, those of iptables-save do.
+_NFT_FREE = re.compile(r'"[^"]*"?|#.*')
+_IPTABLES_FREE = re.compile(r'"(?:[^"\\]|\\.)*"?')
+_MASQUERADE = re.compile(r"\bmasquerade\b")
+_BETWEEN, _BETWEEN_TARGETS = re.compile(r"[\s,]+"), re.compile(r"[\s,{}]+")
+_FREE_OPTIONS = {"!", "--comment", "--log-prefix", "--nflog-prefix", "--string", "--hex-string"}
 _MASQUERADED = re.compile(
     r"(?:^| )-s (\S+)|\bip6? saddr (?!!=|map\b|\.|@)(?:\{([^}]*)\}|(\S+))")
 # iptables-save(8) and iptables-extensions(8): the options that matter, each with its value.
@@ -39,7 +45,8 @@ def parse_iptables(text: str) -> Iterator[Published]:
 
 def parse_nft(text: str) -> Iterator[Published]:
     """The DNATs in what ``nft list ruleset`` prints; of a map every address that it holds."""
-    for line in text.splitlines():
+    for whole in text.splitlines():
+        line = _NFT_FREE.sub('""', whole)
         sent = _NFT_DNAT.search(line)
         if sent:
             yield from _nft_rule(line[:sent.start()], sent.group(1))
@@ -47,18 +54,19 @@ def parse_nft(text: str) -> Iterator[Published]:
 
 def parse_masqueraded(text: str) -> Iterator[IPNetwork]:
     """The sources that any listing masquerades; all of both families where it names none."""
-    for line in text.splitlines():
-        if "MASQUERADE" in line or re.search(r"\bmasquerade\b", line):
+    for whole in text.splitlines():
+        line = (_IPTABLES_FREE if whole.startswith("-A ") else _NFT_FREE).sub('""', whole)
+        if "MASQUERADE" in line or _MASQUERADE.search(line):
             named = _MASQUERADED.search(line)
             words = next((each for each in named.groups() if each), "") if named else ""
-            yield from _networks(words) or (ip_network("0.0.0.0/0"), ip_network("::/0"))
+            yield from _networks(words) or tuple(ANY.values())
 
 
 def _iptables_rule(line: str) -> Iterator[Published]:
     found: Dict[str, str] = {}
     words = _words(line)
     for before, word, value in zip(["", *words], words, words[1:]):
-        if word in _IPTABLES and before != "!":
+        if word in _IPTABLES and before not in _FREE_OPTIONS:
             found[_IPTABLES[word]] = value
     target = _TARGET.fullmatch(found.get("target", "").partition("-")[0])
     if found.get("jump") == "DNAT" and target:
@@ -70,12 +78,13 @@ def _nft_rule(conditions: str, targets: str) -> Iterator[Published]:
     port, address = _NFT_PORT.search(conditions), _NFT_ADDRESS.search(conditions)
     protocol = _NFT_PROTOCOL.search(conditions)
     words = port.group(1) if port and port.group(1) else protocol.group(1) if protocol else ""
-    at = _networks(address.group(1) or address.group(2)) if address else ()
-    number = (port.group(2) or port.group(3)).replace(" ", "") if port else ""
+    # Either group may be empty: {} is a set without elements.
+    at = _networks(address.group(1) or address.group(2) or "") if address else ()
+    number = (port.group(2) or port.group(3) or "").replace(" ", "") if port else ""
     if " map " in " " + targets:
         # { 8080 : 172.17.0.2 . 80 }: which of it is key and which target, the caller need not know.
         targets, number = targets.partition("{")[2], ""
-    for word in re.split(r"[\s,{}]+", targets):
+    for word in _BETWEEN_TARGETS.split(targets):
         target = _TARGET.fullmatch(word)
         if target:
             yield from _publish(target, words, number, at)
@@ -98,9 +107,9 @@ def _words(line: str) -> List[str]:
 
 def _networks(text: str) -> Tuple[IPNetwork, ...]:
     found = []
-    for word in re.split(r"[\s,]+", text.strip()):
+    for word in _BETWEEN.split(text.strip()):
         try:
-            found.append(ip_network(word, strict=False))
+            found.append(parse_network(word))
         except ValueError:  # a set's name, an interval
             continue
     return tuple(found)

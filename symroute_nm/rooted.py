@@ -38,6 +38,7 @@ STATE = "/var/lib/symroute-nm"
 # people note. The rest of security. (IMA's and EVM's hashes) belongs to the content before.
 _KEPT_XATTRS = ("security.selinux", "system.posix_acl_access")
 _KEPT_NAMESPACE = "user."
+_LARGEST = 64 << 20  # bytes of a file of others that is read whole
 _NO_XATTR = (errno.ENODATA, errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
 

@@ -2,15 +2,16 @@
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from symroute_nm.listing import ListedRoute
-from symroute_nm.model import ANY, TABLE_MAIN, Hop, Host, IPAddress, Route
+from symroute_nm.model import ANY, TABLE_MAIN, Hop, Host, IPAddress, IPNetwork, Route, parse_network
 from symroute_nm.observation import ConfigFile
 from symroute_nm.rulefiles import parse_number, profile_of, read_lines, table_numbers
 
 _ROUTE_FILE = re.compile(r".*/route(6?)-[^/]+")
+_IPV4 = 4
 # ip-route(8)
 _WITHOUT_HOPS = {"throw", "blackhole", "unreachable", "prohibit"}
 _TYPES = {"unicast", *_WITHOUT_HOPS}
@@ -95,10 +96,16 @@ def _hops(link: str, gateway: Optional[IPAddress], onlink: bool) -> Tuple[Hop, .
 
 
 @lru_cache(maxsize=_MOST_WORDS)
-def _destination(word: str, version: int) -> Any:
-    network = ANY[version] if word in ("default", "all", "any") else ip_network(word)
+def _destination(word: str, version: int) -> IPNetwork:
+    if word in ("default", "all", "any"):
+        return ANY[version]
+    network = parse_network(word)
     if network.version != version:
         raise ValueError("of another family")
+    # The kernel clears host bits of IPv6 (ip6_route_info_create), and refuses those of IPv4 with
+    # EINVAL (fib_valid_key_len).
+    if version == _IPV4 and ip_address(word.partition("/")[0]) != network.network_address:
+        raise ValueError("has host bits set")
     return network
 
 

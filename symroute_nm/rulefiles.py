@@ -1,11 +1,19 @@
 """The rules that rule files list, as the dispatcher script hands them to `ip` (pure)."""
 
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from symroute_nm.listing import ListedRule
-from symroute_nm.model import TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, Host, IPNetwork, Rule
+from symroute_nm.model import (
+    TABLE_DEFAULT,
+    TABLE_LOCAL,
+    TABLE_MAIN,
+    Host,
+    IPNetwork,
+    Rule,
+    parse_network,
+)
 from symroute_nm.observation import ConfigFile
 
 _PREFIXES = ("route-", "route6-", "rule-", "rule6-")
@@ -104,7 +112,7 @@ def _field(
 def _network(value: str, version: int) -> Optional[IPNetwork]:
     if value in ("all", "any", "default"):
         return None
-    network = ip_network(value, strict=False)
+    network = parse_network(value)
     address, _, mask = value.partition("/")
     if network.version != version or "%" in value:
         raise ValueError("of another family, or with a zone")

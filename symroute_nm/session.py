@@ -7,10 +7,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Iterator, Optional
 
+from symroute_nm import bounded
+from symroute_nm.errors import SymrouteError
 from symroute_nm.model import IPAddress
 
 _SERVER_ADDRESS = 2  # sshd(8): SSH_CONNECTION is client address, client port, server address, port
 _GENERATIONS = 32
+_LARGEST = 1 << 24  # bytes of an environment: execve(2) takes less
 
 
 def session_address() -> Optional[IPAddress]:
@@ -39,9 +42,9 @@ def _connections(number: int) -> Iterator[str]:
         if number <= 1:
             return
         try:
-            content = Path("/proc/%d/environ" % number).read_bytes()
-            status = Path("/proc/%d/stat" % number).read_text(errors="replace")
-        except OSError:
+            content = bounded.read(Path(f"/proc/{number}/environ"), _LARGEST)
+            status = bounded.read(Path(f"/proc/{number}/stat")).decode("utf-8", "replace")
+        except SymrouteError:
             return
         for variable in content.split(b"\0"):
             if variable.startswith(b"SSH_CONNECTION="):

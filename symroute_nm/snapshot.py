@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from symroute_nm import bounded
 from symroute_nm.errors import InputError, SystemFailure
 from symroute_nm.fields import decode, encode, fail, shown
 from symroute_nm.model import ANY, VERSIONS, Host, IPNetwork, Route, host_network
@@ -78,13 +79,11 @@ def _around_destination(templates: Sequence[Route], kind: int) -> Tuple[str, str
 def read_host(path: Path) -> Host:
     """The host in a snapshot file; raises `InputError`, or `SystemFailure` if it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            content = stream.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        kind = InputError if isinstance(error, FileNotFoundError) else SystemFailure
-        raise kind("%s: %s" % (path, error.strerror), "check --host") from error
-    if len(content) > _LARGEST_FILE:
-        raise InputError("%s: larger than 512 MiB" % path, "this is no snapshot of a host")
+        content = bounded.read(path, _LARGEST_FILE)
+    except (InputError, SystemFailure) as error:
+        missing = isinstance(error.__cause__, FileNotFoundError)
+        kind = InputError if missing else type(error)
+        raise kind(error.message, "check --host") from error
     return load_host(content, str(path))
 
 

@@ -7,11 +7,11 @@ bits, and gives a route without metric the connection's own.
 """
 
 import re
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network
 from typing import Iterator, Mapping, NamedTuple, Tuple
 
 from symroute_nm.blocks import is_variables_form, split
-from symroute_nm.model import ANY
+from symroute_nm.model import ANY, parse_network
 
 # ip-route(8): types before the destination; those of the second row lead to no link.
 _TYPES = ("unicast", "local", "broadcast", "multicast", "nat",
@@ -108,7 +108,7 @@ def _faults(text: str, link: str) -> Iterator[str]:
 
 def _destination_faults(line: _Line) -> Iterator[str]:
     try:
-        network = ip_network(ANY[4] if line.to == "default" else line.to, strict=False)
+        network = ANY[4] if line.to == "default" else parse_network(line.to)
     except ValueError:
         return  # NetworkManager does not read it, either
     # The kernel clears those of IPv6 itself.

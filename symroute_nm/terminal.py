@@ -8,8 +8,10 @@ import sys
 from typing import Any, Callable, Iterable, Iterator, TextIO
 
 from symroute_nm.errors import SystemFailure
+from symroute_nm.submodules import quiet_platform
 
 _LAST_STANDARD = 2  # stderr's descriptor
+_FREE_DESCRIPTORS = 16
 
 
 class _Output(io.FileIO):
@@ -35,8 +37,12 @@ class _Output(io.FileIO):
 
 
 def open_streams() -> None:
-    """Make stdout and stderr safe to write to, also where they are closed, full or unread."""
+    """Make stdout and stderr safe to write to, also where they are closed, full or unread.
+
+    OSError where not so many more files could be opened as any command has open at once.
+    """
     _fill_descriptors()
+    _try_descriptors()
     # Others than Python's own are somebody's who captures them.
     if sys.stdout is sys.__stdout__:
         sys.stdout = _open_stream(1, sys.stdout)
@@ -55,6 +61,17 @@ def _fill_descriptors() -> None:
     with io.FileIO(os.devnull, "r+") as sink:
         for each in closed:
             os.dup2(sink.fileno(), each)
+
+
+def _try_descriptors() -> None:
+    """Open as many files as a command may need: told at once, nobody runs out of them midway."""
+    opened = []
+    try:
+        for _ in range(_FREE_DESCRIPTORS):
+            opened.append(os.dup(0))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _open_stream(descriptor: int, before: Any) -> TextIO:
@@ -94,14 +111,15 @@ def progress(total: int) -> Iterator[Callable[[bool], None]]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    with quiet_platform():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]} failed"),
                TimeRemainingColumn())

@@ -52,7 +52,8 @@ class Watch(NamedTuple):
 
     began: Callable[[], None]  # the change is made, the countdown begins
     tick: Callable[[float], None]  # seconds left
-    confirms: Optional[int] = None  # a descriptor of which a line confirms
+    confirms: Optional[int] = None  # a descriptor of which lines answer, see `parse_answer`
+    unclear: Callable[[str], None] = lambda _: None  # told of a line that is no answer
 
 
 def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Outcome:
@@ -95,6 +96,7 @@ def confirm(door: Path) -> Outcome:
 def _follow(channel: socket.socket, timeout: Optional[float], watch: Watch) -> Optional[Any]:
     """The keeper's last word; None if it went without one."""
     words = _Words(channel)
+    answers = _Answers(watch, channel)
     inputs: List[Any] = [channel]
     end = 0.0
     with _signals(channel):
@@ -106,21 +108,45 @@ def _follow(channel: socket.socket, timeout: Optional[float], watch: Watch) -> O
                 end = time.monotonic() + (timeout or 0)
                 inputs += [watch.confirms] if watch.confirms is not None else []
                 watch.began()
-            if watch.confirms in ready and _ended(watch, channel):
+            if watch.confirms in ready and not answers.pass_on():
                 inputs.remove(watch.confirms)
             if end:
                 watch.tick(max(0.0, end - time.monotonic()))
 
 
-def _ended(watch: Watch, channel: socket.socket) -> bool:
-    """Pass a line on as the confirmation that it is; whether there will be no other."""
-    try:
-        line = os.read(watch.confirms or 0, _CHUNK)
-    except OSError:  # EIO: the terminal is closed
-        line = b""
-    if b"\n" in line:
-        _send(channel, _KEEP)
-    return not line
+def parse_answer(line: str) -> Optional[bool]:
+    """Whether a line keeps the change: empty, ``y`` and ``yes`` do, ``n`` and ``no`` do not.
+
+    Any other line is no answer: None.
+    """
+    return {"": True, "y": True, "yes": True, "n": False, "no": False}.get(line.lower())
+
+
+class _Answers:
+    """The lines that are typed, of which the first answer counts."""
+
+    def __init__(self, watch: Watch, channel: socket.socket) -> None:
+        self._watch = watch
+        self._channel = channel
+        self._rest = b""
+
+    def pass_on(self) -> bool:
+        """Pass the answer on to the keeper, if there is one; False at the end of input."""
+        try:
+            piece = os.read(self._watch.confirms or 0, _CHUNK)
+        except OSError:  # EIO: the terminal is closed
+            piece = b""
+        # A line that the end of input cut short is not one.
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            text = line.decode("utf-8", "replace")
+            answer = parse_answer(text)
+            if answer is not None:
+                _send(self._channel, _KEEP if answer else _REVERT)
+                self._rest = b""
+                break
+            self._watch.unclear(text)
+        return bool(piece)
 
 
 class _Words:

@@ -706,7 +706,7 @@ class Terminal:
 
 def test_enter_keeps_it(space, root):
     terminal = Terminal(space, root, "apply", "--timeout", "30")
-    terminal.expect(b"Enter keeps it, Ctrl-C takes it back; 30 s left")
+    terminal.expect(b"Enter or y keeps it, n or Ctrl-C takes it back; 30 s left")
     terminal.type(b"\n")
 
     assert FINE == terminal.end()
@@ -714,6 +714,43 @@ def test_enter_keeps_it(space, root):
     clean(space, root)
     assert "100 eth0\n" in space.tables.read_text()
     assert 0o644 == space.tables.stat().st_mode & 0o7777
+
+
+@pytest.mark.parametrize("word", [b"y", b"YES"])
+def test_yes_keeps_it(space, root, word):
+    terminal = Terminal(space, root, "apply", "--timeout", "30")
+    terminal.expect(b"s left")
+    terminal.type(word + b"\n")
+
+    assert FINE == terminal.end()
+    assert is_planned(space)
+
+
+@pytest.mark.parametrize("word", [b"n", b"No"])
+def test_no_takes_it_back_at_once(space, root, word):
+    before = kernel(space)
+    terminal = Terminal(space, root, "apply", "--timeout", "300")
+    terminal.expect(b"s left")
+    terminal.type(word + b"\n")
+
+    assert REFUSED == terminal.end()
+    assert b"not confirmed: everything is as it was before" in terminal.said
+    assert before == kernel(space)
+
+
+def test_what_is_no_answer_is_asked_again_and_keeps_nothing(space, root):
+    before = kernel(space)
+    terminal = Terminal(space, root, "apply", "--timeout", "300")
+    terminal.expect(b"s left")
+    terminal.type(b"not at all\n")
+    terminal.expect(b"'not at all' is no answer")
+    terminal.type(b" \n")
+    terminal.expect(b"' ' is no answer")
+    terminal.expect(b"s left")
+    terminal.type(b"n\n")
+
+    assert REFUSED == terminal.end()
+    assert before == kernel(space)
 
 
 def test_what_was_typed_before_confirms_nothing(space, root):

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from support.trees import write
-from symroute_nm import evidence
+from symroute_nm import evidence, programs
 from symroute_nm.model import Link
 from symroute_nm.observation import Unread
 
@@ -13,7 +13,7 @@ from symroute_nm.observation import Unread
 @pytest.fixture
 def commands(tmp_path, monkeypatch):
     """An otherwise empty PATH, where a test puts its own commands."""
-    monkeypatch.setattr(evidence, "_PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(programs, "FOLDERS", (str(tmp_path / "bin"),))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     (tmp_path / "bin").mkdir()
 
@@ -45,7 +45,7 @@ def test_a_command_that_hangs_is_left(tmp_path, commands, monkeypatch):
     monkeypatch.setattr(evidence, "_TIMEOUT_SECONDS", 0.2)
     commands("nft", "exec /bin/sleep 60")
     _, (unread,) = ports(tmp_path)
-    assert "nft list ruleset" in unread.reason and "timed out" in unread.reason
+    assert "nft list ruleset" in unread.reason and "takes too long" in unread.reason
 
 
 def test_a_command_that_cannot_be_run_is_said(tmp_path, commands):

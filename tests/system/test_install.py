@@ -37,7 +37,7 @@ from support.trees import (
     tree,
     write,
 )
-from symroute_nm import backups, blocks, install, journal, rooted, unified
+from symroute_nm import backups, blocks, install, journal, programs, rooted, unified
 from symroute_nm import changes as changing
 from symroute_nm.errors import InputError, Refusal, SystemFailure
 from symroute_nm.lock import locked
@@ -362,7 +362,7 @@ def test_new_files_are_labelled_by_restorecon_whose_failure_is_told(
 ):
     script = 'echo "$@" > %s/called\nexit %d\n' % (tmp_path, code)
     write(tmp_path, "/restorecon", b"#!/bin/sh\n" + script.encode(), 0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "FOLDERS", (str(tmp_path),))
     monkeypatch.setattr(install, "_SELINUX", tmp_path)
     found = []
     install._relabel(pathlib.Path("/"), [ROUTE, RULE], found.append)

@@ -45,7 +45,7 @@ def test_the_proof_is_shown(run, host, root):
         (["--config", "/nonexistent/symroute.conf"], ["/nonexistent/symroute.conf"]),
         (["--config", "/etc"], ["/etc is not a regular file"]),
         (["--host", "/nonexistent/host.json"], ["/nonexistent/host.json", "No such file"]),
-        (["--host", "/dev/null"], ["/dev/null: not JSON"]),
+        (["--host", "/dev/null"], ["/dev/null is not a regular file; check --host"]),
     ],
 )
 def test_wrong_usage_is_exit_2_on_stderr_alone(run, host, root, words, said):
@@ -109,7 +109,7 @@ def test_a_host_without_the_script_is_told_the_package(run, host, root):
 
 
 def test_a_failing_system_is_exit_4(run, host, root):
-    assert SYSTEM == run("inspect", "--host", root, "--root", root)[0]
+    assert SYSTEM == run("inspect", "--host", "x" * 300, "--root", root)[0]  # too long a name
     code, _, err = run("generate", "--host", host, "--root", "/proc")
     assert (SYSTEM, True) == (code, "/proc" in err or "cannot" in err)
 

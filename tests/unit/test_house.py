@@ -24,7 +24,7 @@ PURE = {
     "uplinks", "verdicts", "wording",
 }
 # What each reader and each writer stands on.
-GROUND = {"attributes", "bounded", "kernelroutes", "netfilter", "netlink", "rooted", "rundir",
+GROUND = {"attributes", "bounded", "kernelroutes", "netfilter", "netlink", "programs", "rooted",
           "submodules"}
 READERS = {"evidence", "files", "host", "leases", "profiles", "session", "settings", "snapshot"}
 # Each imports those before it.
@@ -35,7 +35,8 @@ TOP = {*COMMANDS, "cli", "countdown", "fleet", "inputs", "options", "planning", 
 
 # No I/O: neither files, network, processes nor the process's own state.
 PURE_STANDARD = {
-    "array", "bisect", "collections", "copy", "difflib", "enum", "fnmatch", "functools", "heapq",
+    "array", "bisect", "collections", "copy", "difflib", "enum", "errno", "fnmatch",
+    "functools", "heapq",
     "ipaddress", "itertools", "math", "operator", "re", "shlex", "string", "types", "typing",
 }
 ONLY_IN = {
@@ -45,17 +46,16 @@ ONLY_IN = {
     "click": {"cli"},
     "multiprocessing": {"workers"},
     "rich": {"queries", "report", "terminal"},
-    "subprocess": {"install", "evidence", "netfilter"},
-    "socket": {"entrance", "live", "netlink", "profiles", "runtime", "trial"},
+    "subprocess": {"programs"},
+    "socket": {"entrance", "live", "netlink", "profiles", "trial"},
     "fcntl": {"lock"},
-    "shutil": {"install", "netfilter"},
+    "shutil": {"journal"},
 }
 # cli exits and needs its streams for that, queries asks whether there is a terminal; what is
 # printed goes through terminal.
-MAY_PRINT = {"cli", "queries", "terminal"}
-# runtime writes below /run, rundir makes the folders there, entrance its socket; netfilter sets a
-# sysctl, and trial opens /dev/null.
-MAY_WRITE = {*WRITERS, "entrance", "netfilter", "rooted", "rundir", "runtime", "trial"}
+MAY_PRINT = {"__main__", "cli", "queries", "terminal"}
+# runtime writes below /run, entrance makes its socket there, and trial opens /dev/null.
+MAY_WRITE = {*WRITERS, "entrance", "rooted", "runtime", "trial"}
 # Calls that change files; str.replace() and datetime.replace() are looked at by their object.
 WRITING_METHODS = {
     "chmod", "lchmod", "fchmod", "chown", "fchown", "hardlink_to", "link", "link_to", "mkdir",
@@ -64,8 +64,10 @@ WRITING_METHODS = {
     "copy2", "copyfile", "copytree",
 }
 WRITING_FLAGS = {"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"}
-# The probe's child process writes its answer to a pipe and ends; a keeper ends, too.
-MAY_CALL = {"netlink": {"os.write", "os._exit"}, "trial": {"os._exit"}}
+# The probe's child process writes its answer to a pipe and ends; a keeper ends, too. Programs are
+# told what they need by a pipe; cli says on stderr that no stream can be opened.
+MAY_CALL = {"cli": {"os.write"}, "programs": {"os.write"}, "netlink": {"os.write", "os._exit"},
+    "trial": {"os._exit"}}
 ALLOWED_AT_THE_TOP = {
     "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "rpm", "symroute_nm", "templates",
     "tests",
@@ -150,9 +152,11 @@ def layers() -> Dict[str, Set[str]]:
     allowed["files"] = PURE | {"bounded", "rundir"}
     allowed["trees"] = PURE | {"rooted"}
     allowed["kernelroutes"] = PURE | {"attributes", "netlink"}
+    allowed["evidence"] |= {"programs"}
+    allowed["netfilter"] = PURE | {"programs"}
     allowed["host"] = PURE | {"kernelroutes", "netlink"}
     for index, name in enumerate(WRITERS):
-        allowed[name] = PURE | {"rooted", "rundir"} | set(WRITERS[:index])
+        allowed[name] = PURE | {"programs", "rooted"} | set(WRITERS[:index])
     allowed["render"] = PURE | {"submodules"}
     allowed["netlink"] = PURE | {"attributes", "submodules"}
     # What puts readers, the core and writers together.

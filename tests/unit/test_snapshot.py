@@ -16,7 +16,7 @@ from support.golden import FOLDER
 from support.golden.cases import CASES
 from support.hosts import two_uplinks
 from symroute_nm import snapshot
-from symroute_nm.errors import InputError, SystemFailure
+from symroute_nm.errors import InputError
 from symroute_nm.model import Address, Hop, Host, Lease, Link, Profile, Route, Rule, TableName
 from symroute_nm.snapshot import dump_host, dump_parts, load_host, read_host
 
@@ -296,7 +296,7 @@ def test_anything_anywhere_is_a_host_or_an_input_error(path, value, delete):
 def test_a_file_that_is_missing_or_none(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_host(tmp_path / "none")
-    with pytest.raises(SystemFailure, match="directory"):
+    with pytest.raises(InputError, match="not a regular file; check --host"):
         read_host(tmp_path)
 
 
