@@ -1,9 +1,10 @@
-"""Runs the tests against the installed package: builds sdist and wheel once, makes a virtual
-environment for each Python, and runs pytest where nothing else can be imported.
+"""Runs the tests against the installed package: tests/run [--all] [FOLDER…] [-- PYTEST ARGUMENTS]
 
-With ``--all``: every Python 3.6 to 3.13 that is found. The oldest and the newest run everything but
-what one of them does for all; those between leave out what needs network namespaces or takes long,
-and write to memory. All lands in .cache/tests.
+Builds sdist and wheel once, makes a virtual environment for each Python, and runs pytest in a copy
+of the tree, where nothing else can be imported. A folder is one of tests/, or a file or folder in
+it; "style" is ruff and mypy, which belong to a run of everything. All lands in .cache/tests.
+
+With ``--all``: every Python 3.6 to 3.13 that is found, each with the folders that `PLAN` gives it.
 """
 
 import argparse
@@ -15,261 +16,251 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set
 
-SOURCE = Path(__file__).resolve().parent.parent
-CACHE = SOURCE / ".cache" / "tests"
-VERSIONS = tuple((3, minor) for minor in range(6, 14))
-OLDEST = VERSIONS[0]
+from support.building import CACHE, build_wheel, copy_tree, make_venv, pip, say
+from support.network import dispatcher
+from support.program import SOURCE
+from support.pythons import OLDEST, Python, current_python, find_pythons
+
+EVERY, ENDS, FIRST, LAST = "every Python", "the oldest and the newest", "the oldest", "the newest"
+# Which Pythons run a folder; what is longest begins first. Packets, packages and a write's calls
+# are the same with any Python: once is enough.
+PLAN = {
+    "system": ENDS,
+    "lab": LAST,
+    "packaging": LAST,
+    "system/crashes": FIRST,
+    "unit": EVERY,
+    "cases": EVERY,
+}
+IN_MEMORY = {"unit", "cases"}  # the others are about real file systems
+STYLE = "style"
 NEWEST_AT_LEAST = (3, 12)  # what CI must have besides the oldest: RHEL 10's
-BUILDS = (3, 8)  # setuptools that knows [project], and build
-CHECKS = (3, 10)  # ruff and mypy
-STYLE = ("ruff>=0.12,<1", "mypy>=1.14,<3")
+BUILDS = (3, 8)  # what the packaging tests need
+CHECKS = (3, 10)  # ruff, mypy and import-linter
+CHECKERS = ("ruff>=0.12,<1", "mypy>=1.14,<3")
+FORMATTED = False  # whether ruff format has gone over the code, and is to stay
 JOBS = 2
-MEMORY = Path("/dev/shm")
+NOTHING_SELECTED = 5  # pytest's exit code
 PACKAGED_SCRIPT = Path("/usr/lib/NetworkManager/dispatcher.d/10-ifcfg-rh-routes.sh")
-_GENERATED = ("__pycache__", "*.egg-info", ".git", ".cache", ".hypothesis", ".*_cache", ".venv*")
+_TESTS = SOURCE / "tests"
+_MEMORY = Path("/dev/shm")
 _SUMMARY = re.compile(r"^(=+ )?.*\b\d+ (passed|failed|errors?|skipped|deselected)\b.* in [0-9.]+s")
+_printing = threading.Lock()
 
 
-class Python(NamedTuple):
-    """An interpreter to run the tests with."""
+class Job(NamedTuple):
+    """Test files that one pytest runs with one Python."""
 
-    version: Tuple[int, int]
-    path: Path
+    python: Python
+    folder: str
+    part: str  # "1/2" of a folder that several share, else ""
+    files: Sequence[str]
 
     @property
     def name(self) -> str:
-        """``3.6``."""
-        return "%d.%d" % self.version
+        """``3.6 unit``."""
+        return " ".join(filter(None, (self.python.name, self.folder, self.part)))
 
 
 class Result(NamedTuple):
-    """How the tests went with one Python."""
+    """How a job ended: pytest's exit code and its last lines."""
 
-    python: Python
-    passed: bool
-    output: str
+    job: Job
+    code: int
     seconds: float
+    summary: str
+    failures: Sequence[str]
 
 
 def main() -> int:
-    """0 if everything passed."""
+    """0 if everything passed, 1 if something did not, 2 for wrong input."""
     arguments = _parse_arguments()
-    pythons = find_pythons() if arguments.all else [_current()]
-    _check_pythons(pythons)
-    os.environ.update(_dispatcher_script())
-    wheel = build_wheel(_builder(pythons))
-    style = check_style(pythons[-1], wheel)
-    results = run_all(pythons, wheel, arguments.pytest)
-    report(results)
-    return 0 if style and all(each.passed for each in results) else 1
+    pythons = find_pythons() if arguments.all else [current_python()]
+    wanted = _existing(arguments.folders)
+    style = STYLE in arguments.folders or not arguments.folders
+    _check_pythons(pythons, whole=not arguments.folders)
+    jobs = plan_jobs(pythons, wanted)
+    wheel = build_wheel(pythons)
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        checking = pool.submit(check_style, pythons[-1], wheel) if style else None
+        used = [python for python in pythons if python in {job.python for job in jobs}]
+        list(pool.map(lambda python: prepare(python, wheel), used))
+        if any(job.folder in ("lab", "packaging") for job in jobs):
+            _name_dispatcher_script()
+        begun = [pool.submit(run, job, wheel, arguments.pytest, len(jobs) == 1) for job in jobs]
+        try:
+            results = [future.result() for future in begun]
+        except KeyboardInterrupt:
+            for future in begun:
+                future.cancel()
+            raise
+        clean = checking.result() if checking else True
+    return 0 if report(results) and clean else 1
 
 
-def say(text: str) -> None:
-    """A line on how far it is."""
-    print("== " + text, flush=True)
+# -- what is run ----------------------------------------------------------------------------------
 
 
-# -- Pythons --------------------------------------------------------------------------------------
+def _existing(words: Sequence[str]) -> List[Path]:
+    """The folders and files that the words name; all folders of the plan for none."""
+    found = [_TESTS / re.sub("^(./)?tests/", "", word) for word in words if word != STYLE]
+    for path in found:
+        if not path.exists() or _TESTS not in path.parents:
+            print("tests/run: no folder or file in tests: %s; there are %s and %s" % (
+                path.relative_to(_TESTS) if _TESTS in path.parents else path,
+                ", ".join(sorted(PLAN)), STYLE), file=sys.stderr)
+            sys.exit(2)
+    return found or ([] if words else [_TESTS])
 
 
-def find_pythons() -> List[Python]:
-    """One Python of each version, pyenv's first, then python3.X on PATH; oldest first."""
-    return [found[0] for found in ([*_candidates(version)] for version in VERSIONS) if found]
+def plan_jobs(pythons: Sequence[Python], wanted: Sequence[Path]) -> List[Job]:
+    """What is to be run of `wanted`, in the order in which it begins."""
+    jobs = []
+    for folder, which in PLAN.items():
+        files = [path for path in sorted((_TESTS / folder).rglob("test_*.py"))
+                 if folder == _folder_of(path)
+                 and any(path == place or place in path.parents for place in wanted)]
+        for python in _chosen(pythons, which):
+            if folder == "packaging" and python.version < BUILDS:
+                say("packaging is left out: it needs Python %d.%d or later" % BUILDS)
+                continue
+            # With many Pythons there is enough to do at once.
+            parts = _divided(files, JOBS if folder == "unit" and len(pythons) == 1 else 1)
+            for number, part in enumerate(parts, 1):
+                share = "%d/%d" % (number, len(parts)) if len(parts) > 1 else ""
+                jobs.append(Job(python, folder, share, part))
+    return jobs
 
 
-def _candidates(version: Tuple[int, int]) -> Iterator[Python]:
-    name = "%d.%d" % version
-    pyenv = Path(os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv")))
-    on_path = shutil.which("python" + name)
-    for path in [*sorted(pyenv.glob("versions/%s.*/bin/python" % name)), on_path]:
-        # A pyenv shim of a version that is not selected is there and fails.
-        if path and _version_of(Path(path)) == version:
-            yield Python(version, Path(path))
+def _folder_of(path: Path) -> str:
+    """The plan's folder that a test file is in; of one in another, the inner."""
+    return max((name for name in PLAN if _TESTS / name in path.parents), key=len)
 
 
-def _version_of(path: Path) -> Optional[Tuple[int, ...]]:
-    code = "import sys, ensurepip, venv; print(*sys.version_info[:2])"
-    ran = subprocess.run([str(path), "-c", code], stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL, check=False)
-    return tuple(map(int, ran.stdout.split())) if ran.returncode == 0 else None
+def _chosen(pythons: Sequence[Python], which: str) -> Set[Python]:
+    return {EVERY: set(pythons), ENDS: {pythons[0], pythons[-1]}, FIRST: {pythons[0]},
+            LAST: {pythons[-1]}}[which]
 
 
-def _current() -> Python:
-    return Python((sys.version_info[0], sys.version_info[1]), Path(sys.executable))
+def _divided(files: Sequence[Path], most: int) -> List[List[str]]:
+    """The files in at most so many parts of about the same size, none of them empty."""
+    parts: List[List[str]] = [[] for _ in range(most)]
+    sizes = [0] * most
+    for path in sorted(files, key=lambda path: path.stat().st_size, reverse=True):
+        smallest = sizes.index(min(sizes))
+        sizes[smallest] += path.stat().st_size
+        parts[smallest].append(str(path.relative_to(SOURCE)))
+    return [sorted(part) for part in parts if part]
 
 
-def _builder(pythons: Sequence[Python]) -> Python:
-    able = [each for each in [_current(), *reversed(pythons), *find_pythons()]
-            if each.version >= BUILDS]
-    if not able:
-        sys.exit("tests/run: building the wheel needs a Python of %d.%d or later besides this one; "
-                 "on RHEL 8: dnf install python3.11" % BUILDS)
-    return able[0]
-
-
-def _check_pythons(pythons: Sequence[Python]) -> None:
-    say("Python " + ", ".join(each.name for each in pythons))
+def _check_pythons(pythons: Sequence[Python], whole: bool) -> None:
+    say("Python " + ", ".join(python.name for python in pythons))
     if not pythons:
         sys.exit("tests/run: no Python 3.6 to 3.13 found")
-    if in_ci() and pythons[0].version != OLDEST:
+    if not whole or os.environ.get("CI", "").lower() not in ("1", "true"):
+        return
+    if pythons[0].version != OLDEST:
         sys.exit("tests/run: Python %d.%d is missing, and CI must run it" % OLDEST)
-    if in_ci() and pythons[-1].version < NEWEST_AT_LEAST:
+    if pythons[-1].version < NEWEST_AT_LEAST:
         sys.exit("tests/run: Python %d.%d or later is missing, and CI must run it" %
                  NEWEST_AT_LEAST)
 
 
-def in_ci() -> bool:
-    """Whether nothing essential may be left out."""
-    return os.environ.get("CI", "").lower() in ("1", "true")
-
-
-# -- what is installed ----------------------------------------------------------------------------
-
-
-def make_venv(name: str, python: Python, *packages: str) -> Path:
-    """Folder of the commands of a virtual environment with these packages; kept while they stay."""
-    folder = CACHE / name
-    wanted = "\n".join([sys.version, str(python), *packages, _read(SOURCE / "pyproject.toml")])
-    if _read(folder / "made-of") != wanted:
-        shutil.rmtree(str(folder), ignore_errors=True)
-        execute(python.path, "-m", "venv", folder)
-        if python.version < (3, 7):
-            # Its own pip 18.1 neither reads today's metadata nor finds the wheels.
-            pip(folder, "pip==21.3.1")
-        pip(folder, *packages)
-        (folder / "made-of").write_text(wanted)
-    return folder / "bin"
-
-
-def pip(folder: Path, *arguments: Any) -> None:
-    """Run pip install in a virtual environment."""
-    execute(folder / "bin" / "python", "-m", "pip", "install", "--quiet",
-            "--disable-pip-version-check", *arguments)
-
-
-def execute(*command: Any, **options: Any) -> None:
-    """Run a command that must work; exits with its output if it does not."""
-    ran = subprocess.run([str(each) for each in command], stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, check=False, **options)
-    if ran.returncode:
-        sys.exit("%s\ntests/run: failed: %s" % (
-            ran.stdout.decode(errors="replace"), " ".join(map(str, command))))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
-
-
-def copy_tree(destination: Path, *left_out: str, source: Path = SOURCE) -> None:
-    """Copy the tree without what was built or cached in it, and without `left_out` at its top."""
-    generated = shutil.ignore_patterns(*_GENERATED)
-
-    def ignored(folder: str, names: List[str]) -> Any:
-        top = {"build", "dist", *left_out} if Path(folder) == source else set()
-        return set(generated(folder, names)) | top.intersection(names)
-
-    shutil.rmtree(str(destination), ignore_errors=True)
-    shutil.copytree(str(source), str(destination), symlinks=True, ignore=ignored)
-
-
-def build_wheel(python: Python) -> Path:
-    """The wheel, built from the sdist, so that what is missing there is missed in the tests."""
-    say("sdist and wheel")
-    commands = make_venv("builder", python, "build")
-    copy_tree(CACHE / "source")
-    shutil.rmtree(str(CACHE / "dist"), ignore_errors=True)
-    execute(commands / "python", "-m", "build", "--outdir", CACHE / "dist", CACHE / "source")
-    (wheel,) = (CACHE / "dist").glob("*.whl")
-    return wheel
+# -- style ----------------------------------------------------------------------------------------
 
 
 def check_style(python: Python, wheel: Path) -> bool:
-    """Whether ruff and mypy find nothing."""
+    """Whether ruff, mypy and import-linter find nothing."""
     if python.version < CHECKS:
         say("ruff and mypy are left out: they need Python %d.%d or later" % CHECKS)
         return True
-    commands = make_venv("style", python, *STYLE, "pytest", "hypothesis", str(wheel))
-    say("ruff, mypy --strict")
-    mypy = [str(commands / "mypy"), "--cache-dir", str(CACHE / "mypy")]
-    codes = [subprocess.call(command, cwd=str(SOURCE)) for command in (
-        [str(commands / "ruff"), "check", "--no-cache", "symroute_nm", "tests", "rpm",
-         "rpm/build"], mypy)]
-    return codes == [0, 0]
+    tools = make_venv("style", python, *CHECKERS, "pytest", "hypothesis", str(wheel))
+    commands = [
+        [tools / "ruff", "check", "--no-cache", "symroute_nm", "tests", "rpm", "rpm/build"],
+        [tools / "mypy", "--cache-dir", CACHE / "mypy"],
+    ]
+    if FORMATTED:
+        commands.append([tools / "ruff", "format", "--check", "--no-cache", "."])
+    if "\n[tool.importlinter]\n" in (SOURCE / "pyproject.toml").read_text():
+        # In an environment of its own: it wants a click that typer cannot take.
+        linter = make_venv("imports", python, "import-linter>=2.3,<3") / "lint-imports"
+        commands.append([linter, "--no-cache"])
+    clean = [_is_clean([str(word) for word in command]) for command in commands]
+    return all(clean)
 
 
-def _dispatcher_script() -> Dict[str, str]:
-    """The environment that names the dispatcher script, found once for all versions."""
-    if "SYMROUTE_DISPATCHER" in os.environ or os.geteuid() != 0:
-        return {}
-    if PACKAGED_SCRIPT.is_file():
-        return {"SYMROUTE_DISPATCHER": str(PACKAGED_SCRIPT)}
-    from support.network import dispatcher
-
-    try:
-        return {"SYMROUTE_DISPATCHER": str(dispatcher.find_script())}
-    except dispatcher.Unavailable as error:
-        say("the dispatcher script is not here: %s" % error)
-        return {}
+def _is_clean(command: Sequence[str]) -> bool:
+    ran = subprocess.run(command, cwd=str(SOURCE), stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, check=False)
+    with _printing:
+        say("%s: %s" % (Path(command[0]).name, "failed" if ran.returncode else "clean"))
+        if ran.returncode:
+            print(ran.stdout.decode(errors="replace"), end="", flush=True)
+    return ran.returncode == 0
 
 
 # -- the tests ------------------------------------------------------------------------------------
 
 
-def run_all(pythons: Sequence[Python], wheel: Path, arguments: List[str]) -> List[Result]:
-    """Every Python's result, in the order of `pythons`; those that run everything begin first."""
-    whole = {pythons[0].version, pythons[-1].version}
-    order = sorted(pythons, key=lambda each: each.version not in whole)
-    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        futures = {
-            each.version: pool.submit(
-                run, each, wheel, _markers(each, pythons), arguments,
-                None if each.version in whole or not os.access(str(MEMORY), os.W_OK) else MEMORY)
-            for each in order
-        }
-        return [futures[each.version].result() for each in pythons]
-
-
-def _markers(python: Python, pythons: Sequence[Python]) -> str:
-    oldest, newest = python is pythons[0], python is pythons[-1]
-    left_out = []
-    if not newest or python.version < BUILDS:
-        left_out.append("packaging")
-    # The program is the same by then: of what firewalls do with its marks, once is enough; so it is
-    # of every call that can fail, and of traffic that goes on meanwhile.
-    left_out += [] if newest else ["marks"]
-    left_out += [] if oldest else ["oldest"]
-    left_out += [] if oldest or newest else ["namespace", "long"]
-    return " and ".join("not %s" % each for each in left_out)
-
-
-def run(
-    python: Python, wheel: Path, markers: str, arguments: List[str], memory: Optional[Path]
-) -> Result:
-    """Run pytest in a copy of the tree without the package, so that the installed one is tested."""
-    begun = time.monotonic()
+def prepare(python: Python, wheel: Path) -> None:
+    """Install the package for a Python, and lay out a copy of the tree without it."""
     commands = make_venv("python" + python.name, python, "%s[test]" % wheel)
     pip(commands.parent, "--no-deps", "--force-reinstall", wheel)
-    tree = CACHE / ("tree-" + python.name)
-    copy_tree(tree, "symroute_nm", "templates")
-    with temporary_folder(memory) as temporary:
-        environment = dict(
-            os.environ, PATH="%s:%s" % (commands, os.environ["PATH"]), TMPDIR=temporary,
-            SYMROUTE_SOURCE=str(SOURCE), SYMROUTE_DIST=str(wheel.parent))
-        ran = subprocess.run(
-            [str(commands / "pytest"), "-p", "no:cacheprovider", "-m", markers, *arguments],
-            cwd=str(tree), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, check=False)
-    output = ran.stdout.decode(errors="replace")
-    result = Result(python, ran.returncode == 0, output, time.monotonic() - begun)
-    say("Python %s, %d s: %s" % (python.name, result.seconds, _summary(output)))
-    return result
+    copy_tree(_tree(python), "symroute_nm", "templates")
+
+
+def _tree(python: Python) -> Path:
+    return CACHE / ("tree-" + python.name)
+
+
+def _name_dispatcher_script() -> None:
+    """Find the dispatcher script once for all, and name it in the environment."""
+    if "SYMROUTE_DISPATCHER" in os.environ or os.geteuid() != 0:
+        return
+    try:
+        script = PACKAGED_SCRIPT if PACKAGED_SCRIPT.is_file() else dispatcher.find_script()
+    except dispatcher.Unavailable as error:
+        say("the dispatcher script is not here: %s" % error)
+    else:
+        os.environ["SYMROUTE_DISPATCHER"] = str(script)
+
+
+def run(job: Job, wheel: Path, arguments: Sequence[str], alone: bool) -> Result:
+    """Run pytest; what it says goes out as it comes, with the job's name before each line unless
+    it is alone."""
+    begun = time.monotonic()
+    commands = CACHE / ("python" + job.python.name) / "bin"
+    memory = job.folder in IN_MEMORY and os.access(str(_MEMORY), os.W_OK)
+    with temporary_folder(_MEMORY if memory else None) as temporary:
+        # Unbuffered, but not what the tests start.
+        running = subprocess.Popen(
+            [str(commands / "python"), "-u", str(commands / "pytest"), "-p", "no:cacheprovider",
+             *job.files, *arguments],
+            cwd=str(_tree(job.python)), stdin=subprocess.DEVNULL,
+            stdout=None if alone else subprocess.PIPE,
+            stderr=None if alone else subprocess.STDOUT,
+            env=dict(os.environ, PATH="%s:%s" % (commands, os.environ["PATH"]), TMPDIR=temporary,
+                     SYMROUTE_SOURCE=str(SOURCE), SYMROUTE_DIST=str(wheel.parent)))
+        lines = list(_shown(running, job.name))
+        code = running.wait()
+    return Result(
+        job, code, time.monotonic() - begun,
+        next((line for line in reversed(lines) if _SUMMARY.match(line)), "").strip("= "),
+        [line for line in lines if line.startswith(("FAILED ", "ERROR "))])
+
+
+def _shown(running: "subprocess.Popen[bytes]", name: str) -> Iterator[str]:
+    """The lines of a process, each shown before it is given."""
+    for raw in running.stdout or ():
+        line = raw.decode(errors="replace").rstrip()
+        with _printing:
+            print("%s | %s" % (name, line), flush=True)
+        yield line
 
 
 @contextlib.contextmanager
@@ -283,28 +274,34 @@ def temporary_folder(parent: Optional[Path]) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _summary(output: str) -> str:
-    lines = [line for line in output.splitlines() if _SUMMARY.match(line)]
-    return lines[-1] if lines else "no summary"
-
-
-def report(results: Sequence[Result]) -> None:
-    """All that pytest said with Pythons that failed and with the newest, whose summary is last."""
-    for each in results:
-        if not each.passed or each is results[-1]:
-            say("Python %s" % each.python.name)
-            print(each.output, end="", flush=True)
-    for each in results:
-        if not each.passed:
-            say("Python %s failed: %s" % (each.python.name, _summary(each.output)))
+def report(results: Sequence[Result]) -> bool:
+    """Say how each job went, and what failed; whether all passed and something was run at all."""
+    words: Dict[int, str] = {0: "passed", NOTHING_SELECTED: "nothing selected"}
+    for result in sorted(results, key=lambda result: (result.job.python, result.job.folder)):
+        say("%s: %s, %d s%s" % (
+            result.job.name, words.get(result.code, "FAILED"), result.seconds,
+            "; " + result.summary if result.summary else ""))
+        for line in result.failures:
+            print(line, flush=True)
+    nothing = all(result.code == NOTHING_SELECTED for result in results) and bool(results)
+    return not nothing and all(result.code in words for result in results)
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tests/run", description="Run the tests.")
+    parser = argparse.ArgumentParser(
+        prog="tests/run", description="Run the tests.",
+        usage="tests/run [--all] [FOLDER …] [-- PYTEST ARGUMENTS]")
     parser.add_argument("--all", action="store_true", help="with every Python that is found")
-    parser.add_argument("pytest", nargs="*", help="for pytest, after --")
-    return parser.parse_args()
+    parser.add_argument("folders", nargs="*", metavar="FOLDER",
+                        help="of tests/, or a file in one, or %r; everything if none" % STYLE)
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    arguments = parser.parse_args(words[:end])
+    arguments.pytest = words[end + 1:]
+    return arguments
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())
+    sys.exit(130)
