@@ -3,6 +3,7 @@ that is tried to its end."""
 
 import contextlib
 import fcntl
+import ipaddress
 import json
 import os
 import re
@@ -41,6 +42,7 @@ from symroute_nm.marksetup import Chain, Jump, MarkSetup, Reversal
 from symroute_nm.model import Rule
 from symroute_nm.ownership import Territory
 from symroute_nm.render import render_reversal, render_script
+from symroute_nm.transition import bare
 
 NOBODY = 65534
 RULES = (Setting("eth0", 0x64, 0x7F), Setting("", 0x64, 0x7F))
@@ -172,7 +174,7 @@ def test_a_script_is_read_and_written_anew_and_never_run(backend):
     assert marking == marksetup.read_script(script)
     more = script.replace(b"exit $code", b"touch /x").replace(b"#!/bin/sh\n", b"#!/bin/sh\nrm /x\n")
     assert script.decode() == render_script(marksetup.read_script(more))
-    for odd in (script.replace(b"eth0", b"e'th0"), script.replace(b"0x7f", b"0x7e", 1),
+    for odd in (script.replace(b"eth0", b"e'th0"), script.replace(b"0x65", b"0x66", 1),
                 b"#!/bin/sh\nnft -f x\n"):
         with pytest.raises(Refusal, match="does not set marks as symroute-nm writes it"):
             marksetup.read_script(odd)
@@ -391,11 +393,8 @@ def test_what_cannot_be_read_is_passed_over_and_told(space):  # noqa: F811
     space.ip("rule add priority 20000 from 10.0.6.5 lookup 100")
 
     def restore():
-        import ipaddress
-
         rule = Rule(4, 20000, source=ipaddress.ip_network("10.0.6.5"), table=100)
-        territory = Territory(frozenset((rule._replace(protocol=None) if hasattr(
-            rule, "protocol") else rule,)), frozenset((100,)))
+        territory = Territory(frozenset((bare(rule),)), frozenset((100,)))
         saved = live.save(territory)
         with contextlib.closing(netlink.open_netlink()) as connection:
             for raw in saved.rules:
