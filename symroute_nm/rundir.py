@@ -22,6 +22,7 @@ from symroute_nm.errors import Refusal, SystemFailure
 _RUN = "symroute-nm"
 _RUN_TABLES = "symroute-nm-tables"
 _LOCKS = "locks"
+_RECORD = "record"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PRIVATE, _PUBLIC = 0o700, 0o755
 _NAMESPACE = "/proc/self/ns/net"
@@ -46,6 +47,14 @@ def kernel_place(name: str) -> Path:
     if os.path.lexists(str(folder)) and os.geteuid() == 0:
         _make("/", ["run"], [_RUN], _PRIVATE)
     return folder / _namespace() / name
+
+
+def record_place() -> Path:
+    """Where the record of a change stands that is neither confirmed nor taken back, if any does.
+
+    Raises as `kernel_place` does.
+    """
+    return kernel_place(_RECORD)
 
 
 def tables_folder() -> Path:

@@ -1,5 +1,5 @@
-"""What is kept of a running change: data and no commands, where root alone can write, and a way back
-that is tried to its end."""
+"""What is kept of a running change: data and no commands, where root alone can write, and a way
+back that is tried to its end."""
 
 import contextlib
 import fcntl
@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -233,7 +234,7 @@ def test_no_user_can_hold_a_lock(space, root, own_folder):  # noqa: F811
 
 @pytest.fixture
 def private_run(own_folder):
-    """Runs Python with the package where /run is a folder of the test's own, in a mount namespace."""
+    """A folder that is /run, in a mount namespace, for Python code that this runs."""
     made = own_folder / "run"
     made.mkdir(mode=0o755)
 
@@ -358,7 +359,7 @@ def test_a_tree_is_looked_at_from_the_top_and_through_links(own_folder, tmp_path
     (tree / "elsewhere/etc").mkdir()
     trees.require_owned(tree)
     (tree / "elsewhere/open").chmod(0o777)
-    with pytest.raises(InputError, match="others can write to .*/elsewhere/open "):
+    with pytest.raises(InputError, match=r"others can write to .*/elsewhere/open "):
         trees.require_owned(tree)
     with pytest.raises(InputError, match=r"others can write to /tmp \(mode 1777\)"):
         trees.require_owned(tmp_path)
@@ -415,13 +416,29 @@ def test_descriptors_that_run_out_do_not_stop_the_way_back(space, root):  # noqa
     wait_for(ran, MADE)
     keeper, = set(keepers(root)) - {ran.pid}
     # As many as it has now, and not one more.
-    there = len(os.listdir("/proc/%d/fd" % keeper))
+    there = len(list(Path("/proc/%d/fd" % keeper).iterdir()))
     subprocess.run(["prlimit", "--pid", str(keeper), "--nofile=%d:%d" % (there, there)], check=True)
     said = ran.communicate()[1]
 
     assert REFUSED == ran.returncode, said
     assert before == kernel(space, "-d")
     clean(space, root)
+
+
+def test_callers_that_leave_or_are_too_many_keep_nobody_from_confirming(
+        space, root):  # noqa: F811
+    ran = start(space, root, "apply", "--timeout", "30")
+    wait_for(ran, MADE)
+    for _ in range(2):
+        with contextlib.ExitStack() as stack:
+            for _ in range(20):
+                caller = stack.enter_context(socket.socket(socket.AF_UNIX))
+                caller.connect(str(space.state / "confirm"))
+    confirmed = space.symroute("confirm", "--root", str(root))
+    ran.communicate()
+
+    assert (FINE, FINE) == (confirmed.returncode, ran.returncode), confirmed.stderr
+    assert is_planned(space)
 
 
 def test_too_few_descriptors_are_told_before_anything_is_done(space, root):  # noqa: F811
