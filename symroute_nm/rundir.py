@@ -141,8 +141,11 @@ def _open(name: str, parent: Optional[int], place: Path) -> int:
 
 
 def _check(folder: int, place: Path) -> None:
-    """Refusal unless the folder is ours, and nobody else can write to it."""
-    found = os.fstat(folder)
+    """Refusal unless the folder is ours, and nobody else can write to it; SystemFailure."""
+    try:
+        found = os.fstat(folder)
+    except OSError as error:
+        raise _failure("look up", place, error) from error
     if found.st_uid != os.geteuid():
         raise Refusal(f"{place} belongs to user {found.st_uid}",
                       "see who made it, and move it away")
@@ -153,10 +156,9 @@ def _check(folder: int, place: Path) -> None:
 
 def _set_mode(folder: int, place: Path, mode: int) -> None:
     """Whatever the umask, and an earlier version, made of it."""
-    if stat.S_IMODE(os.fstat(folder).st_mode) == mode:
-        return
     try:
-        os.fchmod(folder, mode)
+        if stat.S_IMODE(os.fstat(folder).st_mode) != mode:
+            os.fchmod(folder, mode)
     except OSError as error:
         raise _failure("change the mode of", place, error) from error
 
