@@ -208,10 +208,8 @@ def hold() -> Iterator[None]:
 
 def pending_notes() -> List[str]:
     """What is said while a change is neither confirmed nor taken back; only root can see that."""
-    from symroute_nm import runtime
-
     try:
-        waits = exists(runtime.record_place())
+        waits = exists(rundir.record_place())
     except (SymrouteError, OSError):  # then there is none of ours
         waits = False
     return ["a change of the kernel is not confirmed yet: symroute-nm confirm keeps it; where "
@@ -300,5 +298,5 @@ def _revert(record: "Record", commands: Optional[Sequence[Command]] = None) -> N
     told = [failure for failure in failures if failure]
     if told:
         raise SystemFailure(f"the way back failed: {'; '.join(told)}",
-                            _AGAIN % runtime.record_place())
+                            _AGAIN % rundir.record_place())
     runtime.remove_record()

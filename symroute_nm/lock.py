@@ -42,9 +42,7 @@ def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
     SystemFailure.
     """
     place = _make_state(root)
-    found = locate(root, "/").stat()
-    # Not the path: one tree may be mounted at several.
-    lock = locks_folder() / f"tree-{found.st_dev}-{found.st_ino}"
+    lock = lock_place(root)
     with _held(lock, timeout, place):
         try:
             yield
@@ -52,6 +50,14 @@ def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
             # While it is still ours: who waits for it looks whether it is there (`_acquire`).
             with contextlib.suppress(OSError):
                 lock.unlink()
+
+
+def lock_place(root: Path) -> Path:
+    """Where the lock of the tree below `root` stands while it is held; SystemFailure."""
+    with system("look up", root):
+        # Not by its path: one tree may be mounted at several.
+        found = locate(root, "/").stat()
+    return locks_folder() / f"tree-{found.st_dev}-{found.st_ino}"
 
 
 @contextlib.contextmanager
@@ -72,7 +78,8 @@ def _make_state(root: Path) -> Path:
         make_folders(missing_folders(place / "journal"))
         if not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if os.geteuid() != 0 and not os.access(str(place), os.W_OK | os.X_OK):
+        if os.geteuid() != 0 and not os.access(
+                str(place), os.W_OK | os.X_OK, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise _failure("write to", place, error) from error

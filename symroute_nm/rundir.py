@@ -22,6 +22,7 @@ from symroute_nm.errors import Refusal, SystemFailure
 _RUN = "symroute-nm"
 _RUN_TABLES = "symroute-nm-tables"
 _LOCKS = "locks"
+_RECORD = "record"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PRIVATE, _PUBLIC = 0o700, 0o755
 _NAMESPACE = "/proc/self/ns/net"
@@ -46,6 +47,14 @@ def kernel_place(name: str) -> Path:
     if os.path.lexists(str(folder)) and os.geteuid() == 0:
         _make("/", ["run"], [_RUN], _PRIVATE)
     return folder / _namespace() / name
+
+
+def record_place() -> Path:
+    """Where the record of a change stands that is neither confirmed nor taken back, if any does.
+
+    Raises as `kernel_place` does.
+    """
+    return kernel_place(_RECORD)
 
 
 def tables_folder() -> Path:
@@ -132,8 +141,11 @@ def _open(name: str, parent: Optional[int], place: Path) -> int:
 
 
 def _check(folder: int, place: Path) -> None:
-    """Refusal unless the folder is ours, and nobody else can write to it."""
-    found = os.fstat(folder)
+    """Refusal unless the folder is ours, and nobody else can write to it; SystemFailure."""
+    try:
+        found = os.fstat(folder)
+    except OSError as error:
+        raise _failure("look up", place, error) from error
     if found.st_uid != os.geteuid():
         raise Refusal(f"{place} belongs to user {found.st_uid}",
                       "see who made it, and move it away")
@@ -144,10 +156,9 @@ def _check(folder: int, place: Path) -> None:
 
 def _set_mode(folder: int, place: Path, mode: int) -> None:
     """Whatever the umask, and an earlier version, made of it."""
-    if stat.S_IMODE(os.fstat(folder).st_mode) == mode:
-        return
     try:
-        os.fchmod(folder, mode)
+        if stat.S_IMODE(os.fstat(folder).st_mode) != mode:
+            os.fchmod(folder, mode)
     except OSError as error:
         raise _failure("change the mode of", place, error) from error
 

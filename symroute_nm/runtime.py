@@ -42,11 +42,6 @@ class Record(NamedTuple):
     marks: Optional[Reversal] = None  # None: the change leaves marks alone
 
 
-def record_place() -> Path:
-    """Where the record of this network namespace stands, if there is one; `SymrouteError`."""
-    return rundir.kernel_place("record")
-
-
 def write_record(record: Record) -> None:
     """Keep the way back until `remove_record`; raises `SymrouteError`."""
     rules = Host(rules=tuple(sorted(record.territory.rules, key=str)))
@@ -62,7 +57,7 @@ def write_record(record: Record) -> None:
         "marks": marksetup.dump(record.marks),
     }
     text = json.dumps(content).encode("ascii")
-    _write(rundir.kernel_folder() / record_place().name, text, _RECORD_MODE)
+    _write(rundir.kernel_folder() / rundir.record_place().name, text, _RECORD_MODE)
 
 
 def _dump_places(places: Iterable[Place]) -> Any:
@@ -77,7 +72,7 @@ def read_record() -> Optional[Record]:
     Neither one from before the last boot nor one of another network namespace counts. Raises
     `Refusal` for a damaged one.
     """
-    where = record_place()
+    where = rundir.record_place()
     text = read_file(where, str(where))
     if text is None:
         return None
@@ -116,7 +111,7 @@ def _message(text: str) -> bytes:
 
 def remove_record() -> None:
     """The change lasts, or is taken back; raises `SystemFailure`."""
-    _remove(record_place())
+    _remove(rundir.record_place())
 
 
 def write_tables(tables: Iterable[OwnTable]) -> None:

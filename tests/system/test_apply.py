@@ -444,7 +444,8 @@ def test_what_stands_in_the_way_below_run_is_told(space, root, standing):
 
     assert before == kernel(space)
     assert (REFUSED if standing == "link" else SYSTEM) == ran.returncode
-    wanted = {"link": b"%s is no folder, or a link to one", "folder": b"cannot listen at %s/confirm: "}
+    wanted = {"link": b"%s is no folder, or a link to one",
+              "folder": b"cannot listen at %s/confirm: "}
     assert wanted[standing] % str(space.state).encode() in ran.stderr
     assert b"another change" not in ran.stderr
 

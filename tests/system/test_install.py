@@ -40,7 +40,7 @@ from support.trees import (
 from symroute_nm import backups, blocks, install, journal, programs, rooted, unified
 from symroute_nm import changes as changing
 from symroute_nm.errors import InputError, Refusal, SystemFailure
-from symroute_nm.lock import locked
+from symroute_nm.lock import lock_place, locked
 from symroute_nm.model import Change
 
 NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.timezone.utc)
@@ -273,7 +273,7 @@ def test_install_writes_keeps_mode_and_owner_and_backs_up(root, monkeypatch):
     assert (True, 0o640, 1234) == tuple(manifest[ROUTE][key] for key in ("existed", "mode", "uid"))
     assert not manifest[RULE]["existed"]
     assert [] == hidden(root)
-    assert ["backups", "lock"] == sorted(each.name for each in (root / STATE).iterdir())
+    assert ["backups"] == sorted(each.name for each in (root / STATE).iterdir())
 
 
 def test_a_umask_does_not_make_files_unreadable(root):
@@ -476,17 +476,19 @@ def test_of_two_at_once_that_want_the_same_both_succeed_and_one_writes(root, aft
      ("unprivileged", "run as root")],
 )
 def test_a_lock_that_cannot_be_made_says_what_helps(root, kind, hint):
-    state = root / STATE
+    state, lock = root / STATE, lock_place(root)
     state.parent.mkdir(parents=True)
     if kind == "file as folder":
         state.write_bytes(b"")
     else:
         state.mkdir()
-    if kind == "folder":
-        (state / "lock").mkdir()
-    elif kind == "link":
-        (state / "lock").symlink_to("nowhere")
     with contextlib.ExitStack() as stack:
+        if kind == "folder":
+            lock.mkdir()
+            stack.callback(lock.rmdir)
+        elif kind == "link":
+            lock.symlink_to("nowhere")
+            stack.callback(lock.unlink)
         if kind == "unprivileged":
             (root / "x").write_bytes(b"")
             stack.enter_context(unprivileged(root))
