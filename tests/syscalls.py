@@ -304,6 +304,13 @@ def _registers(pid: int) -> _Registers:
     return registers
 
 
+def calls_of_paths(action: Callable[[], Optional[int]]) -> List[str]:
+    """The files that the action's calls are about, as they are called at that moment."""
+    found: List[str] = []
+    follow(action, lambda call: found.append(call.path))
+    return found
+
+
 def calls_of(action: Callable[[], Optional[int]]) -> List[Call]:
     """All calls on files that the action makes."""
     found: List[Call] = []
