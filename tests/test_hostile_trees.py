@@ -63,7 +63,7 @@ WRITING = ("generate", "remove", "undo")
 READING = ("inspect", "diagnose", "snapshot", "verify", "undo --list", "remove --dry-run")
 # Where this machine's own files are that a mistaken root would write to.
 REAL = ("/etc/sysconfig", "/etc/iproute2", "/etc/NetworkManager", "/etc/sysctl.d", "/etc/firewalld",
-        "/var/lib/symroute-nm", "/root")
+        "/var/lib/symroute-nm")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -195,7 +195,8 @@ def real() -> Snapshot:
     for path in REAL:
         with contextlib.suppress(OSError):
             status = os.lstat(path)
-            found[path] = (status.st_mode, status.st_mtime_ns, {each.name for each in Path(path).iterdir()})
+            names = {each.name for each in Path(path).iterdir()}
+            found[path] = (status.st_mode, status.st_mtime_ns, names)
     return found
 
 
