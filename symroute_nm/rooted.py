@@ -127,7 +127,8 @@ class Tree:
 
     def shown(self, path: str) -> str:
         """A path below the root as people are told it."""
-        return "%s/%s" % (str(self.root).rstrip("/"), path.lstrip("/"))
+        whole = "%s/%s" % (str(self.root).rstrip("/"), path.lstrip("/"))
+        return whole if path.strip("/") else str(self.root)
 
     def place(self, path: str) -> Place:
         """Where a path leads; it need not exist.
@@ -175,7 +176,7 @@ class Tree:
             if parts and self._enters(here, part):
                 here = (*here, part)
                 continue
-            if not (parts or last or tail == 0):
+            if not (parts or last):
                 here = (*here, part)
                 break
             status = self._status(here, part)

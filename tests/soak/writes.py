@@ -1,7 +1,9 @@
 """What takes too long for every run: ``python tests/soak/writes.py kills 2000`` and ``… faults``.
 
 kills N: N random moments of each command, as test_kills.py has 50 of each. faults: each call of the
-kernel of the whole commands with each error, as test_faults.py has those of a write.
+kernel of the whole commands with each error, as test_faults.py has those of a write. links: each
+command with each link, and swaps N: N seconds of folders swapped for links, for a tree of either
+owner, as test_hostile_trees.py has some.
 """
 
 import errno
@@ -16,6 +18,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import syscalls
 from support.crashes import ERRORS, Killing, check_told
+from support.hostile_trees import (
+    KINDS,
+    OWNERS,
+    READING,
+    WRITING,
+    Grounds,
+    lead_out,
+    swaps,
+    used_paths,
+)
 from support.syscalls import Fail
 from support.trees import SCENES, copy, hidden, memory_folder, scene, tree
 
@@ -64,12 +76,32 @@ def faults(folder: Path) -> None:
         print("%s: %d calls, exit codes %s" % (name, len(calls), dict(found)))
 
 
+def links(grounds: Grounds) -> None:
+    """Ends with an AssertionError at the first link that leads a command out of the tree."""
+    paths = sorted(used_paths(grounds))
+    for path, uid in itertools.product(paths, OWNERS.values()):
+        for kind in set(KINDS):
+            for name in (*WRITING, *READING):
+                lead_out(grounds, path, uid, kind, [name])
+    print("%d places: nothing was led out" % len(paths))
+
+
+def exchanges(grounds: Grounds, seconds: float) -> None:
+    """Ends with an AssertionError at the first swap that leads a command out of the tree."""
+    for owner, uid in OWNERS.items():
+        print("%s: %s" % (owner, swaps(grounds, uid, seconds)))
+
+
 def main() -> None:
     """Run what the command line names."""
     folder = memory_folder(Path("/tmp"))
     try:
         if sys.argv[1:2] == ["faults"]:
             faults(folder)
+        elif sys.argv[1:2] == ["links"]:
+            links(Grounds(folder))
+        elif sys.argv[1:2] == ["swaps"]:
+            exchanges(Grounds(folder), float(sys.argv[2]))
         else:
             kills(folder, int(sys.argv[2]))
     finally:

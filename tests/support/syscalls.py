@@ -39,7 +39,8 @@ NAMES = {
     25: "mremap", 28: "madvise", 32: "dup", 33: "dup2", 39: "getpid", 60: "exit", 72: "fcntl",
     73: "flock", 74: "fsync", 75: "fdatasync", 77: "ftruncate", 78: "getdents", 79: "getcwd",
     82: "rename", 83: "mkdir", 84: "rmdir", 86: "link", 87: "unlink", 88: "symlink",
-    89: "readlink", 90: "chmod", 91: "fchmod", 92: "chown", 93: "fchown", 95: "umask", 102: "getuid",
+    89: "readlink", 90: "chmod", 91: "fchmod", 92: "chown", 93: "fchown", 95: "umask",
+    102: "getuid",
     107: "geteuid", 110: "getppid", 188: "setxattr", 190: "fsetxattr", 191: "getxattr",
     194: "listxattr", 196: "flistxattr",
     193: "fgetxattr", 202: "futex", 217: "getdents64", 228: "clock_gettime",
@@ -302,6 +303,13 @@ def _registers(pid: int) -> _Registers:
     registers = _Registers()
     _ptrace(_GETREGS, pid, ctypes.byref(registers))
     return registers
+
+
+def calls_of_paths(action: Callable[[], Optional[int]]) -> List[str]:
+    """The files that the action's calls are about, as they are called at that moment."""
+    found: List[str] = []
+    follow(action, lambda call: found.append(call.path))
+    return found
 
 
 def calls_of(action: Callable[[], Optional[int]]) -> List[Call]:

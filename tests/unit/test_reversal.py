@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support.hosts import make_plan, two_uplinks
-from symroute_nm import backups, reading, reversal
+from symroute_nm import backups, reversal
 from symroute_nm.choices import Settings
 from symroute_nm.snapshot import dump_host
 

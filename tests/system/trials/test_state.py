@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_apply import (  # noqa: F401
+
+from support.network.trials import (
     FINE,
     INPUT,
     MADE,
@@ -27,12 +28,9 @@ from test_apply import (  # noqa: F401
     keepers,
     kernel,
     odd_things,
-    root,
-    space,
     start,
     wait_for,
 )
-
 from symroute_nm import live, marksetup, netlink, rundir, trees
 from symroute_nm.attempts import attempt
 from symroute_nm.errors import InputError, Refusal, SystemFailure
