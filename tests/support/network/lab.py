@@ -1,4 +1,4 @@
-"""The two-uplink server in its network (`lab_network`), with files of its own, the real dispatcher
+"""The two-uplink server in its network (`topology`), with files of its own, the real dispatcher
 script, and the judgement of packets."""
 
 from pathlib import Path
