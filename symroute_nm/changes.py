@@ -21,13 +21,7 @@ _OWN_NAMES = (
       for path in MARKING_FILES),
 )
 # nm-dispatcher.c, check_permissions(): a script that others may write, or root not run, is left out
-_MODES = {SCRIPT: 0o755}
-_MODE = 0o644
-
-
-def mode_of(path: str) -> int:
-    """The permission bits of a new file."""
-    return _MODES.get(path, _MODE)
+_SCRIPT_MODE = 0o755
 
 
 def changes(
@@ -70,7 +64,8 @@ def _with_block(place: Place, path: str, body: str, convert: Mapping[str, str]) 
         from symroute_nm.conversion import convert as convert_file  # rare, and start-up is imports
 
         content = convert_file(blocks.take_out(before, path) or b"", convert[path], path)
-    return Change(path, before, blocks.put(content, body, path))
+    change = Change(path, before, blocks.put(content, body, path))
+    return change._replace(mode=_SCRIPT_MODE) if path == SCRIPT else change
 
 
 def _without_block(tree: Tree, place: Place, path: str) -> Change:

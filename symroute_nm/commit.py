@@ -8,6 +8,7 @@ from symroute_nm.enactment import Enactment
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model import Change, OwnTable
 from symroute_nm.reading import read_host
+from symroute_nm.targets import choose_target
 
 # Makes a change of the kernel and calls what keeps it once it is confirmed; returns what that
 # returned. Raises `SymrouteError`, with all as before, where it was not confirmed.
@@ -49,7 +50,8 @@ def install_changes(
     """As `write_changes`, for files alone; returns the backup's name, "" if nothing was to do."""
     from symroute_nm import install  # a dry run does without the writer
 
-    return install.install(root, changes, note=note, everything=everything) or ""
+    find_owned = choose_target().find_owned if everything else None
+    return install.install(root, changes, note=note, find_owned=find_owned) or ""
 
 
 def recover_files(root: Path, note: Callable[[str], None]) -> None:

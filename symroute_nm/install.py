@@ -11,7 +11,6 @@ from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tupl
 
 from symroute_nm import backups as store
 from symroute_nm import journal, programs
-from symroute_nm.changes import mode_of, owned
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.journal import Distrust, Entry, Journal, check_state, check_targets
 from symroute_nm.lock import TIMEOUT, locked
@@ -36,6 +35,10 @@ _SELINUX = Path("/sys/fs/selinux/enforce")
 _AS_BEFORE = "everything is as it was before; mend the cause and run it again"
 
 
+# The paths of the files below a root that hold a block of ours.
+FindOwned = Callable[[Path], Sequence[str]]
+
+
 class _Step(NamedTuple):
     """One change on its way: where it really goes, what it is called until then."""
 
@@ -54,14 +57,14 @@ def install(  # noqa: PLR0913  # keywords, each with a default
     *,
     attributes: Optional[Mapping[str, Attributes]] = None,
     timeout: float = TIMEOUT,
-    everything: bool = False,
+    find_owned: Optional[FindOwned] = None,
     newest: str = "",
 ) -> Optional[str]:
     """Write these changes, all or nothing; returns the backup's name, None if nothing changes.
 
     In a tree whose folders others can write, files are replaced one by one, and "" is returned:
-    there is no backup. None, too, if another run has written the same meanwhile. `everything` says
-    that they are to deal with every block below the root, `newest` which backup must still be the
+    there is no backup. None, too, if another run has written the same meanwhile. With `find_owned`
+    they are to deal with every file that it finds below the root; `newest` says which backup must still be the
     last.
     `note` is told what a person should know (an interrupted run was undone, a label not set).
     Refusal if a file is no longer `Change.before` or the lock is held for `timeout` seconds, and
@@ -75,7 +78,7 @@ def install(  # noqa: PLR0913  # keywords, each with a default
         for text in journal.repair(root):
             note(text)
         with Tree(root) as tree:
-            return _install(tree, todo, _Asked(wanted, attributes, everything, newest), note)
+            return _install(tree, todo, _Asked(wanted, attributes, find_owned, newest), note)
 
 
 class _Asked(NamedTuple):
@@ -83,7 +86,7 @@ class _Asked(NamedTuple):
 
     wanted: Sequence[Change]
     attributes: Optional[Mapping[str, Attributes]]
-    everything: bool
+    find_owned: Optional[FindOwned]
     newest: str
 
 
@@ -132,7 +135,7 @@ def _is_done(tree: Tree, change: Change) -> bool:
 
 def _check_kept(tree: Tree, asked: _Asked) -> None:
     """Refusal if what is to stay did not: another run was in the middle when these were made."""
-    blocks = owned(tree.root) if asked.everything else ()
+    blocks = asked.find_owned(tree.root) if asked.find_owned else ()
     new = set(blocks) - {change.path for change in asked.wanted}
     for path in sorted(new):
         raise _changed(path)
@@ -155,7 +158,7 @@ def _prepare(tree: Tree, change: Change, attributes: Optional[Attributes]) -> _S
     names = 1
     if found is None:
         owner = 0 if os.geteuid() == 0 else -1
-        attributes = attributes or Attributes(mode_of(change.path), owner, owner)
+        attributes = attributes or Attributes(change.mode, owner, owner)
     else:
         status = found.status
         names = status.st_nlink

@@ -295,6 +295,7 @@ class Change(NamedTuple):
     path: str
     before: Optional[bytes]
     after: Optional[bytes]
+    mode: int = 0o644  # permission bits, where the file is new
 
     @property
     def kind(self) -> str:

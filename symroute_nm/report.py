@@ -42,7 +42,7 @@ def inspection(host: Host, settings: Settings) -> Dict[str, Any]:
     return {
         "uplinks": [_uplink(host, settings, each) for each in survey.uplinks],
         "internal": _internal(host, survey),
-        "skipped": skip_json(survey.skips),
+        "skipped": [{"link": skip.link, "reason": skip.reason} for skip in survey.skips],
         "tables": [each._asdict() for each in host.tables],
         "unnamed": _unnamed(host),
         "rules": [

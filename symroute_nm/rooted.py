@@ -19,7 +19,6 @@ from symroute_nm.errors import InputError, Refusal, SystemFailure
 
 _MAX_LINKS = 40  # the kernel's own limit, path_resolution(7)
 _MAX_DEPTH = 64  # folders in each other, of what is removed as a whole
-_LARGEST = 1 << 26  # bytes: no file of the network's configuration comes near it
 
 # O_PATH: to pass through a folder, the right to list it is not needed.
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

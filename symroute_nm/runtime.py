@@ -12,17 +12,16 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional
+from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
-from symroute_nm import blocks, marksetup, rundir
+from symroute_nm import blocks, fields, marksetup, rundir
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.journal import hidden_name
 from symroute_nm.live import Saved
 from symroute_nm.marksetup import Reversal
-from symroute_nm.model import Host, OwnTable, Route
+from symroute_nm.model import OwnTable, Route, Rule
 from symroute_nm.ownership import Place, Territory, place
 from symroute_nm.rooted import Attributes, read_file, system, write_new
-from symroute_nm.snapshot import dump_host, load_host
 from symroute_nm.tables import RUN_TABLES
 
 _FORMAT = 2
@@ -44,14 +43,13 @@ class Record(NamedTuple):
 
 def write_record(record: Record) -> None:
     """Keep the way back until `remove_record`; raises `SymrouteError`."""
-    rules = Host(rules=tuple(sorted(record.territory.rules, key=str)))
     content = {
         "format": _FORMAT,
         "kernel": _kernel(),
         "rules": [raw.hex() for raw in record.before.rules],
         "routes": [raw.hex() for raw in record.before.routes],
         "tables": sorted(record.territory.tables),
-        "territory": json.loads(dump_host(rules)),
+        "territory": fields.encode(sorted(record.territory.rules, key=str)),
         "left": _dump_places(record.territory.left),
         "places": _dump_places(record.territory.places),
         "marks": marksetup.dump(record.marks),
@@ -61,9 +59,8 @@ def write_record(record: Record) -> None:
 
 
 def _dump_places(places: Iterable[Place]) -> Any:
-    return json.loads(dump_host(Host(routes=tuple(
-        Route(network, table=table, metric=metric)
-        for _, table, network, metric in sorted(places, key=str)))))
+    return [fields.encode(Route(network, table=table, metric=metric))
+            for _, table, network, metric in sorted(places, key=str)]
 
 
 def read_record() -> Optional[Record]:
@@ -92,13 +89,14 @@ def read_record() -> Optional[Record]:
 
 
 def _territory(content: Dict[str, Any], where: str) -> Territory:
-    rules, *places = (load_host(json.dumps(content[name]).encode("ascii"), where)
-                      for name in ("territory", "left", "places"))
+    rules = fields.decode(Tuple[Rule, ...], content["territory"], where)
+    left, places = (fields.decode(Tuple[Route, ...], content[name], where)
+                    for name in ("left", "places"))
     tables = content["tables"]
     if not all(type(number) is int and 0 < number < 1 << 32 for number in tables):
         raise ValueError("a table is no number of one")
-    return Territory(frozenset(rules.rules), frozenset(tables),
-                     *(frozenset(map(place, host.routes)) for host in places))
+    return Territory(frozenset(rules), frozenset(tables), frozenset(map(place, left)),
+                     frozenset(map(place, places)))
 
 
 def _message(text: str) -> bytes:

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple, Sequence
 
-import syscalls
+from support import syscalls
 
 AVAILABLE, WHY_NOT = syscalls.AVAILABLE, syscalls.WHY_NOT
 

@@ -1,6 +1,8 @@
 """Trees of files to write to, with an administrator's own lines, and how to compare them."""
 
+import importlib
 import os
+import pkgutil
 import signal
 import stat
 import subprocess
@@ -9,25 +11,18 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
+import symroute_nm
 from support.hosts import make_plan, two_uplinks
-from symroute_nm import (  # noqa: F401  # what a command imports by and by
-    backups,
-    blocks,
-    cli,
-    generation,
-    install,
-    provision,
-    reading,
-    render,
-    report,
-    reversal,
-    session,
-    unified,
-)
+from symroute_nm import backups, blocks, cli, install, render
 from symroute_nm import changes as changing
 from symroute_nm.choices import Settings
 from symroute_nm.errors import SymrouteError
 from symroute_nm.snapshot import dump_host
+
+# What a command imports by and by, so that its children need not.
+for _module in pkgutil.walk_packages(symroute_nm.__path__, "symroute_nm."):
+    if not _module.name.endswith("__main__"):
+        importlib.import_module(_module.name)
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 ROUTE = SCRIPTS + "/route-eth0"

@@ -11,11 +11,12 @@ import pytest
 import symroute_nm
 from support import execs
 from support.network.namespaces import two_uplinks
+from support.program import ROOT
 from symroute_nm import programs
 
 pytestmark = pytest.mark.skipif(not execs.AVAILABLE, reason=execs.WHY_NOT)
 
-WRAPPER = Path(__file__).parent.parent / "rpm" / "symroute-nm"
+WRAPPER = ROOT / "rpm" / "symroute-nm"
 SCRIPTS = "etc/sysconfig/network-scripts"
 # All that is ever meant to run: what lists and sets marks, the shell for scripts of marks, labels.
 EXPECTED = ("sh", "nft", "iptables", "ip6tables", "iptables-save", "ip6tables-save",
@@ -117,7 +118,7 @@ def test_no_command_runs_anything_but_what_is_allowed(
 
 
 def test_nothing_is_started_at_a_terminal_either(tmp_path, hostile, command):
-    host = Path(__file__).parent / "cases" / "two-uplinks" / "host.json"
+    host = ROOT / "tests" / "cases" / "two-uplinks" / "host.json"
     fleet = tmp_path / "fleet"
     fleet.mkdir()
     for number in range(3):

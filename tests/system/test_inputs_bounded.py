@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from support.program import ROOT
 from symroute_nm import bounded, directxml, loaded, rooted, snapshot
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.loaded import Loaded
@@ -21,7 +21,7 @@ from symroute_nm.observation import Published
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
 
 COMMANDS = (("inspect",), ("generate", "--dry-run"), ("diagnose",), ("snapshot",), ("--version",))
-HOST = Path(__file__).parent / "cases" / "two-uplinks" / "host.json"
+HOST = ROOT / "tests" / "cases" / "two-uplinks" / "host.json"
 _WORDS = st.lists(st.sampled_from([
     "tcp", "dport", "{", "}", "{}", "80", "ip", "ip6", "daddr", "saddr", "dnat", "to", "map", ":",
     ",", "10.0.0.1", "10.0.0.1:80", "[::1]:80", '"', '""', "#", "!=", "@set", "masquerade",

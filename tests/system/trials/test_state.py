@@ -248,7 +248,6 @@ def private_run(own_folder):
 MAKE = "from symroute_nm import rundir; print(rundir.kernel_folder())"
 
 
-@pytest.mark.namespace
 @pytest.mark.parametrize("prepared", ["another's", "writable", "link", "file", "below another's"])
 def test_a_folder_that_somebody_else_prepared_is_refused(private_run, prepared):
     run, running = private_run
@@ -276,7 +275,6 @@ def test_a_folder_that_somebody_else_prepared_is_refused(private_run, prepared):
     }.get(prepared, "/run/symroute-nm is no folder, or a link to one"), said), said
 
 
-@pytest.mark.namespace
 def test_what_an_earlier_version_made_is_closed(private_run):
     run, running = private_run
     (run / "symroute-nm").mkdir(mode=0o755)
