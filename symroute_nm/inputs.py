@@ -24,12 +24,13 @@ def read_settings(
 ) -> "Settings":
     """Configuration file and options together; raises `SymrouteError`."""
     from symroute_nm import settings
+    from symroute_nm.settings import Options
 
     if config is None:
         found = settings.read_settings_below(root)
     else:
         found = settings.read_settings(config, required=True)
-    return settings.apply_options(found, options or settings.Options())
+    return settings.apply_options(found, options or Options())
 
 
 def require_root(root: Path) -> None:
