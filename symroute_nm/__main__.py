@@ -10,7 +10,7 @@ def main() -> None:
     # a run, almost half of one on a host with 50 000 routes, and finds nothing.
     gc.disable()
     try:
-        from symroute_nm.submodules import import_uuid
+        from symroute_nm.lazy import import_uuid
 
         import_uuid()
         from symroute_nm import cli

@@ -3,7 +3,7 @@
 import re
 from typing import Optional
 
-from symroute_nm.model import Host
+from symroute_nm.model.host import Host
 from symroute_nm.targets import Obstacle
 
 PACKAGE = "NetworkManager-dispatcher-routing-rules"

@@ -2,17 +2,18 @@
 
 from typing import FrozenSet, Iterable, Iterator, List, Optional, Sequence
 
-from symroute_nm.choices import Settings
-from symroute_nm.findings import delete_throw
 from symroute_nm.generation import Generation
 from symroute_nm.loaded import script_program, unload_script
-from symroute_nm.marking import SCRIPT
-from symroute_nm.model import Change, Host, IPAddress, Rule
-from symroute_nm.recognition import our_rules, selector
-from symroute_nm.routes import pack
+from symroute_nm.model.host import Host
+from symroute_nm.model.iproute2 import delete_rule, delete_throw
+from symroute_nm.model.marking import SCRIPT
+from symroute_nm.model.network import Change, IPAddress, Rule
+from symroute_nm.model.ours import our_rules, selector
+from symroute_nm.model.route_set import pack
+from symroute_nm.model.settings import Settings
+from symroute_nm.model.state import bare
 from symroute_nm.targets import bring_up, choose_target
-from symroute_nm.transition import bare, identity
-from symroute_nm.wording import delete_rule
+from symroute_nm.transition import identity
 
 _BRING_UP = "nmcli "
 

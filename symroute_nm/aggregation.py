@@ -10,7 +10,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Dict, Iterable, Iterator, List, Mapping, MutableSequence, Set, Tuple, TypeVar
 
-from symroute_nm.ranks import (
+from symroute_nm.model.prefixes import (
     BITS,
     LENGTH_MASK,
     collapse,

@@ -13,21 +13,20 @@ from typing import (
     Tuple,
 )
 
-from symroute_nm.listing import Listing
-from symroute_nm.model import (
+from symroute_nm.model.host import Host
+from symroute_nm.model.iproute2 import shorten_list
+from symroute_nm.model.listing import Listing
+from symroute_nm.model.network import (
     LINK_LOCAL,
     TABLE_MAIN,
     VERSIONS,
-    Host,
     IPNetwork,
-    Plan,
     Route,
     Rule,
-    UplinkPlan,
     contains,
     network_key,
 )
-from symroute_nm.wording import some
+from symroute_nm.model.plan import Plan, UplinkPlan
 
 NEW, GONE, GUARD = "uplink", "gone", "guard"
 NAME, PROFILE, TABLE, GATEWAY, ROUTES = "name", "profile", "table", "gateway", "routes"
@@ -173,7 +172,7 @@ def _changed(
 
 def _words(networks: Iterable[IPNetwork]) -> str:
     """Networks, addresses without their length."""
-    return some([
+    return shorten_list([
         str(each.network_address if each.prefixlen == each.max_prefixlen else each)
         for each in sorted(networks, key=network_key)])
 

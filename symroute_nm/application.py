@@ -4,15 +4,11 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from symroute_nm import generation, trial
-from symroute_nm.choices import Manner, Settings
 from symroute_nm.commit import Maker, Say
 from symroute_nm.enactment import Enactment, door, for_generation
-from symroute_nm.enactment import enact as enact
 from symroute_nm.generation import Generation
+from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.reading import read_host
-from symroute_nm.settings import Options
-from symroute_nm.trial import Outcome as Outcome
-from symroute_nm.trial import Watch as Watch
 
 
 class Applied(NamedTuple):
@@ -27,7 +23,7 @@ def apply(
     make: Optional[Maker],
 ) -> Applied:
     """Bring the kernel to the plan by `make`, None for a dry run; raises `SymrouteError`."""
-    manner = Manner(dry_run=True, force=force)
+    manner = GenerateOptions(dry_run=True, force=force)
     host = read_host(root, None, probe=settings.guard == "auto")
     generation.check_names(host, options)
     made = generation.prepare(root, host, settings, manner)

@@ -11,9 +11,10 @@ from symroute_nm import blocks
 from symroute_nm.absence import find_obstacle
 from symroute_nm.bindings import find_profile
 from symroute_nm.errors import SymrouteError
-from symroute_nm.finding import ERROR, NOTICE, WARNING, Finding
-from symroute_nm.match import match
-from symroute_nm.model import NETWORK_SCRIPTS, Uplink
+from symroute_nm.model.finding import ERROR, NOTICE, WARNING, Finding
+from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.plan import Uplink
+from symroute_nm.model.profiles import profiles_for
 from symroute_nm.rulefiles import is_rule_file, profile_of
 from symroute_nm.targets import Inspected
 
@@ -56,7 +57,7 @@ def find_misnamed_files(inspected: Inspected) -> Iterator[Finding]:
     for link in inspected.host.links:
         if link.name not in devices or link.name in names:
             continue
-        profiles = match(link, inspected.host.profiles)
+        profiles = profiles_for(link, inspected.host.profiles)
         if len(profiles) != 1 or profiles[0].name in devices:
             continue
         profile = profiles[0].name
@@ -89,7 +90,7 @@ def find_profiles(inspected: Inspected) -> Iterator[Finding]:
 
 
 def _profile_code(inspected: Inspected, uplink: Uplink) -> str:
-    profiles = match(uplink.link, inspected.host.profiles)
+    profiles = profiles_for(uplink.link, inspected.host.profiles)
     if not profiles:
         return "profile-not-ifcfg"
     if len(profiles) == 1 and not profiles[0].managed:
@@ -100,7 +101,7 @@ def _profile_code(inspected: Inspected, uplink: Uplink) -> str:
 def find_variables_form(inspected: Inspected) -> Iterator[Finding]:
     """Route files of ``ADDRESSn=`` lines, to which no ip line can be added."""
     uplinks = {each.name for uplink in inspected.uplinks
-               for each in match(uplink.link, inspected.host.profiles)}
+               for each in profiles_for(uplink.link, inspected.host.profiles)}
     ruled = {profile_of(each.path) for each in inspected.files if is_rule_file(each.path)}
     for file in inspected.files:
         if is_rule_file(file.path) or not blocks.is_variables_form(_encode(file.text)):

@@ -3,21 +3,21 @@
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from typing import Dict, Iterator, Mapping, Sequence, Set, Tuple
 
-from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError
 from symroute_nm.gateways import is_edge
-from symroute_nm.model import (
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import (
     TABLE_MAIN,
     Address,
-    Host,
     IPAddress,
     IPInterface,
     IPNetwork,
-    Uplink,
     is_global,
 )
-from symroute_nm.ranks import BITS, make_rank, network_at
-from symroute_nm.routes import pack
+from symroute_nm.model.plan import Uplink
+from symroute_nm.model.prefixes import BITS, make_rank, network_at
+from symroute_nm.model.route_set import pack
+from symroute_nm.model.settings import Settings
 
 _NOWHERE = ("dummy",)  # kinds of link that lead nowhere: where an address is kept for LVS or BGP
 

@@ -21,7 +21,7 @@ from symroute_nm.journal import (
     read_state,
     typed,
 )
-from symroute_nm.model import Change
+from symroute_nm.model.network import Change
 from symroute_nm.rooted import (
     Attributes,
     Place,

@@ -3,10 +3,13 @@
 import re
 from typing import Dict, Sequence, Tuple
 
-from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import Refusal, SymrouteError, shown
-from symroute_nm.match import match
-from symroute_nm.model import NETWORK_SCRIPTS, Host, Link, Profile, Uplink
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import Link
+from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.plan import Uplink
+from symroute_nm.model.profiles import Profile, profiles_for
+from symroute_nm.model.settings import InterfaceSettings, Settings
 
 # What neither a shell's word splitting nor its globbing changes (the dispatcher script does both),
 # and no `ip` option.
@@ -55,7 +58,7 @@ def find_profile(host: Host, settings: Settings, link: Link) -> Profile:
         raise Refusal("%r: the dispatcher script cannot take this name" % link.name,
                       "rename the link or leave it out (exclude)")
     wished = settings.interface.get(link.name, InterfaceSettings()).profile
-    profiles = match(link, host.profiles)
+    profiles = profiles_for(link, host.profiles)
     if wished:
         profiles = tuple(each for each in host.profiles if each.name == wished)
     if not profiles:

@@ -10,6 +10,7 @@ from symroute_nm.errors import InputError, Refusal, SystemFailure, pass_on_exhau
 if TYPE_CHECKING:
     from symroute_nm.rooted import Tree
 
+
 LIMIT = 1 << 20  # bytes
 _CHUNK = 1 << 20
 

@@ -7,9 +7,9 @@ from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from symroute_nm import blocks, directxml
 from symroute_nm.errors import Refusal
-from symroute_nm.marking import DIRECT, MARKING_FILES, SCRIPT
-from symroute_nm.match import BACKUP_NAME
-from symroute_nm.model import Change
+from symroute_nm.model.marking import DIRECT, MARKING_FILES, SCRIPT
+from symroute_nm.model.network import Change
+from symroute_nm.model.profiles import BACKUP_NAME
 from symroute_nm.rooted import Place, Tree, mode_at, read_at, system
 
 _SCRIPTS = "/etc/sysconfig/network-scripts"

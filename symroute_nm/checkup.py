@@ -3,9 +3,9 @@
 from typing import Any, Dict, Iterator, List
 
 from symroute_nm.diagnosis import Astray, Diagnosis, Outcome
-from symroute_nm.finding import ERROR, Finding
+from symroute_nm.model.finding import ERROR, Finding
+from symroute_nm.model.iproute2 import format_route, format_rule
 from symroute_nm.verdicts import describe_failure
-from symroute_nm.wording import describe_route, describe_rule
 
 _WORDS = {True: "symmetric", False: "asymmetric"}
 # Where one of these makes replies go astray, the files are right and the kernel is not.
@@ -39,8 +39,8 @@ def _astray(outcome: Outcome, astray: Astray) -> Dict[str, Any]:
         "type": decision.type,
         "leaves_by": hop.link if hop else None,
         "gateway": str(hop.gateway) if hop and hop.gateway else None,
-        "rule": "%d: %s" % (rule.priority, describe_rule(rule)) if rule else None,
-        "route": describe_route(route) if route else None,
+        "rule": "%d: %s" % (rule.priority, format_rule(rule)) if rule else None,
+        "route": format_route(route) if route else None,
         "dropped_on_arrival": astray.dropped,
         "message": describe_failure(failure),
     }

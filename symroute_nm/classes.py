@@ -19,7 +19,7 @@ from typing import (
     Union,
 )
 
-from symroute_nm.ranks import make_addresses, make_indexes
+from symroute_nm.model.prefixes import make_addresses, make_indexes
 
 Numbers = MutableSequence[int]
 

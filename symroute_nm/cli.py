@@ -30,7 +30,6 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _STDERR = 2
 _SOON = 0.01  # seconds
 
-
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,

@@ -34,7 +34,7 @@ def apply(
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
     from symroute_nm import application, countdown, generation, report
-    from symroute_nm.settings import Options
+    from symroute_nm.model.settings import Options
 
     options = Options(
         guard=guard, sources=sources, iif=iif, forwarded=forwarded, interfaces=tuple(interface),

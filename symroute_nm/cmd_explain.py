@@ -22,7 +22,7 @@ def explain(
 ) -> int:
     """Walk through the rules and tables for one packet, step by step."""
     from symroute_nm import explanation, query
-    from symroute_nm.settings import Options
+    from symroute_nm.model.settings import Options
 
     settings = read_settings(root, config, Options(forwarded=forwarded))
     question = query.Question(source, destination, iif, mark, planned)

@@ -52,14 +52,13 @@ def generate(
 ) -> int:
     """Plan, show the difference, and write the route, rule and rt_tables files."""
     from symroute_nm import planning
-    from symroute_nm.choices import Manner
-    from symroute_nm.settings import Options
+    from symroute_nm.model.settings import GenerateOptions, Options
 
     options = Options(
         guard=guard, sources=sources, iif=iif, table_names=table_names, forwarded=forwarded,
         interfaces=tuple(interface), exclude=tuple(exclude), tables=tuple(table),
         gateways=tuple(gateway))
-    manner = Manner(dry_run or check, check, prune, convert, force)
+    manner = GenerateOptions(dry_run or check, check, prune, convert, force)
     if apply and host is not None:
         raise InputError("--apply changes this machine, --host plans for another",
                          "give one of them")

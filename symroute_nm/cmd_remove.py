@@ -10,7 +10,7 @@ from symroute_nm.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
 from symroute_nm.terminal import say, write, write_json, write_lines
 
 if TYPE_CHECKING:
-    from symroute_nm.model import Change
+    from symroute_nm.model.network import Change
     from symroute_nm.reversal import Removed
 
 

@@ -31,7 +31,7 @@ def verify(
 ) -> int:
     """Do plan, files and kernel agree? Exit 1 where they do not."""
     from symroute_nm import drift, verification
-    from symroute_nm.settings import Options
+    from symroute_nm.model.settings import Options
 
     options = Options(
         guard=guard, sources=sources, iif=iif, table_names=table_names, forwarded=forwarded,

@@ -6,7 +6,8 @@ from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, 
 from symroute_nm import files, rooted
 from symroute_nm.enactment import Enactment
 from symroute_nm.errors import SymrouteError
-from symroute_nm.model import Change, OwnTable
+from symroute_nm.model.network import Change
+from symroute_nm.model.plan import OwnTable
 from symroute_nm.reading import read_host
 from symroute_nm.targets import choose_target
 

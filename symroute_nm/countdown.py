@@ -6,12 +6,12 @@ import os
 import termios
 from typing import Callable, List, NoReturn, Tuple
 
-from symroute_nm.application import Outcome, Watch, enact
-from symroute_nm.choices import Confirmation
 from symroute_nm.commit import Maker
-from symroute_nm.enactment import Enactment
+from symroute_nm.enactment import Enactment, enact
 from symroute_nm.errors import Refusal, SystemFailure, shown
+from symroute_nm.model.settings import Confirmation
 from symroute_nm.terminal import flush, say, show_progress
+from symroute_nm.trial import Outcome, Watch
 
 _ELSEWHERE = "symroute-nm confirm"
 _QUESTION = "Enter or y keeps it, n or Ctrl-C takes it back"

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import FrozenSet, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 from symroute_nm.fib import ERRORS, Choice
-from symroute_nm.model import TABLE_MAIN, Hop, IPAddress, Route, Rule
+from symroute_nm.model.network import TABLE_MAIN, Hop, IPAddress, Route, Rule
 from symroute_nm.selectors import Asked, Packet, Selector, explain_mismatch
 
 

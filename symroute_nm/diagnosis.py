@@ -3,13 +3,15 @@
 from typing import NamedTuple, Optional, Tuple
 
 from symroute_nm import ownrules, services, surroundings
-from symroute_nm.choices import Settings
 from symroute_nm.fib import ERRORS
-from symroute_nm.finding import Finding
 from symroute_nm.findings import Case, find_ours, gather
-from symroute_nm.model import TABLE_MAIN, VERSIONS, Address, Host, Rule
+from symroute_nm.model.finding import Finding
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import TABLE_MAIN, VERSIONS, Address, Rule
+from symroute_nm.model.settings import Settings
 from symroute_nm.plan import left_to_main
-from symroute_nm.rpdb import Packet, Rpdb
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 from symroute_nm.surroundings import STRICT_IPV6
 from symroute_nm.targets import Inspected, choose_target
 from symroute_nm.uplinks import find_uplinks, pair_families

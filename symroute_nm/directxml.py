@@ -8,7 +8,7 @@ import re
 from typing import List, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import Refusal
-from symroute_nm.marking import NAME
+from symroute_nm.model.marking import NAME
 
 _HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n<direct>\n'
 _TAIL = b"</direct>\n"

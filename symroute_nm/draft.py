@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import NamedTuple, Tuple
 
 from symroute_nm.alterations import Portrait, earlier_tables, read_portraits
-from symroute_nm.choices import Manner, Settings
-from symroute_nm.model import Change, Host, Plan
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import Change
+from symroute_nm.model.plan import Plan
+from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.plan import make_plan
 from symroute_nm.targets import DraftOptions, EarlierBlocks, choose_target
 
@@ -19,7 +21,7 @@ class Draft(NamedTuple):
     earlier: Tuple[Portrait, ...] = ()
 
 
-def make_draft(root: Path, host: Host, settings: Settings, manner: Manner) -> Draft:
+def make_draft(root: Path, host: Host, settings: Settings, manner: GenerateOptions) -> Draft:
     """The plan for the host and the changes below `root` that it asks for; writes nothing."""
     target = choose_target()
     owned = target.find_owned(root)

@@ -15,22 +15,24 @@ from typing import (
 )
 
 from symroute_nm.classes import Flat, Spans, make_flat
-from symroute_nm.model import (
+from symroute_nm.decisions import Decision
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import (
     ANY,
     LINK_LOCAL,
     TABLE_LOCAL,
     TABLE_MAIN,
     VERSIONS,
     Hop,
-    Host,
     IPNetwork,
     Route,
     Rule,
 )
+from symroute_nm.model.prefixes import BITS, PrefixSet, collapse, first_of, last_of
+from symroute_nm.model.route_set import RouteSet, RouteTable, pack
 from symroute_nm.parts import Part
-from symroute_nm.ranks import BITS, NetworkSet, collapse, first_of, last_of
-from symroute_nm.routes import Packed, Routes, pack
-from symroute_nm.rpdb import Decision, Packet, Rpdb
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 
 # A link that has specific routes to this much of a family's addresses is a way to everything, in
 # pieces, and no internal network: OpenVPN's redirect-gateway has 0.0.0.0/1 and 128.0.0.0/1, or ::/3
@@ -65,7 +67,7 @@ class Dues:
     """What each family's destinations are due, worked out when first asked for."""
 
     def __init__(
-        self, host: Host, outward: FrozenSet[str], left_out: Sequence[NetworkSet], like: Rpdb
+        self, host: Host, outward: FrozenSet[str], left_out: Sequence[PrefixSet], like: Rpdb
     ) -> None:
         self.outward = outward
         self._left_out = left_out
@@ -106,7 +108,7 @@ class Dues:
             if kind != "any":
                 yield due._replace(spans=_join(due.specific))
 
-    def _find_left_out(self, packed: Packed) -> bytearray:
+    def _find_left_out(self, packed: RouteTable) -> bytearray:
         """Which of these routes are main's to what is left to it, as ones at their positions."""
         for networks in self._left_out if packed.table == TABLE_MAIN else ():
             if networks.version == packed.version:
@@ -179,7 +181,7 @@ def _build_database(host: Host, like: Rpdb) -> Rpdb:
             Rule(version, 1, table=_LINK_SCOPE_TABLE),
             Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0))]
     kept = [each for each in pack(host.routes).packed if each.table in (TABLE_LOCAL, TABLE_MAIN)]
-    return Rpdb(rules, Routes([*kept, *_LINK_SCOPE_ROUTES.packed]), host.links, like=like)
+    return Rpdb(rules, RouteSet([*kept, *_LINK_SCOPE_ROUTES.packed]), host.links, like=like)
 
 
 def _kind(decision: Decision, outward: FrozenSet[str]) -> str:

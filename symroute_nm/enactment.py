@@ -17,28 +17,20 @@ from typing import (
 
 from symroute_nm import blocks, netfilter, rundir
 from symroute_nm.attempts import attempt
-from symroute_nm.choices import Settings
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.evidence import read_config_files
-from symroute_nm.listing import Files
-from symroute_nm.loaded import (
-    Loaded,
-    find_differences,
-    unload_script,
-)
+from symroute_nm.loaded import Loaded, find_differences, unload_script
 from symroute_nm.lock import kernel_locked
-from symroute_nm.marking import SCRIPT
 from symroute_nm.marksetup import Command, Reversal, read_script, read_setup
-from symroute_nm.model import (
-    FRAGMENT,
-    RT_TABLES,
-    Change,
-    Host,
-    OwnTable,
-    Plan,
-    TableName,
-)
-from symroute_nm.observation import config_file
+from symroute_nm.model.host import Host, TableName
+from symroute_nm.model.listing import Files
+from symroute_nm.model.marking import SCRIPT
+from symroute_nm.model.network import Change
+from symroute_nm.model.observations import config_file
+from symroute_nm.model.places import FRAGMENT, RT_TABLES, RUN_TABLES
+from symroute_nm.model.plan import OwnTable, Plan
+from symroute_nm.model.settings import Settings
+from symroute_nm.model.state import State, Step
 from symroute_nm.ownership import (
     Holding,
     add_kept,
@@ -48,13 +40,14 @@ from symroute_nm.ownership import (
     read_files,
 )
 from symroute_nm.rooted import exists, read
-from symroute_nm.tables import RUN_TABLES, parse_tables
-from symroute_nm.transition import State, Step, find_steps
+from symroute_nm.tables import parse_tables
+from symroute_nm.transition import find_steps
 
-if TYPE_CHECKING:  # verify enacts nothing, and start-up is imports
+if TYPE_CHECKING:
     from symroute_nm.generation import Generation
     from symroute_nm.runtime import Record
     from symroute_nm.trial import Outcome, Watch
+
 
 _DOOR = "confirm"
 _AGAIN = ("symroute-nm apply takes it up again, symroute-nm verify shows what is in force; to "

@@ -4,7 +4,6 @@ import errno
 
 FINDING = 1  # exit code of a command that found something; no error, nothing went wrong
 
-
 _MOST_SHOWN = 60  # characters
 
 

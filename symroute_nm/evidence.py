@@ -9,9 +9,10 @@ from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tup
 from symroute_nm import bounded, programs
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure, pass_on_exhaustion
 from symroute_nm.loaded import marked_links
-from symroute_nm.match import BACKUP_NAME
-from symroute_nm.model import NETWORK_SCRIPTS, Link
-from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
+from symroute_nm.model.network import Link
+from symroute_nm.model.observations import Arp, ConfigFile, Observations, Published, Unread
+from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.profiles import BACKUP_NAME
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
 from symroute_nm.rooted import Tree
 
@@ -48,7 +49,7 @@ _LISTINGS = (
 )
 
 
-def read_evidence(root: Path, links: Iterable[Link]) -> Evidence:
+def read_evidence(root: Path, links: Iterable[Link]) -> Observations:
     """What the files below `root` and this kernel say; what cannot be read stands in `unread`."""
     with Tree(root) as tree:
         files, unread = _read_files(tree)
@@ -57,7 +58,7 @@ def read_evidence(root: Path, links: Iterable[Link]) -> Evidence:
     published = {each for listing, text in texts for each in listing.parse(text)}
     masqueraded = {each for _, text in texts for each in parse_masqueraded(text)}
     marked = {link for _, text in texts for link in marked_links(text)}
-    return Evidence(
+    return Observations(
         files=files,
         dispatcher_service=service,
         ipv6_rpfilter=rpfilter,

@@ -3,14 +3,18 @@
 from ipaddress import ip_address
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from symroute_nm.choices import Settings
+from symroute_nm.decisions import Decision, Step
 from symroute_nm.errors import InputError, shown
-from symroute_nm.model import TABLE_MAIN, Host, IPAddress, Plan, Rule
+from symroute_nm.model.host import Host
+from symroute_nm.model.iproute2 import format_hop, format_route, format_rule
+from symroute_nm.model.network import TABLE_MAIN, IPAddress, Rule
+from symroute_nm.model.ours import our_rules
+from symroute_nm.model.plan import Plan
+from symroute_nm.model.route_set import pack
+from symroute_nm.model.settings import Settings
 from symroute_nm.prove import put_plan
-from symroute_nm.recognition import our_rules
-from symroute_nm.routes import pack
-from symroute_nm.rpdb import Decision, Packet, Rpdb, Step
-from symroute_nm.wording import describe_hop, describe_route, describe_rule
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 
 _LARGEST_MARK = 2**32 - 1
 
@@ -79,7 +83,7 @@ def as_json(explained: Explanation) -> Dict[str, Any]:
             "doubts": list(decision.doubts),
         },
         "trace": [
-            {"priority": each.rule.priority, "rule": describe_rule(each.rule),
+            {"priority": each.rule.priority, "rule": format_rule(each.rule),
              "outcome": each.outcome, "decided": each.decided}
             for each in explained.steps
         ],
@@ -94,7 +98,7 @@ def lines(explained: Explanation) -> List[str]:
     words += ["mark", hex(packet.mark)] if packet.mark else []
     words += ["(of what came in by %s)" % explained.marked_by] if explained.marked_by else []
     heading = "%s%s:" % (" ".join(words), " (as after generate)" if explained.planned else "")
-    steps = ["%7d  %s: %s" % (each.rule.priority, describe_rule(each.rule), each.outcome)
+    steps = ["%7d  %s: %s" % (each.rule.priority, format_rule(each.rule), each.outcome)
              for each in explained.steps]
     doubts = ["in doubt: %s" % each for each in decision.doubts]
     return [heading, *steps, *doubts, "=> %s" % _conclude(decision)]
@@ -105,9 +109,9 @@ def _conclude(decision: Decision) -> str:
         return "delivered on this host"
     if decision.type != "unicast":
         return "dropped (%s)" % decision.type
-    way = " or ".join(describe_hop(each) for each in decision.hops)
+    way = " or ".join(format_hop(each) for each in decision.hops)
     return "leaves %s%s" % (
-        way, " (route %s)" % describe_route(decision.route) if decision.route else "")
+        way, " (route %s)" % format_route(decision.route) if decision.route else "")
 
 
 def _parse_address(what: str, text: str) -> IPAddress:

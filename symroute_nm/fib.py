@@ -9,9 +9,9 @@ and router preference.
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.classes import Flat, Lookup, flatten, gaps, make_spans, merge
-from symroute_nm.model import Hop, Route
-from symroute_nm.ranks import BITS, LENGTH_MASK, first_of, last_of, make_rank
-from symroute_nm.routes import Packed
+from symroute_nm.model.network import Hop, Route
+from symroute_nm.model.prefixes import BITS, LENGTH_MASK, first_of, last_of, make_rank
+from symroute_nm.model.route_set import RouteTable
 
 # net/ipv4/fib_semantics.c, fib_props; net/ipv6/route.c, ip6_rt_type_to_error
 ERRORS = ("blackhole", "unreachable", "prohibit")
@@ -81,7 +81,7 @@ _NOTHING = -1
 class Table:
     """The routes of one table and family: what it finds, for one address or for all."""
 
-    def __init__(self, packed: Packed) -> None:
+    def __init__(self, packed: RouteTable) -> None:
         self.packed = packed
         self._lengths: List[int] = []
         self._within: Optional[Tuple[Tuple[int, int], Table]] = None

@@ -6,10 +6,12 @@ from typing import FrozenSet, Iterator, List, Tuple
 
 from symroute_nm import blocks, bounded
 from symroute_nm.errors import SymrouteError
-from symroute_nm.model import OwnTable, TableName
+from symroute_nm.model.host import TableName
+from symroute_nm.model.places import RUN_TABLES
+from symroute_nm.model.plan import OwnTable
 from symroute_nm.rooted import Tree
 from symroute_nm.rundir import tables_place
-from symroute_nm.tables import RUN_TABLES, parse_tables
+from symroute_nm.tables import parse_tables
 
 SCRIPT = "10-ifcfg-rh-routes.sh"
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH

@@ -1,17 +1,17 @@
 """What a diagnosis finds besides asymmetry, where it looks for it, and remedies (pure)."""
 
-from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Tuple
 
-from symroute_nm.choices import Settings
-from symroute_nm.finding import ERROR, SEVERITIES, WARNING, Finding
-from symroute_nm.listing import ListedRule
-from symroute_nm.model import Host, LeftOut, Route, Rule, Uplink
-from symroute_nm.observation import ConfigFile, Evidence
-from symroute_nm.recognition import our_rules
-from symroute_nm.tables import our_tables
+from symroute_nm.model.finding import ERROR, SEVERITIES, WARNING, Finding
+from symroute_nm.model.host import Host
+from symroute_nm.model.listing import ListedRule
+from symroute_nm.model.network import Rule
+from symroute_nm.model.observations import ConfigFile, Observations
+from symroute_nm.model.ours import our_rules, our_tables
+from symroute_nm.model.plan import LeftOut, Uplink
+from symroute_nm.model.settings import Settings
 from symroute_nm.uplinks import Survey
 from symroute_nm.verdicts import Verdict
-from symroute_nm.wording import FAMILY_OPTION, delete_rule, describe_rule, some
 
 
 class Ours(NamedTuple):
@@ -35,9 +35,9 @@ class Case(NamedTuple):
     asymmetric_links: FrozenSet[str]  # names of uplinks with an address whose replies go astray
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> Observations:
         """What was read for the diagnosis; nothing where it was not."""
-        return self.host.evidence or Evidence()
+        return self.host.evidence or Observations()
 
     @property
     def files(self) -> Tuple[ConfigFile, ...]:
@@ -55,27 +55,6 @@ def find_ours(host: Host, settings: Settings) -> Ours:
     choices = (each.table for each in settings.interface.values())
     return Ours(tuple(each._replace(protocol=0) for each in host.rules if each in ours),
                 our_tables(host.tables, choices))
-
-
-def delete_rules(rules: Iterable[Rule]) -> str:
-    """The commands that delete rules from the kernel, a line each."""
-    return "\n".join(delete_rule(each) for each in rules)
-
-
-def delete_throw(route: Route) -> str:
-    """The command that deletes a throw route from the kernel; it belongs to no device."""
-    return "ip %sroute del throw %s table %d" % (
-        FAMILY_OPTION[route.version], route.destination, route.table)
-
-
-def some_rules(rules: Sequence[Rule]) -> str:
-    """The first few rules with their priorities, as evidence."""
-    return some(["%d: %s" % (each.priority, describe_rule(each)) for each in rules])
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 rule``, ``3 rules``."""
-    return "%d %s%s" % (number, noun, "" if number == 1 else "s")
 
 
 def gather(findings: Iterable[Iterator[Finding]]) -> Tuple[Finding, ...]:

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Tuple
 
 from symroute_nm import generation, rooted, workers
-from symroute_nm.choices import Manner
 from symroute_nm.commit import install_changes
 from symroute_nm.errors import FINDING, InputError, SymrouteError, SystemFailure, shown
 from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_settings
+from symroute_nm.model.settings import GenerateOptions, Options
 from symroute_nm.planning import Request, work_out
-from symroute_nm.settings import Options
 
 _SUFFIX = ".json"
-
 
 # What is to be kept of a host that went well, of proposal, commands and whether it is a dry run.
 Summarize = Callable[[Generation, List[str], bool], Dict[str, Any]]
@@ -28,7 +26,7 @@ class Order(NamedTuple):
     out: Path  # the folder of the trees
     config: Optional[Path]  # None: each tree's own
     options: Options
-    manner: Manner
+    manner: GenerateOptions
     summarize: Summarize
     as_json: bool = False
     jobs: int = 0  # processes; 0: one a processor

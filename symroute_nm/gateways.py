@@ -4,29 +4,28 @@ from bisect import bisect_left
 from itertools import chain
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
-from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import InputError
-from symroute_nm.match import match
-from symroute_nm.model import (
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import (
     TABLE_MAIN,
     VERSIONS,
     Address,
-    Gateway,
     Hop,
-    Host,
     IPAddress,
     IPNetwork,
     Link,
     Route,
     Rule,
-    Uplink,
     contains,
     host_network,
     is_global,
 )
-from symroute_nm.ranks import last_of, make_rank, rank
-from symroute_nm.routes import pack
-from symroute_nm.tables import our_tables
+from symroute_nm.model.ours import our_tables
+from symroute_nm.model.plan import Gateway, Uplink
+from symroute_nm.model.prefixes import last_of, make_rank, prefix_key
+from symroute_nm.model.profiles import profiles_for
+from symroute_nm.model.route_set import pack
+from symroute_nm.model.settings import InterfaceSettings, Settings
 
 _IPV4 = 4
 
@@ -66,7 +65,7 @@ class Ways:
         """
         found = set(self._by_link.get((version, link), ()))
         for network in {each.network for each in self.addresses[link] if each.version == version}:
-            own = rank(network)
+            own = prefix_key(network)
             beyond = make_rank(last_of(own, network.max_prefixlen) + 1, 0)
             low, high = (bisect_left(self._by_source, (version, each)) for each in (own, beyond))
             found.update(table for _, _, table in self._by_source[low:high])
@@ -76,7 +75,7 @@ class Ways:
         if rule.iif:
             self._by_link.setdefault((rule.version, rule.iif), set()).add(rule.table)
         if rule.source is not None:
-            self._by_source.append((rule.version, rank(rule.source), rule.table))
+            self._by_source.append((rule.version, prefix_key(rule.source), rule.table))
 
     def inward(self, link: str) -> Sequence[Tuple[int, int]]:
         """The networks that main reaches by a link but no default by: their families and ranks."""
@@ -150,7 +149,7 @@ def _gateway(
 
 def _written(host: Host, ways: Ways, link: Link) -> Iterator[Gateway]:
     """What ifcfg files and DHCP leases say; an old lease of another network says nothing."""
-    for profile in match(link, host.profiles):
+    for profile in profiles_for(link, host.profiles):
         for address in profile.gateways:
             yield Gateway(address.version, address, "GATEWAY in ifcfg-%s" % profile.name)
     for lease in host.leases:

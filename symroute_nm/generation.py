@@ -1,31 +1,24 @@
 """`generate`, step by step: plan, render, compare, preflight, write."""
 
 from pathlib import Path
-from typing import (
-    Iterable,
-    List,
-    NamedTuple,
-    Optional,
-    Set,
-    Tuple,
-)
+from typing import Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from symroute_nm import blocks, rooted
-from symroute_nm.alterations import (
-    Alteration,
-    find_alterations,
-)
-from symroute_nm.choices import Manner, Settings
+from symroute_nm.alterations import Alteration, find_alterations
 from symroute_nm.draft import make_draft
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.model import Change, Host, Plan
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import Change
+from symroute_nm.model.plan import Plan
+from symroute_nm.model.settings import GenerateOptions, Options, Settings, named_links
 from symroute_nm.plan import check_block
 from symroute_nm.prove import Proof, prove
-from symroute_nm.settings import Options, named_links, nearest
+from symroute_nm.settings import nearest
 from symroute_nm.targets import Check, EarlierBlocks, choose_target, with_rules
 from symroute_nm.verdicts import Failure, describe_failure, is_by_destination
 
 _MOST_SHOWN = 10
+
 
 class Generation(NamedTuple):
     """A draft with its proof, and what it does to the administrator's own lines."""
@@ -53,7 +46,7 @@ def name_notes(host: Host, settings: Settings) -> List[str]:
             for name in sorted(set(settings.interface) - links)]
 
 
-def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Generation:
+def prepare(root: Path, host: Host, settings: Settings, manner: GenerateOptions) -> Generation:
     """The draft for the host, proved."""
     made = make_draft(root, host, settings, manner)
     target = choose_target()
@@ -67,7 +60,7 @@ def prepare(root: Path, host: Host, settings: Settings, manner: Manner) -> Gener
         alterations)
 
 
-def check_proof(made: Generation, manner: Manner) -> List[str]:
+def check_proof(made: Generation, manner: GenerateOptions) -> List[str]:
     """What could not be proved, as warnings; raises `Refusal` with the packets unless forced.
 
     The plain recipe (guard none) is known to cut internal networks off: who asks for it is warned.
@@ -101,7 +94,7 @@ def _is_others(failure: Failure, plan: Plan) -> bool:
     return rule is not None and rule.priority < first and is_by_destination(failure)
 
 
-def check_lines(check: Check, manner: Manner) -> List[str]:
+def check_lines(check: Check, manner: GenerateOptions) -> List[str]:
     """Lines of the administrator's own that would be applied otherwise, as warnings.
 
     Raises `Refusal` for them unless forced.
@@ -112,7 +105,7 @@ def check_lines(check: Check, manner: Manner) -> List[str]:
 
 
 def preflight(
-    root: Path, host: Host, snapshot: bool, made: Generation, manner: Manner
+    root: Path, host: Host, snapshot: bool, made: Generation, manner: GenerateOptions
 ) -> List[str]:
     """Warnings about whether the files will be applied; raises `Refusal` where they would not be.
 

@@ -7,15 +7,8 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from symroute_nm import kernelroutes, netlink
 from symroute_nm.errors import pass_on_exhaustion
-from symroute_nm.model import (
-    ANY,
-    Address,
-    Host,
-    IPNetwork,
-    Link,
-    Rule,
-    parse_network,
-)
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import ANY, Address, IPNetwork, Link, Rule, parse_network
 from symroute_nm.netlink import Message
 
 # linux/if.h, linux/if_addr.h, linux/rtnetlink.h, linux/fib_rules.h

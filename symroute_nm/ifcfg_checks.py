@@ -5,8 +5,11 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from symroute_nm import blocks, rooted
 from symroute_nm.dormant import find_sleeping_rules
-from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Plan
-from symroute_nm.observation import config_file
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import Change
+from symroute_nm.model.observations import config_file
+from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.plan import Plan
 from symroute_nm.rulefiles import profile_of
 from symroute_nm.staticroutes import altered_routes, has_routes, unmetered_routes
 from symroute_nm.targets import Check, SleepingRules

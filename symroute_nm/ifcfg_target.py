@@ -4,12 +4,16 @@ from pathlib import Path
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 from symroute_nm import absence, applied, bindings, changes, ifcfg_checks, ownership, rooted
-from symroute_nm.choices import Settings
-from symroute_nm.finding import Finding
 from symroute_nm.leftovers import sort_earlier_blocks
-from symroute_nm.listing import Files, ListedRule
-from symroute_nm.model import NETWORK_SCRIPTS, Change, Host, Link, Plan, Profile, Uplink
-from symroute_nm.observation import ConfigFile, config_file
+from symroute_nm.model.finding import Finding
+from symroute_nm.model.host import Host
+from symroute_nm.model.listing import Files, ListedRule
+from symroute_nm.model.network import Change, Link
+from symroute_nm.model.observations import ConfigFile, config_file
+from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.plan import Plan, Uplink
+from symroute_nm.model.profiles import Profile
+from symroute_nm.model.settings import Settings
 from symroute_nm.rulefiles import list_rules, profile_of
 from symroute_nm.targets import (
     Check,

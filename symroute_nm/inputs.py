@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, Optional
 
 if TYPE_CHECKING:
-    from symroute_nm.choices import Settings
-    from symroute_nm.model import Host
-    from symroute_nm.settings import Options
+    from symroute_nm.model.host import Host
+    from symroute_nm.model.settings import Options, Settings
 
 
 def read_host(
@@ -24,7 +23,7 @@ def read_settings(
 ) -> "Settings":
     """Configuration file and options together; raises `SymrouteError`."""
     from symroute_nm import settings
-    from symroute_nm.settings import Options
+    from symroute_nm.model.settings import Options
 
     if config is None:
         found = settings.read_settings_below(root)

@@ -9,12 +9,11 @@ import os
 from pathlib import Path
 from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm import backups as store
-from symroute_nm import journal, programs
+from symroute_nm import backups, journal, programs
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.journal import Distrust, Entry, Journal, check_state, check_targets
 from symroute_nm.lock import TIMEOUT, locked
-from symroute_nm.model import Change
+from symroute_nm.model.network import Change
 from symroute_nm.rooted import (
     Attributes,
     Place,
@@ -33,7 +32,6 @@ Note = Callable[[str], None]
 
 _SELINUX = Path("/sys/fs/selinux/enforce")
 _AS_BEFORE = "everything is as it was before; mend the cause and run it again"
-
 
 # The paths of the files below a root that hold a block of ours.
 FindOwned = Callable[[Path], Sequence[str]]
@@ -96,7 +94,7 @@ def _install(tree: Tree, todo: Sequence[Change], asked: _Asked, note: Note) -> O
         return None  # another run of ours was faster
     if distrust and asked.attributes is not None:
         raise distrust
-    if asked.newest and store.find(tree).name != asked.newest:
+    if asked.newest and backups.find(tree).name != asked.newest:
         raise Refusal("another run wrote meanwhile, and undo takes back the last; nothing was "
                       "written", "see undo --list, and run it again")
     _check_kept(tree, asked)
@@ -104,11 +102,11 @@ def _install(tree: Tree, todo: Sequence[Change], asked: _Asked, note: Note) -> O
         return _write_apart(tree, todo, distrust, note)
     given = asked.attributes or {}
     steps = [_prepare(tree, change, given.get(change.path)) for change in todo]
-    name = store.new_name(tree, _now())
+    name = backups.new_name(tree, _now())
     _write(tree, steps, name, note)
     _tell_of_links(steps, note)
     with contextlib.suppress(OSError, SymrouteError):
-        store.prune(tree)  # next time then
+        backups.prune(tree)  # next time then
     _relabel(tree.root, [step.change.path for step in steps if step.change.before is None], note)
     return name
 
@@ -183,7 +181,7 @@ def _write(tree: Tree, steps: Sequence[_Step], backup: str, note: Note) -> None:
     try:
         with system("write", "the files below %s" % tree.root, _AS_BEFORE):
             journal.begin(tree, record)
-            store.save(tree, backup, [(step.change, step.attributes) for step in steps])
+            backups.save(tree, backup, [(step.change, step.attributes) for step in steps])
             ready = [step._replace(target=tree.made(step.target)) for step in steps]
             _write_steps(ready)
             journal.commit(tree)
@@ -360,8 +358,8 @@ def prepare_restoration(root: Path, name: str = "") -> Restoration:
     InputError, Refusal where it no longer fits, SystemFailure.
     """
     with Tree(root) as tree:
-        backup = store.find(tree, name)
-        wanted = store.undoing(tree, backup)
+        backup = backups.find(tree, name)
+        wanted = backups.undoing(tree, backup)
     return Restoration(backup.name, wanted, {
         saved.path: Attributes(saved.mode, saved.uid, saved.gid) for saved in backup.files
     }, "" if name else backup.name)

@@ -1,22 +1,14 @@
 """Where packets go beside where they should, for a stretch of destinations (pure, on rpdb)."""
 
 from itertools import islice
-from typing import (
-    Dict,
-    FrozenSet,
-    Hashable,
-    Iterable,
-    Iterator,
-    List,
-    NamedTuple,
-    Sequence,
-    Tuple,
-)
+from typing import Dict, FrozenSet, Hashable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from symroute_nm.classes import Tally, tally
+from symroute_nm.decisions import Decision
 from symroute_nm.dues import Due, is_internal
-from symroute_nm.model import TABLE_MAIN, Address
-from symroute_nm.rpdb import Decision, Packet, Rpdb
+from symroute_nm.model.network import TABLE_MAIN, Address
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 
 # So many ways to go wrong are told one by one
 MOST_WAYS = 8

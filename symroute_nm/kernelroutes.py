@@ -9,9 +9,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Dict, FrozenSet, Iterable, Iterator, Mapping, Optional, Tuple
 
 from symroute_nm import attributes, netlink
-from symroute_nm.model import ANY, Hop, IPAddress, IPNetwork, Route
-from symroute_nm.ranks import make_rank
-from symroute_nm.routes import Column, Packer, Routes
+from symroute_nm.model.network import ANY, Hop, IPAddress, IPNetwork, Route
+from symroute_nm.model.prefixes import make_rank
+from symroute_nm.model.route_set import Column, Packer, RouteSet
 
 # linux/rtnetlink.h: struct rtmsg, struct rtattr, struct rtnexthop, struct rtvia, enum rtattr_type_t
 _MESSAGE = struct.Struct("=BBBBBBBBI")
@@ -38,7 +38,7 @@ _WITHOUT_HOPS = {"blackhole", "unreachable", "prohibit", "throw"}
 _VERSIONS = {2: 4, 10: 6}  # AF_INET, AF_INET6; the others are multicast routing's
 
 
-def read_routes(connection: netlink.Connection, names: Mapping[int, str]) -> Routes:
+def read_routes(connection: netlink.Connection, names: Mapping[int, str]) -> RouteSet:
     """All routes, sorted; `names` are the links' by index. Raises `SystemFailure`.
 
     But for cached ones and those for certain IPv6 sources only (RTA_SRC): taken for plain, the
@@ -79,7 +79,7 @@ class RouteReader:
             self._address(found.get(_PREFSRC, b"")),
         )
 
-    def pack(self, messages: Iterable[Tuple[bytes, int]]) -> Routes:
+    def pack(self, messages: Iterable[Tuple[bytes, int]]) -> RouteSet:
         """All routes whose messages begin in these contents, at these offsets."""
         packer = Packer()
         slots: Dict[bytes, Tuple[Column, int]] = {}  # by all but the destination

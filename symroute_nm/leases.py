@@ -12,7 +12,7 @@ from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional
 
 from symroute_nm import bounded
 from symroute_nm.errors import SymrouteError, pass_on_exhaustion
-from symroute_nm.model import Lease
+from symroute_nm.model.host import Lease
 from symroute_nm.rooted import Tree
 
 _Gateway = Optional[ipaddress.IPv4Address]

@@ -2,11 +2,13 @@
 
 from typing import Collection, List, Set
 
-from symroute_nm.marking import SCRIPT
-from symroute_nm.match import match
-from symroute_nm.model import EXCLUDED, FRAGMENT, RT_TABLES, Host, OwnTable, Plan
+from symroute_nm.model.host import Host
+from symroute_nm.model.marking import SCRIPT
+from symroute_nm.model.places import FRAGMENT, RT_TABLES, RUN_TABLES
+from symroute_nm.model.plan import EXCLUDED, OwnTable, Plan
+from symroute_nm.model.profiles import profiles_for
+from symroute_nm.model.settings import is_usable_name
 from symroute_nm.rulefiles import profile_of
-from symroute_nm.tables import RUN_TABLES, is_usable_name
 from symroute_nm.targets import EarlierBlocks
 
 
@@ -50,5 +52,5 @@ def _find_coming(host: Host, plan: Plan) -> Set[str]:
     """The names of the profiles that are there, but for those of links that the user excludes."""
     excluded = {each.link for each in plan.skips if each.kind == EXCLUDED}
     passed_over = {profile.name for link in host.links if link.name in excluded
-                   for profile in match(link, host.profiles)}
+                   for profile in profiles_for(link, host.profiles)}
     return {each.name for each in host.profiles} - passed_over

@@ -16,20 +16,11 @@ from symroute_nm.attempts import attempt
 from symroute_nm.errors import SystemFailure
 from symroute_nm.host import ACTIONS, decode_rule, read_names, read_sysctl
 from symroute_nm.kernelroutes import ROUTE_TYPES, RouteReader, links_of, sendable
-from symroute_nm.model import Route, Rule
+from symroute_nm.model.iproute2 import format_item
+from symroute_nm.model.network import Route, Rule
+from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step, bare, route_place
 from symroute_nm.ownership import Territory
-from symroute_nm.transition import (
-    ADD,
-    DELETE,
-    REPLACE,
-    State,
-    Step,
-    bare,
-    find_steps,
-    identity,
-    route_place,
-)
-from symroute_nm.wording import describe_item
+from symroute_nm.transition import find_steps, identity
 
 # linux/rtnetlink.h, linux/fib_rules.h
 _RTPROT_BOOT = 3  # as `ip` has it for routes; for rules it says nothing
@@ -93,7 +84,7 @@ def bring(territory: Territory, wanted: State) -> None:
     if left:
         raise SystemFailure(
             "the kernel did not keep what it was told: %s" % _shown(
-                "%s %s" % (each.action, describe_item(each.item)) for each in left), _OTHERS)
+                "%s %s" % (each.action, format_item(each.item)) for each in left), _OTHERS)
 
 
 def restore(territory: Territory, saved: Saved) -> None:
@@ -179,7 +170,7 @@ def _mend(connection: socket.socket, present: Saved, saved: Saved) -> List[str]:
                 step = Step(action, item)
                 sent = attempt(_send, connection, step, raw)
                 if action == ADD and sent.failure:
-                    refused.append(f"cannot add {describe_item(item)}: {sent.failure}")
+                    refused.append(f"cannot add {format_item(item)}: {sent.failure}")
                 elif action == ADD and sent.value:
                     refused.append(_refusal(step, sent.value).message)
     return refused
@@ -288,7 +279,7 @@ def _check(step: Step, number: int) -> None:
 
 def _refusal(step: Step, number: int) -> SystemFailure:
     return SystemFailure(
-        "cannot %s %s: %s" % (step.action, describe_item(step.item), os.strerror(number)),
+        "cannot %s %s: %s" % (step.action, format_item(step.item), os.strerror(number)),
         _hint(number))
 
 

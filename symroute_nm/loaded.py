@@ -6,20 +6,9 @@ The listings are what nft and iptables-save print of our own table and chains.
 import re
 from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.marking import NAME, Marking
+from symroute_nm.model.marking import NAME, PARENTS, PROGRAMS, Marking, Setting, planned_rules
 
 SYSCTL_FILE = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
-PROGRAMS = ("iptables", "ip6tables")
-
-
-class Setting(NamedTuple):
-    """One rule of ours: it marks connections from a link or, without one, the packets of a marked
-    connection."""
-
-    link: str
-    value: int
-    mask: int
-
 
 _NUMBER = r"(0x[0-9a-f]+)"
 # One behind the other in a line, with anything between them.
@@ -35,7 +24,6 @@ _SCRIPT_BACK = re.compile(r"ct mark & %s == %s .*meta mark set meta mark or %s\Z
     _NUMBER, _NUMBER, _NUMBER))
 _NEW = re.compile(r"-A %s -i (\S+) .*-j CONNMARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
 _BACK = re.compile(r"-A %s -m connmark .*-j MARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
-PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml
 _JUMP = re.compile(r"-[AI] (PREROUTING(?:_direct)?)(?: [0-9]+)? -j %s" % NAME)
 
 
@@ -93,12 +81,6 @@ def _describe(setting: Setting) -> str:
     mark = "0x%x/0x%x" % (value, mask)
     return "connections from %s get %s" % (link, mark) if link else (
         "packets of connections marked %s get that mark" % mark)
-
-
-def planned_rules(marking: Marking) -> Tuple[Setting, ...]:
-    """The rules of a marking, in order."""
-    return (*(Setting(mark.link, mark.value, marking.mask) for mark in marking.marks),
-            *(Setting("", mark.value, marking.mask) for mark in marking.marks))
 
 
 def nft_rule(line: str) -> Optional[Setting]:

@@ -6,13 +6,14 @@ So the connection is marked when it comes in, and its packets are routed by that
 
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError, Refusal, shown
-from symroute_nm.kernel import has_nft_fib
-from symroute_nm.marking import Mark, Marking
-from symroute_nm.model import TABLE_MAIN, Host, OwnTable, Rule
-from symroute_nm.recognition import FULL_MASK, MARK_STAGES, is_usable
-from symroute_nm.wording import describe_rule
+from symroute_nm.model.host import Host, has_nft_fib
+from symroute_nm.model.iproute2 import format_rule
+from symroute_nm.model.marking import Mark, Marking
+from symroute_nm.model.network import TABLE_MAIN, Rule
+from symroute_nm.model.ours import FULL_MASK, MARK_STAGES, is_usable
+from symroute_nm.model.plan import OwnTable
+from symroute_nm.model.settings import Settings
 
 # What is proposed where the mask is taken, in this order.
 _PROPOSED = (0x7F, 0xFF000000, 0x00FF0000, 0x0000FF00)
@@ -83,7 +84,7 @@ def _check_mask(mask: int, foreign: Sequence[Rule]) -> None:
                     if not any(other.mask & each for other in foreign if other.mask != FULL_MASK)]
             raise Refusal(
                 "the rule %d (%s) goes by bits of our mark mask 0x%x" % (
-                    rule.priority, describe_rule(rule), mask),
+                    rule.priority, format_rule(rule), mask),
                 "set mark-mask = 0x%x, or another byte that nobody uses" % free[0] if free
                 else "set mark-mask to bits that nobody uses")
 
@@ -153,4 +154,4 @@ def remark_marks(
     for rule in foreign:
         if rule.mask == FULL_MASK and not rule.invert:
             yield ("the rule %d (%s) looks at the whole mark: what carries ours besides will not "
-                   "match it; give it a mask" % (rule.priority, describe_rule(rule)))
+                   "match it; give it a mask" % (rule.priority, format_rule(rule)))

@@ -10,8 +10,8 @@ from typing import AbstractSet, Any, Iterable, List, NamedTuple, Optional, Tuple
 
 from symroute_nm import loaded
 from symroute_nm.errors import Refusal, shown
-from symroute_nm.loaded import PARENTS, PROGRAMS, Loaded, Setting, script_program
-from symroute_nm.marking import NAME, SCRIPT, Mark, Marking
+from symroute_nm.loaded import Loaded, script_program
+from symroute_nm.model.marking import NAME, PARENTS, PROGRAMS, SCRIPT, Mark, Marking, Setting
 
 BACKENDS = ("", "nft", "iptables")
 
@@ -151,8 +151,6 @@ def _is_sound(rule: Setting) -> bool:
 
 
 # -- on record ------------------------------------------------------------------------------------
-
-
 def dump(reversal: Optional[Reversal]) -> Any:
     """The same as JSON has it."""
     if reversal is None:

@@ -6,9 +6,9 @@ from typing import Dict, List, Tuple
 
 from symroute_nm import programs
 from symroute_nm.errors import SystemFailure, pass_on_exhaustion
-from symroute_nm.loaded import PROGRAMS, SYSCTL_FILE, Loaded
-from symroute_nm.marking import NAME
+from symroute_nm.loaded import SYSCTL_FILE, Loaded
 from symroute_nm.marksetup import Command
+from symroute_nm.model.marking import NAME, PROGRAMS
 
 
 def read_loaded() -> Loaded:

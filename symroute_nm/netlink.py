@@ -28,7 +28,7 @@ from typing import (
 
 from symroute_nm.attributes import pick
 from symroute_nm.errors import SystemFailure
-from symroute_nm.submodules import import_submodule, quiet_platform
+from symroute_nm.lazy import import_submodule, quiet_platform
 
 # linux/netlink.h and linux/rtnetlink.h
 RTM_GETLINK, RTM_GETADDR = 18, 22

@@ -15,9 +15,19 @@ from typing import (
     Tuple,
 )
 
-from symroute_nm.model import LINK_LOCAL, TABLE_MAIN, VERSIONS, Hop, Host, Route, Uplink
-from symroute_nm.ranks import BITS, LENGTH_MASK, first_of, last_of, make_indexes, make_ranks, rank
-from symroute_nm.routes import Packed, pack
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import LINK_LOCAL, TABLE_MAIN, VERSIONS, Hop, Route
+from symroute_nm.model.plan import Uplink
+from symroute_nm.model.prefixes import (
+    BITS,
+    LENGTH_MASK,
+    first_of,
+    last_of,
+    make_indexes,
+    make_ranks,
+    prefix_key,
+)
+from symroute_nm.model.route_set import RouteTable, pack
 
 
 class Reach(NamedTuple):
@@ -75,16 +85,16 @@ def find_networks(host: Host, uplinks: Sequence[Uplink]) -> Dict[int, Networks]:
         for uplink in uplinks:
             for address in uplink.addresses:
                 if address.version == version and address.network.prefixlen < BITS[version]:
-                    here = connected.setdefault(rank(address.network), {})
+                    here = connected.setdefault(prefix_key(address.network), {})
                     here[uplink.link.name] = Hop(uplink.link.name)
         networks[version] = Networks(version, _add_connected(found, connected))
     return networks
 
 
-def _reach_all(packed: Packed, links: AbstractSet[str]) -> Iterator[Tuple[int, Reach]]:
+def _reach_all(packed: RouteTable, links: AbstractSet[str]) -> Iterator[Tuple[int, Reach]]:
     """Main's specific destinations; the best route says whether an uplink's gateway is the way."""
     known: Dict[Tuple[int, bool], Reach] = {}  # many have the same hops
-    own = rank(LINK_LOCAL[packed.version])
+    own = prefix_key(LINK_LOCAL[packed.version])
     low, high = first_of(own), last_of(own, BITS[packed.version])
     for position in packed.starts():
         number = packed.ranks[position]

@@ -5,21 +5,21 @@ our fragment alone names. In one that an administrator named, or chose by its id
 of ours lists is; and what an administrator's own line lists never is.
 """
 
-from typing import Collection, FrozenSet, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Collection, FrozenSet, Iterable, Iterator, List, NamedTuple
 
 from symroute_nm import blocks
-from symroute_nm.choices import Settings
-from symroute_nm.listing import Files, Listing
-from symroute_nm.model import Host, IPNetwork, Plan, Route, Rule
-from symroute_nm.observation import ConfigFile, config_file
-from symroute_nm.recognition import our_rules
+from symroute_nm.model.host import Host
+from symroute_nm.model.listing import Files, Listing
+from symroute_nm.model.network import Route, Rule
+from symroute_nm.model.observations import ConfigFile, config_file
+from symroute_nm.model.ours import our_rules, our_tables
+from symroute_nm.model.plan import Plan
+from symroute_nm.model.route_set import pack
+from symroute_nm.model.settings import Settings
+from symroute_nm.model.state import Place, State, bare, place
 from symroute_nm.routefiles import list_places, list_routes
-from symroute_nm.routes import pack
 from symroute_nm.rulefiles import list_rules
-from symroute_nm.tables import our_tables
-from symroute_nm.transition import State, bare, move, spare_tables
-
-Place = Tuple[int, int, IPNetwork, int]
+from symroute_nm.transition import move, spare_tables
 
 
 def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
@@ -124,8 +124,3 @@ def add_kept(planned: State, host: Host, kept: Listing) -> State:
 def _near(host: Host, tables: Collection[int]) -> Iterator[Route]:
     """The routes of these tables."""
     return pack(host.routes).where(lambda route: route.table in tables)
-
-
-def place(route: Route) -> Place:
-    """Which of a table's routes it is, whatever its way out: what lines and routes share."""
-    return (route.version, route.table, route.destination, route.kernel_metric)

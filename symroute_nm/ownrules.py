@@ -3,11 +3,18 @@
 from collections import Counter
 from typing import AbstractSet, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Set, Tuple
 
-from symroute_nm.finding import ERROR, WARNING, Finding
-from symroute_nm.findings import Case, delete_rules, delete_throw, plural, some_rules
-from symroute_nm.listing import ListedRule
-from symroute_nm.match import match
-from symroute_nm.model import (
+from symroute_nm.findings import Case
+from symroute_nm.model.finding import ERROR, WARNING, Finding
+from symroute_nm.model.iproute2 import (
+    delete_rules,
+    delete_throw,
+    format_rule,
+    plural,
+    shorten_list,
+    some_rules,
+)
+from symroute_nm.model.listing import ListedRule
+from symroute_nm.model.network import (
     TABLE_MAIN,
     IPNetwork,
     Link,
@@ -17,11 +24,11 @@ from symroute_nm.model import (
     host_network,
     is_global,
 )
-from symroute_nm.recognition import is_ours, our_rules
-from symroute_nm.routes import pack
+from symroute_nm.model.ours import looks_like_ours, our_rules
+from symroute_nm.model.profiles import profiles_for
+from symroute_nm.model.route_set import pack
+from symroute_nm.model.state import bare
 from symroute_nm.targets import bring_up_link
-from symroute_nm.transition import bare
-from symroute_nm.wording import describe_rule, some
 
 
 def find_duplicates(case: Case) -> Iterator[Finding]:
@@ -47,7 +54,7 @@ def _find_repeated(case: Case, listed: ListedRule) -> Iterator[Finding]:
             "duplicate-rules", WARNING,
             "%s lists the rule %s without a priority, so each restart of NetworkManager adds it "
             "again: it stands in the kernel %d times" % (
-                listed.path, describe_rule(listed.rule), len(same)),
+                listed.path, format_rule(listed.rule), len(same)),
             "\n".join((delete_rules(same[:-1]),
                        "give its line in %s a priority of its own" % listed.path)))
 
@@ -80,12 +87,12 @@ def find_missing(case: Case) -> Iterator[Finding]:
                      case.settings)
     absent: Dict[str, List[ListedRule]] = {}
     for each in case.listed:
-        known = each.rule in ours or is_ours(each.rule, case.settings)
+        known = each.rule in ours or looks_like_ours(each.rule, case.settings)
         if known and each.rule not in present:
             absent.setdefault(each.profile, []).append(each)
     addressed = {each.link for each in case.host.addresses if is_global(each)}
     for link in case.host.links if absent else ():
-        names = [each.name for each in match(link, case.host.profiles)]
+        names = [each.name for each in profiles_for(link, case.host.profiles)]
         if len(names) == 1 and names[0] in absent and _is_active(link) and link.name in addressed:
             yield _missing(case, link, absent[names[0]])
 
@@ -133,7 +140,7 @@ def _table_links(case: Case) -> Mapping[int, Set[str]]:
 def _stale(case: Case, source: IPNetwork, links: AbstractSet[str]) -> Finding:
     now = [str(each.interface) for each in case.host.addresses
            if each.link in links and each.version == source.version]
-    where = "%s has %s now" % (" and ".join(sorted(links)), some(now)) if now else ""
+    where = "%s has %s now" % (" and ".join(sorted(links)), shorten_list(now)) if now else ""
     return Finding(
         "stale-source", WARNING,
         "our rules from %s match no address of this host: %s" % (
@@ -167,7 +174,7 @@ def _stale_routes(
         "stale-routes", ERROR if links & case.asymmetric_links else WARNING,
         "own table %d leaves %s to main, which has no such network any more, and nothing deletes "
         "throw routes: %s" % (
-            table, plural(len(networks), "network"), some(networks)),
+            table, plural(len(networks), "network"), shorten_list(networks)),
         "\n".join(map(delete_throw, routes)))
 
 

@@ -17,27 +17,19 @@ from typing import (
 )
 
 from symroute_nm.aggregation import join, needed, widen
-from symroute_nm.model import (
-    LINK_LOCAL,
-    Hop,
-    IPNetwork,
-    LeftOut,
-    OwnTable,
-    Route,
-    Uplink,
-    network_key,
-)
-from symroute_nm.networks import Networks
-from symroute_nm.ranks import (
+from symroute_nm.model.network import LINK_LOCAL, Hop, IPNetwork, Route, network_key
+from symroute_nm.model.plan import LeftOut, OwnTable, Uplink
+from symroute_nm.model.prefixes import (
     BITS,
-    NetworkSet,
+    PrefixSet,
     first_of,
     last_of,
     make_indexes,
     make_ranks,
     network_at,
-    rank,
+    prefix_key,
 )
+from symroute_nm.networks import Networks
 
 _DEFAULT = 0  # the rank of the default route
 
@@ -51,7 +43,7 @@ class Common(NamedTuple):
     ranks: Sequence[int]
     forwarded: Sequence[int]
     aggregated: bool = False
-    left_out: Optional[NetworkSet] = None  # too many: left to main
+    left_out: Optional[PrefixSet] = None  # too many: left to main
     widened: Tuple[IPNetwork, ...] = ()  # which take in addresses that main does not know
 
 
@@ -101,7 +93,7 @@ class Knowledge:
             return self._exact
         own = self._own.get(link, ())
         if len(exact) - len(own) <= self._most:
-            known = NetworkSet(self.version, exact)
+            known = PrefixSet(self.version, exact)
             among = sum(known.has(self._networks.ranks[each]) for each in own)
             if len(exact) - among <= self._most:
                 return self._exact
@@ -156,7 +148,7 @@ class Knowledge:
             hop = decided[kind] = Hop() if kind in spare else own
         return hop
 
-    def ways(self, networks: NetworkSet) -> Dict[str, int]:
+    def ways(self, networks: PrefixSet) -> Dict[str, int]:
         """How many of these networks each uplink reaches: {link: number}."""
         return {
             link: sum(networks.has(self._networks.ranks[each]) for each in positions)
@@ -199,10 +191,10 @@ class Knowledge:
             entries = self._widen(kept, connected)
         widened = tuple(network_at(version, each) for each, forwarded in sorted(entries.items())
                         if forwarded and each not in kept)
-        routed = NetworkSet(version, self._behind_routers())
+        routed = PrefixSet(version, self._behind_routers())
         if sum(entries.values()) + len(routed) <= self._most:
             entries = {**entries, **dict.fromkeys(routed.ranks, True)}
-            routed = NetworkSet(version)
+            routed = PrefixSet(version)
         return _gather(version, sorted(entries.items()))._replace(
             aggregated=True, left_out=routed if len(routed) else None, widened=widened)
 
@@ -217,7 +209,7 @@ class Knowledge:
         # All that is not to be taken in
         avoided = [number for number, kind in zip(self._networks.ranks, self._networks.kinds)
                    if not connected[kind]]
-        avoided.append(rank(LINK_LOCAL[self.version]))
+        avoided.append(prefix_key(LINK_LOCAL[self.version]))
         wide = widen(self.version, {**dict.fromkeys(avoided, False), **kept}, self._most)
         left = sorted((each, forwarded) for each, forwarded in wide.items()
                       if forwarded or each in kept)

@@ -16,36 +16,31 @@ from typing import (
 )
 
 from symroute_nm.awaited import note_addresses
-from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.gateways import check_gateways
-from symroute_nm.kernel import suppresses
-from symroute_nm.marking import Marking
 from symroute_nm.marks import Marked, make_marking, mark_rules, remark_marks
-from symroute_nm.model import (
+from symroute_nm.model.host import Host, suppresses
+from symroute_nm.model.iproute2 import delete_rule, format_rule
+from symroute_nm.model.marking import Marking
+from symroute_nm.model.network import (
     TABLE_MAIN,
     VERSIONS,
     Address,
-    Host,
     IPNetwork,
-    LeftOut,
-    OwnTable,
-    Plan,
     Rule,
-    Uplink,
-    UplinkPlan,
     contains,
     host_network,
     network_key,
 )
+from symroute_nm.model.ours import STAGES, foreign_rules, looks_like_ours, our_rules, priorities
+from symroute_nm.model.plan import LeftOut, OwnTable, Plan, Uplink, UplinkPlan
+from symroute_nm.model.route_set import pack
+from symroute_nm.model.settings import Settings
 from symroute_nm.networks import find_networks
 from symroute_nm.owntables import Knowledge, fill_table, find_left_out
-from symroute_nm.recognition import STAGES, foreign_rules, is_ours, our_rules, priorities
 from symroute_nm.remarks import Guard, remark_guard, remark_size, remark_uplinks
-from symroute_nm.routes import pack
 from symroute_nm.tables import allocate_tables
 from symroute_nm.uplinks import check_addresses, find_uplinks, pair_families
-from symroute_nm.wording import delete_rule, describe_rule
 
 NO_TABLES: Mapping[str, int] = MappingProxyType({})
 NOTHING_TO_DO = "fewer than two uplinks in any family: nothing to do"
@@ -172,10 +167,10 @@ def check_block(host: Host, settings: Settings) -> None:
     for rule in sorted(host.rules, key=lambda each: (each.version, each.priority)):
         if rule.priority in priorities(settings) and rule not in ours:
             left = "; if an earlier run left it, delete it (%s)" % (
-                delete_rule(rule)) if is_ours(rule, settings) else ""
+                delete_rule(rule)) if looks_like_ours(rule, settings) else ""
             raise Refusal(
                 "priority %d is taken by a rule that is not ours (%s)" % (
-                    rule.priority, describe_rule(rule)),
+                    rule.priority, format_rule(rule)),
                 "set priority-base to the first of three free priorities%s%s" % (
                     ", with four free ones before it" if settings.forwarded else "", left))
 

@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional
 
 from symroute_nm import activation, generation
-from symroute_nm.choices import Manner, Settings
 from symroute_nm.commit import KernelPart, Maker, Say, Written, recover_files, write_changes
 from symroute_nm.enactment import Enactment, for_generation
 from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_host
 from symroute_nm.leftovers import notes_on_earlier_blocks
-from symroute_nm.model import Host
+from symroute_nm.model.host import Host
+from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.session import session_address
-from symroute_nm.settings import Options
 
 
 class Request(NamedTuple):
@@ -22,7 +21,7 @@ class Request(NamedTuple):
     host_file: Optional[Path]
     settings: Settings
     options: Options
-    manner: Manner
+    manner: GenerateOptions
     quiet: bool = False  # show no differences
 
 

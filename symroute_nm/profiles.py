@@ -14,8 +14,8 @@ from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
 from symroute_nm import bounded, shvar
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
-from symroute_nm.match import BACKUP_NAME
-from symroute_nm.model import IPAddress, Profile
+from symroute_nm.model.network import IPAddress
+from symroute_nm.model.profiles import BACKUP_NAME, Profile
 from symroute_nm.rooted import Tree
 
 FOLDER = "/etc/sysconfig/network-scripts"

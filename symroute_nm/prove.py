@@ -4,23 +4,23 @@ from ipaddress import ip_interface
 from itertools import chain
 from typing import Iterable, Iterator, NamedTuple, Tuple
 
-from symroute_nm.choices import Settings
 from symroute_nm.dues import find_wide_links
-from symroute_nm.model import (
+from symroute_nm.model.host import Host
+from symroute_nm.model.iproute2 import format_rule
+from symroute_nm.model.network import (
     ANY,
     LINK_LOCAL,
     TABLE_MAIN,
     Address,
-    Host,
     IPNetwork,
-    Plan,
     Route,
     contains,
 )
-from symroute_nm.recognition import foreign_rules, our_rules, priorities
-from symroute_nm.routes import Packed, Routes, pack
+from symroute_nm.model.ours import foreign_rules, our_rules, priorities
+from symroute_nm.model.plan import Plan
+from symroute_nm.model.route_set import RouteSet, RouteTable, pack
+from symroute_nm.model.settings import Settings
 from symroute_nm.verdicts import Reply, Verdict, judge_each, judge_replies
-from symroute_nm.wording import describe_rule
 
 
 class Proof(NamedTuple):
@@ -113,13 +113,13 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
         route for each in plan.uplinks for route in each.routes if _identity(route) not in taken
     ]
     apart = [each for each in packed if each.table not in tables]
-    return host._replace(rules=tuple(rules), routes=Routes([*apart, *pack(routes).packed]))
+    return host._replace(rules=tuple(rules), routes=RouteSet([*apart, *pack(routes).packed]))
 
 
-def _staying(packed: Iterable[Packed], plan: Plan) -> Iterator[Route]:
+def _staying(packed: Iterable[RouteTable], plan: Plan) -> Iterator[Route]:
     """In a table that an administrator named, only the uplink's own go when it is brought up."""
     links = {each.table.id: {each.uplink.link.name} for each in plan.uplinks}
-    for route in Routes(packed):
+    for route in RouteSet(packed):
         if links[route.table] != {each.link for each in route.hops}:
             yield route
 
@@ -137,10 +137,10 @@ def _find_intrusions(host: Host, settings: Settings, plan: Plan) -> Iterator[str
             continue
         if rule.action == "lookup" and rule.table in tables:
             yield "the rule %d (%s) looks up our table %d" % (
-                rule.priority, describe_rule(rule), rule.table)
+                rule.priority, format_rule(rule), rule.table)
         if rule.action == "goto" and rule.target in priorities(settings):
             yield "the rule %d (%s) goes into our priorities" % (
-                rule.priority, describe_rule(rule))
+                rule.priority, format_rule(rule))
 
 
 def _identity(route: Route) -> Tuple[int, IPNetwork, int, int]:

@@ -8,8 +8,8 @@ import shlex
 from ipaddress import ip_address
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from symroute_nm.model import ANY, IPAddress, IPNetwork, parse_network
-from symroute_nm.observation import Published
+from symroute_nm.model.network import ANY, IPAddress, IPNetwork, parse_network
+from symroute_nm.model.observations import Published
 
 _TABLE = re.compile(r"\*(\S+)")
 _TARGET = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\S+))?|([0-9.]+)(?::(\S+))?|([0-9A-Fa-f:]+)")

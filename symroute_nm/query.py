@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional
 
-from symroute_nm.choices import Settings
+from symroute_nm.model.settings import Settings
 from symroute_nm.reading import read_host
 
-if TYPE_CHECKING:  # each question pays for its own answer alone
+if TYPE_CHECKING:
     from symroute_nm.diagnosis import Diagnosis
     from symroute_nm.explanation import Explanation
 

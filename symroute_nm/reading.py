@@ -6,7 +6,7 @@ from typing import Optional
 
 from symroute_nm import files
 from symroute_nm.errors import InputError, SystemFailure
-from symroute_nm.model import Host
+from symroute_nm.model.host import Host
 
 
 def read_host(

@@ -2,21 +2,13 @@
 
 from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
-from symroute_nm.choices import Settings
-from symroute_nm.model import (
-    TABLE_MAIN,
-    VERSIONS,
-    Host,
-    LeftOut,
-    Uplink,
-    UplinkPlan,
-    host_network,
-    is_global,
-    network_key,
-)
+from symroute_nm.model.host import Host
+from symroute_nm.model.iproute2 import shorten_list
+from symroute_nm.model.network import TABLE_MAIN, VERSIONS, host_network, is_global, network_key
+from symroute_nm.model.plan import LeftOut, Uplink, UplinkPlan
+from symroute_nm.model.route_set import pack
+from symroute_nm.model.settings import Settings
 from symroute_nm.owntables import Knowledge
-from symroute_nm.routes import pack
-from symroute_nm.wording import some
 
 
 class Guard(NamedTuple):
@@ -51,7 +43,7 @@ def remark_size(
             "%d IPv%d networks behind routers (%s) are answered by the link that main reaches them "
             "by, whichever was asked: so many do not go into own tables (most-networks = %d)" % (
                 len(each.networks), each.networks.version,
-                some(["%s: %d" % way for way in ways if way[1]]), most))
+                shorten_list(["%s: %d" % way for way in ways if way[1]]), most))
     for known in knowledge.values():
         links = [each.link.name for each in uplinks if each.gateway(known.version)]
         found = {wide for link in links for wide in known.common(link).widened}
@@ -59,7 +51,7 @@ def remark_size(
         if wide:
             yield (
                 "own tables know the other uplinks' networks as %s (most-networks = %d): generate "
-                "again whenever a container network is added inside" % (some(wide), most))
+                "again whenever a container network is added inside" % (shorten_list(wide), most))
 
 
 def remark_uplinks(

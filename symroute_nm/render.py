@@ -2,24 +2,26 @@
 
 from typing import TYPE_CHECKING, Dict, Iterator, Mapping, Sequence, Tuple
 
-from symroute_nm.loaded import PARENTS, PROGRAMS, planned_rules
-from symroute_nm.marking import DIRECT, NAME, SCRIPT, SYSCTL, Marking
 from symroute_nm.marksetup import Chain, Command, Reversal
-from symroute_nm.model import (
-    FRAGMENT,
-    NETWORK_SCRIPTS,
-    RT_TABLES,
-    TABLE_MAIN,
-    VERSIONS,
-    Host,
-    OwnTable,
-    Plan,
-    UplinkPlan,
+from symroute_nm.model.host import Host
+from symroute_nm.model.marking import (
+    DIRECT,
+    NAME,
+    PARENTS,
+    PROGRAMS,
+    SCRIPT,
+    SYSCTL,
+    Marking,
+    planned_rules,
 )
+from symroute_nm.model.network import TABLE_MAIN, VERSIONS
+from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS, RT_TABLES
+from symroute_nm.model.plan import OwnTable, Plan, UplinkPlan
 from symroute_nm.rendering import load_templates
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
 
 _SUFFIX = {4: "", 6: "6"}
 

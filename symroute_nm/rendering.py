@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Mapping
 
 from symroute_nm.errors import SystemFailure
-from symroute_nm.submodules import import_submodule
+from symroute_nm.lazy import import_submodule
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template

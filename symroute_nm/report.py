@@ -3,31 +3,29 @@
 from collections import Counter
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from symroute_nm.choices import Settings
 from symroute_nm.commit import Written
 from symroute_nm.enactment import Enactment
 from symroute_nm.errors import SymrouteError
 from symroute_nm.generation import Generation, changed
-from symroute_nm.model import (
+from symroute_nm.model.host import Host
+from symroute_nm.model.iproute2 import format_item, format_rule
+from symroute_nm.model.network import (
     TABLE_DEFAULT,
     TABLE_LOCAL,
     TABLE_MAIN,
     TABLE_UNSPEC,
     Address,
     Change,
-    Host,
-    Plan,
-    Profile,
-    Skip,
-    Uplink,
 )
+from symroute_nm.model.ours import our_rules
+from symroute_nm.model.plan import Plan, Skip, Uplink
+from symroute_nm.model.profiles import Profile
+from symroute_nm.model.route_set import pack
+from symroute_nm.model.settings import Settings
+from symroute_nm.model.state import ADD, DELETE, REPLACE, Step
 from symroute_nm.plan import choose_guard
-from symroute_nm.recognition import our_rules
-from symroute_nm.routes import pack
 from symroute_nm.targets import choose_target
-from symroute_nm.transition import ADD, DELETE, REPLACE, Step
 from symroute_nm.uplinks import Survey, find_uplinks
-from symroute_nm.wording import describe_item, describe_rule
 
 _KERNEL_PRIORITIES = {0, 32766, 32767}
 _MOST_NETWORKS = 8  # of a link, that are shown to people
@@ -46,7 +44,7 @@ def inspection(host: Host, settings: Settings) -> Dict[str, Any]:
         "tables": [each._asdict() for each in host.tables],
         "unnamed": _unnamed(host),
         "rules": [
-            {"version": each.version, "priority": each.priority, "rule": describe_rule(each),
+            {"version": each.version, "priority": each.priority, "rule": format_rule(each),
              "ours": each in ours}
             for each in host.rules if each.priority not in _KERNEL_PRIORITIES
         ],
@@ -119,14 +117,14 @@ def kernel_json(change: Optional[Enactment]) -> Dict[str, Any]:
 def step_lines(steps: Sequence[Step], marks: Sequence[str], dry_run: bool) -> List[str]:
     """What was, or would be, done to the kernel; `marks` are words on those."""
     words = {ADD: ("added", "add"), REPLACE: ("replaced", "replace"), DELETE: ("deleted", "delete")}
-    lines = ["%s %s" % (words[each.action][dry_run], describe_item(each.item)) for each in steps]
+    lines = ["%s %s" % (words[each.action][dry_run], format_item(each.item)) for each in steps]
     lines += ["%s marks: %s" % (("changed", "change")[dry_run], "; ".join(marks))] if marks else []
     return lines or ["the kernel is as planned: nothing to change"]
 
 
 def kernel_changes(steps: Sequence[Step], marks: Sequence[str]) -> List[Dict[str, str]]:
     """The same for programs: [{"change", "item"}]."""
-    return [*({"change": each.action, "item": describe_item(each.item)} for each in steps),
+    return [*({"change": each.action, "item": format_item(each.item)} for each in steps),
             *({"change": "marks", "item": each} for each in marks)]
 
 

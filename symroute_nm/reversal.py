@@ -4,18 +4,10 @@ import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.choices import Settings
-from symroute_nm.commit import (
-    KernelPart,
-    Maker,
-    Say,
-    Written,
-    commit,
-    recover_files,
-    write_changes,
-)
+from symroute_nm.commit import KernelPart, Maker, Say, Written, commit, recover_files, write_changes
 from symroute_nm.enactment import Enactment, for_files, for_removal
-from symroute_nm.model import Change
+from symroute_nm.model.network import Change
+from symroute_nm.model.settings import Settings
 from symroute_nm.reading import read_host
 from symroute_nm.rooted import is_own
 from symroute_nm.targets import choose_target
@@ -114,14 +106,14 @@ def commands(root: Path, settings: Settings) -> List[str]:
         return []
     from symroute_nm import netfilter  # below another root nobody is asked
     from symroute_nm.loaded import unload_commands
-    from symroute_nm.recognition import is_ours, our_rules
-    from symroute_nm.wording import delete_rule
+    from symroute_nm.model.iproute2 import delete_rule
+    from symroute_nm.model.ours import looks_like_ours, our_rules
 
     host = read_host(root, probe=False)
     ours = our_rules(host, settings)
     marks = unload_commands(netfilter.read_loaded()) if os.geteuid() == 0 else []
     return marks + [
-        delete_rule(each) for each in host.rules if each in ours or is_ours(each, settings)]
+        delete_rule(each) for each in host.rules if each in ours or looks_like_ours(each, settings)]
 
 
 def command_lines(found: Sequence[str]) -> List[str]:

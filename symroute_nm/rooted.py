@@ -610,8 +610,6 @@ def _sync_folder(folder: int) -> None:
 
 
 # By path: for this machine's own folders alone, in which nobody but root can change anything.
-
-
 def locate(root: Path, path: str) -> Path:
     """The real place below `root` of an absolute path, which need not exist; for people to see.
 

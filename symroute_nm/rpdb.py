@@ -36,10 +36,10 @@ from symroute_nm.classes import (
 )
 from symroute_nm.decisions import Class, Decision, Step, Tried, conclude, describe, join, settle
 from symroute_nm.fib import ERRORS, WHOLE, Query, Table
-from symroute_nm.model import TABLE_MAIN, VERSIONS, IPNetwork, Link, Route, Rule
+from symroute_nm.model.network import TABLE_MAIN, VERSIONS, IPNetwork, Link, Route, Rule
+from symroute_nm.model.prefixes import make_indexes, make_ranks
+from symroute_nm.model.route_set import RouteTable, pack
 from symroute_nm.parts import Inquiry, Part
-from symroute_nm.ranks import make_indexes, make_ranks
-from symroute_nm.routes import Packed, pack
 from symroute_nm.selectors import (
     Asked,
     Packet,
@@ -62,7 +62,7 @@ RELAXED = gaps(STRICT.starts, STRICT.ends, WHOLE[6])
 # Some of the destination space; None: all
 Within = Union[IPNetwork, Spans, None]
 
-_EMPTY = {version: Table(Packed(0, version, make_ranks(version), make_indexes(), (), {}))
+_EMPTY = {version: Table(RouteTable(0, version, make_ranks(version), make_indexes(), (), {}))
           for version in VERSIONS}
 
 # The verdicts that decide: the actions of rules, and a route

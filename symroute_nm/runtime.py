@@ -14,15 +14,18 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
-from symroute_nm import blocks, fields, marksetup, rundir
+from symroute_nm import blocks, marksetup, rundir
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.journal import hidden_name
 from symroute_nm.live import Saved
 from symroute_nm.marksetup import Reversal
-from symroute_nm.model import OwnTable, Route, Rule
-from symroute_nm.ownership import Place, Territory, place
+from symroute_nm.model import codec
+from symroute_nm.model.network import Route, Rule
+from symroute_nm.model.places import RUN_TABLES
+from symroute_nm.model.plan import OwnTable
+from symroute_nm.model.state import Place, place
+from symroute_nm.ownership import Territory
 from symroute_nm.rooted import Attributes, read_file, system, write_new
-from symroute_nm.tables import RUN_TABLES
 
 _FORMAT = 2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -49,7 +52,7 @@ def write_record(record: Record) -> None:
         "rules": [raw.hex() for raw in record.before.rules],
         "routes": [raw.hex() for raw in record.before.routes],
         "tables": sorted(record.territory.tables),
-        "territory": fields.encode(sorted(record.territory.rules, key=str)),
+        "territory": codec.encode(sorted(record.territory.rules, key=str)),
         "left": _dump_places(record.territory.left),
         "places": _dump_places(record.territory.places),
         "marks": marksetup.dump(record.marks),
@@ -59,7 +62,7 @@ def write_record(record: Record) -> None:
 
 
 def _dump_places(places: Iterable[Place]) -> Any:
-    return [fields.encode(Route(network, table=table, metric=metric))
+    return [codec.encode(Route(network, table=table, metric=metric))
             for _, table, network, metric in sorted(places, key=str)]
 
 
@@ -89,8 +92,8 @@ def read_record() -> Optional[Record]:
 
 
 def _territory(content: Dict[str, Any], where: str) -> Territory:
-    rules = fields.decode(Tuple[Rule, ...], content["territory"], where)
-    left, places = (fields.decode(Tuple[Route, ...], content[name], where)
+    rules = codec.decode(Tuple[Rule, ...], content["territory"], where)
+    left, places = (codec.decode(Tuple[Route, ...], content[name], where)
                     for name in ("left", "places"))
     tables = content["tables"]
     if not all(type(number) is int and 0 < number < 1 << 32 for number in tables):

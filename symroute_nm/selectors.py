@@ -8,8 +8,8 @@ from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequenc
 from symroute_nm.classes import Spans, gaps, make_spans
 from symroute_nm.errors import InputError
 from symroute_nm.fib import TOS_MASK, WHOLE, Suppress
-from symroute_nm.model import IPAddress, IPNetwork, Link, Rule
-from symroute_nm.ranks import BITS
+from symroute_nm.model.network import IPAddress, IPNetwork, Link, Rule
+from symroute_nm.model.prefixes import BITS
 
 LOOPBACK = "lo"
 NOWHERE = {version: make_spans(version) for version in BITS}

@@ -6,25 +6,27 @@ address in only on its way out (netfilter's hook postrouting), so no ``from`` ru
 
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from symroute_nm.decisions import Decision
 from symroute_nm.dues import find_wide_links
-from symroute_nm.finding import NOTICE, WARNING, Finding
 from symroute_nm.findings import Case
-from symroute_nm.marking import SCRIPT
-from symroute_nm.model import (
+from symroute_nm.model.finding import NOTICE, WARNING, Finding
+from symroute_nm.model.iproute2 import shorten_list
+from symroute_nm.model.marking import SCRIPT
+from symroute_nm.model.network import (
     ANY,
     LINK_LOCAL,
     TABLE_MAIN,
     Hop,
     IPAddress,
     Rule,
-    Uplink,
     contains,
     host_network,
 )
-from symroute_nm.observation import Published
-from symroute_nm.routes import pack
-from symroute_nm.rpdb import Decision, Packet, Rpdb
-from symroute_nm.wording import some
+from symroute_nm.model.observations import Published
+from symroute_nm.model.plan import Uplink
+from symroute_nm.model.route_set import pack
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 
 _FORWARDED = "symroute-nm generate --forwarded"
 
@@ -79,7 +81,7 @@ def find_routed(case: Case) -> Iterator[Finding]:
             "routed-services", NOTICE,
             "%s behind %s is not masqueraded: where others know it by several uplinks, its answers "
             "leave by %s all the same, and not by %s" % (
-                some(networks), way.behind, " or ".join(way.exits), " or ".join(way.unanswered)),
+                shorten_list(networks), way.behind, " or ".join(way.exits), " or ".join(way.unanswered)),
             _FORWARDED)
 
 
@@ -183,5 +185,5 @@ def _finding(case: Case, way: _Way, services: List[str]) -> Finding:
         "published-ports", WARNING,
         "ports published to %s (%s) answer by %s whatever address is asked, for rules by source do "
         "not see the host's address in a container's answer: who asks them by %s gets none" % (
-            way.behind, some(services), exits, " or ".join(way.unanswered)),
+            way.behind, shorten_list(services), exits, " or ".join(way.unanswered)),
         "%s\nor publish them at %s" % (_FORWARDED, place))

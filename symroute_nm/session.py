@@ -9,7 +9,7 @@ from typing import Iterator, Optional
 
 from symroute_nm import bounded
 from symroute_nm.errors import SymrouteError
-from symroute_nm.model import IPAddress
+from symroute_nm.model.network import IPAddress
 
 _SERVER_ADDRESS = 2  # sshd(8): SSH_CONNECTION is client address, client port, server address, port
 _GENERATIONS = 32

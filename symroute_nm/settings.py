@@ -4,15 +4,20 @@ import fnmatch
 import ipaddress
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
 from symroute_nm import bounded
-from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import InputError, Refusal, shown
 from symroute_nm.marks import parse_mask
-from symroute_nm.model import IPAddress
+from symroute_nm.model.network import IPAddress
+from symroute_nm.model.settings import (
+    InterfaceSettings,
+    Options,
+    Settings,
+    TableChoice,
+    check_choice,
+)
 from symroute_nm.rooted import Tree
-from symroute_nm.tables import check_choice
 
 DEFAULT_PATH = "/etc/symroute-nm.conf"
 GUARDS = ("auto", "rules", "throw", "none")
@@ -26,20 +31,6 @@ _MOST_STARS = 4
 _LONGEST_NAME, _LONGEST = 60, 300
 # Four stages have to fit below main's own rule.
 _PRIORITY_RANGE = range(1, 32763)
-
-
-class Options(NamedTuple):
-    """What the command line says, as text; None and empty: nothing said."""
-
-    guard: Optional[str] = None
-    sources: Optional[str] = None
-    iif: Optional[bool] = None
-    table_names: Optional[bool] = None
-    forwarded: Optional[bool] = None
-    interfaces: Tuple[str, ...] = ()
-    exclude: Tuple[str, ...] = ()
-    tables: Tuple[str, ...] = ()  # LINK=NAME[:ID]
-    gateways: Tuple[str, ...] = ()  # LINK=ADDRESS
 
 
 def read_settings(path: Path, required: bool = False) -> Settings:
@@ -157,13 +148,6 @@ def apply_options(settings: Settings, options: Options) -> Settings:
         exclude=settings.exclude + options.exclude,
         interface=interface,
     )
-
-
-def named_links(options: Options) -> Tuple[str, ...]:
-    """The links that the command line names outright, which therefore must exist."""
-    pairs = options.tables + options.gateways
-    plain = (name for name in options.interfaces if not set(name) & set("*?["))
-    return tuple(sorted({text.partition("=")[0] for text in pairs} | set(plain)))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -9,10 +9,11 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 from symroute_nm import bounded
 from symroute_nm.errors import InputError, SystemFailure
-from symroute_nm.fields import decode, encode, fail, shown
-from symroute_nm.model import ANY, VERSIONS, Host, IPNetwork, Route, host_network
-from symroute_nm.ranks import network_at, rank
-from symroute_nm.routes import Column, Packer, Routes, pack
+from symroute_nm.model.codec import decode, encode, fail, shown
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import ANY, VERSIONS, IPNetwork, Route, host_network
+from symroute_nm.model.prefixes import network_at, prefix_key
+from symroute_nm.model.route_set import Column, Packer, RouteSet, pack
 
 FORMAT = "symroute-nm host"
 VERSION = 1
@@ -57,7 +58,7 @@ def dump_parts(host: Host) -> Iterator[str]:
     yield after
 
 
-def _dump_routes(routes: Routes) -> Iterator[str]:
+def _dump_routes(routes: RouteSet) -> Iterator[str]:
     separator = "["
     for packed in routes.packed:
         around = functools.lru_cache(maxsize=_MOST_KNOWN)(
@@ -112,7 +113,7 @@ def _parse_text(text: str, parse_constant: Optional[Callable[[str], Any]] = None
                       object_pairs_hook=_make_object)
 
 
-def _take_apart(content: bytes) -> Optional[Tuple[Any, Routes]]:
+def _take_apart(content: bytes) -> Optional[Tuple[Any, RouteSet]]:
     """The document without its routes, and those, of which no object is made for each.
 
     None unless they are as snapshots have them: what is wrong, and where, the whole document tells.
@@ -141,7 +142,7 @@ def _take_apart(content: bytes) -> Optional[Tuple[Any, Routes]]:
     return document, routes
 
 
-def _read_routes(content: bytes, start: int) -> Tuple[Routes, int]:
+def _read_routes(content: bytes, start: int) -> Tuple[RouteSet, int]:
     """The routes of the list that begins there, and where it ends.
 
     Raises ValueError or `InputError` where they are not as snapshots have them.
@@ -159,7 +160,7 @@ def _read_routes(content: bytes, start: int) -> Tuple[Routes, int]:
         end = found.end()
         network = decode(IPNetwork, destination.decode("ascii"), "")
         column, kind = find_slot(rest, network.version, network.prefixlen == 0)
-        column.add(rank(network), kind)
+        column.add(prefix_key(network), kind)
     return packer.pack(), end
 
 

@@ -11,13 +11,12 @@ from ipaddress import IPv4Network
 from typing import Iterator, Mapping, NamedTuple, Tuple
 
 from symroute_nm.blocks import is_variables_form, split
-from symroute_nm.model import ANY, parse_network
+from symroute_nm.model.network import ANY, parse_network
 
 # ip-route(8): types before the destination; those of the second row lead to no link.
 _TYPES = ("unicast", "local", "broadcast", "multicast", "nat",
           "throw", "unreachable", "prohibit", "blackhole")
 _LINKED = _TYPES[:5]
-
 
 # NetworkManager heeds these, too; the dispatcher script ADDRESSn, NETMASKn and GATEWAYn alone.
 _PASSED_OVER = re.compile(rb"\s*((?:METRIC|OPTIONS)[0-9]+)=")

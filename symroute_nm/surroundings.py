@@ -4,9 +4,10 @@ import shlex
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from symroute_nm.fib import ERRORS
-from symroute_nm.finding import ERROR, NOTICE, WARNING, Finding
 from symroute_nm.findings import Case
-from symroute_nm.model import (
+from symroute_nm.model.finding import ERROR, NOTICE, WARNING, Finding
+from symroute_nm.model.iproute2 import delete_rule, format_rule, shorten_list
+from symroute_nm.model.network import (
     ANY,
     TABLE_LOCAL,
     TABLE_MAIN,
@@ -17,12 +18,12 @@ from symroute_nm.model import (
     contains,
     network_key,
 )
-from symroute_nm.observation import Arp
-from symroute_nm.recognition import STAGES, is_ours, our_rules, priorities
-from symroute_nm.routes import pack
-from symroute_nm.rpdb import Packet, Rpdb
+from symroute_nm.model.observations import Arp
+from symroute_nm.model.ours import STAGES, looks_like_ours, our_rules, priorities
+from symroute_nm.model.route_set import pack
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 from symroute_nm.verdicts import Failure, is_by_destination
-from symroute_nm.wording import delete_rule, describe_rule, some
 
 STRICT_IPV6 = ("yes", "strict", "strict-forward")  # firewalld.conf(5); loose lets them in
 _IGNORE, _ANNOUNCE = (1, 2), 2  # ip-sysctl.rst: answer for own addresses, ask from own addresses
@@ -85,7 +86,7 @@ def find_rpfilter(case: Case) -> Iterator[Finding]:
             "firewalld-rpfilter", WARNING,
             "firewalld drops IPv6 requests whose answer would leave by another link "
             "(IPv6_rpfilter=%s in /etc/firewalld/firewalld.conf): here those to %s" % (
-                value, some(hit)),
+                value, shorten_list(hit)),
             "symroute-nm generate\n"
             "or set IPv6_rpfilter=no there, and then: systemctl restart firewalld")
 
@@ -134,10 +135,10 @@ def _is_fault(failure: Failure, rule: Rule) -> bool:
 def _foreign(
     case: Case, rule: Rule, caught: Sequence[str], failure: Optional[Failure]
 ) -> Finding:
-    what = "rule %d (%s) comes before ours" % (rule.priority, describe_rule(rule))
+    what = "rule %d (%s) comes before ours" % (rule.priority, format_rule(rule))
     if failure is None:
         return Finding("foreign-rules", NOTICE, "%s and decides on replies of %s: rightly now, but "
-                       "whoever made it can change that" % (what, some(caught)))
+                       "whoever made it can change that" % (what, shorten_list(caught)))
     if is_by_destination(failure):
         return Finding(
             "foreign-rules", WARNING,
@@ -172,13 +173,13 @@ def find_taken(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "priority-taken", WARNING,
                 "rule %d (%s) is not ours, but has one of our priorities: generate refuses" % (
-                    rule.priority, describe_rule(rule)),
+                    rule.priority, format_rule(rule)),
                 _make_room(case, rule))
         if rule.action == "lookup" and rule.table in tables:
             yield Finding(
                 "foreign-tables", WARNING,
                 "rule %d (%s) is not ours, but looks up our table %d: generate refuses" % (
-                    rule.priority, describe_rule(rule), rule.table),
+                    rule.priority, format_rule(rule), rule.table),
                 "give that rule a table of its own, or the uplink another: "
                 "symroute-nm generate --table LINK=NAME:ID")
 
@@ -188,7 +189,7 @@ def _make_room(case: Case, rule: Rule) -> str:
     last = _LAST_PRIORITY - STAGES
     base = _find_free(case, [*range(first, last), *range(first, 0, -1)])
     ways = [_set_base(base)] if base else []
-    if is_ours(rule, case.settings):
+    if looks_like_ours(rule, case.settings):
         ways.append("if an earlier run left the rule: %s" % delete_rule(rule))
     return "\n".join(ways)
 
@@ -214,7 +215,7 @@ def find_left_out(case: Case) -> Iterator[Finding]:
             "left-to-main", NOTICE,
             "replies of %s to %d IPv%d networks behind routers, such as %s, leave by the link that "
             "main reaches them by: so many do not go into own tables (most-networks = %d)" % (
-                some(each.links), len(each.networks), each.networks.version,
+                shorten_list(each.links), len(each.networks), each.networks.version,
                 next(iter(each.networks)), case.settings.most_networks),
             "set most-networks in /etc/symroute-nm.conf, then: symroute-nm generate")
 

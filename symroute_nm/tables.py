@@ -2,32 +2,22 @@
 
 import re
 from types import MappingProxyType
-from typing import AbstractSet, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, Mapping, Optional, Sequence, Set, Tuple
 
-from symroute_nm.choices import TableChoice
-from symroute_nm.errors import InputError, Refusal, shown
-from symroute_nm.model import (
-    TABLE_DEFAULT,
-    TABLE_LOCAL,
-    TABLE_MAIN,
-    TABLE_UNSPEC,
-    OwnTable,
-    TableName,
+from symroute_nm.errors import InputError, Refusal
+from symroute_nm.model.host import TableName
+from symroute_nm.model.plan import OwnTable
+from symroute_nm.model.settings import (
+    _RESERVED,
+    LARGEST_ID,
+    TableChoice,
+    check_choice,
+    is_usable_name,
 )
 
 # iproute2 lib/rt_names.c, fread_id_name(): sscanf "0x%x %s" or "%d %s", so that the blank between
 # may be missing and all behind the name is passed over.
 _LINE = re.compile(r"[ \t]*(0x[0-9A-Fa-f]+(?![0-9A-Fa-f])|\+?[0-9]+(?![0-9]))\s*(\S+)", re.ASCII)
-# The names of tables in the kernel that no file names, of this boot: a file for each network
-# namespace in this folder (`rundir`).
-RUN_TABLES = "/run/symroute-nm-tables"
-
-_NAME = re.compile(r"^[A-Za-z0-9_.:@+-]{1,63}\Z")
-_NUMBER = re.compile(r"^(0x[0-9A-Fa-f]+|[0-9]+)\Z")
-_KEYWORDS = {"unspec", "default", "main", "local", "all", "cache"}
-_RESERVED = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
-
-LARGEST_ID = 2**32 - 1
 _MOST_DIGITS = 10
 # Above Tailscale's 52 and VPC CNI's device numbers, below amazon-ec2-net-utils' 10000+ifindex,
 # nm-cloud-setup's 30200-30499 and wg-quick's 51820.
@@ -44,36 +34,6 @@ def parse_tables(text: str, path: str = "", owned: bool = False) -> Tuple[TableN
         for number, name in found
         if number <= LARGEST_ID
     )
-
-
-def check_choice(link: str, choice: TableChoice) -> None:
-    """Raise `InputError` unless the name and the id can be an own table's."""
-    if choice.id and (choice.id in _RESERVED or not 0 < choice.id <= LARGEST_ID):
-        raise InputError(
-            "%s: %d cannot be an own table's id" % (link, choice.id),
-            "use 1 to %d, but not 253 to 255" % LARGEST_ID,
-        )
-    if choice.name and not is_usable_name(choice.name):
-        raise InputError(
-            "%s: %s cannot be a table's name" % (link, shown(choice.name)),
-            "use letters, digits and _.:@+-, not a number and not a name that iproute2 reserves",
-        )
-
-
-def our_tables(
-    names: Sequence[TableName], choices: Iterable[TableChoice]
-) -> FrozenSet[int]:
-    """The ids of own tables: named in our block, or chosen by the user by id or known name."""
-    said = [each for each in choices if each.id or each.name]
-    known = {each.name: each.id for each in names} if said else {}
-    chosen = (each.id or known.get(each.name, TABLE_UNSPEC) for each in said)
-    owned = (each.id for each in names if each.owned)
-    return frozenset((*chosen, *owned)) - _RESERVED
-
-
-def is_usable_name(name: str) -> bool:
-    """Whether iproute2, the dispatcher script and people take the name for a table's."""
-    return bool(_NAME.match(name)) and not _NUMBER.match(name) and name not in _KEYWORDS
 
 
 def allocate_tables(

@@ -6,12 +6,14 @@ import shlex
 from pathlib import Path
 from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.choices import Settings
-from symroute_nm.finding import Finding
-from symroute_nm.listing import Files, ListedRule
-from symroute_nm.match import match
-from symroute_nm.model import Change, Host, Link, OwnTable, Plan, Profile, Rule, Uplink
-from symroute_nm.observation import ConfigFile, Evidence
+from symroute_nm.model.finding import Finding
+from symroute_nm.model.host import Host
+from symroute_nm.model.listing import Files, ListedRule
+from symroute_nm.model.network import Change, Link, Rule
+from symroute_nm.model.observations import ConfigFile, Observations
+from symroute_nm.model.plan import OwnTable, Plan, Uplink
+from symroute_nm.model.profiles import Profile, profiles_for
+from symroute_nm.model.settings import Settings
 
 
 class Obstacle(NamedTuple):
@@ -78,9 +80,9 @@ class Inspected(NamedTuple):
     asymmetric_links: FrozenSet[str]
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> Observations:
         """What was read for the diagnosis; nothing where it was not."""
-        return self.host.evidence or Evidence()
+        return self.host.evidence or Observations()
 
     @property
     def files(self) -> Tuple[ConfigFile, ...]:
@@ -164,7 +166,7 @@ def bring_up(profile: Profile) -> str:
 
 def bring_up_link(host: Host, link: Link) -> str:
     """The command for the link's profile, or for the device where none is known."""
-    profiles = match(link, host.profiles)
+    profiles = profiles_for(link, host.profiles)
     if profiles:
         return bring_up(profiles[0])
     return "nmcli device connect %s" % shlex.quote(link.name)

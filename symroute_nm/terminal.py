@@ -8,7 +8,7 @@ import sys
 from typing import Any, Callable, Iterable, Iterator, TextIO
 
 from symroute_nm.errors import SystemFailure
-from symroute_nm.submodules import quiet_platform
+from symroute_nm.lazy import quiet_platform
 
 _LAST_STANDARD = 2  # stderr's descriptor
 _FREE_DESCRIPTORS = 16

@@ -7,46 +7,13 @@ the longest prefixes come first and go last, for the same reason.
 """
 
 from collections import Counter
-from typing import (
-    AbstractSet,
-    Any,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Sequence,
-    Set,
-    Tuple,
-    Union,
-)
+from typing import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Sequence, Set, Tuple
 
-from symroute_nm.model import TABLE_MAIN, Route, Rule
-
-ADD, REPLACE, DELETE = "add", "replace", "delete"
+from symroute_nm.model.network import TABLE_MAIN, Route, Rule
+from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step, bare, route_place
 
 # Of the 32 bits of a table's id the end, where nobody has one; our own are never allotted there.
 SPARE_TABLES = range(0xFFFF0000, 0xFFFFF000)
-
-
-class State(NamedTuple):
-    """Rules and routes of ours, in the order in which they are listed or to be added."""
-
-    rules: Tuple[Rule, ...] = ()
-    routes: Tuple[Route, ...] = ()
-
-
-class Step(NamedTuple):
-    """One change of the kernel: ADD, REPLACE (the route of the same key) or DELETE."""
-
-    action: str
-    item: Union[Rule, Route]
-
-
-def bare(rule: Rule) -> Rule:
-    """The rule without who added it, for comparison."""
-    return rule._replace(protocol=0)
 
 
 def identity(route: Route) -> Tuple[Any, ...]:
@@ -160,11 +127,6 @@ def _route_deletions(
             replaced.discard(route_place(route))
         else:
             yield Step(DELETE, route)
-
-
-def route_place(route: Route) -> Tuple[Any, ...]:
-    """What tells routes of one table apart: the kernel replaces the first that has the same."""
-    return (route.table, route.destination, route.tos, route.kernel_metric)
 
 
 def _rule_changes(

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Deque, Iterator, List
 
 from symroute_nm.errors import InputError, SystemFailure
-from symroute_nm.marking import MARKING_FILES
-from symroute_nm.model import FRAGMENT, NETWORK_SCRIPTS
+from symroute_nm.model.marking import MARKING_FILES
+from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS
 from symroute_nm.rooted import STATE, is_own, locate, system
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH

@@ -91,8 +91,6 @@ def confirm(door: Path) -> Outcome:
 
 
 # -- the process at the terminal ------------------------------------------------------------------
-
-
 def _follow(channel: socket.socket, timeout: Optional[float], watch: Watch) -> Optional[Any]:
     """The keeper's last word; None if it went without one."""
     words = _Words(channel)
@@ -207,8 +205,6 @@ def _outcome(answer: Dict[str, Any]) -> Outcome:
 
 
 # -- the keeper -----------------------------------------------------------------------------------
-
-
 def _keep(work: Work, timeout: Optional[float], door: Path, channel: socket.socket) -> NoReturn:
     """Be the keeper, to the end of the process."""
     keeper = None

@@ -3,7 +3,7 @@
 import difflib
 from typing import Iterable, List, Optional
 
-from symroute_nm.model import Change
+from symroute_nm.model.network import Change
 
 
 def unified_diff(changes: Iterable[Change]) -> str:

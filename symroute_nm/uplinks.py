@@ -4,20 +4,14 @@ from fnmatch import fnmatchcase
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.awaited import await_addresses
-from symroute_nm.choices import Settings
 from symroute_nm.errors import Refusal
 from symroute_nm.gateways import Ways, find_gateways
-from symroute_nm.model import (
-    EXCLUDED,
-    VERSIONS,
-    Host,
-    IPAddress,
-    Link,
-    Skip,
-    Uplink,
-)
-from symroute_nm.ranks import network_at
-from symroute_nm.wording import MOST_SHOWN, some
+from symroute_nm.model.host import Host
+from symroute_nm.model.iproute2 import MOST_SHOWN, shorten_list
+from symroute_nm.model.network import VERSIONS, IPAddress, Link
+from symroute_nm.model.plan import EXCLUDED, Skip, Uplink
+from symroute_nm.model.prefixes import network_at
+from symroute_nm.model.settings import Settings
 
 _TWO = 2
 
@@ -118,6 +112,6 @@ def _internal(ways: Ways, link: Link) -> str:
     if not link.up:
         return "down: no default route through it now"
     found = ways.inward(link.name)
-    networks = some([str(network_at(*each)) for each in found[:MOST_SHOWN]], len(found))
+    networks = shorten_list([str(network_at(*each)) for each in found[:MOST_SHOWN]], len(found))
     what = "internal network %s" % networks if networks else "nothing behind it"
     return "no default route through it: %s" % what

@@ -4,11 +4,15 @@ from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
+from symroute_nm.decisions import Decision
 from symroute_nm.dues import Dues, find_wide_links
 from symroute_nm.judgement import MOST_WAYS, Astray, Bench, Group, Sender
-from symroute_nm.model import ANY, VERSIONS, Address, Host, IPAddress, LeftOut, Uplink
-from symroute_nm.rpdb import Decision, Packet, Rpdb
-from symroute_nm.wording import describe_hop, describe_route, describe_rule
+from symroute_nm.model.host import Host
+from symroute_nm.model.iproute2 import format_hop, format_route, format_rule
+from symroute_nm.model.network import ANY, VERSIONS, Address, IPAddress
+from symroute_nm.model.plan import LeftOut, Uplink
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 
 # What no mark has to do with: local comes first, and of IPv6's link-local each link has its own
 _UNMARKED = ("local", "drop")
@@ -110,10 +114,10 @@ def is_by_destination(failure: Failure) -> bool:
 def describe_failure(failure: Failure) -> str:
     """The packet that fails and why, in one line."""
     decision = failure.decision
-    way = " or ".join(describe_hop(each) for each in decision.hops) or decision.type
+    way = " or ".join(format_hop(each) for each in decision.hops) or decision.type
     because = " by rule %d (%s)" % (
-        decision.rule.priority, describe_rule(decision.rule)) if decision.rule else ""
-    route = ", route %s" % describe_route(decision.route) if decision.route else ""
+        decision.rule.priority, format_rule(decision.rule)) if decision.rule else ""
+    route = ", route %s" % format_route(decision.route) if decision.route else ""
     more = " (and %d more destination ranges)" % (
         failure.classes - 1) if failure.classes > 1 else ""
     mark = " marked 0x%x" % failure.mark if failure.mark else ""
@@ -192,7 +196,7 @@ def _word(group: Group, kind: str, link: str) -> str:
         return "be judged, but a rule that cannot be may catch it: %s" % "; ".join(
             group.actual.doubts)
     if kind == "internal":
-        way = " or ".join(describe_hop(each) for each in group.specific.hops)
+        way = " or ".join(format_hop(each) for each in group.specific.hops)
         return "go to the internal network %s" % way
     return {
         "local": "be delivered on this host",

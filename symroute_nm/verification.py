@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Dict, List, Set
 
 from symroute_nm import backups, enactment, rooted
-from symroute_nm.choices import Manner, Settings
 from symroute_nm.draft import make_draft
 from symroute_nm.drift import NOT_RUN, FileDrift, Three, Verification, find_drift, find_file_drift
 from symroute_nm.errors import SymrouteError
 from symroute_nm.journal import digest
 from symroute_nm.leftovers import notes_on_earlier_blocks
-from symroute_nm.listing import Listing
-from symroute_nm.marking import SCRIPT
-from symroute_nm.model import Host, Plan
-from symroute_nm.ownership import place
-from symroute_nm.transition import State, bare
+from symroute_nm.model.host import Host
+from symroute_nm.model.listing import Listing
+from symroute_nm.model.marking import SCRIPT
+from symroute_nm.model.plan import Plan
+from symroute_nm.model.settings import GenerateOptions, Settings
+from symroute_nm.model.state import State, bare, place
 
 
 def verify(root: Path, host: Host, settings: Settings) -> Verification:
@@ -25,7 +25,7 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     What blocks list that are kept for a link that may come back counts for neither: it is in the
     kernel or not, as the link is. Raises `SymrouteError`.
     """
-    made = make_draft(root, host, settings, Manner(dry_run=True))
+    made = make_draft(root, host, settings, GenerateOptions(dry_run=True))
     files = enactment.read_listing(root, host)
     kept = files.ours.of(made.leftovers.kept)
     wanted = enactment.for_plan(host, settings, made.plan, files, made.leftovers.kept)

@@ -17,7 +17,7 @@ from support.hosts import make_plan
 from support.network import dispatcher
 from support.network.machine import Machine
 from support.network.namespaces import Namespace
-from symroute_nm.choices import Settings
+from symroute_nm.model.settings import Settings
 from symroute_nm.render import render
 
 UPLINKS = (2, 10, 50, 500)

@@ -12,8 +12,9 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 from support import hosts
 from support.hosts import make_plan
 from support.network import namespaces
-from symroute_nm.choices import Settings
-from symroute_nm.model import Profile, Route, Rule
+from symroute_nm.model.network import Route, Rule
+from symroute_nm.model.profiles import Profile
+from symroute_nm.model.settings import Settings
 
 IFCFG = "etc/sysconfig/network-scripts/ifcfg-%s"
 _BATCH = 50000

@@ -22,7 +22,7 @@ from support.golden import FOLDER, case_folders
 from support.golden.cases import CASES
 from support.program import ROOT
 from symroute_nm import cli
-from symroute_nm.marking import SCRIPT
+from symroute_nm.model.marking import SCRIPT
 from symroute_nm.snapshot import dump_host
 
 STATE = Path("var/lib/symroute-nm")

@@ -19,8 +19,8 @@ import typer.main
 from support.network.namespaces import Namespace
 from support.program import SOURCE
 from symroute_nm import cli
-from symroute_nm.choices import Settings, TableChoice
 from symroute_nm.errors import InputError, SymrouteError
+from symroute_nm.model.settings import Settings, TableChoice
 from symroute_nm.settings import parse_settings
 
 RPM = SOURCE / "rpm"

@@ -27,7 +27,6 @@ from symroute_nm import (
     journal,
     leases,
     loaded,
-    model,
     profiles,
     published,
     rooted,
@@ -39,7 +38,9 @@ from symroute_nm import (
 )
 from symroute_nm import files as below
 from symroute_nm.errors import InputError, Refusal, SymrouteError
-from symroute_nm.observation import ConfigFile
+from symroute_nm.model import network, plan
+from symroute_nm.model import settings as model_settings
+from symroute_nm.model.observations import ConfigFile
 
 FINE, FINDING, INPUT, REFUSED = 0, 1, 2, 3
 WHERE = "the file"
@@ -74,7 +75,7 @@ def parse_settings(content: bytes) -> None:
         return
     try:
         found = settings.parse_settings(text)
-        settings.apply_options(found, settings.Options())
+        settings.apply_options(found, model_settings.Options())
     except InputError as error:
         check_error(error, InputError)
 
@@ -83,13 +84,13 @@ def parse_profile(content: bytes) -> None:
     found = profiles.parse("eth0", content)
     assert not set(found.device) & set(" /\n\0"), found.device
     assert len(found.device.encode()) <= 15
-    assert all(each.version in model.VERSIONS for each in found.gateways)
+    assert all(each.version in network.VERSIONS for each in found.gateways)
     assert dict(shvar.parse(content)) == dict(shvar.parse(content + b"\n"))
 
 
 def parse_tables(content: bytes) -> None:
     for each in tables.parse_tables(content.decode("utf-8", "replace")):
-        assert 0 <= each.id <= tables.LARGEST_ID
+        assert 0 <= each.id <= model_settings.LARGEST_ID
         assert each.name.split() == [each.name]
 
 
@@ -143,7 +144,7 @@ def parse_rules(content: bytes) -> None:
         assert {each.version} >= {one.version for one in networks if one is not None}
         assert 0 <= each.priority <= 2**32 - 1
         assert "%" not in str(networks)
-    targets.with_rules(HOST, model.Plan(), found.rules)
+    targets.with_rules(HOST, plan.Plan(), found.rules)
 
 
 def parse_firewall(content: bytes) -> None:

@@ -4,22 +4,21 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, Iterable, List, Mapping, Sequence, Tuple
 
 from symroute_nm import plan
-from symroute_nm.choices import Settings
-from symroute_nm.model import (
+from symroute_nm.model.host import Host, TableName
+from symroute_nm.model.network import (
     TABLE_DEFAULT,
     TABLE_LOCAL,
     TABLE_MAIN,
     Address,
     Hop,
-    Host,
     Link,
-    Plan,
-    Profile,
     Route,
     Rule,
-    TableName,
     host_network,
 )
+from symroute_nm.model.plan import Plan
+from symroute_nm.model.profiles import Profile
+from symroute_nm.model.settings import Settings
 from symroute_nm.targets import choose_target
 
 KERNEL = "5.14.0-427.el9.x86_64"

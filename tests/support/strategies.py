@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from support.hosts import address, host, link, make_plan, route, two_uplinks
 from symroute_nm.errors import SymrouteError
-from symroute_nm.model import Hop, Profile, Route, Rule
+from symroute_nm.model.network import Hop, Route, Rule
+from symroute_nm.model.profiles import Profile
 
 # Small worlds in which much overlaps.
 NAMES = ("eth0", "eth1", "eth2", "docker0", "wg0")

@@ -15,8 +15,8 @@ import symroute_nm
 from support.hosts import make_plan, two_uplinks
 from symroute_nm import backups, blocks, cli, install, render
 from symroute_nm import changes as changing
-from symroute_nm.choices import Settings
 from symroute_nm.errors import SymrouteError
+from symroute_nm.model.settings import Settings
 from symroute_nm.snapshot import dump_host
 
 # What a command imports by and by, so that its children need not.

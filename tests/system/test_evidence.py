@@ -6,8 +6,8 @@ import pytest
 
 from support.trees import write
 from symroute_nm import evidence, programs
-from symroute_nm.model import Link
-from symroute_nm.observation import Unread
+from symroute_nm.model.network import Link
+from symroute_nm.model.observations import Unread
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from support.network.namespaces import HOSTILE, Namespace, kernel, two_uplinks
-from symroute_nm.model import Host
+from symroute_nm.model.host import Host
 from symroute_nm.snapshot import dump_host, load_host
 
 NUMBER = 0xFFFFFFFF

@@ -9,9 +9,8 @@ import pytest
 
 from support.network.namespaces import two_uplinks
 from symroute_nm import snapshot
-from symroute_nm.model import parse_network
-from symroute_nm.routefiles import parse_place, parse_route
-from symroute_nm.rulefiles import parse_rule
+from symroute_nm.model.iproute2 import parse_place, parse_route, parse_rule
+from symroute_nm.model.network import parse_network
 
 SCRIPTS = "etc/sysconfig/network-scripts"
 # As `ip rule add`, and as ip(8) lists them: with the host bits.

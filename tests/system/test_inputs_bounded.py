@@ -17,7 +17,7 @@ from support.program import ROOT
 from symroute_nm import bounded, directxml, loaded, rooted, snapshot
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.loaded import Loaded
-from symroute_nm.observation import Published
+from symroute_nm.model.observations import Published
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
 
 COMMANDS = (("inspect",), ("generate", "--dry-run"), ("diagnose",), ("snapshot",), ("--version",))

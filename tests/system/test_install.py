@@ -41,7 +41,7 @@ from symroute_nm import backups, blocks, install, journal, programs, rooted, uni
 from symroute_nm import changes as changing
 from symroute_nm.errors import InputError, Refusal, SystemFailure
 from symroute_nm.lock import lock_place, locked
-from symroute_nm.model import Change
+from symroute_nm.model.network import Change
 
 NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.timezone.utc)
 

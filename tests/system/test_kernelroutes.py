@@ -7,8 +7,8 @@ import pytest
 
 from support.network.namespaces import Namespace
 from symroute_nm import kernelroutes, netlink
-from symroute_nm.model import Route
-from symroute_nm.routes import pack
+from symroute_nm.model.network import Route
+from symroute_nm.model.route_set import pack
 
 KINDS = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole",
          7: "unreachable", 8: "prohibit", 9: "throw"}

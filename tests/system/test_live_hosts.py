@@ -9,10 +9,11 @@ import pytest
 
 from support.golden import FOLDER
 from support.network.namespaces import Namespace
-from symroute_nm.choices import Manner, Settings
 from symroute_nm.errors import SymrouteError
 from symroute_nm.generation import Generation, check_proof, prepare
-from symroute_nm.model import NETWORK_SCRIPTS, Host
+from symroute_nm.model.host import Host
+from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.reading import read_host
 from symroute_nm.settings import read_settings
 
@@ -219,7 +220,7 @@ def without_ranges(line: str) -> str:
 
 def plan(namespace: Namespace, root: Path, settings: Settings) -> Tuple[Host, Generation]:
     host = namespace.call(read_host, root)
-    return host, prepare(root, host, settings, Manner())
+    return host, prepare(root, host, settings, GenerateOptions())
 
 
 @pytest.mark.parametrize("case", sorted(LIVE))
@@ -232,7 +233,7 @@ def test_the_kernels_own_leads_to_the_files_of_the_case(case, namespace, tmp_pat
     files, message = expected(case)
     try:
         host, made = plan(namespace, root, settings)
-        said = [*made.plan.notes, *check_proof(made, Manner())]
+        said = [*made.plan.notes, *check_proof(made, GenerateOptions())]
     except SymrouteError as error:
         said = ["exit %d" % error.exit_code, *(
             "symroute-nm: %s" % line for line in str(error).splitlines())]

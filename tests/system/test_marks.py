@@ -7,7 +7,7 @@ import pytest
 
 from symroute_nm import netfilter
 from symroute_nm.errors import SystemFailure
-from symroute_nm.marking import SCRIPT, Mark, Marking
+from symroute_nm.model.marking import SCRIPT, Mark, Marking
 from symroute_nm.render import render_script
 
 

@@ -17,7 +17,7 @@ from support.golden.cases import plain
 from support.network.namespaces import two_uplinks
 from support.program import ROOT
 from symroute_nm import cli
-from symroute_nm.model import FRAGMENT, NETWORK_SCRIPTS
+from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS
 from symroute_nm.snapshot import dump_host
 
 FINE, REFUSED, FAILED = 0, 3, 4

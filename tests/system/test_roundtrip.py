@@ -8,11 +8,11 @@ import pytest
 from support.hosts import make_plan
 from support.network.namespaces import HOSTILE, Namespace, kernel, two_uplinks
 from symroute_nm import changes, files
-from symroute_nm.choices import Settings
-from symroute_nm.model import Profile
+from symroute_nm.model.ours import our_tables
+from symroute_nm.model.profiles import Profile
+from symroute_nm.model.settings import Settings
 from symroute_nm.render import render
 from symroute_nm.snapshot import load_host
-from symroute_nm.tables import our_tables
 
 SCRIPTS = "etc/sysconfig/network-scripts"
 LINKS = ("u0", "u1.7", "w@x", "k+1")  # all that a profile's name can be made of

@@ -7,14 +7,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from symroute_nm import aggregation
-from symroute_nm.model import Hop, contains
-from symroute_nm.ranks import network_at, rank
+from symroute_nm.model.network import Hop, contains
+from symroute_nm.model.prefixes import network_at, prefix_key
 
 BITS = 4  # a network space small enough to try every address
 
 
 def ranked(entries):
-    return sorted(((rank(network), value) for network, value in entries.items()),
+    return sorted(((prefix_key(network), value) for network, value in entries.items()),
                   key=lambda each: each[0])
 
 

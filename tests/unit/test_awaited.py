@@ -16,10 +16,11 @@ from support.hosts import (
     route,
     two_uplinks,
 )
-from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.diagnosis import diagnose
 from symroute_nm.errors import InputError
-from symroute_nm.model import Address, TableName
+from symroute_nm.model.host import TableName
+from symroute_nm.model.network import Address
+from symroute_nm.model.settings import InterfaceSettings, Settings
 from symroute_nm.prove import prove, put_plan
 from symroute_nm.uplinks import find_uplinks
 

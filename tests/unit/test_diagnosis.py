@@ -9,17 +9,21 @@ from hypothesis import strategies as st
 
 from support.golden.cases import CASES
 from support.hosts import address, host, link, make_plan, route, two_uplinks
-from symroute_nm import checkup, snapshot, surroundings
+from symroute_nm import checkup, rpdb, snapshot
 from symroute_nm.absence import find_obstacle
-from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.diagnosis import diagnose
-from symroute_nm.model import FRAGMENT, Host, Profile, Rule, TableName
-from symroute_nm.observation import Arp, ConfigFile, Evidence, Published, Unread
+from symroute_nm.model.host import Host, TableName
+from symroute_nm.model.iproute2 import parse_rule
+from symroute_nm.model.network import Rule
+from symroute_nm.model.observations import Arp, ConfigFile, Observations, Published, Unread
+from symroute_nm.model.places import FRAGMENT
+from symroute_nm.model.profiles import Profile
+from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.prove import put_plan
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
 from symroute_nm.render import render
 from symroute_nm.rpdb import Rpdb
-from symroute_nm.rulefiles import list_rules, parse_rule
+from symroute_nm.rulefiles import list_rules
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 TUN0 = link(9, "tun0", kind="tun")
@@ -37,17 +41,17 @@ def cured(there=None, **fields):
     files = tuple(ConfigFile(path, text) for path, text in sorted(render(plan, there).items())
                   if path.startswith(SCRIPTS))
     return put_plan(there, settings, plan)._replace(
-        tables=(*there.tables, *names), evidence=Evidence(
+        tables=(*there.tables, *names), evidence=Observations(
             files=files, arp=QUIET, masqueraded=MASQUERADED))
 
 
 def bare(**fields):
     """The host before, all looked at."""
-    return two_uplinks(evidence=Evidence(arp=QUIET, masqueraded=MASQUERADED), **fields)
+    return two_uplinks(evidence=Observations(arp=QUIET, masqueraded=MASQUERADED), **fields)
 
 
 def observed(there, **fields):
-    return there._replace(evidence=(there.evidence or Evidence())._replace(**fields))
+    return there._replace(evidence=(there.evidence or Observations())._replace(**fields))
 
 
 def with_rules(there, *rules):
@@ -104,7 +108,7 @@ def test_the_cured_host_is_symmetric_and_nothing_is_found(guard):
 
 def test_one_uplink_is_fine_and_said_to_be():
     there = host([link(2, "eth0")], [address("eth0", "10.0.6.5/24")],
-                 [route("default", "eth0", "10.0.6.1")], evidence=Evidence())
+                 [route("default", "eth0", "10.0.6.1")], evidence=Observations())
     found = diagnose(there, Settings())
     assert found.symmetric
     assert {"symmetric": True, "addresses": [], "findings": []} == checkup.as_json(found)
@@ -575,7 +579,7 @@ def test_many_routes_are_not_gone_through_for_each_address(monkeypatch):
         def classes(self, *_):
             raise AssertionError("a class for each route")
 
-    monkeypatch.setattr(surroundings, "Rpdb", Counted)
+    monkeypatch.setattr(rpdb, "Rpdb", Counted)
     handmade = Rule(4, 100, source=ip_network("10.0.5.5/32"), table=101,
                     destination=ip_network("198.51.100.0/24"))
     assert "notice" == the(with_rules(cured(), handmade), "foreign-rules").severity
@@ -638,7 +642,7 @@ def neighbours(**fields):
 
 
 def test_two_uplinks_on_one_network():
-    found = the(neighbours(evidence=Evidence(arp=(Arp("eth0"), Arp("eth1", 1, 2)))),
+    found = the(neighbours(evidence=Observations(arp=(Arp("eth0"), Arp("eth1", 1, 2)))),
                 "shared-network")
     assert "eth0 and eth1 are on one network (10.0.6.0/24)" in found.message
     assert "eth0: arp_ignore 0, arp_announce 0, arp_filter 0" in found.message
@@ -650,13 +654,13 @@ def test_two_uplinks_on_one_network():
 @pytest.mark.parametrize("arp", [Arp("eth0", 1, 2), Arp("eth0", 2, 2), Arp("eth0", 0, 2, 1)])
 def test_two_uplinks_on_one_network_with_strict_arp_are_fine(arp):
     arps = (arp, arp._replace(link="eth1"))
-    assert [] == findings(neighbours(evidence=Evidence(arp=arps)), "shared-network")
+    assert [] == findings(neighbours(evidence=Observations(arp=arps)), "shared-network")
 
 
 @pytest.mark.parametrize("arp", [Arp("eth0", 1, 1), Arp("eth0", 8, 2), Arp("eth0", 0, 2)])
 def test_half_of_it_is_not_enough(arp):
     arps = (arp, Arp("eth1", 1, 2))
-    assert "warning" == the(neighbours(evidence=Evidence(arp=arps)), "shared-network").severity
+    assert "warning" == the(neighbours(evidence=Observations(arp=arps)), "shared-network").severity
 
 
 def test_firewalld_drops_asymmetric_ipv6():
@@ -722,7 +726,7 @@ def test_a_second_card_without_known_gateway():
     addresses = [address("eth0", "10.0.6.5/24"), address("eth1", "10.0.5.5/24"),
                  address("docker0", "172.17.0.1/16")]
     there = host([link(2, "eth0"), link(3, "eth1"), link(4, "docker0", kind="bridge")], addresses,
-                 [route("default", "eth0", "10.0.6.1")], evidence=Evidence())
+                 [route("default", "eth0", "10.0.6.1")], evidence=Observations())
     found = the(there, "no-gateway")
     assert "no gateway of eth1 is known: who asks 10.0.5.5 from beyond 10.0.5.0/24" in found.message
     assert "--gateway eth1=ADDRESS" in found.remedy
@@ -742,7 +746,7 @@ def test_what_was_not_read_is_said():
 
 
 def test_nobody_misses_published_ports_where_there_is_no_internal_network():
-    there = observed(neighbours(evidence=Evidence(arp=QUIET)),
+    there = observed(neighbours(evidence=Observations(arp=QUIET)),
                      unread=(Unread("published ports", "only root may list them"),))
     assert [] == findings(there, "not-read")
 

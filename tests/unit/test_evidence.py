@@ -5,7 +5,7 @@ import os
 import pytest
 
 from symroute_nm import evidence
-from symroute_nm.model import Link
+from symroute_nm.model.network import Link
 
 SCRIPTS = "etc/sysconfig/network-scripts"
 UNITS = "etc/systemd/system"

@@ -7,9 +7,9 @@ import pytest
 
 from support.hosts import kernel_rules, make_plan, route, two_uplinks
 from symroute_nm import explanation
-from symroute_nm.choices import Settings
 from symroute_nm.errors import InputError
-from symroute_nm.model import Hop, Rule
+from symroute_nm.model.network import Hop, Rule
+from symroute_nm.model.settings import Settings
 
 SETTINGS = Settings()
 

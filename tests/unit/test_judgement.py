@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 
 from support.hosts import BY_ETH0, BY_ETH1, ETH2, address, plain, route, two_uplinks
 from support.strategies import small_hosts
-from symroute_nm import dues, judgement, verdicts
-from symroute_nm import routes as routes_module
-from symroute_nm.choices import Settings
+from symroute_nm import dues, judgement
 from symroute_nm.dues import Dues, find_wide_links, is_internal
 from symroute_nm.errors import SymrouteError
 from symroute_nm.fib import WHOLE
-from symroute_nm.model import TABLE_LOCAL, TABLE_MAIN, LeftOut, Rule
-from symroute_nm.ranks import NetworkSet, rank
-from symroute_nm.rpdb import Packet, Rpdb
+from symroute_nm.model import route_set as routes_module
+from symroute_nm.model.network import TABLE_LOCAL, TABLE_MAIN, Rule
+from symroute_nm.model.plan import LeftOut
+from symroute_nm.model.prefixes import PrefixSet, prefix_key
+from symroute_nm.model.settings import Settings
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 from symroute_nm.uplinks import find_uplinks
 from symroute_nm.verdicts import judge
 
@@ -62,7 +64,7 @@ def test_who_is_excused_is_so_alone_and_in_both_families(excused, other):
                   for each in BEHIND for table in (TABLE_MAIN, 77))),
         # What says the same as main, and is not main.
         rules=(Rule(4, 5, table=77), Rule(6, 5, table=77), *base.rules))
-    left_out = [LeftOut((excused,), NetworkSet(each.version, [rank(each)])) for each in BEHIND]
+    left_out = [LeftOut((excused,), PrefixSet(each.version, [prefix_key(each)])) for each in BEHIND]
     told = {(link, network) for link in (excused, other)
             for failure in failures(there, link, left_out)
             for network in BEHIND if failure.destination in network}
@@ -95,7 +97,7 @@ def test_an_internal_network_is_never_left_to_main():
     there = there._replace(
         routes=(*there.routes, route(str(docker), "eth0", "10.0.6.1", table=77)),
         rules=(Rule(4, 5, destination=docker, table=77), *there.rules))
-    left_out = [LeftOut(("eth0", "eth1"), NetworkSet(4, [rank(docker)]))]
+    left_out = [LeftOut(("eth0", "eth1"), PrefixSet(4, [prefix_key(docker)]))]
     assert failures(there, "eth0")
     assert judged(there) == judged(there, left_out)
 
@@ -143,7 +145,7 @@ def test_too_many_ways_are_told_in_few_words_that_add_up(stretch):
         patch.setattr(routes_module, "_STRETCH", stretch)
         few = judged(there)
         patch.setattr(judgement, "MOST_WAYS", 1000)
-        patch.setattr(verdicts, "MOST_WAYS", 1000)
+        patch.setattr(judgement, "MOST_WAYS", 1000)
         every = judged(there)
     for one, other in zip(few, every):
         assert (8, True) == (len(one.failures), len(other.failures) > 12)

@@ -8,17 +8,24 @@ from support.golden.cases import wg_quick
 from support.hosts import kernel_rules, make_plan, two_uplinks
 from symroute_nm import directxml, generation, loaded
 from symroute_nm.activation import find_commands
-from symroute_nm.choices import MARK_MASK, InterfaceSettings, Manner, Settings, TableChoice
 from symroute_nm.commit import install_changes
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.explanation import as_json, explain, lines
 from symroute_nm.loaded import Loaded, find_differences
-from symroute_nm.marking import DIRECT, Mark, Marking
-from symroute_nm.model import TABLE_MAIN, Rule
+from symroute_nm.model.marking import DIRECT, Mark, Marking
+from symroute_nm.model.network import TABLE_MAIN, Rule
+from symroute_nm.model.ours import is_usable, our_rules
+from symroute_nm.model.settings import (
+    MARK_MASK,
+    GenerateOptions,
+    InterfaceSettings,
+    Settings,
+    TableChoice,
+)
 from symroute_nm.prove import prove, put_plan
-from symroute_nm.recognition import is_usable, our_rules
 from symroute_nm.render import render
-from symroute_nm.rpdb import Packet, Rpdb
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 from symroute_nm.settings import parse_settings
 
 ON = Settings(forwarded=True)
@@ -253,7 +260,7 @@ def test_what_another_backend_has_left_is_a_difference():
 def test_chains_go_when_the_script_comes_to_use_nft(tmp_path):
     def write(*firewalls):
         host = two_uplinks(firewalls=firewalls)
-        made = generation.prepare(tmp_path, host, ON, Manner())
+        made = generation.prepare(tmp_path, host, ON, GenerateOptions())
         install_changes(tmp_path, made.changes, print, everything=False)
         return find_commands(host, ON, made, None)
 

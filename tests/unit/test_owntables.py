@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 from support.golden.cases import PROFILES, many_networks, many_vlans, plain
 from support.hosts import DOCKER0, address, host, link, make_plan, route, vlans
 from support.strategies import planned, small_hosts
-from symroute_nm import routes as routes_module
-from symroute_nm.choices import Settings
 from symroute_nm.diagnosis import diagnose
-from symroute_nm.model import ANY, LINK_LOCAL, TABLE_MAIN, Hop, Plan, Profile, network_key
+from symroute_nm.model import route_set as routes_module
+from symroute_nm.model.network import ANY, LINK_LOCAL, TABLE_MAIN, Hop, network_key
+from symroute_nm.model.plan import Plan
+from symroute_nm.model.prefixes import PrefixSet
+from symroute_nm.model.profiles import Profile
+from symroute_nm.model.settings import Settings
 from symroute_nm.prove import prove, put_plan
-from symroute_nm.ranks import NetworkSet
-from symroute_nm.rpdb import Packet, Rpdb
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
 from symroute_nm.verdicts import judge
 
 DEFAULTS = Settings()
@@ -80,7 +83,7 @@ def test_only_what_the_bound_left_out_is_excused():
     plan = make_plan(made, settings)
     assert prove(made, settings, plan).holds
     assert not prove(made, settings, plan._replace(left_out=())).holds
-    fewer = plan.left_out[0]._replace(networks=NetworkSet(4, plan.left_out[0].networks.ranks[1:]))
+    fewer = plan.left_out[0]._replace(networks=PrefixSet(4, plan.left_out[0].networks.ranks[1:]))
     assert not prove(made, settings, plan._replace(left_out=(fewer,))).holds
     others = plan.left_out[0]._replace(links=("eth0", "eth1"))
     failed = prove(made, settings, plan._replace(left_out=(others,))).after

@@ -21,12 +21,13 @@ from support.hosts import (
     two_uplinks,
 )
 from support.strategies import planned, small_hosts
-from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import InputError, Refusal, SymrouteError
-from symroute_nm.model import Hop, Host, Link, Route, Rule, TableName
+from symroute_nm.model.host import Host, TableName
+from symroute_nm.model.iproute2 import format_rule
+from symroute_nm.model.network import Hop, Link, Route, Rule
+from symroute_nm.model.ours import looks_like_ours, our_rules
+from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.plan import choose_guard, used_tables
-from symroute_nm.recognition import is_ours, our_rules
-from symroute_nm.wording import describe_rule
 
 DEFAULTS = Settings()
 
@@ -34,7 +35,7 @@ DEFAULTS = Settings()
 def rules(plan, name="eth0", version=4):
     """The rules of an uplink as text."""
     return [
-        "%d %s" % (rule.priority, describe_rule(rule))
+        "%d %s" % (rule.priority, format_rule(rule))
         for each in plan.uplinks if each.uplink.link.name == name
         for rule in each.rules if rule.version == version
     ]
@@ -203,7 +204,7 @@ def test_rules_of_an_earlier_plan_are_known_as_ours():
         settings = Settings(guard=guard)
         plan = make_plan(two_uplinks(), settings)
         found = [rule for each in plan.uplinks for rule in each.rules]
-        assert all(is_ours(rule._replace(protocol=3), settings) for rule in found)
+        assert all(looks_like_ours(rule._replace(protocol=3), settings) for rule in found)
         owned = tuple(TableName(each.table.id, each.table.name, owned=True)
                       for each in plan.uplinks)
         made = two_uplinks()._replace(rules=(*kernel_rules(), *found), tables=owned)
@@ -230,7 +231,7 @@ def test_rules_of_an_earlier_plan_are_known_as_ours():
     ],
 )
 def test_rules_of_others_are_not_ours(rule):
-    assert not is_ours(rule, DEFAULTS)
+    assert not looks_like_ours(rule, DEFAULTS)
 
 
 def test_tables_in_use_are_seen_in_routes_rules_and_vrfs():

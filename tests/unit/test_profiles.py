@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.program import unprivileged
 from symroute_nm import profiles
 from symroute_nm.errors import SystemFailure
-from symroute_nm.match import match
-from symroute_nm.model import Link, Profile
+from symroute_nm.model.network import Link
+from symroute_nm.model.profiles import Profile, profiles_for
 
 FOLDER = "etc/sysconfig/network-scripts"
 MAC = "52:54:00:12:34:56"
@@ -327,7 +327,7 @@ def profile(name, **fields):
 
 
 def matched(link, *found):
-    return [each.name for each in match(link, found)]
+    return [each.name for each in profiles_for(link, found)]
 
 
 @pytest.mark.parametrize("fields, expected", [
@@ -347,7 +347,7 @@ def matched(link, *found):
     ({"device": "eth0", "problem": "broken"}, True),
 ])
 def test_device_and_hardware_address_bind(fields, expected):
-    assert expected == bool(match(ETH0, (profile("x", **fields),)))
+    assert expected == bool(profiles_for(ETH0, (profile("x", **fields),)))
 
 
 def test_the_permanent_address_counts_where_it_is_known():
@@ -371,7 +371,7 @@ def test_a_link_without_hardware_address_is_bound_by_name_alone():
 @pytest.mark.parametrize("kind, expected", [("vlan", False), ("bridge", False), ("veth", True)])
 def test_an_address_that_is_borrowed_does_not_bind(kind, expected):
     link = Link(ifindex=5, name="eth0.100", kind=kind, mac=MAC)
-    assert expected == bool(match(link, (profile("eth0", hwaddr=MAC, type="Ethernet"),)))
+    assert expected == bool(profiles_for(link, (profile("eth0", hwaddr=MAC, type="Ethernet"),)))
 
 
 def test_infiniband_compares_the_last_eight_octets():

@@ -21,13 +21,14 @@ from support.hosts import (
     two_uplinks,
 )
 from support.strategies import random_hosts
-from symroute_nm.choices import InterfaceSettings, Manner, Settings, TableChoice
 from symroute_nm.dues import find_wide_links
 from symroute_nm.errors import Refusal
 from symroute_nm.generation import Generation, check_proof
-from symroute_nm.model import Rule, TableName
+from symroute_nm.model.host import TableName
+from symroute_nm.model.network import Rule
+from symroute_nm.model.ours import our_rules
+from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings, TableChoice
 from symroute_nm.prove import prove, put_plan
-from symroute_nm.recognition import our_rules
 from symroute_nm.targets import EarlierBlocks
 from symroute_nm.verdicts import describe_failure, judge
 
@@ -57,8 +58,8 @@ def refusal(there, **fields):
     plan = make_plan(there, wanted)
     made = Generation(plan, (), EarlierBlocks(), prove(there, wanted, plan))
     with pytest.raises(Refusal) as caught:
-        check_proof(made, Manner())
-    warned = check_proof(made, Manner(force=True))
+        check_proof(made, GenerateOptions())
+    warned = check_proof(made, GenerateOptions(force=True))
     assert all(each.startswith("warning: ") for each in warned) and warned
     return str(caught.value)
 
@@ -82,7 +83,7 @@ def test_plain_recipe_cuts_the_containers_off_and_only_warns_since_it_was_asked_
     assert {"10.0.6.5", "10.0.5.5"} == {str(each.address.ip) for each in failures(proof)}
     assert all(each.internal and each.destination in ip_network("172.17.0.0/16")
                for each in failures(proof))
-    warnings = check_proof(Generation(plan, (), EarlierBlocks(), proof), Manner())
+    warnings = check_proof(Generation(plan, (), EarlierBlocks(), proof), GenerateOptions())
     assert 2 == len(warnings)
     assert "should go to the internal network dev docker0" in warnings[0]
 
@@ -237,7 +238,7 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
 
     assert not made.proof.holds
     # No plan could mend that, so it is said and no reason to refuse.
-    said = check_proof(made, Manner())
+    said = check_proof(made, GenerateOptions())
     assert said and all("should go to the internal network dev br1" in each for each in said)
     assert all(each.endswith("that rule is not ours, comes before ours, and stays")
                for each in said)

@@ -11,19 +11,23 @@ from support.golden.cases import CASES
 from support.hosts import kernel_rules, make_plan, route, two_uplinks
 from symroute_nm import report
 from symroute_nm.activation import command_lines, find_commands
-from symroute_nm.choices import InterfaceSettings, Manner, Settings
 from symroute_nm.generation import prepare
-from symroute_nm.model import FRAGMENT, Address, Hop, Profile, Route, Rule, Skip, TableName
+from symroute_nm.model.host import TableName
+from symroute_nm.model.iproute2 import format_rule
+from symroute_nm.model.network import Address, Hop, Route, Rule
+from symroute_nm.model.places import FRAGMENT
+from symroute_nm.model.plan import Skip
+from symroute_nm.model.profiles import Profile
+from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings
 from symroute_nm.prove import put_plan
 from symroute_nm.targets import EarlierBlocks
-from symroute_nm.wording import describe_rule
 
 DEFAULTS = Settings()
 
 
 @pytest.fixture
 def made(tmp_path):
-    return prepare(tmp_path, two_uplinks(), DEFAULTS, Manner())
+    return prepare(tmp_path, two_uplinks(), DEFAULTS, GenerateOptions())
 
 
 def shown(host, width=200):
@@ -220,7 +224,7 @@ def test_throw_routes_that_nothing_plans_are_to_be_deleted(made, text, family):
 
 def test_planned_throw_routes_stay(tmp_path):
     settings = Settings(guard="throw")
-    made = unchanged(prepare(tmp_path, two_uplinks(), settings, Manner()))
+    made = unchanged(prepare(tmp_path, two_uplinks(), settings, GenerateOptions()))
     there = named(put_plan(two_uplinks(), settings, made.plan))
     assert any(each.type == "throw" for each in there.routes)
     assert [] == find_commands(there, settings, made, None)
@@ -230,7 +234,7 @@ def test_names_are_quoted_for_the_shell(tmp_path):
     profiles = (Profile("eth0", id="$(reboot) it's", device="eth0"),
                 Profile("eth1", id="", device="eth1"))
     host = two_uplinks()._replace(profiles=profiles)
-    made = prepare(tmp_path, host, DEFAULTS, Manner())
+    made = prepare(tmp_path, host, DEFAULTS, GenerateOptions())
     assert ["nmcli connection up '$(reboot) it'\"'\"'s'", "nmcli connection up eth1"] == activation(
         made, host=host)
 
@@ -244,10 +248,10 @@ def test_rules_in_force_that_no_file_lists_any_more_are_to_be_deleted(made):
 
 
 def test_rules_of_another_priority_base_are_to_be_deleted(tmp_path):
-    before = prepare(tmp_path, two_uplinks(), DEFAULTS, Manner())
+    before = prepare(tmp_path, two_uplinks(), DEFAULTS, GenerateOptions())
     settings = Settings(priority_base=10000)
     there = in_force(before)
-    made = prepare(tmp_path, there, settings, Manner())
+    made = prepare(tmp_path, there, settings, GenerateOptions())
     found = find_commands(there, settings, made, None)
     rules = [rule for each in before.plan.uplinks for rule in each.rules]
     assert len(rules) == len([each for each in found if "rule del priority 2000" in each])
@@ -282,7 +286,7 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
     single = there._replace(
         addresses=tuple(each for each in there.addresses if each.link != "eth1"),
         routes=tuple(each for each in there.routes if each.hop.link != "eth1"))
-    none = prepare(tmp_path, single, DEFAULTS, Manner())
+    none = prepare(tmp_path, single, DEFAULTS, GenerateOptions())
     assert [] == commands(none, single)
     gone = none._replace(leftovers=EarlierBlocks(gone=("/x/rule-eth0",)))
     rules = [rule for each in made.plan.uplinks for rule in each.rules]
@@ -320,4 +324,4 @@ def test_verdicts_before_and_after(made):
 @pytest.mark.parametrize(("table", "name"), [
     (254, "main"), (255, "local"), (253, "default"), (252, "252")])
 def test_the_kernels_tables_have_names(table, name):
-    assert "from all lookup " + name == describe_rule(Rule(6, 1, table=table))
+    assert "from all lookup " + name == format_rule(Rule(6, 1, table=table))

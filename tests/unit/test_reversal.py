@@ -5,8 +5,8 @@ import json
 import pytest
 
 from support.hosts import make_plan, two_uplinks
-from symroute_nm import backups, reversal
-from symroute_nm.choices import Settings
+from symroute_nm import backups, reading, reversal
+from symroute_nm.model.settings import Settings
 from symroute_nm.snapshot import dump_host
 
 FINE, INPUT, REFUSED = 0, 2, 3
@@ -47,7 +47,7 @@ def test_the_rules_in_force_are_found_while_the_files_are_there(
         monkeypatch, tmp_path, no_firewall):
     rules = make_plan(two_uplinks(), Settings()).uplinks[0].rules
     host = two_uplinks()
-    monkeypatch.setattr(reversal, "read_host",
+    monkeypatch.setattr(reading, "read_host",
                         lambda *_, **__: host._replace(rules=host.rules + rules))
     assert len(rules) == len(reversal.commands(tmp_path.__class__("/"), Settings()))
     assert [] == reversal.commands(tmp_path, Settings())

@@ -10,11 +10,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.hosts import route
-from symroute_nm import routes as routes_module
 from symroute_nm.fib import Query, Table
-from symroute_nm.model import TABLE_MAIN, Hop, Route, network_key
-from symroute_nm.ranks import NetworkSet, last_of, network_at, rank
-from symroute_nm.routes import Routes, pack
+from symroute_nm.model import route_set as routes_module
+from symroute_nm.model.network import TABLE_MAIN, Hop, Route, network_key
+from symroute_nm.model.prefixes import PrefixSet, last_of, network_at, prefix_key
+from symroute_nm.model.route_set import RouteSet, pack
 
 HOPS = ((), (Hop("eth0"),), (Hop("eth1", ip_address("10.0.5.1")),), (Hop("a"), Hop("b")))
 SIX = 0x20010DB8 << 96
@@ -63,7 +63,7 @@ def test_what_is_wanted_of_them(listed):
     ranks = sorted((each.version, each.metric, number)
                    for each, found in packed.ranks_where(lambda each: each.hop.link == "eth0")
                    for number in found)
-    assert ranks == sorted((each.version, each.metric, rank(each.destination))
+    assert ranks == sorted((each.version, each.metric, prefix_key(each.destination))
                            for each in packed if each.hop.link == "eth0")
     for each in listed:
         assert [other for other in packed if other.destination == each.destination
@@ -133,7 +133,7 @@ def test_packed_routes_stay_as_they_are():
     packed = pack([route("10.0.0.0/8", "eth0")])
     assert packed is pack(packed)
     assert "10.0.0.0/8" in repr(packed)
-    assert Routes() == () != packed
+    assert RouteSet() == () != packed
     assert packed != ["10.0.0.0/8"]
     with pytest.raises(TypeError):
         hash(packed)
@@ -141,11 +141,11 @@ def test_packed_routes_stay_as_they_are():
 
 @given(st.sets(networks(4)), networks(4))
 def test_a_set_of_networks(these, one):
-    known = NetworkSet(4, sorted(map(rank, these)))
+    known = PrefixSet(4, sorted(map(prefix_key, these)))
     assert these == known
     assert (one in these) == (one in known)
     assert these & {one} == known & {one}
     assert ip_network("::/0") not in known
     assert sorted(these, key=network_key) == list(known)
-    assert all(int(each.broadcast_address) == last_of(rank(each), 32) for each in these)
-    assert these == {network_at(4, rank(each)) for each in these}
+    assert all(int(each.broadcast_address) == last_of(prefix_key(each), 32) for each in these)
+    assert these == {network_at(4, prefix_key(each)) for each in these}

@@ -7,16 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import InputError, SymrouteError, SystemFailure
-from symroute_nm.settings import (
+from symroute_nm.model.settings import (
+    InterfaceSettings,
     Options,
-    apply_options,
+    Settings,
+    TableChoice,
     named_links,
-    nearest,
-    parse_settings,
-    read_settings,
 )
+from symroute_nm.settings import apply_options, nearest, parse_settings, read_settings
 
 WHOLE = """\
 # a comment

@@ -17,7 +17,10 @@ from support.golden.cases import CASES
 from support.hosts import two_uplinks
 from symroute_nm import snapshot
 from symroute_nm.errors import InputError
-from symroute_nm.model import Address, Hop, Host, Lease, Link, Profile, Route, Rule, TableName
+from symroute_nm.model import route_set
+from symroute_nm.model.host import Host, Lease, TableName
+from symroute_nm.model.network import Address, Hop, Link, Route, Rule
+from symroute_nm.model.profiles import Profile
 from symroute_nm.snapshot import dump_host, dump_parts, load_host, read_host
 
 WHERE = "host.json"
@@ -442,7 +445,7 @@ def many_routes(number):
     hops = (Hop("eth0", ip_address("10.0.6.254")),)
     made = (Route(ip_network(((11 << 24) + (each << 8), 24)), hops=hops) for each in range(number))
     host = two_uplinks()
-    return host._replace(routes=snapshot.pack((*host.routes, *made)))
+    return host._replace(routes=route_set.pack((*host.routes, *made)))
 
 
 @contextmanager

@@ -5,10 +5,10 @@ import pytest
 from support.golden.cases import plain, profile_names
 from support.static_routes import LINES
 from symroute_nm import blocks, install
-from symroute_nm.choices import Manner, Settings
 from symroute_nm.errors import Refusal
 from symroute_nm.generation import check_lines, prepare
-from symroute_nm.model import NETWORK_SCRIPTS
+from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.staticroutes import altered_routes
 
 ROUTE = NETWORK_SCRIPTS + "/route-eth0"
@@ -42,28 +42,28 @@ def root(tmp_path):
 
 
 def made(root, host=None):
-    return prepare(root, host or plain(), Settings(), Manner())
+    return prepare(root, host or plain(), Settings(), GenerateOptions())
 
 
 @pytest.mark.parametrize("path", [ROUTE, ROUTE6])
 def test_a_route_that_would_be_lost_is_refused_and_named(root, path):
     (root / path[1:]).write_bytes(b"\n2001:db8:9::/48\n" if path == ROUTE6 else b"\n10.9.0.0/16\n")
     with pytest.raises(Refusal, match="%s line 2 names no link.*--force" % path):
-        check_lines(made(root).check, Manner())
-    warned = check_lines(made(root).check, Manner(force=True))
+        check_lines(made(root).check, GenerateOptions())
+    warned = check_lines(made(root).check, GenerateOptions(force=True))
     assert ["warning: %s line 2 names no link" % path] == [each.split(",")[0] for each in warned]
 
 
 def test_where_a_rule_file_is_already_there_nothing_changes(root):
     (root / ROUTE[1:]).write_bytes(b"10.9.0.0/16\n")
     (root / NETWORK_SCRIPTS[1:] / "rule6-eth0").write_bytes(b"")
-    assert [] == check_lines(made(root).check, Manner())
+    assert [] == check_lines(made(root).check, GenerateOptions())
 
 
 def test_another_run_is_not_refused_for_what_the_first_was_forced_to(root):
     (root / ROUTE[1:]).write_bytes(b"10.9.0.0/16\n")
     install.install(root, made(root).changes)
-    assert [] == check_lines(made(root).check, Manner())
+    assert [] == check_lines(made(root).check, GenerateOptions())
 
 
 OF_THE_DEVICE = [
@@ -76,14 +76,14 @@ OF_THE_DEVICE = [
 @pytest.mark.parametrize(("content", "said"), OF_THE_DEVICE)
 def test_routes_in_a_file_of_the_device_come_alive_and_that_is_said(root, content, said):
     (root / ROUTE[1:]).write_bytes(content)
-    warned = check_lines(made(root, profile_names()).check, Manner())
+    warned = check_lines(made(root, profile_names()).check, GenerateOptions())
     assert ["warning: %s" % each for each in said] == [each.split(" with")[0] for each in warned]
 
 
 def test_a_default_route_that_sleeps_in_a_file_of_the_device_is_refused(root):
     (root / ROUTE[1:]).write_bytes(b"default via 10.0.6.1 dev eth0\n")
     with pytest.raises(Refusal, match="line 1 is a default route"):
-        check_lines(made(root, profile_names()).check, Manner())
+        check_lines(made(root, profile_names()).check, GenerateOptions())
 
 
 @pytest.mark.parametrize(("by_eth0", "by_eth1", "refused"), [
@@ -97,6 +97,6 @@ def test_one_destination_by_two_links_needs_a_metric(root, by_eth0, by_eth1, ref
         path.write_bytes(b"192.168.0.0/16 dev " + link + rest + b"\n")
     if refused:
         with pytest.raises(Refusal, match=r"route-eth1 line 1 leads to 192\.168\.0\.0/16 without"):
-            check_lines(made(root).check, Manner())
+            check_lines(made(root).check, GenerateOptions())
     else:
-        assert [] == check_lines(made(root).check, Manner())
+        assert [] == check_lines(made(root).check, GenerateOptions())

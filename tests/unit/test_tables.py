@@ -6,17 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symroute_nm.choices import TableChoice
 from symroute_nm.errors import InputError, Refusal, SymrouteError
-from symroute_nm.model import OwnTable, TableName
-from symroute_nm.tables import (
-    LARGEST_ID,
-    NEW_IDS,
-    allocate_tables,
-    check_choice,
-    our_tables,
-    parse_tables,
-)
+from symroute_nm.model.host import TableName
+from symroute_nm.model.ours import our_tables
+from symroute_nm.model.plan import OwnTable
+from symroute_nm.model.settings import LARGEST_ID, TableChoice, check_choice
+from symroute_nm.tables import NEW_IDS, allocate_tables, parse_tables
 
 RESERVED = (0, 253, 254, 255)
 LINKS = ("eth0", "eth1", "eth2")

@@ -8,22 +8,14 @@ from hypothesis import strategies as st
 from support import hosts
 from support.hosts import make_plan, route, two_uplinks
 from support.strategies import random_hosts
-from symroute_nm.choices import InterfaceSettings, Settings, TableChoice
 from symroute_nm.errors import SymrouteError
-from symroute_nm.model import Rule, host_network, is_global
+from symroute_nm.model.network import Rule, host_network, is_global
+from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
+from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step, bare
 from symroute_nm.ownership import planned_state
-from symroute_nm.rpdb import Packet, Rpdb
-from symroute_nm.transition import (
-    ADD,
-    DELETE,
-    REPLACE,
-    State,
-    Step,
-    bare,
-    find_steps,
-    identity,
-    spare_tables,
-)
+from symroute_nm.rpdb import Rpdb
+from symroute_nm.selectors import Packet
+from symroute_nm.transition import find_steps, identity, spare_tables
 
 NOTHING = State()
 

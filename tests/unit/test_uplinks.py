@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from support.golden.cases import ADMINS, BY_ETH0, BY_ETH1, CASES, USERS
 from support.hosts import ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
 from symroute_nm.bindings import find_profile, name_profiles
-from symroute_nm.choices import InterfaceSettings, Settings
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.gateways import Ways, check_gateways
-from symroute_nm.model import Lease, Profile, Rule, Skip, TableName, contains, is_global
+from symroute_nm.model.host import Lease, TableName
+from symroute_nm.model.network import Rule, contains, is_global
+from symroute_nm.model.plan import Skip
+from symroute_nm.model.profiles import Profile
+from symroute_nm.model.settings import InterfaceSettings, Settings
 from symroute_nm.uplinks import find_uplinks, pair_families
 
 

@@ -24,7 +24,9 @@ from support.hosts import (
     route,
     two_uplinks,
 )
-from symroute_nm.model import Hop, Host, Lease, Profile, Route, Rule, TableName
+from symroute_nm.model.host import Host, Lease, TableName
+from symroute_nm.model.network import Hop, Route, Rule
+from symroute_nm.model.profiles import Profile
 
 
 def three_uplinks() -> Host:

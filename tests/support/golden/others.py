@@ -10,7 +10,8 @@ from support.hosts import (
     plain,
     route,
 )
-from symroute_nm.model import Hop, Host, Link, Route, Rule
+from symroute_nm.model.host import Host
+from symroute_nm.model.network import Hop, Link, Route, Rule
 
 BIRD, STATIC = 12, 4  # linux/rtnetlink.h, RTPROT_*
 

@@ -21,7 +21,9 @@ from support.hosts import (
     route,
     two_uplinks,
 )
-from symroute_nm.model import Address, Hop, Host, Lease, Link, Profile, Route
+from symroute_nm.model.host import Host, Lease
+from symroute_nm.model.network import Address, Hop, Link, Route
+from symroute_nm.model.profiles import Profile
 
 ANYWHERE = ip_network("0.0.0.0/0")
 DYNAMIC = [each._replace(dynamic=True) for each in (USERS, ADMINS)]

@@ -34,14 +34,14 @@ from support.network.trials import (
 from symroute_nm import live, marksetup, netlink, rundir, trees
 from symroute_nm.attempts import attempt
 from symroute_nm.errors import InputError, Refusal, SystemFailure
-from symroute_nm.loaded import Loaded, Setting
+from symroute_nm.loaded import Loaded
 from symroute_nm.lock import lock_place, locked
-from symroute_nm.marking import Mark, Marking
 from symroute_nm.marksetup import Chain, Jump, MarkSetup, Reversal
-from symroute_nm.model import Rule
+from symroute_nm.model.marking import Mark, Marking, Setting
+from symroute_nm.model.network import Rule
+from symroute_nm.model.state import bare
 from symroute_nm.ownership import Territory
 from symroute_nm.render import render_reversal, render_script
-from symroute_nm.transition import bare
 
 NOBODY = 65534
 RULES = (Setting("eth0", 0x64, 0x7F), Setting("", 0x64, 0x7F))

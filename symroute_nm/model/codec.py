@@ -17,8 +17,8 @@ from typing import Any, Callable, Dict, FrozenSet, Mapping, NoReturn, Tuple, Typ
 
 from symroute_nm import errors
 from symroute_nm.errors import InputError
-from symroute_nm.model import IPAddress, IPInterface, IPNetwork, Rule, parse_network
-from symroute_nm.routes import Routes
+from symroute_nm.model.network import IPAddress, IPInterface, IPNetwork, Rule, parse_network
+from symroute_nm.model.route_set import RouteSet
 
 _LARGEST_NUMBER = 2**32 - 1
 _LONGEST_TEXT = 1 << 20  # a file's content: what bounded.read() takes
@@ -49,7 +49,7 @@ def encode(value: Any) -> Any:
             for name, each in zip(value._fields, value)
             if name not in defaults or each != defaults[name]
         }
-    if isinstance(value, Routes):
+    if isinstance(value, RouteSet):
         return None
     if isinstance(value, (tuple, list)):
         return [encode(each) for each in value]

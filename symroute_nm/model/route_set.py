@@ -20,7 +20,7 @@ from typing import (
     overload,
 )
 
-from symroute_nm.model import (
+from symroute_nm.model.network import (
     ANY,
     LINK_LOCAL,
     VERSIONS,
@@ -29,7 +29,7 @@ from symroute_nm.model import (
     contains,
     host_network,
 )
-from symroute_nm.ranks import (
+from symroute_nm.model.prefixes import (
     BITS,
     LENGTH_MASK,
     first_of,
@@ -37,7 +37,7 @@ from symroute_nm.ranks import (
     make_rank,
     make_ranks,
     network_at,
-    rank,
+    prefix_key,
 )
 
 # The destination of a `Packed.templates` that is no default route
@@ -52,7 +52,7 @@ Wanted = Callable[[Route], bool]
 _STRETCH = 1 << 14
 
 
-class Packed(NamedTuple):
+class RouteTable(NamedTuple):
     """The routes of one table and family, by destination; of one, by TOS and metric.
 
     Equal ones stand as the kernel lists them. What a route has beside its destination stands once,
@@ -83,7 +83,7 @@ class Packed(NamedTuple):
         return [self.route(each)
                 for each in range(position, self.runs.get(position, position + 1))]
 
-    def within(self, first: int, last: int) -> "Packed":
+    def within(self, first: int, last: int) -> "RouteTable":
         """The routes to these addresses; those to wider networks around the first, too."""
         bits, ranks = BITS[self.version], self.ranks
         low = bisect_left(ranks, make_rank(first, 0))
@@ -97,7 +97,7 @@ class Packed(NamedTuple):
                 around += range(position, self.runs.get(position, position + 1))
         return self._pick([*around, *range(low, high)])
 
-    def _pick(self, positions: Sequence[int]) -> "Packed":
+    def _pick(self, positions: Sequence[int]) -> "RouteTable":
         """The routes at these positions, which are ascending."""
         ranks = make_ranks(self.version, [self.ranks[each] for each in positions])
         return self._replace(
@@ -122,10 +122,10 @@ class Packed(NamedTuple):
             position = self.runs.get(position, position + 1)
 
 
-class Routes(Sequence[Route]):
+class RouteSet(Sequence[Route]):
     """The routes of a host, sorted by table, family and destination."""
 
-    def __init__(self, packed: Iterable[Packed] = ()) -> None:
+    def __init__(self, packed: Iterable[RouteTable] = ()) -> None:
         self.packed = tuple(sorted(packed, key=itemgetter(0, 1)))
 
     def __len__(self) -> int:
@@ -146,7 +146,7 @@ class Routes(Sequence[Route]):
 
     def __eq__(self, other: object) -> bool:
         """Whether the other has the same routes, in whatever order: sorted they are one value."""
-        if not isinstance(other, (Routes, tuple)):
+        if not isinstance(other, (RouteSet, tuple)):
             return NotImplemented
         return len(self) == len(other) and all(map(eq, self, pack(other)))
 
@@ -156,14 +156,14 @@ class Routes(Sequence[Route]):
     def __repr__(self) -> str:
         return "Routes(%r)" % (tuple(self),)
 
-    def of(self, table: int, version: int) -> Optional[Packed]:
+    def of(self, table: int, version: int) -> Optional[RouteTable]:
         """The routes of that table and family; None where it has none."""
         return next((each for each in self.packed if each[:2] == (table, version)), None)
 
     def to(self, table: int, network: IPNetwork) -> List[Route]:
         """The routes to just that network."""
         packed = self.of(table, network.version)
-        position = packed.find(rank(network)) if packed else None
+        position = packed.find(prefix_key(network)) if packed else None
         return packed.run(position) if packed and position is not None else []
 
     def kinds(self) -> Iterator[Route]:
@@ -222,7 +222,7 @@ class Column:
         self._ranks.append(number)
         self._kinds.append(kind)
 
-    def pack(self) -> Packed:
+    def pack(self) -> RouteTable:
         """All of them."""
         ranks, kinds = self._ranks, self._kinds
         if self._late:
@@ -238,7 +238,7 @@ class Column:
             by_link = any(contains(each, network) for each in _OF_LINKS)
             kinds[start:end] = make_indexes(sorted(
                 kinds[start:end], key=lambda each: _preference(self._templates[each], by_link)))
-        return Packed(*self._place, ranks, kinds, self._templates, runs)
+        return RouteTable(*self._place, ranks, kinds, self._templates, runs)
 
 
 class Packer:
@@ -269,16 +269,16 @@ class Packer:
     def add(self, route: Route) -> None:
         """Put one away."""
         column, kind = self.slot(route)
-        column.add(rank(route.destination), kind)
+        column.add(prefix_key(route.destination), kind)
 
-    def pack(self) -> Routes:
+    def pack(self) -> RouteSet:
         """All of them."""
-        return Routes(each.pack() for each in self._columns.values())
+        return RouteSet(each.pack() for each in self._columns.values())
 
 
-def pack(routes: Iterable[Route]) -> Routes:
+def pack(routes: Iterable[Route]) -> RouteSet:
     """The routes in little memory; the very same where they are already."""
-    if isinstance(routes, Routes):
+    if isinstance(routes, RouteSet):
         return routes
     packer = Packer()
     for each in routes:

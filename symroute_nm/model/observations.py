@@ -43,7 +43,7 @@ class Unread(NamedTuple):
     reason: str
 
 
-class Evidence(NamedTuple):
+class Observations(NamedTuple):
     """All of it, as it was read."""
 
     files: Tuple[ConfigFile, ...] = ()  # route-*, route6-*, rule-*, rule6-*

@@ -12,11 +12,7 @@ from ipaddress import (
     IPv6Network,
     ip_network,
 )
-from typing import Mapping, NamedTuple, Optional, Sequence, Tuple, Union
-
-from symroute_nm.marking import Marking
-from symroute_nm.observation import Evidence
-from symroute_nm.ranks import NetworkSet
+from typing import Mapping, NamedTuple, Optional, Tuple, Union
 
 IPAddress = Union[IPv4Address, IPv6Address]
 IPInterface = Union[IPv4Interface, IPv6Interface]
@@ -36,11 +32,6 @@ LINK_LOCAL: Mapping[int, IPNetwork] = {
     4: IPv4Network("169.254.0.0/16"),
     6: IPv6Network("fe80::/10"),
 }
-
-NETWORK_SCRIPTS = "/etc/sysconfig/network-scripts"
-RT_TABLES = "/etc/iproute2/rt_tables"
-EXCLUDED = "excluded"  # a kind of `Skip`: the user leaves the link out
-FRAGMENT = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
 
 
 class Link(NamedTuple):
@@ -162,131 +153,6 @@ class Rule(NamedTuple):
             return ""
         host = self.source.prefixlen == self.source.max_prefixlen
         return str(self.source.network_address if host else self.source)
-
-
-class Profile(NamedTuple):
-    """An ifcfg file of NetworkManager's; `name` is the file's name after ``ifcfg-``."""
-
-    name: str
-    id: str = ""  # NetworkManager's name of the connection: NAME=, else "System " and the name
-    device: str = ""
-    hwaddr: str = ""  # lower case, colons
-    uuid: str = ""
-    type: str = ""
-    method: str = ""  # BOOTPROTO, lower case
-    gateways: Tuple[IPAddress, ...] = ()  # GATEWAY=, GATEWAYn=, IPV6_DEFAULTGW=
-    managed: bool = True  # NM_CONTROLLED
-    onboot: bool = True
-    rules: bool = False  # has ROUTING_RULE keys, which NetworkManager drops beside a rule file
-    problem: str = ""  # why NetworkManager would not read the file
-
-
-class TableName(NamedTuple):
-    """A line of an rt_tables file; `owned` where it stands in our own block."""
-
-    id: int
-    name: str
-    path: str = ""
-    owned: bool = False
-
-
-class Lease(NamedTuple):
-    """What a DHCP lease says of the way out of a link."""
-
-    link: str
-    gateway: IPAddress
-    path: str = ""
-
-
-class Host(NamedTuple):
-    """All that a plan depends on; sorted, so that equal hosts are equal values."""
-
-    links: Tuple[Link, ...] = ()
-    addresses: Tuple[Address, ...] = ()
-    routes: Sequence[Route] = ()
-    rules: Tuple[Rule, ...] = ()
-    profiles: Tuple[Profile, ...] = ()
-    tables: Tuple[TableName, ...] = ()
-    leases: Tuple[Lease, ...] = ()
-    kernel: str = ""  # uname -r
-    suppress: Optional[bool] = None  # FRA_SUPPRESS_PREFIXLEN works; None: not probed
-    forwarding: Tuple[int, ...] = ()  # IP versions that the host forwards
-    rp_filter: int = 0  # net.ipv4.conf.all.rp_filter
-    dispatcher: str = ""  # path of the script that applies the files
-    network_service: bool = False  # initscripts' network.service is enabled
-    drop_ins: bool = True  # iproute2 reads rt_tables.d
-    firewalls: Tuple[str, ...] = ()  # of nft, iptables, firewalld: what is there
-    evidence: Optional[Evidence] = None  # None: not read
-
-
-class Gateway(NamedTuple):
-    """A way out of a link and where it was learnt; `address` is None on point-to-point links."""
-
-    version: int
-    address: Optional[IPAddress]
-    origin: str
-    onlink: bool = False
-
-
-class Skip(NamedTuple):
-    """A link, or one family of it, that gets no table of its own, and why.
-
-    `kind` is what code decides by: EXCLUDED, or "" for what follows from the host.
-    """
-
-    link: str
-    reason: str
-    kind: str = ""
-
-
-class Uplink(NamedTuple):
-    """A link with global addresses and a way out of its own, for the families in `gateways`."""
-
-    link: Link
-    addresses: Tuple[Address, ...]
-    gateways: Tuple[Gateway, ...]  # at most one a family
-    profile: Optional[Profile] = None
-
-    def gateway(self, version: int) -> Optional[Gateway]:
-        """The way out in that family, if it has one there."""
-        return next((each for each in self.gateways if each.version == version), None)
-
-
-class OwnTable(NamedTuple):
-    """The table that belongs to one uplink; `named` where an administrator's file names it."""
-
-    id: int
-    name: str
-    named: bool = False
-
-
-class UplinkPlan(NamedTuple):
-    """What one uplink gets; routes and rules in the order in which they are to be added."""
-
-    uplink: Uplink
-    table: OwnTable
-    routes: Tuple[Route, ...]
-    rules: Tuple[Rule, ...]
-
-
-class LeftOut(NamedTuple):
-    """One family's networks that are too many for own tables: the replies of `links` go by main."""
-
-    links: Tuple[str, ...]
-    networks: NetworkSet
-
-
-class Plan(NamedTuple):
-    """The whole cure for a host; empty `uplinks`: nothing to do."""
-
-    uplinks: Tuple[UplinkPlan, ...] = ()
-    skips: Tuple[Skip, ...] = ()
-    guard: str = "rules"  # rules throw none
-    guard_reason: str = ""
-    notes: Tuple[str, ...] = ()  # what the user should know of the decisions taken
-    table_names: bool = False
-    left_out: Tuple[LeftOut, ...] = ()
-    marking: Optional[Marking] = None  # None: no marks
 
 
 class Change(NamedTuple):

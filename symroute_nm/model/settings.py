@@ -1,9 +1,17 @@
 """What the user says, as immutable types: configuration file and command line together (pure)."""
 
+import re
 from types import MappingProxyType
 from typing import Mapping, NamedTuple, Optional, Tuple
 
-from symroute_nm.model import IPAddress
+from symroute_nm.errors import InputError, shown
+from symroute_nm.model.network import (
+    TABLE_DEFAULT,
+    TABLE_LOCAL,
+    TABLE_MAIN,
+    TABLE_UNSPEC,
+    IPAddress,
+)
 
 # The low seven bits, room for 127 uplinks: no whole byte is left. Others' defaults: VPC CNI 0x80
 # (AWS_VPC_K8S_CNI_CONNMARK), Cilium 0xf00 (MARK_MAGIC_HOST_MASK), CNI portmap and netavark 0x2000,
@@ -45,7 +53,7 @@ class Settings(NamedTuple):
     interface: Mapping[str, InterfaceSettings] = MappingProxyType({})
 
 
-class Manner(NamedTuple):
+class GenerateOptions(NamedTuple):
     """How `generate` goes about it, whatever the plan is."""
 
     dry_run: bool = False
@@ -60,3 +68,51 @@ class Confirmation(NamedTuple):
 
     timeout: float
     yes: bool = False  # keep it at once
+
+
+class Options(NamedTuple):
+    """What the command line says, as text; None and empty: nothing said."""
+
+    guard: Optional[str] = None
+    sources: Optional[str] = None
+    iif: Optional[bool] = None
+    table_names: Optional[bool] = None
+    forwarded: Optional[bool] = None
+    interfaces: Tuple[str, ...] = ()
+    exclude: Tuple[str, ...] = ()
+    tables: Tuple[str, ...] = ()  # LINK=NAME[:ID]
+    gateways: Tuple[str, ...] = ()  # LINK=ADDRESS
+
+
+def named_links(options: Options) -> Tuple[str, ...]:
+    """The links that the command line names outright, which therefore must exist."""
+    pairs = options.tables + options.gateways
+    plain = (name for name in options.interfaces if not set(name) & set("*?["))
+    return tuple(sorted({text.partition("=")[0] for text in pairs} | set(plain)))
+
+
+_NAME = re.compile(r"^[A-Za-z0-9_.:@+-]{1,63}\Z")
+_NUMBER = re.compile(r"^(0x[0-9A-Fa-f]+|[0-9]+)\Z")
+_KEYWORDS = {"unspec", "default", "main", "local", "all", "cache"}
+_RESERVED = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
+
+LARGEST_ID = 2**32 - 1
+
+
+def check_choice(link: str, choice: TableChoice) -> None:
+    """Raise `InputError` unless the name and the id can be an own table's."""
+    if choice.id and (choice.id in _RESERVED or not 0 < choice.id <= LARGEST_ID):
+        raise InputError(
+            "%s: %d cannot be an own table's id" % (link, choice.id),
+            "use 1 to %d, but not 253 to 255" % LARGEST_ID,
+        )
+    if choice.name and not is_usable_name(choice.name):
+        raise InputError(
+            "%s: %s cannot be a table's name" % (link, shown(choice.name)),
+            "use letters, digits and _.:@+-, not a number and not a name that iproute2 reserves",
+        )
+
+
+def is_usable_name(name: str) -> bool:
+    """Whether iproute2, the dispatcher script and people take the name for a table's."""
+    return bool(_NAME.match(name)) and not _NUMBER.match(name) and name not in _KEYWORDS

@@ -31,3 +31,24 @@ class Marking(NamedTuple):
     def program(self) -> str:
         """``nft``, or ``iptables`` (whose rules firewalld may be the one to set)."""
         return "nft" if self.backend == "nft" else "iptables"
+
+
+PROGRAMS = ("iptables", "ip6tables")
+
+
+class Setting(NamedTuple):
+    """One rule of ours: it marks connections from a link or, without one, the packets of a marked
+    connection."""
+
+    link: str
+    value: int
+    mask: int
+
+
+PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml
+
+
+def planned_rules(marking: Marking) -> Tuple[Setting, ...]:
+    """The rules of a marking, in order."""
+    return (*(Setting(mark.link, mark.value, marking.mask) for mark in marking.marks),
+            *(Setting("", mark.value, marking.mask) for mark in marking.marks))

@@ -1,10 +1,10 @@
 """Which rules are ours, and at which priorities they stand (pure)."""
 
-from typing import FrozenSet, Optional, Tuple
+from typing import FrozenSet, Iterable, Optional, Sequence, Tuple
 
-from symroute_nm.choices import Settings
-from symroute_nm.model import TABLE_MAIN, Host, IPNetwork, Rule
-from symroute_nm.tables import our_tables
+from symroute_nm.model.host import Host, TableName
+from symroute_nm.model.network import TABLE_MAIN, TABLE_UNSPEC, IPNetwork, Rule
+from symroute_nm.model.settings import _RESERVED, Settings, TableChoice
 
 # The priorities that are ours, counted from `Settings.priority_base` (DESIGN 2).
 STAGES = 3
@@ -20,7 +20,7 @@ def priorities(settings: Settings) -> range:
     return range(first, settings.priority_base + STAGES)
 
 
-def is_ours(rule: Rule, settings: Settings) -> bool:
+def looks_like_ours(rule: Rule, settings: Settings) -> bool:
     """Whether a kernel rule has the form of one of ours; known without any file of ours left."""
     base = settings.priority_base
     if rule.priority not in (
@@ -80,3 +80,14 @@ def is_usable(mask: int) -> bool:
 def selector(rule: Rule) -> Tuple[int, Optional[IPNetwork], str, int, int]:
     """What a rule of ours selects by, whatever it looks up."""
     return (rule.version, rule.source, rule.iif, rule.mark, rule.mask)
+
+
+def our_tables(
+    names: Sequence[TableName], choices: Iterable[TableChoice]
+) -> FrozenSet[int]:
+    """The ids of own tables: named in our block, or chosen by the user by id or known name."""
+    said = [each for each in choices if each.id or each.name]
+    known = {each.name: each.id for each in names} if said else {}
+    chosen = (each.id or known.get(each.name, TABLE_UNSPEC) for each in said)
+    owned = (each.id for each in names if each.owned)
+    return frozenset((*chosen, *owned)) - _RESERVED

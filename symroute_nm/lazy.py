@@ -4,7 +4,6 @@ Submodules of large packages come without the package's init, which loads far mo
 """
 
 import contextlib
-import importlib
 import importlib.util
 import os
 import struct

@@ -2,9 +2,27 @@
 
 import re
 from functools import lru_cache
-from typing import Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from symroute_nm.model import Link, Profile
+from symroute_nm.model.network import IPAddress, Link
+
+
+class Profile(NamedTuple):
+    """An ifcfg file of NetworkManager's; `name` is the file's name after ``ifcfg-``."""
+
+    name: str
+    id: str = ""  # NetworkManager's name of the connection: NAME=, else "System " and the name
+    device: str = ""
+    hwaddr: str = ""  # lower case, colons
+    uuid: str = ""
+    type: str = ""
+    method: str = ""  # BOOTPROTO, lower case
+    gateways: Tuple[IPAddress, ...] = ()  # GATEWAY=, GATEWAYn=, IPV6_DEFAULTGW=
+    managed: bool = True  # NM_CONTROLLED
+    onboot: bool = True
+    rules: bool = False  # has ROUTING_RULE keys, which NetworkManager drops beside a rule file
+    problem: str = ""  # why NetworkManager would not read the file
+
 
 # Names of backups, which NetworkManager passes over (utils_should_ignore_file of its ifcfg-rh
 # plugin); .rpmsave and .rpmorig are not among them: it loads those.
@@ -19,7 +37,7 @@ _INFINIBAND = 20  # octets; of which NetworkManager compares the last eight
 _INFINIBAND_COMPARED = 8
 
 
-def match(link: Link, profiles: Tuple[Profile, ...]) -> Tuple[Profile, ...]:
+def profiles_for(link: Link, profiles: Tuple[Profile, ...]) -> Tuple[Profile, ...]:
     """The profiles that apply to `link`, those that name it first; several: it is ambiguous.
 
     Sound profiles go before those with a problem, the active one before all, those that start at

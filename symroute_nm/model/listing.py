@@ -2,8 +2,8 @@
 
 from typing import Collection, NamedTuple, Tuple
 
-from symroute_nm.model import Route, Rule
-from symroute_nm.transition import State
+from symroute_nm.model.network import Route, Rule
+from symroute_nm.model.state import State
 
 
 class ListedRule(NamedTuple):

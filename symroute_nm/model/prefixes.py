@@ -17,7 +17,7 @@ _LENGTH_BITS = 8  # hold any prefix length
 LENGTH_MASK = (1 << _LENGTH_BITS) - 1
 
 
-def rank(network: _Network) -> int:
+def prefix_key(network: _Network) -> int:
     """The network's rank among those of its family."""
     return int(network.network_address) << _LENGTH_BITS | network.prefixlen
 
@@ -69,7 +69,7 @@ def collapse(ranks: Iterable[int], bits: int) -> List[int]:
     return kept
 
 
-class NetworkSet(AbstractSet[_Network]):
+class PrefixSet(AbstractSet[_Network]):
     """A set of networks of one family, kept as their ranks, which come ascending, each once."""
 
     def __init__(self, version: int, ranks: Iterable[int] = ()) -> None:
@@ -84,7 +84,7 @@ class NetworkSet(AbstractSet[_Network]):
     def __contains__(self, network: object) -> bool:
         if not isinstance(network, (IPv4Network, IPv6Network)) or network.version != self.version:
             return False
-        return self.has(rank(network))
+        return self.has(prefix_key(network))
 
     def has(self, number: int) -> bool:
         """Whether the network of that rank is in it."""
