@@ -3,7 +3,6 @@
 from ipaddress import ip_address
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from symroute_nm.decisions import Decision, Step
 from symroute_nm.errors import InputError, shown
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import format_hop, format_route, format_rule
@@ -12,9 +11,10 @@ from symroute_nm.model.ours import our_rules
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
-from symroute_nm.prove import put_plan
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.decision import Decision, TraceStep
+from symroute_nm.rpdb.proof import put_plan
+from symroute_nm.rpdb.rules import Packet
 
 _LARGEST_MARK = 2**32 - 1
 
@@ -24,7 +24,7 @@ class Explanation(NamedTuple):
 
     packet: Packet
     decision: Decision
-    steps: Tuple[Step, ...]
+    steps: Tuple[TraceStep, ...]
     planned: bool
     marked_by: str = ""  # the uplink whose connections have the packet's mark
 

@@ -6,8 +6,6 @@ address in only on its way out (netfilter's hook postrouting), so no ``from`` ru
 
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from symroute_nm.decisions import Decision
-from symroute_nm.dues import find_wide_links
 from symroute_nm.findings import Case
 from symroute_nm.model.finding import NOTICE, WARNING, Finding
 from symroute_nm.model.iproute2 import shorten_list
@@ -25,8 +23,10 @@ from symroute_nm.model.network import (
 from symroute_nm.model.observations import Published
 from symroute_nm.model.plan import Uplink
 from symroute_nm.model.route_set import pack
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.decision import Decision
+from symroute_nm.rpdb.expectations import find_catch_all_links
+from symroute_nm.rpdb.rules import Packet
 
 _FORWARDED = "symroute-nm generate --forwarded"
 
@@ -104,7 +104,7 @@ class _Routes:
         host = case.host
         self._uplinks = case.uplinks
         self._names = {each.link.name for each in case.survey.uplinks}
-        self._wide = find_wide_links(host, self._names)
+        self._wide = find_catch_all_links(host, self._names)
         self._all = Rpdb(host.rules, host.routes, host.links)
         rules = [Rule(version, 0, table=TABLE_MAIN) for version in ANY]
         self._main = Rpdb(rules, host.routes, host.links)

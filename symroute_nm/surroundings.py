@@ -3,7 +3,6 @@
 import shlex
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
-from symroute_nm.fib import ERRORS
 from symroute_nm.findings import Case
 from symroute_nm.model.finding import ERROR, NOTICE, WARNING, Finding
 from symroute_nm.model.iproute2 import delete_rule, format_rule, shorten_list
@@ -21,9 +20,10 @@ from symroute_nm.model.network import (
 from symroute_nm.model.observations import Arp
 from symroute_nm.model.ours import STAGES, looks_like_ours, our_rules, priorities
 from symroute_nm.model.route_set import pack
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
-from symroute_nm.verdicts import Failure, is_by_destination
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.fib import ERRORS
+from symroute_nm.rpdb.rules import Packet
+from symroute_nm.rpdb.verdicts import Failure, is_by_destination
 
 STRICT_IPV6 = ("yes", "strict", "strict-forward")  # firewalld.conf(5); loose lets them in
 _IGNORE, _ANNOUNCE = (1, 2), 2  # ip-sysctl.rst: answer for own addresses, ask from own addresses

@@ -1,6 +1,6 @@
-"""The words of this project as immutable types; addresses are ``ipaddress`` objects, never strings.
+"""The words: immutable values; addresses are ``ipaddress`` objects; iproute2 syntax out and in.
 
-The same `Route` and `Rule` serve kernel, plan, templates and netlink.
+Imports errors alone, and touches nothing.
 """
 
 from ipaddress import (

@@ -17,7 +17,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 from support import hosts
 from support.hosts import make_plan
 from symroute_nm.model.settings import Settings
-from symroute_nm.prove import prove
+from symroute_nm.rpdb.proof import prove
 
 ROWS = ((2, 0), (2, 20000), (50, 20000), (200, 20000), (500, 0), (500, 20000))
 

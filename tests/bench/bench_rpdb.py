@@ -14,8 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from symroute_nm.model.network import ANY, Hop, Route, Rule, host_network
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.rules import Packet
 
 INTERNAL = 8
 ROW = "%-52s %9s %9s"

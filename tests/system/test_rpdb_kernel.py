@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from symroute_nm.model.network import Hop, Route, Rule
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.rules import Packet
 
 SEED = int(os.environ.get("SYMROUTE_SEED", "1"))
 CASES = int(os.environ.get("SYMROUTE_CASES", "200"))  # of each family

@@ -21,7 +21,7 @@ from symroute_nm.errors import InputError
 from symroute_nm.model.host import TableName
 from symroute_nm.model.network import Address
 from symroute_nm.model.settings import InterfaceSettings, Settings
-from symroute_nm.prove import prove, put_plan
+from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.uplinks import find_uplinks
 
 

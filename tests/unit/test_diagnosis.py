@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support.golden.cases import CASES
 from support.hosts import address, host, link, make_plan, route, two_uplinks
-from symroute_nm import checkup, rpdb, snapshot
+from symroute_nm import checkup, snapshot
 from symroute_nm.absence import find_obstacle
 from symroute_nm.diagnosis import diagnose
 from symroute_nm.model.host import Host, TableName
@@ -19,10 +19,11 @@ from symroute_nm.model.observations import Arp, ConfigFile, Observations, Publis
 from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
-from symroute_nm.prove import put_plan
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
 from symroute_nm.render import render
-from symroute_nm.rpdb import Rpdb
+from symroute_nm.rpdb import database
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.rulefiles import list_rules
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
@@ -579,7 +580,7 @@ def test_many_routes_are_not_gone_through_for_each_address(monkeypatch):
         def classes(self, *_):
             raise AssertionError("a class for each route")
 
-    monkeypatch.setattr(rpdb, "Rpdb", Counted)
+    monkeypatch.setattr(database, "Rpdb", Counted)
     handmade = Rule(4, 100, source=ip_network("10.0.5.5/32"), table=101,
                     destination=ip_network("198.51.100.0/24"))
     assert "notice" == the(with_rules(cured(), handmade), "foreign-rules").severity

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from support.hosts import BY_ETH0, BY_ETH1, ETH2, address, plain, route, two_uplinks
 from support.strategies import small_hosts
-from symroute_nm import dues, judgement
-from symroute_nm.dues import Dues, find_wide_links, is_internal
 from symroute_nm.errors import SymrouteError
-from symroute_nm.fib import WHOLE
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import TABLE_LOCAL, TABLE_MAIN, Rule
 from symroute_nm.model.plan import LeftOut
 from symroute_nm.model.prefixes import PrefixSet, prefix_key
 from symroute_nm.model.settings import Settings
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb import expectations, symmetry
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.expectations import Expectations, find_catch_all_links, is_internal
+from symroute_nm.rpdb.fib import WHOLE
+from symroute_nm.rpdb.rules import Packet
+from symroute_nm.rpdb.verdicts import judge
 from symroute_nm.uplinks import find_uplinks
-from symroute_nm.verdicts import judge
 
 BEHIND = [ip_network("198.51.100.0/24"), ip_network("2001:db8:9::/48")]
 
@@ -121,7 +121,7 @@ def test_what_fails_alike_is_told_once_and_counted():
 def test_each_destination_has_one_due(made):
     database = Rpdb(made.rules, made.routes, made.links)
     for version, whole in WHOLE.items():
-        found = Dues(made, frozenset(), (), database).of(version, whole)
+        found = Expectations(made, frozenset(), (), database).of(version, whole)
         spans = sorted((*span, each.kind) for each in found for span in zip(*each.spans))
         for (_, last, kind), (first, _, other) in zip(spans, spans[1:]):
             assert last < first
@@ -144,8 +144,8 @@ def test_too_many_ways_are_told_in_few_words_that_add_up(stretch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes_module, "_STRETCH", stretch)
         few = judged(there)
-        patch.setattr(judgement, "MOST_WAYS", 1000)
-        patch.setattr(judgement, "MOST_WAYS", 1000)
+        patch.setattr(symmetry, "MOST_WAYS", 1000)
+        patch.setattr(symmetry, "MOST_WAYS", 1000)
         every = judged(there)
     for one, other in zip(few, every):
         assert (8, True) == (len(one.failures), len(other.failures) > 12)
@@ -162,7 +162,7 @@ def test_how_it_is_worked_out_changes_no_verdict(made, stretch):
     except SymrouteError:
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dues, "_SHORT", 0)
+        patch.setattr(expectations, "_SHORT", 0)
         apart = judged(made)
         patch.setattr(routes_module, "_STRETCH", stretch)
         pieces = judged(made)
@@ -213,7 +213,7 @@ def is_right(actual, specific, link, outward):
 def test_a_verdict_says_what_single_packets_do(there):
     uplinks = find_uplinks(there, Settings()).uplinks
     names = frozenset(each.link.name for each in uplinks)
-    outward = names | find_wide_links(there, names)
+    outward = names | find_catch_all_links(there, names)
     whole = Rpdb(there.rules, there.routes)
     specific = Rpdb([Rule(4, 0, table=TABLE_LOCAL),
                      Rule(4, 1, table=TABLE_MAIN, suppress_prefixlength=0)], there.routes)

@@ -8,11 +8,11 @@ from support.hosts import BRIDGE, DOCKER0, kernel_rules, link, make_plan, route,
 from symroute_nm.leftovers import sort_earlier_blocks
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.settings import Settings
-from symroute_nm.prove import prove
 from symroute_nm.render import render
 from symroute_nm.report import skip_lines
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.proof import prove
+from symroute_nm.rpdb.rules import Packet
 from symroute_nm.targets import EarlierBlocks
 
 UPLINKS, CONTAINERS, ROUTERS = 500, 400, 8000

@@ -22,10 +22,10 @@ from symroute_nm.model.settings import (
     Settings,
     TableChoice,
 )
-from symroute_nm.prove import prove, put_plan
 from symroute_nm.render import render
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.proof import prove, put_plan
+from symroute_nm.rpdb.rules import Packet
 from symroute_nm.settings import parse_settings
 
 ON = Settings(forwarded=True)

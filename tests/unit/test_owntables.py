@@ -17,10 +17,10 @@ from symroute_nm.model.plan import Plan
 from symroute_nm.model.prefixes import PrefixSet
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
-from symroute_nm.prove import prove, put_plan
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
-from symroute_nm.verdicts import judge
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.proof import prove, put_plan
+from symroute_nm.rpdb.rules import Packet
+from symroute_nm.rpdb.verdicts import judge
 
 DEFAULTS = Settings()
 

@@ -21,16 +21,16 @@ from support.hosts import (
     two_uplinks,
 )
 from support.strategies import random_hosts
-from symroute_nm.dues import find_wide_links
 from symroute_nm.errors import Refusal
 from symroute_nm.generation import Generation, check_proof
 from symroute_nm.model.host import TableName
 from symroute_nm.model.network import Rule
 from symroute_nm.model.ours import our_rules
 from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings, TableChoice
-from symroute_nm.prove import prove, put_plan
+from symroute_nm.rpdb.expectations import find_catch_all_links
+from symroute_nm.rpdb.proof import prove, put_plan
+from symroute_nm.rpdb.verdicts import describe_failure, judge
 from symroute_nm.targets import EarlierBlocks
-from symroute_nm.verdicts import describe_failure, judge
 
 TUN0 = link(9, "tun0", kind="tun")
 
@@ -278,7 +278,7 @@ def test_a_vpn_that_spells_the_internet_out_is_no_internal_network():
     pieces = tuple(route(str(each), "tun0") for each in everything.address_exclude(private))
     there = with_tunnel(two_uplinks(), *pieces)
 
-    assert frozenset({"tun0"}) == find_wide_links(there, {"eth0", "eth1"})
+    assert frozenset({"tun0"}) == find_catch_all_links(there, {"eth0", "eth1"})
     said = refusal(there)
     assert "goes dev tun0 by rule 20001" in said
     assert "should leave by eth0" in said
@@ -288,15 +288,15 @@ def test_what_lies_in_another_network_makes_a_link_no_wider():
     there = with_tunnel(two_uplinks(), *(route(each, "tun0") for each in (
         "32.0.0.0/4", "32.0.0.0/5", "40.0.0.0/5", "fd00::/8")))
 
-    assert frozenset() == find_wide_links(there, {"eth0", "eth1"})
-    assert frozenset({"tun0"}) == find_wide_links(
+    assert frozenset() == find_catch_all_links(there, {"eth0", "eth1"})
+    assert frozenset({"tun0"}) == find_catch_all_links(
         with_tunnel(there, route("16.0.0.0/4", "tun0", metric=9)), {"eth0", "eth1"})
 
 
 def test_a_network_behind_a_vpn_is_internal():
     there = with_tunnel(two_uplinks(), route("10.128.0.0/9", "tun0"), route("fd00::/8", "tun0"))
 
-    assert frozenset() == find_wide_links(there, {"eth0", "eth1"})
+    assert frozenset() == find_catch_all_links(there, {"eth0", "eth1"})
     assert proof_of(there).holds
 
 

@@ -19,7 +19,7 @@ from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.plan import Skip
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings
-from symroute_nm.prove import put_plan
+from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.targets import EarlierBlocks
 
 DEFAULTS = Settings()

@@ -10,11 +10,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.hosts import route
-from symroute_nm.fib import Query, Table
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import TABLE_MAIN, Hop, Route, network_key
 from symroute_nm.model.prefixes import PrefixSet, last_of, network_at, prefix_key
 from symroute_nm.model.route_set import RouteSet, pack
+from symroute_nm.rpdb.fib import Query, Table
 
 HOPS = ((), (Hop("eth0"),), (Hop("eth1", ip_address("10.0.5.1")),), (Hop("a"), Hop("b")))
 SIX = 0x20010DB8 << 96

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from symroute_nm.errors import InputError
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import Hop, Link, Route, Rule
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.rules import Packet
 
 LAST = {4: (1 << 32) - 1, 6: (1 << 128) - 1}
 

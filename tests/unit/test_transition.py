@@ -13,8 +13,8 @@ from symroute_nm.model.network import Rule, host_network, is_global
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step, bare
 from symroute_nm.ownership import planned_state
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.rules import Packet
 from symroute_nm.transition import find_steps, identity, spare_tables
 
 NOTHING = State()

@@ -8,16 +8,23 @@ and router preference.
 
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.classes import Flat, Lookup, flatten, gaps, make_spans, merge
 from symroute_nm.model.network import Hop, Route
 from symroute_nm.model.prefixes import BITS, LENGTH_MASK, first_of, last_of, make_rank
 from symroute_nm.model.route_set import RouteTable
+from symroute_nm.rpdb.intervals import (
+    LabelledIntervals,
+    Lookup,
+    complement,
+    flatten,
+    make_intervals,
+    merge,
+)
 
 # net/ipv4/fib_semantics.c, fib_props; net/ipv6/route.c, ip6_rt_type_to_error
 ERRORS = ("blackhole", "unreachable", "prohibit")
 REJECTS = (*ERRORS, "throw")
 LOCAL = ("local", "broadcast", "anycast", "multicast")
-WHOLE = {version: make_spans(version, (0, (1 << bits) - 1)) for version, bits in BITS.items()}
+WHOLE = {version: make_intervals(version, (0, (1 << bits) - 1)) for version, bits in BITS.items()}
 PROTOCOL_RA = 9
 # IPv4 routes are matched by the old TOS field alone (INET_DSCP_LEGACY_TOS_MASK, IPTOS_RT_MASK)
 TOS_MASK = 0x1C
@@ -85,7 +92,7 @@ class Table:
         self.packed = packed
         self._lengths: List[int] = []
         self._within: Optional[Tuple[Tuple[int, int], Table]] = None
-        self._flats: Dict[Query, Flat] = {}
+        self._flats: Dict[Query, LabelledIntervals] = {}
         self._lookups: Dict[Tuple[Query, Suppress, bool], Lookup] = {}
         self._ways: Dict[Way, int] = {}
         self._tos = any(route.tos for route in packed.templates)
@@ -141,7 +148,7 @@ class Table:
     def _choose(self, routes: Sequence[Route], query: Query) -> Optional[Choice]:
         return (_choose_v4 if self.packed.version == 4 else _choose_v6)(routes, query)
 
-    def flat(self, query: Query) -> Flat:
+    def flat(self, query: Query) -> LabelledIntervals:
         """The whole table as disjoint intervals with positions for `choice`; kept."""
         plain = self._plain(query)
         if plain not in self._flats:
@@ -173,13 +180,13 @@ class Table:
             found = merge(self.packed.version, self._see(flat, key[0], suppress, by_way))
             found = _share(found, flat, *([other.found] if other else []))
             # Whatever the values are, what is missing is the same.
-            missing = other.missing if other else gaps(
+            missing = other.missing if other else complement(
                 found.starts, found.ends, WHOLE[self.packed.version])
             self._lookups[key] = Lookup(found, missing)
         return self._lookups[key]
 
     def _see(
-        self, flat: Flat, query: Query, suppress: Suppress, by_way: bool
+        self, flat: LabelledIntervals, query: Query, suppress: Suppress, by_way: bool
     ) -> Iterator[Tuple[int, int, int]]:
         """What the rule does not pass over; what is alike is looked at once."""
         ranks = self.packed.ranks
@@ -201,11 +208,11 @@ class Table:
         return self._ways.setdefault(way, len(self._ways))
 
 
-def _share(flat: Flat, *others: Flat) -> Flat:
+def _share(flat: LabelledIntervals, *others: LabelledIntervals) -> LabelledIntervals:
     """The same, with the lists of the first of the others that has the same intervals."""
     for each in others:
         if len(each.starts) == len(flat.starts) and flat[:2] == each[:2]:
-            return Flat(each.starts, each.ends, flat.values)
+            return LabelledIntervals(each.starts, each.ends, flat.values)
     return flat
 
 

@@ -4,15 +4,15 @@ from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm.decisions import Decision
-from symroute_nm.dues import Dues, find_wide_links
-from symroute_nm.judgement import MOST_WAYS, Astray, Bench, Group, Sender
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import format_hop, format_route, format_rule
 from symroute_nm.model.network import ANY, VERSIONS, Address, IPAddress
 from symroute_nm.model.plan import LeftOut, Uplink
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.decision import Decision
+from symroute_nm.rpdb.expectations import Expectations, find_catch_all_links
+from symroute_nm.rpdb.rules import Packet
+from symroute_nm.rpdb.symmetry import MOST_WAYS, Astray, Flow, Group, Judge
 
 # What no mark has to do with: local comes first, and of IPv6's link-local each link has its own
 _UNMARKED = ("local", "drop")
@@ -71,7 +71,7 @@ def judge_each(
     may go by main in the last alone.
     """
     senders = [
-        Sender(address, Packet(ANY[address.version].network_address, source=address.ip))
+        Flow(address, Packet(ANY[address.version].network_address, source=address.ip))
         for uplink in uplinks for address in uplink.addresses]
     first = Rpdb(hosts[0].rules, hosts[0].routes, hosts[0].links)
     databases = [first, *(Rpdb(each.rules, each.routes, each.links, like=first)
@@ -94,7 +94,7 @@ def judge_replies(
         unjudged = (*_UNMARKED, *(("own", "main") if each.request else ()))
         version, _, vrf, rules = database.signature(template)
         kind = (version, vrf, rules, each.address.link, each.request)
-        senders[kind] = Sender(each.address, template, unjudged)
+        senders[kind] = Flow(each.address, template, unjudged)
     trial = _Trial(database, _excused(left_out))
     return _try(host, uplinks, left_out, [trial], list(senders.values()))[0]
 
@@ -143,11 +143,11 @@ _Wrong = Dict[str, Astray]
 
 def _try(
     host: Host, uplinks: Sequence[Uplink], left_out: Sequence[LeftOut], trials: Sequence[_Trial],
-    senders: Sequence[Sender],
+    senders: Sequence[Flow],
 ) -> List[Tuple[Verdict, ...]]:
     """The verdicts on all senders in each trial, stretch by stretch of the destinations."""
     names = frozenset(each.link.name for each in uplinks)
-    dues = Dues(host, names | find_wide_links(host, names),
+    dues = Expectations(host, names | find_catch_all_links(host, names),
                 [each.networks for each in left_out], trials[0].database)
     wrong: List[List[_Wrong]] = [[{} for _ in senders] for _ in trials]
     for version in VERSIONS:
@@ -156,7 +156,7 @@ def _try(
             due = dues.of(version, stretch)
             for trial, found in zip(trials, wrong):
                 database = trial.database.within(version, stretch.starts[0], stretch.ends[0])
-                bench = Bench(database, due, dues.outward, trial.excused)
+                bench = Judge(database, due, dues.outward, trial.excused)
                 for number in here:
                     if not (trial.brief and found[number]):
                         _add(found[number], bench.find_wrong(senders[number]))
@@ -172,7 +172,7 @@ def _add(wrong: _Wrong, found: Iterable[Tuple[str, Astray]]) -> None:
         wrong[kind] = wrong[kind].add(more) if kind in wrong else more
 
 
-def _tell(sender: Sender, wrong: _Wrong) -> Iterator[Failure]:
+def _tell(sender: Flow, wrong: _Wrong) -> Iterator[Failure]:
     """One for each way to go wrong; the last of too many speaks for the rest of them."""
     for kind, (groups, number) in wrong.items():
         for group in groups[:MOST_WAYS - 1]:
@@ -182,7 +182,7 @@ def _tell(sender: Sender, wrong: _Wrong) -> Iterator[Failure]:
             yield _failure(sender, kind, group._replace(found=group.found._replace(number=rest)))
 
 
-def _failure(sender: Sender, kind: str, group: Group) -> Failure:
+def _failure(sender: Flow, kind: str, group: Group) -> Failure:
     address = sender.address
     destination = _address(address.version, group.speaker)
     return Failure(address, destination, group.actual, _word(group, kind, address.link),

@@ -24,14 +24,14 @@ from symroute_nm.model.prefixes import make_addresses, make_indexes
 Numbers = MutableSequence[int]
 
 
-class Spans(NamedTuple):
+class Intervals(NamedTuple):
     """Disjoint intervals in ascending order: `starts[i]` to `ends[i]`, both inclusive."""
 
     starts: Numbers
     ends: Numbers
 
 
-class Flat(NamedTuple):
+class LabelledIntervals(NamedTuple):
     """Disjoint intervals in ascending order, with what holds in each as a number."""
 
     starts: Numbers
@@ -42,8 +42,8 @@ class Flat(NamedTuple):
 class Lookup(NamedTuple):
     """A table as one rule sees it: what it decides and what it leaves to the next rule."""
 
-    found: Flat
-    missing: Spans
+    found: LabelledIntervals
+    missing: Intervals
 
 
 class Stage(NamedTuple):
@@ -53,8 +53,8 @@ class Stage(NamedTuple):
     decides all that matches; `target`: the stage to go on from.
     """
 
-    where: Spans
-    elsewhere: Spans
+    where: Intervals
+    elsewhere: Intervals
     lookup: Optional[Lookup] = None
     target: Optional[int] = None
     doubt: str = ""  # what cannot be known of this rule
@@ -65,26 +65,26 @@ class Piece(NamedTuple):
 
     stage: int
     doubts: Tuple[str, ...]
-    flat: Flat
+    flat: LabelledIntervals
 
 
-def make_spans(version: int, *intervals: Tuple[int, int]) -> Spans:
+def make_intervals(version: int, *intervals: Tuple[int, int]) -> Intervals:
     """Ascending intervals of addresses of that family."""
-    return Spans(make_addresses(version, [first for first, _ in intervals]),
+    return Intervals(make_addresses(version, [first for first, _ in intervals]),
                  make_addresses(version, [last for _, last in intervals]))
 
 
-def make_flat(version: int) -> Flat:
+def make_labelled(version: int) -> LabelledIntervals:
     """No intervals of that family."""
-    return Flat(make_addresses(version), make_addresses(version), make_indexes())
+    return LabelledIntervals(make_addresses(version), make_addresses(version), make_indexes())
 
 
-def flatten(version: int, entries: Iterable[Tuple[int, int, int]]) -> Flat:
+def flatten(version: int, entries: Iterable[Tuple[int, int, int]]) -> LabelledIntervals:
     """Nested intervals ``(first, last, value)`` cut so that the innermost one holds.
 
     They come in ascending order, of those that begin together the widest first.
     """
-    flat = make_flat(version)
+    flat = make_labelled(version)
     stack: List[Tuple[int, int]] = []
     cursor = 0
     for first, last, value in entries:
@@ -97,7 +97,7 @@ def flatten(version: int, entries: Iterable[Tuple[int, int, int]]) -> Flat:
     return flat
 
 
-def _close(flat: Flat, stack: List[Tuple[int, int]], cursor: int, until: Optional[int]) -> int:
+def _close(flat: LabelledIntervals, stack: List[Tuple[int, int]], cursor: int, until: Optional[int]) -> int:
     while stack and (until is None or stack[-1][0] < until):
         last, value = stack.pop()
         _append(flat, cursor, last, value)
@@ -105,7 +105,7 @@ def _close(flat: Flat, stack: List[Tuple[int, int]], cursor: int, until: Optiona
     return cursor
 
 
-def _append(flat: Flat, first: int, last: int, value: int) -> None:
+def _append(flat: LabelledIntervals, first: int, last: int, value: int) -> None:
     if first > last:
         return
     flat.starts.append(first)
@@ -113,9 +113,9 @@ def _append(flat: Flat, first: int, last: int, value: int) -> None:
     flat.values.append(value)
 
 
-def merge(version: int, parts: Iterable[Tuple[int, int, int]]) -> Flat:
+def merge(version: int, parts: Iterable[Tuple[int, int, int]]) -> LabelledIntervals:
     """Disjoint ascending intervals, neighbours of the same value made one."""
-    flat = starts, ends, values = make_flat(version)
+    flat = starts, ends, values = make_labelled(version)
     before, until = -1, -1
     for first, last, value in parts:
         if value == before and until == first - 1:
@@ -128,9 +128,9 @@ def merge(version: int, parts: Iterable[Tuple[int, int, int]]) -> Flat:
     return flat
 
 
-def gaps(starts: Sequence[int], ends: Sequence[int], space: Spans) -> Spans:
+def complement(starts: Sequence[int], ends: Sequence[int], space: Intervals) -> Intervals:
     """What the intervals leave of `space`, which is one interval that holds them all."""
-    left = Spans(space.starts[:0], space.ends[:0])
+    left = Intervals(space.starts[:0], space.ends[:0])
     cursor = space.starts[0]
     for start, end in zip(starts, ends):
         if cursor < start:
@@ -143,7 +143,7 @@ def gaps(starts: Sequence[int], ends: Sequence[int], space: Spans) -> Spans:
     return left
 
 
-class Tally(NamedTuple):
+class Overlap(NamedTuple):
     """Intervals of which the same holds: how many, where they begin, and the widest of them."""
 
     number: int
@@ -152,9 +152,9 @@ class Tally(NamedTuple):
     last: int
 
 
-def tally(one: Flat, other: Flat) -> Dict[Tuple[int, int], Tally]:
+def find_overlap(one: LabelledIntervals, other: LabelledIntervals) -> Dict[Tuple[int, int], Overlap]:
     """What holds together: {the values of both: where}; all of `one` lies in `other`."""
-    found: Dict[Tuple[int, int], Tally] = {}
+    found: Dict[Tuple[int, int], Overlap] = {}
     starts, ends, values = other
     position = 0
     for first, last, value in zip(*one):
@@ -165,15 +165,15 @@ def tally(one: Flat, other: Flat) -> Dict[Tuple[int, int], Tally]:
             number, begin, widest, until = found.get(key, (0, left, left, right))
             if right - left > until - widest:
                 widest, until = left, right
-            found[key] = Tally(number + 1, begin, widest, until)
+            found[key] = Overlap(number + 1, begin, widest, until)
     return found
 
 
-def overlay(flat: Flat, spans: Spans) -> Flat:
+def overlay(flat: LabelledIntervals, spans: Intervals) -> LabelledIntervals:
     """What `flat` says inside `spans`; the very same where that is all and nothing else."""
     if spans == flat[:2]:
         return flat
-    out = Flat(flat.starts[:0], flat.ends[:0], flat.values[:0])
+    out = LabelledIntervals(flat.starts[:0], flat.ends[:0], flat.values[:0])
     if len(flat.starts) < len(spans.starts):
         for first, last, value in zip(*flat):
             low, high = _clip(spans, first, last, out)
@@ -185,19 +185,19 @@ def overlay(flat: Flat, spans: Spans) -> Flat:
     return out
 
 
-def intersect(one: Spans, other: Spans) -> Spans:
+def intersect(one: Intervals, other: Intervals) -> Intervals:
     """The intervals in both; the longer list itself where it lies wholly in the other."""
     if one == other:
         return one
     short, long = (one, other) if len(one.starts) <= len(other.starts) else (other, one)
-    out = Spans(long.starts[:0], long.ends[:0])
+    out = Intervals(long.starts[:0], long.ends[:0])
     for first, last in zip(*short):
         _clip(long, first, last, out)
     return long if out == long else out
 
 
 def _clip(
-    source: Union[Spans, Flat], first: int, last: int, out: Union[Spans, Flat]
+    source: Union[Intervals, LabelledIntervals], first: int, last: int, out: Union[Intervals, LabelledIntervals]
 ) -> Tuple[int, int]:
     """Append to `out` what of `source` lies in first … last; the range of positions there."""
     low, high = bisect_left(source.ends, first), bisect_right(source.starts, last)
@@ -212,14 +212,14 @@ def _clip(
 
 
 # Doubts met on the way → where they were
-Arrivals = Dict[Tuple[str, ...], Spans]
+Arrivals = Dict[Tuple[str, ...], Intervals]
 
 # What long lists gave, by the ids of the space and of what was looked up; both are kept, too.
-Known = Dict[Tuple[int, int], Tuple[Spans, Lookup, Flat, Spans]]
+Known = Dict[Tuple[int, int], Tuple[Intervals, Lookup, LabelledIntervals, Intervals]]
 _LONG = 32
 
 
-def sweep(stages: Sequence[Stage], space: Spans, known: Known) -> List[Piece]:
+def sweep(stages: Sequence[Stage], space: Intervals, known: Known) -> List[Piece]:
     """Send `space` through the stages; the pieces cover it, each address once.
 
     `known` serves further sweeps of the very same `space` (the same object) and tables.
@@ -245,7 +245,7 @@ def sweep(stages: Sequence[Stage], space: Spans, known: Known) -> List[Piece]:
     return pieces
 
 
-def _look(lookup: Lookup, spans: Spans, known: Optional[Known]) -> Tuple[Flat, Spans]:
+def _look(lookup: Lookup, spans: Intervals, known: Optional[Known]) -> Tuple[LabelledIntervals, Intervals]:
     """What is found, and what is left; kept where that took long and may be asked for again."""
     short = min(len(spans.starts), len(lookup.found.starts)) < _LONG
     if known is None or short:
@@ -257,17 +257,17 @@ def _look(lookup: Lookup, spans: Spans, known: Optional[Known]) -> Tuple[Flat, S
     return known[key][2:]
 
 
-def _same(spans: Spans) -> Flat:
-    return Flat(spans.starts, spans.ends, make_indexes([0]) * len(spans.starts))
+def _same(spans: Intervals) -> LabelledIntervals:
+    return LabelledIntervals(spans.starts, spans.ends, make_indexes([0]) * len(spans.starts))
 
 
-def _send(there: Arrivals, doubts: Tuple[str, ...], spans: Spans) -> None:
+def _send(there: Arrivals, doubts: Tuple[str, ...], spans: Intervals) -> None:
     if not spans.starts:
         return
     before = there.get(doubts)
     if before is not None:
         pairs = sorted([*zip(*before), *zip(*spans)])
-        spans = Spans(spans.starts[:0], spans.ends[:0])
+        spans = Intervals(spans.starts[:0], spans.ends[:0])
         for start, end in pairs:
             spans.starts.append(start)
             spans.ends.append(end)

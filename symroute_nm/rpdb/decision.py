@@ -3,9 +3,9 @@
 from ipaddress import IPv4Address, IPv6Address
 from typing import FrozenSet, Iterable, Iterator, NamedTuple, Optional, Tuple
 
-from symroute_nm.fib import ERRORS, Choice
 from symroute_nm.model.network import TABLE_MAIN, Hop, IPAddress, Route, Rule
-from symroute_nm.selectors import Asked, Packet, Selector, explain_mismatch
+from symroute_nm.rpdb.fib import ERRORS, Choice
+from symroute_nm.rpdb.rules import CompiledRule, FlowKey, Packet, explain_mismatch
 
 
 class Decision(NamedTuple):
@@ -38,7 +38,7 @@ class Decision(NamedTuple):
         return frozenset(hop.link for hop in self.hops)
 
 
-class Step(NamedTuple):
+class TraceStep(NamedTuple):
     """A rule that was tried, and in plain words what it decided or why it did not."""
 
     rule: Rule
@@ -46,7 +46,7 @@ class Step(NamedTuple):
     decided: bool
 
 
-class Class(NamedTuple):
+class DestinationClass(NamedTuple):
     """An interval of destinations, `first` to `last` as integers, that are all decided alike."""
 
     version: int
@@ -60,9 +60,9 @@ class Class(NamedTuple):
         return IPv4Address(self.first) if self.version == 4 else IPv6Address(self.first)
 
 
-def join(found: Iterable[Class]) -> Iterator[Class]:
+def join(found: Iterable[DestinationClass]) -> Iterator[DestinationClass]:
     """Neighbours that are decided by the same rule and route, made one; ascending."""
-    before: Optional[Class] = None
+    before: Optional[DestinationClass] = None
     for each in found:
         if before is None:
             before = each
@@ -80,15 +80,15 @@ def _same(one: Decision, other: Decision) -> bool:
     return same and one.hops == other.hops and one.doubts == other.doubts
 
 
-class Tried(NamedTuple):
+class RuleTrial(NamedTuple):
     """A rule tried on a packet, and how that ended."""
 
-    selector: Selector
+    selector: CompiledRule
     verdict: str
     choice: Optional[Choice] = None
 
 
-def conclude(tried: Optional[Tried], doubts: Tuple[str, ...]) -> Decision:
+def conclude(tried: Optional[RuleTrial], doubts: Tuple[str, ...]) -> Decision:
     """The decision of the rule that decided; None: no rule did."""
     if tried is None:
         return Decision("unreachable", doubts=doubts)
@@ -98,14 +98,14 @@ def conclude(tried: Optional[Tried], doubts: Tuple[str, ...]) -> Decision:
     return Decision(choice.type, choice.hops, choice.route, rule, doubts)
 
 
-def settle(decision: Decision, packet: Packet, asked: Asked) -> Decision:
+def settle(decision: Decision, packet: Packet, asked: FlowKey) -> Decision:
     """IPv4 sends what is bound to a link out there all the same (ip_route_output_key_hash_rcu)."""
     if packet.version == 6 or not asked.bound or asked.vrf or decision.type not in ERRORS:
         return decision
     return Decision("unicast", (Hop(asked.bound),), doubts=decision.doubts)
 
 
-def describe(tried: Tried, asked: Asked, packet: Packet) -> str:
+def describe(tried: RuleTrial, asked: FlowKey, packet: Packet) -> str:
     """What a rule did with a packet, in plain words."""
     rule, choice = tried.selector.rule, tried.choice
     if tried.verdict in ("mismatch", "unsure"):
@@ -125,7 +125,7 @@ def describe(tried: Tried, asked: Asked, packet: Packet) -> str:
     return "%s: %s%s" % (where, _show(choice), _explain_verdict(tried))
 
 
-def _explain_verdict(tried: Tried) -> str:
+def _explain_verdict(tried: RuleTrial) -> str:
     rule, choice = tried.selector.rule, tried.choice
     if tried.verdict == "throw":
         return ", so the next rule is asked"

@@ -4,7 +4,6 @@ from ipaddress import ip_interface
 from itertools import chain
 from typing import Iterable, Iterator, NamedTuple, Tuple
 
-from symroute_nm.dues import find_wide_links
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import format_rule
 from symroute_nm.model.network import (
@@ -20,7 +19,8 @@ from symroute_nm.model.ours import foreign_rules, our_rules, priorities
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.route_set import RouteSet, RouteTable, pack
 from symroute_nm.model.settings import Settings
-from symroute_nm.verdicts import Reply, Verdict, judge_each, judge_replies
+from symroute_nm.rpdb.expectations import find_catch_all_links
+from symroute_nm.rpdb.verdicts import Reply, Verdict, judge_each, judge_replies
 
 
 class Proof(NamedTuple):
@@ -55,7 +55,7 @@ def _marked(host: Host, plan: Plan) -> Iterator[Reply]:
     A request's answer is also what the strict rp_filter asks for (fib_validate_source).
     """
     uplinks = {each.uplink.link.name: each.uplink for each in plan.uplinks}
-    outward = set(uplinks) | find_wide_links(host, set(uplinks))
+    outward = set(uplinks) | find_catch_all_links(host, set(uplinks))
     inward = pack(host.routes).where(
         lambda route: route.table == TABLE_MAIN and not route.default
         and any(hop.link not in outward for hop in route.hops))

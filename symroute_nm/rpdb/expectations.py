@@ -14,8 +14,6 @@ from typing import (
     Tuple,
 )
 
-from symroute_nm.classes import Flat, Spans, make_flat
-from symroute_nm.decisions import Decision
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import (
     ANY,
@@ -30,9 +28,10 @@ from symroute_nm.model.network import (
 )
 from symroute_nm.model.prefixes import BITS, PrefixSet, collapse, first_of, last_of
 from symroute_nm.model.route_set import RouteSet, RouteTable, pack
-from symroute_nm.parts import Part
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import DecidedPart, Rpdb
+from symroute_nm.rpdb.decision import Decision
+from symroute_nm.rpdb.intervals import Intervals, LabelledIntervals, make_labelled
+from symroute_nm.rpdb.rules import Packet
 
 # A link that has specific routes to this much of a family's addresses is a way to everything, in
 # pieces, and no internal network: OpenVPN's redirect-gateway has 0.0.0.0/1 and 128.0.0.0/1, or ::/3
@@ -54,16 +53,16 @@ _LINK_SCOPE_ROUTES = pack(
     for version in VERSIONS for network in _LINK_SCOPE[version])
 
 
-class Due(NamedTuple):
+class Expectation(NamedTuple):
     """What a part of the destination space is due, by what local and main know specifically."""
 
     kind: str  # local, drop, internal, main: left to it, own: by the link of the source address
-    spans: Spans
-    specific: Flat  # as local and main alone decide there: positions in `decisions`
+    spans: Intervals
+    specific: LabelledIntervals  # as local and main alone decide there: positions in `decisions`
     decisions: List[Decision]  # of their type and ways out; the route is one for all of these
 
 
-class Dues:
+class Expectations:
     """What each family's destinations are due, worked out when first asked for."""
 
     def __init__(
@@ -73,7 +72,7 @@ class Dues:
         self._left_out = left_out
         self._database = _build_database(host, like)
 
-    def of(self, version: int, within: Spans) -> List[Due]:
+    def of(self, version: int, within: Intervals) -> List[Expectation]:
         """The dues of a stretch of that family's addresses; ascending, without link scope."""
         database = self._database.within(version, within.starts[0], within.ends[0])
         template = Packet(ANY[version].network_address)
@@ -81,15 +80,15 @@ class Dues:
                  for due in self._divide(part)]
         return sorted(_unite(version, found), key=lambda each: each.spans.starts[0])
 
-    def _divide(self, part: Part) -> Iterator[Due]:
+    def _divide(self, part: DecidedPart) -> Iterator[Expectation]:
         """The destinations that one rule decides, by what they are due."""
         table = part.table
         if table is None:  # nothing is known of them specifically
             decision = part.decide(part.flat.starts[0], 0)
-            yield Due("own", Spans(*part.flat[:2]), part.flat, [decision])
+            yield Expectation("own", Intervals(*part.flat[:2]), part.flat, [decision])
             return
-        dues: Dict[str, Due] = {}
-        known: Dict[Tuple[int, int], Tuple[Flat, int]] = {}  # very many are of few kinds
+        dues: Dict[str, Expectation] = {}
+        known: Dict[Tuple[int, int], Tuple[LabelledIntervals, int]] = {}  # very many are of few kinds
         left = self._find_left_out(table.packed)
         for first, last, position in zip(*part.flat):
             key = (table.likeness(position), left[position])
@@ -116,9 +115,9 @@ class Dues:
         return bytearray(len(packed.ranks))
 
 
-def _unite(version: int, dues: Iterable[Due]) -> Iterator[Due]:
+def _unite(version: int, dues: Iterable[Expectation]) -> Iterator[Expectation]:
     """The dues, those of one kind made one where they are short: each is judged by itself."""
-    by_kind: Dict[str, List[Due]] = {}
+    by_kind: Dict[str, List[Expectation]] = {}
     for each in dues:
         by_kind.setdefault(each.kind, []).append(each)
     for kind, alike in by_kind.items():
@@ -137,12 +136,12 @@ def _unite(version: int, dues: Iterable[Due]) -> Iterator[Due]:
         yield united._replace(spans=_join(united.specific))
 
 
-def _make_due(kind: str, version: int) -> Due:
-    flat = make_flat(version)
-    return Due(kind, Spans(*flat[:2]), flat, [])
+def _make_due(kind: str, version: int) -> Expectation:
+    flat = make_labelled(version)
+    return Expectation(kind, Intervals(*flat[:2]), flat, [])
 
 
-def find_wide_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
+def find_catch_all_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
     """The links that are no uplinks and yet lead to most of a family: a VPN's default in pieces."""
     spans: Dict[Tuple[str, int], List[int]] = {}
     others = pack(host.routes).ranks_where(
@@ -194,9 +193,9 @@ def _kind(decision: Decision, outward: FrozenSet[str]) -> str:
     return "internal" if is_internal(decision, outward) else "own"
 
 
-def _join(flat: Flat) -> Spans:
+def _join(flat: LabelledIntervals) -> Intervals:
     """Neighbours made one."""
-    joined = Spans(flat.starts[:0], flat.ends[:0])
+    joined = Intervals(flat.starts[:0], flat.ends[:0])
     until = -1
     for first, last in zip(flat.starts, flat.ends):
         if until == first - 1 and joined.ends:

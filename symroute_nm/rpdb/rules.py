@@ -5,14 +5,14 @@ The facts are those of fib_rule_match (net/core/fib_rules.c), fib4_rule_match an
 
 from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.classes import Spans, gaps, make_spans
 from symroute_nm.errors import InputError
-from symroute_nm.fib import TOS_MASK, WHOLE, Suppress
 from symroute_nm.model.network import IPAddress, IPNetwork, Link, Rule
 from symroute_nm.model.prefixes import BITS
+from symroute_nm.rpdb.fib import TOS_MASK, WHOLE, Suppress
+from symroute_nm.rpdb.intervals import Intervals, complement, make_intervals
 
 LOOPBACK = "lo"
-NOWHERE = {version: make_spans(version) for version in BITS}
+NOWHERE = {version: make_intervals(version) for version in BITS}
 # What of the DS field a rule sees: IPv4 the old TOS bits, IPv6 all but ECN
 DS_MASK = {4: TOS_MASK, 6: 0xFC}
 
@@ -33,7 +33,7 @@ class Packet(NamedTuple):
         return self.destination.version
 
 
-class Asked(NamedTuple):
+class FlowKey(NamedTuple):
     """A packet in the terms of selectors; `source` is None where no ``from`` can match (IPv6)."""
 
     source: Optional[int]
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
     bound: str  # the link that its route must have; "": any
 
 
-class Selector(NamedTuple):
+class CompiledRule(NamedTuple):
     """A rule with its selectors as integers; an address is in the source where masked it is equal.
 
     `inside` is its destination, `outside` all else.
@@ -54,23 +54,23 @@ class Selector(NamedTuple):
     rule: Rule
     source: int
     source_mask: int
-    inside: Spans
-    outside: Spans
+    inside: Intervals
+    outside: Intervals
     suppress: Suppress
     doubt: str = ""
 
 
-def span(network: IPNetwork) -> Spans:
+def span(network: IPNetwork) -> Intervals:
     """A network as one interval."""
     first = int(network.network_address)
     last = first + (1 << (BITS[network.version] - network.prefixlen)) - 1
-    return make_spans(network.version, (first, last))
+    return make_intervals(network.version, (first, last))
 
 
 class Selection:
     """The rules of one family by what they select, so that a packet need not try them all."""
 
-    def __init__(self, selectors: Sequence[Selector]) -> None:
+    def __init__(self, selectors: Sequence[CompiledRule]) -> None:
         self._any: List[int] = []
         self._by_source: Dict[int, Dict[int, List[int]]] = {}  # mask, address
         self._by_iif: Dict[str, List[int]] = {}
@@ -83,7 +83,7 @@ class Selection:
             else:
                 self._any.append(position)
 
-    def of(self, asked: Asked) -> List[int]:
+    def of(self, asked: FlowKey) -> List[int]:
         """The positions of all rules that may match, and of others, in order."""
         found = list(self._any)
         if asked.source is not None:
@@ -94,17 +94,17 @@ class Selection:
         return sorted(found)
 
 
-def compile_rule(rule: Rule, groups: Optional[Mapping[str, int]] = None) -> Selector:
+def compile_rule(rule: Rule, groups: Optional[Mapping[str, int]] = None) -> CompiledRule:
     """A rule made ready for matching; `groups` are the groups of links, None: not known."""
     inside, outside = WHOLE[rule.version], NOWHERE[rule.version]
     if rule.destination is not None and rule.destination.prefixlen:
         inside = span(rule.destination)
-        outside = gaps(inside.starts, inside.ends, WHOLE[rule.version])
+        outside = complement(inside.starts, inside.ends, WHOLE[rule.version])
     source = mask = 0
     if rule.source is not None:
         source, mask = int(rule.source.network_address), int(rule.source.netmask)
     veto = _compile_suppress(rule, groups or {})
-    return Selector(rule, source, mask, inside, outside, veto, _describe_doubt(rule, groups))
+    return CompiledRule(rule, source, mask, inside, outside, veto, _describe_doubt(rule, groups))
 
 
 def _compile_suppress(rule: Rule, groups: Mapping[str, int]) -> Suppress:
@@ -137,7 +137,7 @@ def _divides(group: int, groups: Mapping[str, int]) -> bool:
     return len({each == group for name, each in groups.items() if name != LOOPBACK}) > 1
 
 
-def translate(packet: Packet, links: Mapping[str, Link]) -> Asked:
+def translate(packet: Packet, links: Mapping[str, Link]) -> FlowKey:
     """A packet in the terms of selectors; InputError where its parts are of two families."""
     version, source = packet.version, None if packet.source is None else int(packet.source)
     if packet.source is not None and packet.source.version != version:
@@ -151,7 +151,7 @@ def translate(packet: Packet, links: Mapping[str, Link]) -> Asked:
     oif = "" if packet.iif else packet.oif
     # A socket bound to a VRF is bound to its table, not to a link (l3mdev_update_flow).
     bound = "" if oif in links and links[oif].table else oif
-    return Asked(
+    return FlowKey(
         source,
         frozenset((packet.iif or LOOPBACK, _master(packet.iif, links))) - {""},
         frozenset((oif, _master(oif, links))) - {""},
@@ -174,7 +174,7 @@ def _find_vrf(name: str, links: Mapping[str, Link]) -> int:
     return link.table if link is not None else 0
 
 
-def selected(selector: Selector, asked: Asked) -> bool:
+def selected(selector: CompiledRule, asked: FlowKey) -> bool:
     """Whether the packet has all that the rule asks for but the destination, ``not`` left out."""
     rule = selector.rule
     if selector.source_mask and (
@@ -188,7 +188,7 @@ def selected(selector: Selector, asked: Asked) -> bool:
     return not rule.l3mdev or bool(asked.vrf)
 
 
-def matching(selector: Selector, asked: Asked) -> Spans:
+def matching(selector: CompiledRule, asked: FlowKey) -> Intervals:
     """The destinations for which the rule surely matches."""
     rule = selector.rule
     if not selected(selector, asked):
@@ -198,14 +198,14 @@ def matching(selector: Selector, asked: Asked) -> Spans:
     return NOWHERE[rule.version] if rule.opaque else selector.inside
 
 
-def doubtful(selector: Selector, asked: Asked) -> Spans:
+def uncertain_destinations(selector: CompiledRule, asked: FlowKey) -> Intervals:
     """The destinations for which a selector that is not modelled settles whether it matches."""
     if not selector.rule.opaque or not selected(selector, asked):
         return NOWHERE[selector.rule.version]
     return selector.inside
 
 
-def explain_mismatch(selector: Selector, asked: Asked, packet: Packet) -> str:
+def explain_mismatch(selector: CompiledRule, asked: FlowKey, packet: Packet) -> str:
     """In plain words why a rule does not match a packet."""
     rule = selector.rule
     if rule.opaque and selected(selector, asked) and _within(selector.inside, packet):
@@ -216,13 +216,13 @@ def explain_mismatch(selector: Selector, asked: Asked, packet: Packet) -> str:
     return "does not match: " + "; ".join(reasons)
 
 
-def _within(spans: Spans, packet: Packet) -> bool:
+def _within(spans: Intervals, packet: Packet) -> bool:
     address = int(packet.destination)
     return any(first <= address <= last for first, last in zip(*spans))
 
 
 def _list_mismatches(
-    selector: Selector, asked: Asked, packet: Packet
+    selector: CompiledRule, asked: FlowKey, packet: Packet
 ) -> Sequence[Tuple[bool, str]]:
     rule, mask = selector.rule, selector.source_mask
     source = asked.source

@@ -3,18 +3,18 @@
 from itertools import islice
 from typing import Dict, FrozenSet, Hashable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm.classes import Tally, tally
-from symroute_nm.decisions import Decision
-from symroute_nm.dues import Due, is_internal
 from symroute_nm.model.network import TABLE_MAIN, Address
-from symroute_nm.rpdb import Rpdb
-from symroute_nm.selectors import Packet
+from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.decision import Decision
+from symroute_nm.rpdb.expectations import Expectation, is_internal
+from symroute_nm.rpdb.intervals import Overlap, find_overlap
+from symroute_nm.rpdb.rules import Packet
 
 # So many ways to go wrong are told one by one
 MOST_WAYS = 8
 
 
-class Sender(NamedTuple):
+class Flow(NamedTuple):
     """Who sends to all destinations: an address, with the link that its packets are to leave by."""
 
     address: Address
@@ -27,7 +27,7 @@ class Group(NamedTuple):
 
     actual: Decision
     specific: Decision  # as local and main alone decide
-    found: Tally
+    found: Overlap
 
     @property
     def speaker(self) -> int:
@@ -54,11 +54,11 @@ class _Judged(NamedTuple):
     number: int  # of intervals of all of them
 
 
-class Bench:
+class Judge:
     """A host's RPDB beside what is due; what many addresses share is worked out once."""
 
     def __init__(
-        self, database: Rpdb, dues: Sequence[Due], outward: FrozenSet[str],
+        self, database: Rpdb, dues: Sequence[Expectation], outward: FrozenSet[str],
         excused: FrozenSet[str],
     ) -> None:
         self._database = database
@@ -68,7 +68,7 @@ class Bench:
         self._judged: Dict[Hashable, _Judged] = {}
         self._decisions: Dict[Hashable, List[Decision]] = {}
 
-    def find_wrong(self, sender: Sender) -> Iterator[Tuple[str, Astray]]:
+    def find_wrong(self, sender: Flow) -> Iterator[Tuple[str, Astray]]:
         """The packets that go wrong, with the kind of what they are due."""
         link, signature = sender.address.link, self._database.signature(sender.template)
         for due in self._dues:
@@ -84,7 +84,7 @@ class Bench:
             if first:
                 yield due.kind, Astray(first, judged.number - judged.right.get(link, 0))
 
-    def _ways(self, template: Packet, signature: Hashable, due: Due) -> List[Decision]:
+    def _ways(self, template: Packet, signature: Hashable, due: Expectation) -> List[Decision]:
         """What packets that only differ in what no rule selects have in common."""
         key = (signature, due.spans.starts[0])
         if key not in self._decisions:
@@ -92,7 +92,7 @@ class Bench:
             self._decisions[key] = [each.decision for each in found]
         return self._decisions[key]
 
-    def _is_plainly_right(self, actual: Decision, due: Due, link: str) -> bool:
+    def _is_plainly_right(self, actual: Decision, due: Expectation, link: str) -> bool:
         """Whether it is right for every destination of that due, as far as that alone tells."""
         if actual.doubts:
             return False
@@ -104,7 +104,7 @@ class Bench:
         return actual.type == "local" if due.kind == "local" else actual.table == TABLE_MAIN
 
     def _judge(
-        self, template: Packet, signature: Hashable, due: Due, excused: bool
+        self, template: Packet, signature: Hashable, due: Expectation, excused: bool
     ) -> _Judged:
         """What goes wrong of packets that only differ in what no rule selects."""
         key = (signature, due.spans.starts[0], excused)
@@ -133,10 +133,10 @@ class Bench:
             return False, min(links) if len(links) == 1 else ""
         return (as_main if kind == "internal" else actual.type == group.specific.type), ""
 
-    def _overlay(self, template: Packet, due: Due) -> Iterator[Group]:
+    def _overlay(self, template: Packet, due: Expectation) -> Iterator[Group]:
         """How the packets fare beside how they should."""
         for part in self._database.parts(template, due.spans):
-            for (value, number), found in tally(part.flat, due.specific).items():
+            for (value, number), found in find_overlap(part.flat, due.specific).items():
                 actual = part.decide(_speaker(found), value)
                 yield Group(actual, due.decisions[number], found)
 
@@ -159,7 +159,7 @@ def merge(parts: Iterable[Group]) -> List[Group]:
     return sorted(groups.values(), key=lambda each: each.found.begin)
 
 
-def _speaker(found: Tally) -> int:
+def _speaker(found: Overlap) -> int:
     return min(found.first + 1, found.last)
 
 
