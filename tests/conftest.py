@@ -50,6 +50,7 @@ class Reports:
 
     def _show(self, report: Any) -> None:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        terminal.ensure_newline()
         terminal.section("%s (%s)" % (report.nodeid, report.when or "collect"), sep="_", red=True)
         terminal.write_line(report.longreprtext)
         for title, content in report.sections:
