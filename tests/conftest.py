@@ -51,7 +51,8 @@ class Reports:
 
     def _show(self, report: Any) -> None:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        terminal.section("%s (%s)" % (report.nodeid, report.when or "collect"), sep="_", red=True)
+        terminal.ensure_newline()
+        terminal.section(f"{report.nodeid} ({report.when or 'collect'})", sep="_", red=True)
         terminal.write_line(report.longreprtext)
         for title, content in report.sections:
             terminal.section(title, sep="-")
@@ -83,13 +84,13 @@ class Reports:
                 reason = reason[2]
             reason = str(reason).replace("Skipped: ", "", 1)
             if not reason.startswith(tuple(_MAY_BE_SKIPPED)):
-                found.append("%s: %s" % (report.nodeid, reason))
+                found.append(f"{report.nodeid}: {reason}")
         return found
 
 
 def pytest_report_header() -> str:
     """Which package is tested: the installed one, unless it is run by hand in a checkout."""
-    return "symroute_nm: %s" % Path(symroute_nm.__file__).parent
+    return f"symroute_nm: {Path(symroute_nm.__file__).parent}"
 
 
 def pytest_configure(config: pytest.Config) -> None:

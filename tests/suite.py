@@ -24,7 +24,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set
 from support.building import CACHE, build_wheel, copy_tree, make_venv, pip, say
 from support.network import dispatcher
 from support.program import SOURCE
-from support.pythons import OLDEST, Python, current_python, find_pythons
+from support.pythons import OLDEST, Python, current_python, find_pythons, spell
 
 EVERY, ENDS, FIRST, LAST = "every Python", "the oldest and the newest", "the oldest", "the newest"
 # Which Pythons run a folder; what is longest begins first. Packets, packages and a write's calls
@@ -111,9 +111,9 @@ def _existing(words: Sequence[str]) -> List[Path]:
     found = [_TESTS / re.sub("^(./)?tests/", "", word) for word in words if word != STYLE]
     for path in found:
         if not path.exists() or _TESTS not in path.parents:
-            print("tests/run: no folder or file in tests: %s; there are %s and %s" % (
-                path.relative_to(_TESTS) if _TESTS in path.parents else path,
-                ", ".join(sorted(PLAN)), STYLE), file=sys.stderr)
+            known = ", ".join(sorted(PLAN))
+            print(f"tests/run: there is no {path}; the folders are {known} and {STYLE}",
+                  file=sys.stderr)
             sys.exit(2)
     return found or ([] if words else [_TESTS])
 
@@ -127,12 +127,12 @@ def plan_jobs(pythons: Sequence[Python], wanted: Sequence[Path]) -> List[Job]:
                  and any(path == place or place in path.parents for place in wanted)]
         for python in _chosen(pythons, which):
             if folder == "packaging" and python.version < BUILDS:
-                say("packaging is left out: it needs Python %d.%d or later" % BUILDS)
+                say(f"packaging is left out: it needs Python {spell(BUILDS)} or later")
                 continue
             # With many Pythons there is enough to do at once.
             parts = _divided(files, JOBS if folder == "unit" and len(pythons) == 1 else 1)
             for number, part in enumerate(parts, 1):
-                share = "%d/%d" % (number, len(parts)) if len(parts) > 1 else ""
+                share = f"{number}/{len(parts)}" if len(parts) > 1 else ""
                 jobs.append(Job(python, folder, share, part))
     return jobs
 
@@ -165,10 +165,10 @@ def _check_pythons(pythons: Sequence[Python], whole: bool) -> None:
     if not whole or os.environ.get("CI", "").lower() not in ("1", "true"):
         return
     if pythons[0].version != OLDEST:
-        sys.exit("tests/run: Python %d.%d is missing, and CI must run it" % OLDEST)
+        sys.exit(f"tests/run: Python {spell(OLDEST)} is missing, and CI must run it")
     if pythons[-1].version < NEWEST_AT_LEAST:
-        sys.exit("tests/run: Python %d.%d or later is missing, and CI must run it" %
-                 NEWEST_AT_LEAST)
+        sys.exit(f"tests/run: Python {spell(NEWEST_AT_LEAST)} or later is missing, and CI must "
+                 "run it")
 
 
 # -- style ----------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def _check_pythons(pythons: Sequence[Python], whole: bool) -> None:
 def check_style(python: Python, wheel: Path) -> bool:
     """Whether ruff, mypy and import-linter find nothing."""
     if python.version < CHECKS:
-        say("ruff and mypy are left out: they need Python %d.%d or later" % CHECKS)
+        say(f"ruff and mypy are left out: they need Python {spell(CHECKS)} or later")
         return True
     tools = make_venv("style", python, *CHECKERS, "pytest", "hypothesis", str(wheel))
     commands = [
@@ -198,7 +198,7 @@ def _is_clean(command: Sequence[str]) -> bool:
     ran = subprocess.run(command, cwd=str(SOURCE), stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, check=False)
     with _printing:
-        say("%s: %s" % (Path(command[0]).name, "failed" if ran.returncode else "clean"))
+        say(f"{Path(command[0]).name}: {'failed' if ran.returncode else 'clean'}")
         if ran.returncode:
             print(ran.stdout.decode(errors="replace"), end="", flush=True)
     return ran.returncode == 0
@@ -209,7 +209,7 @@ def _is_clean(command: Sequence[str]) -> bool:
 
 def prepare(python: Python, wheel: Path) -> None:
     """Install the package for a Python, and lay out a copy of the tree without it."""
-    commands = make_venv("python" + python.name, python, "%s[test]" % wheel)
+    commands = make_venv("python" + python.name, python, f"{wheel}[test]")
     pip(commands.parent, "--no-deps", "--force-reinstall", wheel)
     copy_tree(_tree(python), "symroute_nm", "templates")
 
@@ -225,7 +225,7 @@ def _name_dispatcher_script() -> None:
     try:
         script = PACKAGED_SCRIPT if PACKAGED_SCRIPT.is_file() else dispatcher.find_script()
     except dispatcher.Unavailable as error:
-        say("the dispatcher script is not here: %s" % error)
+        say(f"the dispatcher script is not here: {error}")
     else:
         os.environ["SYMROUTE_DISPATCHER"] = str(script)
 
@@ -244,7 +244,7 @@ def run(job: Job, wheel: Path, arguments: Sequence[str], alone: bool) -> Result:
             cwd=str(_tree(job.python)), stdin=subprocess.DEVNULL,
             stdout=None if alone else subprocess.PIPE,
             stderr=None if alone else subprocess.STDOUT,
-            env=dict(os.environ, PATH="%s:%s" % (commands, os.environ["PATH"]), TMPDIR=temporary,
+            env=dict(os.environ, PATH=f"{commands}:{os.environ['PATH']}", TMPDIR=temporary,
                      SYMROUTE_SOURCE=str(SOURCE), SYMROUTE_DIST=str(wheel.parent)))
         lines = list(_shown(running, job.name))
         code = running.wait()
@@ -259,7 +259,7 @@ def _shown(running: "subprocess.Popen[bytes]", name: str) -> Iterator[str]:
     for raw in running.stdout or ():
         line = raw.decode(errors="replace").rstrip()
         with _printing:
-            print("%s | %s" % (name, line), flush=True)
+            print(f"{name} | {line}", flush=True)
         yield line
 
 
@@ -278,9 +278,8 @@ def report(results: Sequence[Result]) -> bool:
     """Say how each job went, and what failed; whether all passed and something was run at all."""
     words: Dict[int, str] = {0: "passed", NOTHING_SELECTED: "nothing selected"}
     for result in sorted(results, key=lambda result: (result.job.python, result.job.folder)):
-        say("%s: %s, %d s%s" % (
-            result.job.name, words.get(result.code, "FAILED"), result.seconds,
-            "; " + result.summary if result.summary else ""))
+        how = words.get(result.code, "FAILED")
+        say(f"{result.job.name}: {how}, {result.seconds:.0f} s  {result.summary}".rstrip())
         for line in result.failures:
             print(line, flush=True)
     nothing = all(result.code == NOTHING_SELECTED for result in results) and bool(results)
@@ -293,7 +292,7 @@ def _parse_arguments() -> argparse.Namespace:
         usage="tests/run [--all] [FOLDER …] [-- PYTEST ARGUMENTS]")
     parser.add_argument("--all", action="store_true", help="with every Python that is found")
     parser.add_argument("folders", nargs="*", metavar="FOLDER",
-                        help="of tests/, or a file in one, or %r; everything if none" % STYLE)
+                        help=f"of tests/, or a file in one, or {STYLE!r}; everything if none")
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)
     arguments = parser.parse_args(words[:end])

@@ -5,8 +5,8 @@ snapshot, words for the command line (one a line), the files that are there alre
 afterwards, what is said (``exit N`` first, where N is not 0), and, where `remove` does not bring
 back ``before/``, what it leaves.
 
-``SYMROUTE_WRITE_CASES=1 pytest tests/cases`` writes host.json from `support.golden.cases`, and etc/,
-message and removed/ from what the program does: read the difference before you believe it.
+``SYMROUTE_WRITE_CASES=1 pytest tests/cases`` writes host.json from `support.golden.cases`, and
+etc/, message and removed/ from what the program does: read the difference before you believe it.
 """
 
 import os

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, List, Sequence
 
 from support.program import SOURCE
-from support.pythons import Python, current_python, find_pythons
+from support.pythons import Python, current_python, find_pythons, spell
 
 CACHE = SOURCE / ".cache" / "tests"
 BUILDS = (3, 8)  # setuptools that knows [project], and build
@@ -27,8 +27,8 @@ def execute(*command: Any, **options: Any) -> None:
     ran = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, check=False, **options)
     if ran.returncode:
-        sys.exit("%s\ntests/run: failed: %s" % (
-            ran.stdout.decode(errors="replace"), " ".join(map(str, command))))
+        said, words = ran.stdout.decode(errors="replace"), " ".join(map(str, command))
+        sys.exit(f"{said}\ntests/run: failed: {words}")
 
 
 def make_venv(name: str, python: Python, *packages: str) -> Path:
@@ -79,8 +79,8 @@ def build_wheel(pythons: Sequence[Python] = ()) -> Path:
     able = [python for python in [current_python(), *reversed(pythons), *find_pythons()]
             if python.version >= BUILDS]
     if not able:
-        sys.exit("tests/run: building the wheel needs a Python of %d.%d or later besides this one; "
-                 "on RHEL 8: dnf install python3.11" % BUILDS)
+        sys.exit(f"tests/run: building the wheel needs a Python of {spell(BUILDS)} or later "
+                 "besides this one; on RHEL 8: dnf install python3.11")
     say("sdist and wheel")
     # Not isolated: the environment is kept, and building takes a few seconds and no network.
     commands = make_venv("builder", able[0], "build", "setuptools>=70.1")

@@ -11,6 +11,11 @@ VERSIONS = tuple((3, minor) for minor in range(6, 14))
 OLDEST = VERSIONS[0]
 
 
+def spell(version: Tuple[int, int]) -> str:
+    """``3.6``."""
+    return ".".join(map(str, version))
+
+
 class Python(NamedTuple):
     """An interpreter to run the tests with."""
 
@@ -20,7 +25,7 @@ class Python(NamedTuple):
     @property
     def name(self) -> str:
         """``3.6``."""
-        return "%d.%d" % self.version
+        return spell(self.version)
 
 
 def current_python() -> Python:
@@ -35,10 +40,10 @@ def find_pythons() -> List[Python]:
 
 
 def _candidates(version: Tuple[int, int]) -> Iterator[Python]:
-    name = "%d.%d" % version
+    name = spell(version)
     pyenv = Path(os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv")))
     on_path = shutil.which("python" + name)
-    for path in [*sorted(pyenv.glob("versions/%s.*/bin/python" % name)), on_path]:
+    for path in [*sorted(pyenv.glob(f"versions/{name}.*/bin/python")), on_path]:
         # A pyenv shim of a version that is not selected is there and fails.
         if path and _version_of(Path(path)) == version:
             yield Python(version, Path(path))

@@ -9,7 +9,7 @@ from support.hosts import two_uplinks
 from support.program import ROOT, run_program
 from symroute_nm.snapshot import dump_host
 
-FINE, SYSTEM, BUG, INTERRUPTED = 0, 4, 70, 130
+FINE, REFUSED, SYSTEM, BUG, INTERRUPTED = 0, 3, 4, 70, 130
 
 
 KILLED = """
@@ -151,3 +151,16 @@ def test_a_signal_is_heard_where_nothing_can_be_raised(where):
     ran = subprocess.run([sys.executable, "-c", UNHEARD, where], stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, timeout=60, check=False)
     assert (143, b"") == (ran.returncode, ran.stderr)
+
+
+# The machine's own root may be closed in parts to whoever is not root.
+
+
+def test_a_snapshots_files_do_not_go_to_this_machine_unasked(run, host):
+    code, out, err = run("generate", "--host", host, "--root", "/")
+    assert (REFUSED, "", True) == (code, out, "--root DIR" in err)
+
+
+def test_a_dry_run_for_this_machine_warns(run, host):
+    code, out, err = run("generate", "--host", host, "--dry-run")
+    assert (FINE, True, True) == (code, out.startswith("--- "), "warning: " in err)

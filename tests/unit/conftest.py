@@ -23,7 +23,7 @@ class _Guard:
     def hear(self, event: str, _: Any) -> None:
         """Called with everything that Python tells its auditors."""
         if self.on and event in _PROCESSES:
-            raise AssertionError("a unit test started a process (%s): move it to system" % event)
+            raise AssertionError(f"a unit test started a process ({event}): move it to system")
 
 
 @pytest.fixture(scope="session")

@@ -92,16 +92,6 @@ def test_what_we_will_not_do_unasked_is_exit_3_with_the_way_on(run, host, root):
     assert [] == list(root.rglob("*"))
 
 
-def test_a_snapshots_files_do_not_go_to_this_machine_unasked(run, host):
-    code, out, err = run("generate", "--host", host, "--root", "/")
-    assert (REFUSED, "", True) == (code, out, "--root DIR" in err)
-
-
-def test_a_dry_run_for_this_machine_warns(run, host):
-    code, out, err = run("generate", "--host", host, "--dry-run")
-    assert (FINE, True, True) == (code, out.startswith("--- "), "warning: " in err)
-
-
 def test_a_host_without_the_script_is_told_the_package(run, host, root):
     host.write_text(dump_host(two_uplinks(dispatcher="", kernel="3.10.0-1160.el7.x86_64")))
     err = run("generate", "--host", host, "--root", root)[2]

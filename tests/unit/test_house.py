@@ -7,6 +7,7 @@ from typing import Dict, Iterator, List, NamedTuple, Set
 
 import pytest
 
+from suite import PLAN
 from support.program import SOURCE
 
 PACKAGE = SOURCE / "symroute_nm"
@@ -287,6 +288,14 @@ def test_no_test_module_is_imported():
     assert len(found) > 50
     assert [] == [(path, name) for path, names in found.items() for name in names
                   if name.startswith("test_") or name == "conftest"]
+
+
+def test_the_runner_knows_every_folder_with_tests():
+    tests = SOURCE / "tests"
+    folders = {str(path.parent.relative_to(tests)) for path in tests.rglob("test_*.py")}
+    assert {"unit", "lab", "system/crashes"} <= folders
+    assert [] == [folder for folder in folders
+                  if not any((folder + "/").startswith(known + "/") for known in PLAN)]
 
 
 def test_nobody_catches_everything():
