@@ -108,6 +108,7 @@ class Grounds:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.chmod(0o711)  # whoever owns the tree gets there
         self.snapshot = folder / "host.json"
         self.snapshot.write_text(dump_host(two_uplinks()))
         self.start = fill(folder / "start" / "tree")
@@ -251,7 +252,8 @@ def swap(places: Sequence[Tuple[str, str]], uid: int) -> None:
 
 def exchange(one: str, other: str) -> None:
     """Give each of two files the other's name, renameat2(2)."""
-    _libc.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), RENAME_EXCHANGE)
+    if _libc.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), RENAME_EXCHANGE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 SWAPPED = ("etc", "etc/sysconfig", SCRIPTS[1:], "etc/iproute2", "etc/iproute2/rt_tables.d",
@@ -283,7 +285,7 @@ def swaps(grounds: Grounds, owner: int, seconds: float) -> Dict[Tuple[str, int],
                 found[words, code] = found.get((words, code), 0) + 1
         finally:
             os.kill(swapper, signal.SIGKILL)
-            ended(swapper)
+            assert -signal.SIGKILL == ended(swapper), "it ended by itself: nothing was swapped"
         assert before == grounds.outside(), (name, swapped)
         if Path(swapped[0][0]).is_symlink():
             exchange(*swapped[0])
