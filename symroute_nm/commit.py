@@ -93,7 +93,7 @@ def _remember_tables(root: Path, before: AbstractSet[OwnTable], say: Say) -> Non
     if not lost or not rooted.is_own(root):  # below another the kernel is not asked
         return
     from symroute_nm import runtime
-    from symroute_nm.plan import used_tables
+    from symroute_nm.plan.planner import used_tables
 
     try:
         used = used_tables(read_host(root, None, probe=False))

@@ -8,14 +8,14 @@ from symroute_nm.model.finding import Finding
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import TABLE_MAIN, VERSIONS, Address, Rule
 from symroute_nm.model.settings import Settings
-from symroute_nm.plan import left_to_main
+from symroute_nm.plan.planner import left_to_main
+from symroute_nm.plan.uplinks import find_uplinks, pair_families
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.rpdb.verdicts import Failure, judge
 from symroute_nm.surroundings import STRICT_IPV6
 from symroute_nm.targets import Inspected, choose_target
-from symroute_nm.uplinks import find_uplinks, pair_families
 
 _STRICT = 1  # ip-sysctl.rst: rp_filter 1 is RFC 3704's strict mode, 2 the loose one
 _FINDERS = (

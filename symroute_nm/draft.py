@@ -8,7 +8,7 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.network import Change
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Settings
-from symroute_nm.plan import make_plan
+from symroute_nm.plan.planner import make_plan
 from symroute_nm.targets import DraftOptions, EarlierBlocks, choose_target
 
 

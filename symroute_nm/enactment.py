@@ -39,8 +39,8 @@ from symroute_nm.ownership import (
     planned_state,
     read_files,
 )
+from symroute_nm.plan.table_ids import parse_tables
 from symroute_nm.rooted import exists, read
-from symroute_nm.tables import parse_tables
 from symroute_nm.transition import find_steps
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from symroute_nm.errors import SymrouteError
 from symroute_nm.model.host import TableName
 from symroute_nm.model.places import RUN_TABLES
 from symroute_nm.model.plan import OwnTable
+from symroute_nm.plan.table_ids import parse_tables
 from symroute_nm.rooted import Tree
 from symroute_nm.rundir import tables_place
-from symroute_nm.tables import parse_tables
 
 SCRIPT = "10-ifcfg-rh-routes.sh"
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH

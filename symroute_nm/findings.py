@@ -10,8 +10,8 @@ from symroute_nm.model.observations import ConfigFile, Observations
 from symroute_nm.model.ours import our_rules, our_tables
 from symroute_nm.model.plan import LeftOut, Uplink
 from symroute_nm.model.settings import Settings
+from symroute_nm.plan.uplinks import Survey
 from symroute_nm.rpdb.verdicts import Verdict
-from symroute_nm.uplinks import Survey
 
 
 class Ours(NamedTuple):

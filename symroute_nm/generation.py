@@ -11,7 +11,7 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.network import Change
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Options, Settings, named_links
-from symroute_nm.plan import check_block
+from symroute_nm.plan.planner import check_block
 from symroute_nm.rpdb.proof import Proof, prove
 from symroute_nm.rpdb.verdicts import Failure, describe_failure, is_by_destination
 from symroute_nm.settings import nearest

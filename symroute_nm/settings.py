@@ -8,7 +8,6 @@ from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, T
 
 from symroute_nm import bounded
 from symroute_nm.errors import InputError, Refusal, shown
-from symroute_nm.marks import parse_mask
 from symroute_nm.model.network import IPAddress
 from symroute_nm.model.settings import (
     InterfaceSettings,
@@ -17,6 +16,7 @@ from symroute_nm.model.settings import (
     TableChoice,
     check_choice,
 )
+from symroute_nm.plan.marks import parse_mask
 from symroute_nm.rooted import Tree
 
 DEFAULT_PATH = "/etc/symroute-nm.conf"

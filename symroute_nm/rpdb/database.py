@@ -1,10 +1,6 @@
-"""What the kernel decides for a packet: the rules in order, their tables, and the way there (pure).
+"""What the kernel decides for a packet, whether that is symmetric, and what a plan changes.
 
-The facts are those of net/core/fib_rules.c; see `selectors` and `fib` for matching and tables. Two
-limits of any model made from a listing: until the first rule is added, the kernel does not walk
-the rules at all but searches local and main (IPv4: as one table, the longest prefix of both;
-fib_unmerge), which is the same on any host without a route in main inside one of table local. And
-a lookup without a source chooses one and is then repeated with it: ask again with the source.
+Never imports the planner, so that no mistake is shared. Imports model, and touches nothing.
 """
 
 from bisect import bisect_left, bisect_right

@@ -33,7 +33,6 @@ from symroute_nm import (
     settings,
     shvar,
     snapshot,
-    tables,
     targets,
 )
 from symroute_nm import files as below
@@ -41,6 +40,7 @@ from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.model import network, plan
 from symroute_nm.model import settings as model_settings
 from symroute_nm.model.observations import ConfigFile
+from symroute_nm.plan import table_ids
 
 FINE, FINDING, INPUT, REFUSED = 0, 1, 2, 3
 WHERE = "the file"
@@ -89,7 +89,7 @@ def parse_profile(content: bytes) -> None:
 
 
 def parse_tables(content: bytes) -> None:
-    for each in tables.parse_tables(content.decode("utf-8", "replace")):
+    for each in table_ids.parse_tables(content.decode("utf-8", "replace")):
         assert 0 <= each.id <= model_settings.LARGEST_ID
         assert each.name.split() == [each.name]
 

@@ -3,7 +3,6 @@
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, Iterable, List, Mapping, Sequence, Tuple
 
-from symroute_nm import plan
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.network import (
     TABLE_DEFAULT,
@@ -19,6 +18,7 @@ from symroute_nm.model.network import (
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
+from symroute_nm.plan import planner
 from symroute_nm.targets import choose_target
 
 KERNEL = "5.14.0-427.el9.x86_64"
@@ -139,7 +139,7 @@ def vlans(number, step=1):
 
 
 def make_plan(
-    host: Host, settings: Settings, earlier: Mapping[str, int] = plan.NO_TABLES
+    host: Host, settings: Settings, earlier: Mapping[str, int] = planner.NO_TABLES
 ) -> Plan:
     """The plan for the host, bound to its profiles by the target that it has."""
-    return plan.make_plan(host, settings, choose_target().bind, earlier)
+    return planner.make_plan(host, settings, choose_target().bind, earlier)

@@ -21,8 +21,8 @@ from symroute_nm.errors import InputError
 from symroute_nm.model.host import TableName
 from symroute_nm.model.network import Address
 from symroute_nm.model.settings import InterfaceSettings, Settings
+from symroute_nm.plan.uplinks import find_uplinks
 from symroute_nm.rpdb.proof import prove, put_plan
-from symroute_nm.uplinks import find_uplinks
 
 
 def awaiting(**links):

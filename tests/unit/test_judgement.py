@@ -16,13 +16,13 @@ from symroute_nm.model.network import TABLE_LOCAL, TABLE_MAIN, Rule
 from symroute_nm.model.plan import LeftOut
 from symroute_nm.model.prefixes import PrefixSet, prefix_key
 from symroute_nm.model.settings import Settings
+from symroute_nm.plan.uplinks import find_uplinks
 from symroute_nm.rpdb import expectations, symmetry
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.expectations import Expectations, find_catch_all_links, is_internal
 from symroute_nm.rpdb.fib import WHOLE
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.rpdb.verdicts import judge
-from symroute_nm.uplinks import find_uplinks
 
 BEHIND = [ip_network("198.51.100.0/24"), ip_network("2001:db8:9::/48")]
 

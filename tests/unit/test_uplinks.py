@@ -11,13 +11,13 @@ from support.golden.cases import ADMINS, BY_ETH0, BY_ETH1, CASES, USERS
 from support.hosts import ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
 from symroute_nm.bindings import find_profile, name_profiles
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.gateways import Ways, check_gateways
 from symroute_nm.model.host import Lease, TableName
 from symroute_nm.model.network import Rule, contains, is_global
 from symroute_nm.model.plan import Skip
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings
-from symroute_nm.uplinks import find_uplinks, pair_families
+from symroute_nm.plan.gateways import DefaultRoutes, check_gateways
+from symroute_nm.plan.uplinks import find_uplinks, pair_families
 
 
 def one(name="eth0", **fields):
@@ -332,7 +332,7 @@ def test_chosen_tables_are_those_of_rules_for_the_links_own_addresses(wanted, ne
                        invert=invert, table=table)
                   for number, (source, iif, invert, table) in enumerate(wanted))
     own = [address("eth0", "%s/%d" % (each.network_address, each.prefixlen)) for each in networks]
-    ways = Ways(host([ETH0, ETH1], own, [], rules=rules), Settings())
+    ways = DefaultRoutes(host([ETH0, ETH1], own, [], rules=rules), Settings())
     expected = {
         each.table for each in rules if not each.invert and (each.iif == "eth0" or (
             each.source and any(contains(one, each.source) for one in networks)))}

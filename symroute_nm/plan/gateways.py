@@ -30,7 +30,7 @@ from symroute_nm.model.settings import InterfaceSettings, Settings
 _IPV4 = 4
 
 
-class Ways:
+class DefaultRoutes:
     """What leads out of each link, indexed once."""
 
     def __init__(self, host: Host, settings: Settings) -> None:
@@ -97,7 +97,7 @@ class Ways:
         return {link: sorted(each) for link, each in found.items()}
 
 
-def find_gateways(ways: Ways, link: Link, host: Host, settings: Settings) -> Iterator[Gateway]:
+def find_gateways(ways: DefaultRoutes, link: Link, host: Host, settings: Settings) -> Iterator[Gateway]:
     """One gateway for each family in which the link has global addresses and evidence of one."""
     for version in VERSIONS:
         if any(each.version == version for each in ways.addresses[link.name]):
@@ -131,7 +131,7 @@ def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
 
 
 def _gateway(
-    ways: Ways, link: Link, version: int, host: Host, settings: Settings
+    ways: DefaultRoutes, link: Link, version: int, host: Host, settings: Settings
 ) -> Optional[Gateway]:
     """The first evidence in DESIGN's order: configuration, main, other tables, ifcfg, lease."""
     interface = settings.interface.get(link.name, InterfaceSettings())
@@ -147,7 +147,7 @@ def _gateway(
     return next(evidence, None)
 
 
-def _written(host: Host, ways: Ways, link: Link) -> Iterator[Gateway]:
+def _written(host: Host, ways: DefaultRoutes, link: Link) -> Iterator[Gateway]:
     """What ifcfg files and DHCP leases say; an old lease of another network says nothing."""
     for profile in profiles_for(link, host.profiles):
         for address in profile.gateways:
@@ -159,7 +159,7 @@ def _written(host: Host, ways: Ways, link: Link) -> Iterator[Gateway]:
             yield Gateway(lease.gateway.version, lease.gateway, "DHCP lease %s" % lease.path)
 
 
-def _routed(ways: Ways, link: Link, version: int) -> Iterator[Tuple[int, Gateway]]:
+def _routed(ways: DefaultRoutes, link: Link, version: int) -> Iterator[Tuple[int, Gateway]]:
     """Default routes through the link by table: main's, then those chosen for its addresses."""
     found = sorted(ways.defaults.get((link.name, version), []), key=_by_preference)
     for route, hop in found:

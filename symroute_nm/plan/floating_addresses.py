@@ -4,7 +4,6 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from typing import Dict, Iterator, Mapping, Sequence, Set, Tuple
 
 from symroute_nm.errors import InputError
-from symroute_nm.gateways import is_edge
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import (
     TABLE_MAIN,
@@ -18,11 +17,12 @@ from symroute_nm.model.plan import Uplink
 from symroute_nm.model.prefixes import BITS, make_rank, network_at
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
+from symroute_nm.plan.gateways import is_edge
 
 _NOWHERE = ("dummy",)  # kinds of link that lead nowhere: where an address is kept for LVS or BGP
 
 
-def await_addresses(
+def add_floating_addresses(
     host: Host, settings: Settings, uplinks: Sequence[Uplink]
 ) -> Tuple[Uplink, ...]:
     """The uplinks with the addresses that the configuration says may come to them.

@@ -3,15 +3,15 @@
 from fnmatch import fnmatchcase
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.awaited import await_addresses
 from symroute_nm.errors import Refusal
-from symroute_nm.gateways import Ways, find_gateways
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import MOST_SHOWN, shorten_list
 from symroute_nm.model.network import VERSIONS, IPAddress, Link
 from symroute_nm.model.plan import EXCLUDED, Skip, Uplink
 from symroute_nm.model.prefixes import network_at
 from symroute_nm.model.settings import Settings
+from symroute_nm.plan.floating_addresses import add_floating_addresses
+from symroute_nm.plan.gateways import DefaultRoutes, find_gateways
 
 _TWO = 2
 
@@ -28,7 +28,7 @@ def find_uplinks(host: Host, settings: Settings) -> Survey:
 
     With the addresses that the configuration awaits; raises `InputError` for a wrong one.
     """
-    ways = Ways(host, settings)
+    ways = DefaultRoutes(host, settings)
     uplinks: List[Uplink] = []
     skips: List[Skip] = []
     for link in sorted(host.links, key=lambda each: each.name):
@@ -42,7 +42,7 @@ def find_uplinks(host: Host, settings: Settings) -> Survey:
             uplinks.append(Uplink(link=link, addresses=addresses, gateways=gateways))
         else:
             skips.append(skip or Skip(link.name, _internal(ways, link)))
-    return Survey(await_addresses(host, settings, uplinks), tuple(skips))
+    return Survey(add_floating_addresses(host, settings, uplinks), tuple(skips))
 
 
 def pair_families(survey: Survey) -> Survey:
@@ -76,7 +76,7 @@ def check_addresses(uplinks: Sequence[Uplink]) -> None:
             links[ip] = uplink.link.name
 
 
-def _find_skip(link: Link, ways: Ways, settings: Settings) -> Optional[Skip]:
+def _find_skip(link: Link, ways: DefaultRoutes, settings: Settings) -> Optional[Skip]:
     """Why the link cannot be an uplink, whatever its routes say; None if it can."""
     if link.loopback:
         return Skip(link.name, "loopback")
@@ -92,7 +92,7 @@ def _find_skip(link: Link, ways: Ways, settings: Settings) -> Optional[Skip]:
     return Skip(link.name, reason) if reason else None
 
 
-def _in_vrf(link: Link, ways: Ways) -> str:
+def _in_vrf(link: Link, ways: DefaultRoutes) -> str:
     if link.kind == "vrf":
         return "VRF device: its table %d is left alone" % link.table
     if link.master in ways.vrfs:
@@ -108,7 +108,7 @@ def _without_address(link: Link) -> str:
     return "%sno global address" % (state if link.up else "down, ")
 
 
-def _internal(ways: Ways, link: Link) -> str:
+def _internal(ways: DefaultRoutes, link: Link) -> str:
     if not link.up:
         return "down: no default route through it now"
     found = ways.inward(link.name)

@@ -138,7 +138,7 @@ def mark_rules(version: int, marked: Marked, transit: bool) -> Iterator[Rule]:
     yield chosen._replace(priority=stages[3])
 
 
-def remark_marks(
+def notes_on_marks(
     marking: Marking, foreign: Iterable[Rule], versions: Iterable[int]
 ) -> Iterator[str]:
     """What a person should know of the marks; `versions` are those that the host forwards."""
