@@ -26,10 +26,10 @@ def remove(
     # Before anything is gone: a broken configuration must not come to light after.
     settings = read_settings(root, config)
 
-    def show(changes: "Sequence[Change]") -> None:
+    def show(found: "Sequence[Change]") -> None:
         """The difference, where nothing else is to be seen of it."""
         if dry_run and not as_json:
-            write(generation.diff(changes))
+            write(generation.diff(found))
 
     if not apply:
         return _report(reversal.remove(root, settings, dry_run, say, show), as_json, dry_run)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm import files, rooted
+from symroute_nm import rooted, sysfiles
 from symroute_nm.enactment import Enactment
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model.network import Change
@@ -72,7 +72,7 @@ def commit(
     Tables that no file names any more may be in the kernel still: they stay known as ours.
     """
     if kernel is None:
-        before = files.own_tables(root)
+        before = sysfiles.own_tables(root)
         backup = write(say)
         _remember_tables(root, before, say)
         return Written(backup)
@@ -88,7 +88,7 @@ def commit(
 
 def _remember_tables(root: Path, before: AbstractSet[OwnTable], say: Say) -> None:
     """Know tables of ours that files have ceased to name, as long as this kernel has them."""
-    named = {table.id for table in files.own_tables(root, lasting=True)}
+    named = {table.id for table in sysfiles.own_tables(root, lasting=True)}
     lost = [table for table in before if table.id not in named]
     if not lost or not rooted.is_own(root):  # below another the kernel is not asked
         return

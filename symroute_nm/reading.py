@@ -4,7 +4,7 @@ import stat
 from pathlib import Path
 from typing import Optional
 
-from symroute_nm import files
+from symroute_nm import sysfiles
 from symroute_nm.errors import InputError, SystemFailure
 from symroute_nm.model.host import Host
 
@@ -38,11 +38,11 @@ def read_host(
         profiles=profiles.read(root),
         leases=leases.read(root, {each.ifindex: each.name for each in kernel.links}),
         # What files say is newer than what a run before has noted, and comes after it.
-        tables=(*files.read_kernel_tables(), *files.read_tables(root)),
-        dispatcher=files.find_dispatcher(root),
-        network_service=files.has_network_service(root),
-        drop_ins=files.reads_drop_ins(root),
-        firewalls=files.find_firewalls(root),
+        tables=(*sysfiles.read_kernel_tables(), *sysfiles.read_tables(root)),
+        dispatcher=sysfiles.find_dispatcher(root),
+        network_service=sysfiles.has_network_service(root),
+        drop_ins=sysfiles.reads_drop_ins(root),
+        firewalls=sysfiles.find_firewalls(root),
     )
 
 
@@ -64,7 +64,7 @@ def require_root(root: Path) -> None:
 
 def _with_tables_of(root: Path, host: Host) -> Host:
     """The host with the table names below `root`, which win over the snapshot's of that name."""
-    found = files.read_tables(root)
+    found = sysfiles.read_tables(root)
     names = {each.name for each in found}
     older = tuple(each for each in host.tables if each.name not in names)
     return host._replace(tables=tuple(sorted(older + found)))

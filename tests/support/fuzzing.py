@@ -35,7 +35,7 @@ from symroute_nm import (
     snapshot,
     targets,
 )
-from symroute_nm import files as below
+from symroute_nm import sysfiles as below
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.model import network, plan
 from symroute_nm.model import settings as model_settings

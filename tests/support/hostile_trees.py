@@ -27,11 +27,20 @@ from support.trees import (
     warm_up,
     write,
 )
-from symroute_nm import backups, blocks, diagnosis, evidence, explanation, files, leases, profiles
+from symroute_nm import (
+    backups,
+    blocks,
+    diagnosis,
+    evidence,
+    explanation,
+    leases,
+    profiles,
+    sysfiles,
+)
 from symroute_nm.journal import digest
 from symroute_nm.snapshot import dump_host
 
-WARM = (backups, diagnosis, evidence, explanation, files, leases, profiles)
+WARM = (backups, diagnosis, evidence, explanation, sysfiles, leases, profiles)
 NOBODY = 65534
 FINE, INPUT, REFUSED = 0, 2, 3
 CODES = {0, 1, 2, 3, 4}

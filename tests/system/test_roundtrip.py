@@ -7,7 +7,7 @@ import pytest
 
 from support.hosts import make_plan
 from support.network.namespaces import HOSTILE, Namespace, kernel, two_uplinks
-from symroute_nm import changes, files
+from symroute_nm import changes, sysfiles
 from symroute_nm.model.ours import our_tables
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
@@ -92,7 +92,7 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     owned = {Path(each).name for each in changes.owned(tmp_path)} - {
         "symroute-nm.conf", "rt_tables"}
     assert written == owned
-    assert len(names) == len(our_tables(files.read_tables(tmp_path), ()))
+    assert len(names) == len(our_tables(sysfiles.read_tables(tmp_path), ()))
     assert 0 == namespace.symroute("remove", "--root", str(tmp_path)).returncode
     assert before == sorted(folder.iterdir())
 

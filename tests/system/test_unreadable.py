@@ -8,7 +8,7 @@ import pytest
 
 from support.hosts import two_uplinks
 from support.program import AS_NOBODY, ROOT
-from symroute_nm import files
+from symroute_nm import sysfiles
 from symroute_nm.snapshot import dump_host
 
 NOBODY = 65534
@@ -58,9 +58,9 @@ def test_a_closed_folder_counts_as_absent(tmp_path, folder):
     closed_folder(root / folder)
     os.seteuid(NOBODY)
     try:
-        assert () == files.read_tables(root)
-        assert ("", False) == (files.find_dispatcher(root), files.has_network_service(root))
-        assert files.reads_drop_ins(root)
+        assert () == sysfiles.read_tables(root)
+        assert ("", False) == (sysfiles.find_dispatcher(root), sysfiles.has_network_service(root))
+        assert sysfiles.reads_drop_ins(root)
     finally:
         os.seteuid(0)
 
@@ -70,9 +70,9 @@ def test_a_link_loop_counts_as_absent(tmp_path, loop):
     place = tmp_path / loop
     place.parent.mkdir(parents=True)
     place.symlink_to(place.name)
-    assert () == files.read_tables(tmp_path)
-    assert ("", False) == (files.find_dispatcher(tmp_path), files.has_network_service(tmp_path))
-    assert files.reads_drop_ins(tmp_path)
+    assert () == sysfiles.read_tables(tmp_path)
+    assert ("", False) == (sysfiles.find_dispatcher(tmp_path), sysfiles.has_network_service(tmp_path))
+    assert sysfiles.reads_drop_ins(tmp_path)
 
 
 @pytest.mark.parametrize("command", ["inspect", "generate", "diagnose"])
