@@ -7,10 +7,10 @@ import re
 import shlex
 from typing import Dict, Iterator, List, Set
 
-from symroute_nm import blocks
 from symroute_nm.absence import find_obstacle
 from symroute_nm.bindings import find_profile
 from symroute_nm.errors import SymrouteError
+from symroute_nm.files import blocks
 from symroute_nm.model.finding import ERROR, NOTICE, WARNING, Finding
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.plan import Uplink
@@ -123,7 +123,7 @@ def find_variables_form(inspected: Inspected) -> Iterator[Finding]:
 def find_broken_lines(inspected: Inspected) -> Iterator[Finding]:
     """Lines that the dispatcher script cannot read, while all the others run."""
     lines: Dict[str, List[str]] = {
-        each.path: list(blocks.flaws(_encode(each.text))) for each in inspected.files}
+        each.path: list(blocks.find_flaws(_encode(each.text))) for each in inspected.files}
     for path, flaws in lines.items():
         if flaws:
             yield Finding("broken-lines", ERROR, "%s: %s" % (path, "; ".join(flaws)),

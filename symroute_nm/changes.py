@@ -5,12 +5,13 @@ import stat
 from pathlib import Path, PurePosixPath
 from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
-from symroute_nm import blocks, directxml
+from symroute_nm import directxml
 from symroute_nm.errors import Refusal
+from symroute_nm.files import blocks
+from symroute_nm.files.access import Place, Tree, mode_at, os_errors, read_at
 from symroute_nm.model.marking import DIRECT, MARKING_FILES, SCRIPT
 from symroute_nm.model.network import Change
 from symroute_nm.model.profiles import BACKUP_NAME
-from symroute_nm.rooted import Place, Tree, mode_at, read_at, system
 
 _SCRIPTS = "/etc/sysconfig/network-scripts"
 _OWN_NAMES = (
@@ -116,7 +117,7 @@ def _has_ours(path: str, content: bytes) -> bool:
 
 def _candidates(tree: Tree) -> Iterator[str]:
     for folder, pattern in _OWN_NAMES:
-        with system("read", folder):
+        with os_errors("read", folder):
             try:
                 names = tree.names(folder)
             except (FileNotFoundError, NotADirectoryError):
@@ -130,7 +131,7 @@ def _regular_place(tree: Tree, path: str) -> Optional[Place]:
     """Where a file stands; None for a folder, a FIFO, a link to nowhere: no block is in it."""
     try:
         place = tree.place(path)
-        with system("read", path):
+        with os_errors("read", path):
             return place if stat.S_ISREG(mode_at(place)) else None
     except Refusal:
         return None

@@ -80,10 +80,11 @@ def generate(
 
 
 def _report(request: "Request", done: "Generated") -> int:
-    from symroute_nm import activation, generation, report
+    from symroute_nm import activation, report
+    from symroute_nm.files import changes
 
     manner, made = request.manner, done.made
-    finding = manner.check and generation.changed(made.changes)
+    finding = manner.check and changes.changed(made.changes)
     code = FINDING if finding else 0
     if request.quiet:
         write_json({**report.summary(made, done.commands, manner.dry_run),

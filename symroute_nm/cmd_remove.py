@@ -20,7 +20,8 @@ def remove(
     apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Take every block and file of ours away; all else stays byte for byte."""
-    from symroute_nm import generation, reversal
+    from symroute_nm import reversal
+    from symroute_nm.files import changes
 
     require_root(root)
     # Before anything is gone: a broken configuration must not come to light after.
@@ -29,7 +30,7 @@ def remove(
     def show(found: "Sequence[Change]") -> None:
         """The difference, where nothing else is to be seen of it."""
         if dry_run and not as_json:
-            write(generation.diff(found))
+            write(changes.diff(found))
 
     if not apply:
         return _report(reversal.remove(root, settings, dry_run, say, show), as_json, dry_run)

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm import rooted, sysfiles
+from symroute_nm import sysfiles
 from symroute_nm.enactment import Enactment
 from symroute_nm.errors import SymrouteError
+from symroute_nm.files import access
 from symroute_nm.model.network import Change
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.reading import read_host
@@ -49,7 +50,7 @@ def install_changes(
     root: Path, changes: Sequence[Change], note: Callable[[str], None], everything: bool
 ) -> str:
     """As `write_changes`, for files alone; returns the backup's name, "" if nothing was to do."""
-    from symroute_nm import install  # a dry run does without the writer
+    from symroute_nm.files import install  # a dry run does without the writer
 
     find_owned = choose_target().find_owned if everything else None
     return install.install(root, changes, note=note, find_owned=find_owned) or ""
@@ -57,7 +58,7 @@ def install_changes(
 
 def recover_files(root: Path, note: Callable[[str], None]) -> None:
     """Undo or tidy up what a killed run left below `root`; before anything there is read."""
-    from symroute_nm import install  # a dry run does without the writer
+    from symroute_nm.files import install  # a dry run does without the writer
 
     for line in install.recover(root):
         note(line)
@@ -90,7 +91,7 @@ def _remember_tables(root: Path, before: AbstractSet[OwnTable], say: Say) -> Non
     """Know tables of ours that files have ceased to name, as long as this kernel has them."""
     named = {table.id for table in sysfiles.own_tables(root, lasting=True)}
     lost = [table for table in before if table.id not in named]
-    if not lost or not rooted.is_own(root):  # below another the kernel is not asked
+    if not lost or not access.is_own(root):  # below another the kernel is not asked
         return
     from symroute_nm import runtime
     from symroute_nm.plan.planner import used_tables

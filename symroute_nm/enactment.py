@@ -15,12 +15,14 @@ from typing import (
     Tuple,
 )
 
-from symroute_nm import blocks, netfilter, rundir
+from symroute_nm import netfilter
 from symroute_nm.attempts import attempt
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.evidence import read_config_files
+from symroute_nm.files import blocks, own_folders
+from symroute_nm.files.access import exists, read
+from symroute_nm.files.lock import kernel_locked
 from symroute_nm.loaded import Loaded, find_differences, unload_script
-from symroute_nm.lock import kernel_locked
 from symroute_nm.marksetup import Command, Reversal, read_script, read_setup
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.listing import Files
@@ -40,7 +42,6 @@ from symroute_nm.ownership import (
     read_files,
 )
 from symroute_nm.plan.table_ids import parse_tables
-from symroute_nm.rooted import exists, read
 from symroute_nm.transition import find_steps
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> File
 @contextlib.contextmanager
 def hold() -> Iterator[None]:
     """Hold the lock of whoever changes the kernel; raises `Refusal` where another does."""
-    rundir.kernel_folder()  # what it refuses is no other change
+    own_folders.kernel_folder()  # what it refuses is no other change
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(kernel_locked())
@@ -202,7 +203,7 @@ def hold() -> Iterator[None]:
 def pending_notes() -> List[str]:
     """What is said while a change is neither confirmed nor taken back; only root can see that."""
     try:
-        waits = exists(rundir.record_place())
+        waits = exists(own_folders.record_place())
     except (SymrouteError, OSError):  # then there is none of ours
         waits = False
     return ["a change of the kernel is not confirmed yet: symroute-nm confirm keeps it; where "
@@ -254,12 +255,12 @@ def enact(
         return notes
 
     work = Work(act, lasting, lambda: _revert(record, commands))
-    return run(work, timeout, rundir.kernel_folder() / _DOOR, watch)
+    return run(work, timeout, own_folders.kernel_folder() / _DOOR, watch)
 
 
 def door() -> Path:
     """Where `confirm` knocks, whatever the root; raises `SymrouteError`."""
-    return rundir.kernel_place(_DOOR)
+    return own_folders.kernel_place(_DOOR)
 
 
 def _reversal_commands(record: "Record") -> Tuple[Command, ...]:
@@ -291,5 +292,5 @@ def _revert(record: "Record", commands: Optional[Sequence[Command]] = None) -> N
     told = [failure for failure in failures if failure]
     if told:
         raise SystemFailure(f"the way back failed: {'; '.join(told)}",
-                            _AGAIN % rundir.record_place())
+                            _AGAIN % own_folders.record_place())
     runtime.remove_record()

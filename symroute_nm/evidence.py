@@ -6,15 +6,16 @@ import stat
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm import bounded, programs
+from symroute_nm import programs
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure, pass_on_exhaustion
+from symroute_nm.files import access
+from symroute_nm.files.access import Tree
 from symroute_nm.loaded import marked_links
 from symroute_nm.model.network import Link
 from symroute_nm.model.observations import Arp, ConfigFile, Observations, Published, Unread
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.profiles import BACKUP_NAME
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
-from symroute_nm.rooted import Tree
 
 FILES, PORTS = "rule files", "published ports"  # subjects of `Unread`
 
@@ -94,7 +95,7 @@ def _read_files(tree: Tree) -> Tuple[Tuple[ConfigFile, ...], List[Unread]]:
         if not _NAME.fullmatch(name) or BACKUP_NAME.fullmatch(name):
             continue
         try:
-            content = bounded.read_below(tree, "%s/%s" % (NETWORK_SCRIPTS, name))
+            content = access.read_below(tree, "%s/%s" % (NETWORK_SCRIPTS, name))
         except SymrouteError as error:
             unread.append(Unread(FILES, error.message))
         else:
@@ -133,7 +134,7 @@ def _ipv6_rpfilter(tree: Tree) -> str:
     if not tree.has(_FIREWALLD):
         return ""
     try:
-        text = bounded.read_below(tree, _FIREWALLD_CONF).decode("utf-8", "replace")
+        text = access.read_below(tree, _FIREWALLD_CONF).decode("utf-8", "replace")
     except SymrouteError:
         return _RPFILTER_DEFAULT
     found = _RPFILTER.findall(text)

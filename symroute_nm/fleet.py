@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Tuple
 
-from symroute_nm import generation, rooted, workers
+from symroute_nm import workers
 from symroute_nm.commit import install_changes
 from symroute_nm.errors import FINDING, InputError, SymrouteError, SystemFailure, shown
+from symroute_nm.files import access, changes
 from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_settings
 from symroute_nm.model.settings import GenerateOptions, Options
@@ -50,7 +51,7 @@ def find_snapshots(order: Order) -> List[str]:
     is no name of a host: nothing is planned then.
     """
     folder = order.folder
-    if rooted.is_own(order.out):
+    if access.is_own(order.out):
         raise InputError("--host names a folder of snapshots, whose trees cannot go to /",
                          "give --root DIR: each host's tree goes to DIR/NAME")
     try:
@@ -76,12 +77,12 @@ def plan_fleet(names: List[str], order: Order) -> Generator[Outcome, None, None]
     jobs = order.jobs or len(os.sched_getaffinity(0))
     yield from workers.run(names, functools.partial(_plan_apart, order), lost, jobs)
     if not order.manner.dry_run:
-        rooted.sync_now()
+        access.sync_now()
 
 
 def _plan_apart(order: Order, name: str) -> Outcome:
     # Thousands of trees are not worth a wait for the disk with each file.
-    rooted.sync_later()
+    access.sync_later()
     return plan_host(order, name)
 
 
@@ -104,7 +105,7 @@ def plan_host(order: Order, name: str) -> Outcome:
                 root, worked.made.changes, note, everything=not worked.made.leftovers.kept)
     except SymrouteError as error:
         return Outcome(name, error.exit_code, str(error), tuple(notes), "".join(shown))
-    found = order.manner.check and generation.changed(worked.made.changes)
+    found = order.manner.check and changes.changed(worked.made.changes)
     summary = order.summarize(worked.made, worked.commands, order.manner.dry_run)
     return Outcome(name, FINDING if found else 0, "", tuple(notes), "".join(shown), summary)
 

@@ -1,12 +1,13 @@
 """`generate`, step by step: plan, render, compare, preflight, write."""
 
 from pathlib import Path
-from typing import Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Iterable, List, NamedTuple, Tuple
 
-from symroute_nm import blocks, rooted
 from symroute_nm.alterations import Alteration, find_alterations
 from symroute_nm.draft import make_draft
 from symroute_nm.errors import InputError, Refusal
+from symroute_nm.files import access
+from symroute_nm.files.changes import changed
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import Change
 from symroute_nm.model.plan import Plan
@@ -113,7 +114,7 @@ def preflight(
     """
     if not changed(made.changes):
         return []
-    here = rooted.is_own(root)
+    here = access.is_own(root)
     obstacle = choose_target().find_obstacle(host)
     problem = f"{obstacle.reason}; {obstacle.remedy}" if obstacle else ""
     if here and snapshot:
@@ -124,27 +125,6 @@ def preflight(
     if here and not manner.force and not manner.dry_run:
         raise Refusal(problem, "or write them all the same with --force")
     return ["warning: %s" % problem]
-
-
-def diff(wanted: Iterable[Change]) -> str:
-    """The changes as a unified diff."""
-    from symroute_nm.unified import unified_diff
-
-    return unified_diff(wanted)
-
-
-def replaced(wanted: Iterable[Change]) -> List[Change]:
-    """The changes that lose a line of an earlier block: it may be one that somebody put there."""
-    return [each for each in wanted if _block_lines(each.before) - _block_lines(each.after)]
-
-
-def _block_lines(content: Optional[bytes]) -> Set[bytes]:
-    return set((blocks.split(content or b"").block or b"").split(b"\n"))
-
-
-def changed(wanted: Iterable[Change]) -> bool:
-    """Whether anything is to be written."""
-    return any(each.kind != "keep" for each in wanted)
 
 
 def unwritten_notes(wanted: Iterable[Change]) -> List[str]:

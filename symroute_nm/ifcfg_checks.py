@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
-from symroute_nm import blocks, rooted
 from symroute_nm.dormant import find_sleeping_rules
+from symroute_nm.files import access, blocks
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import Change
 from symroute_nm.model.observations import config_file
@@ -57,11 +57,11 @@ def _first_rules(root: Path, plan: Plan) -> List[Tuple[str, str]]:
     named = [(each.uplink.profile.name, each.uplink.link.name)
              for each in plan.uplinks if each.uplink.profile]
     return [each for each in named
-            if all(rooted.read(root, path) is None for path in _paths(("rule", "rule6"), each[:1]))]
+            if all(access.read(root, path) is None for path in _paths(("rule", "rule6"), each[:1]))]
 
 
 def _content(root: Path, path: str, contents: Mapping[str, bytes]) -> bytes:
-    return contents[path] if path in contents else rooted.read(root, path) or b""
+    return contents[path] if path in contents else access.read(root, path) or b""
 
 
 def read_sleeping_rules(
@@ -96,4 +96,4 @@ def _find_flaws(changes: Iterable[Change]) -> Iterator[str]:
     """Lines of the administrator's own that the dispatcher script cannot take, with why."""
     for change in changes:
         if change.after is not None and profile_of(change.path):
-            yield from (f"{change.path} {flaw}" for flaw in blocks.flaws(change.after))
+            yield from (f"{change.path} {flaw}" for flaw in blocks.find_flaws(change.after))

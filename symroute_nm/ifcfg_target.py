@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
-from symroute_nm import absence, applied, bindings, changes, ifcfg_checks, ownership, rooted
+from symroute_nm import absence, applied, bindings, changes, ifcfg_checks, ownership
+from symroute_nm.files import access
 from symroute_nm.leftovers import sort_earlier_blocks
 from symroute_nm.model.finding import Finding
 from symroute_nm.model.host import Host
@@ -60,7 +61,7 @@ class IfcfgTarget(Target):
     def read_earlier(self, root: Path, host: Host, owned: Iterable[str]) -> Files:
         """What our blocks in route and rule files list."""
         paths = [path for path in owned if profile_of(path)]
-        files = [config_file(path, rooted.read(root, path) or b"") for path in paths]
+        files = [config_file(path, access.read(root, path) or b"") for path in paths]
         return self.sort_stored(files, host)
 
     def sort_stored(self, files: Iterable[ConfigFile], host: Host) -> Files:

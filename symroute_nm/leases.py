@@ -10,10 +10,10 @@ import re
 from types import MappingProxyType
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm import bounded
 from symroute_nm.errors import SymrouteError, pass_on_exhaustion
+from symroute_nm.files import access
+from symroute_nm.files.access import Tree
 from symroute_nm.model.host import Lease
-from symroute_nm.rooted import Tree
 
 _Gateway = Optional[ipaddress.IPv4Address]
 
@@ -168,7 +168,7 @@ def _files(tree: Tree, places: Iterable[Tuple[str, str]]) -> List[str]:
 def _text(tree: Tree, path: str) -> str:
     try:
         # A file system that crashed may have left NULs, which no name and no value can have.
-        text = bounded.read_below(tree, path)
+        text = access.read_below(tree, path)
     except SymrouteError:
         return ""
     return text.decode("utf-8", "replace").replace("\0", "\ufffd")

@@ -7,7 +7,7 @@ of ours lists is; and what an administrator's own line lists never is.
 
 from typing import Collection, FrozenSet, Iterable, Iterator, List, NamedTuple
 
-from symroute_nm import blocks
+from symroute_nm.files import blocks
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Files, Listing
 from symroute_nm.model.network import Route, Rule

@@ -6,6 +6,7 @@ from typing import Callable, List, NamedTuple, Optional
 from symroute_nm import activation, generation
 from symroute_nm.commit import KernelPart, Maker, Say, Written, recover_files, write_changes
 from symroute_nm.enactment import Enactment, for_generation
+from symroute_nm.files import changes
 from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_host
 from symroute_nm.leftovers import notes_on_earlier_blocks
@@ -83,8 +84,8 @@ def work_out(request: Request, say: Say, show: Callable[[str], None]) -> Worked:
     if manner.dry_run and not quiet:
         say(*(each.text for each in made.alterations))
     if manner.dry_run and not (manner.check or quiet):
-        show(generation.diff(made.changes))
+        show(changes.diff(made.changes))
     say(*generation.check_proof(made, manner))
     if not (manner.dry_run or quiet):
-        show(generation.diff(generation.replaced(made.changes)))
+        show(changes.diff(changes.replaced(made.changes)))
     return Worked(host, made, commands)

@@ -12,11 +12,12 @@ import re
 import socket
 from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
-from symroute_nm import bounded, shvar
+from symroute_nm import shvar
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
+from symroute_nm.files import access
+from symroute_nm.files.access import Tree
 from symroute_nm.model.network import IPAddress
 from symroute_nm.model.profiles import BACKUP_NAME, Profile
-from symroute_nm.rooted import Tree
 
 FOLDER = "/etc/sysconfig/network-scripts"
 PREFIX = "ifcfg-"
@@ -156,7 +157,7 @@ def _load_with_aliases(tree: Tree, name: str, aliases: FrozenSet[str]) -> Profil
 def _alias_gateways(tree: Tree, alias: str) -> Iterator[IPAddress]:
     """What read_aliases() takes: the IPv4 gateway of a file that names itself as its device."""
     try:
-        text = bounded.read_below(tree, "%s/%s" % (FOLDER, alias))
+        text = access.read_below(tree, "%s/%s" % (FOLDER, alias))
     except SymrouteError:
         return
     values = _values(text)
@@ -167,7 +168,7 @@ def _alias_gateways(tree: Tree, alias: str) -> Iterator[IPAddress]:
 def _load(tree: Tree, name: str) -> Profile:
     profile = name[len(PREFIX) :]
     try:
-        return parse(profile, bounded.read_below(tree, "%s/%s" % (FOLDER, name)))
+        return parse(profile, access.read_below(tree, "%s/%s" % (FOLDER, name)))
     except SymrouteError as error:
         # The message names the path, and a file's name can hold anything.
         return Profile(name=profile, problem=" ".join(error.message.split()))

@@ -6,7 +6,8 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tupl
 from symroute_nm.commit import Written
 from symroute_nm.enactment import Enactment
 from symroute_nm.errors import SymrouteError
-from symroute_nm.generation import Generation, changed
+from symroute_nm.files.changes import changed
+from symroute_nm.generation import Generation
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import format_item, format_rule
 from symroute_nm.model.network import (

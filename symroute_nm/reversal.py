@@ -6,10 +6,10 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from symroute_nm.commit import KernelPart, Maker, Say, Written, commit, recover_files, write_changes
 from symroute_nm.enactment import Enactment, for_files, for_removal
+from symroute_nm.files.access import is_own
 from symroute_nm.model.network import Change
 from symroute_nm.model.settings import Settings
 from symroute_nm.reading import read_host
-from symroute_nm.rooted import is_own
 from symroute_nm.targets import choose_target
 
 _AFTER_UNDO = (
@@ -71,7 +71,7 @@ def undo(
 
     With `make`, which needs `settings`, the kernel is brought to what they list first.
     """
-    from symroute_nm import install
+    from symroute_nm.files import install
 
     recover_files(root, say)
     restoration = install.prepare_restoration(root, name)
@@ -91,7 +91,7 @@ def undo(
 
 def list_backups(root: Path) -> List[str]:
     """The names of the backups below `root`, newest first; raises `SymrouteError`."""
-    from symroute_nm import backups
+    from symroute_nm.files import backups
 
     return [backup.name for backup in reversed(backups.backups(root))]
 

@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
-from symroute_nm import blocks, marksetup, rundir
+from symroute_nm import marksetup
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.journal import hidden_name
+from symroute_nm.files import blocks, own_folders
+from symroute_nm.files.access import Attributes, hidden_name, os_errors, read_file, write_new
 from symroute_nm.live import Saved
 from symroute_nm.marksetup import Reversal
 from symroute_nm.model import codec
@@ -25,7 +26,6 @@ from symroute_nm.model.places import RUN_TABLES
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.model.state import Place, place
 from symroute_nm.ownership import Territory
-from symroute_nm.rooted import Attributes, read_file, system, write_new
 
 _FORMAT = 2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -58,7 +58,7 @@ def write_record(record: Record) -> None:
         "marks": marksetup.dump(record.marks),
     }
     text = json.dumps(content).encode("ascii")
-    _write(rundir.kernel_folder() / rundir.record_place().name, text, _RECORD_MODE)
+    _write(own_folders.kernel_folder() / own_folders.record_place().name, text, _RECORD_MODE)
 
 
 def _dump_places(places: Iterable[Place]) -> Any:
@@ -72,7 +72,7 @@ def read_record() -> Optional[Record]:
     Neither one from before the last boot nor one of another network namespace counts. Raises
     `Refusal` for a damaged one.
     """
-    where = rundir.record_place()
+    where = own_folders.record_place()
     text = read_file(where, str(where))
     if text is None:
         return None
@@ -112,13 +112,13 @@ def _message(text: str) -> bytes:
 
 def remove_record() -> None:
     """The change lasts, or is taken back; raises `SystemFailure`."""
-    _remove(rundir.record_place())
+    _remove(own_folders.record_place())
 
 
 def write_tables(tables: Iterable[OwnTable]) -> None:
     """Remember whose tables these are, until the next boot; raises `SymrouteError`."""
     lines = "".join(f"{table.id} {table.name}\n" for table in sorted(tables))
-    _put(rundir.tables_place(), blocks.put(None, lines, RUN_TABLES) if lines else None)
+    _put(own_folders.tables_place(), blocks.put(None, lines, RUN_TABLES) if lines else None)
 
 
 @contextlib.contextmanager
@@ -127,7 +127,7 @@ def tables_written(tables: Iterable[OwnTable]) -> Iterator[None]:
 
     Before the body, since what it does is not to be taken back; raises `SymrouteError`.
     """
-    where = rundir.tables_place()
+    where = own_folders.tables_place()
     before = read_file(where, str(where))
     write_tables(tables)
     with contextlib.ExitStack() as stack:
@@ -140,14 +140,14 @@ def _put(where: Path, content: Optional[bytes]) -> None:
     if content is None:
         _remove(where)
     else:
-        rundir.tables_folder()
+        own_folders.tables_folder()
         _write(where, content, _TABLES_MODE)
 
 
 def _kernel() -> str:
     """Which boot, and which network namespace: its inode, which another may get after it, and its
     cookie, which none ever does, where the kernel has those."""
-    with system("read", _BOOT_ID):
+    with os_errors("read", _BOOT_ID):
         return f"{_BOOT_ID.read_text().strip()} {os.readlink(str(_NAMESPACE))} {_cookie()}"
 
 
@@ -161,7 +161,7 @@ def _cookie() -> int:
 
 
 def _write(where: Path, content: bytes, mode: int) -> None:
-    with system("write", where, "mend the cause and run it again"):
+    with os_errors("write", where, "mend the cause and run it again"):
         new = where.parent / hidden_name(where.name)
         try:
             write_new(new, content, Attributes(mode), None)
@@ -172,6 +172,6 @@ def _write(where: Path, content: bytes, mode: int) -> None:
 
 
 def _remove(where: Path) -> None:
-    with system("remove", where, "remove it by hand"), contextlib.suppress(
+    with os_errors("remove", where, "remove it by hand"), contextlib.suppress(
             FileNotFoundError, NotADirectoryError):
         where.unlink()

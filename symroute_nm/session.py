@@ -7,8 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Iterator, Optional
 
-from symroute_nm import bounded
 from symroute_nm.errors import SymrouteError
+from symroute_nm.files import access
 from symroute_nm.model.network import IPAddress
 
 _SERVER_ADDRESS = 2  # sshd(8): SSH_CONNECTION is client address, client port, server address, port
@@ -42,8 +42,8 @@ def _connections(number: int) -> Iterator[str]:
         if number <= 1:
             return
         try:
-            content = bounded.read(Path(f"/proc/{number}/environ"), _LARGEST)
-            status = bounded.read(Path(f"/proc/{number}/stat")).decode("utf-8", "replace")
+            content = access.read_small(Path(f"/proc/{number}/environ"), _LARGEST)
+            status = access.read_small(Path(f"/proc/{number}/stat")).decode("utf-8", "replace")
         except SymrouteError:
             return
         for variable in content.split(b"\0"):

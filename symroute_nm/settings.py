@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
-from symroute_nm import bounded
 from symroute_nm.errors import InputError, Refusal, shown
+from symroute_nm.files import access
+from symroute_nm.files.access import Tree
 from symroute_nm.model.network import IPAddress
 from symroute_nm.model.settings import (
     InterfaceSettings,
@@ -17,7 +18,6 @@ from symroute_nm.model.settings import (
     check_choice,
 )
 from symroute_nm.plan.marks import parse_mask
-from symroute_nm.rooted import Tree
 
 DEFAULT_PATH = "/etc/symroute-nm.conf"
 GUARDS = ("auto", "rules", "throw", "none")
@@ -42,7 +42,7 @@ def read_settings(path: Path, required: bool = False) -> Settings:
         if required:
             raise InputError("%s: no such file" % path, "check --config")
         return Settings()
-    return _decoded(bounded.read(path), str(path))
+    return _decoded(access.read_small(path), str(path))
 
 
 def read_settings_below(root: Path) -> Settings:
@@ -57,7 +57,7 @@ def read_settings_below(root: Path) -> Settings:
             tree.place(DEFAULT_PATH)
         except Refusal as refusal:
             raise InputError(refusal.message, "mend the link or remove it") from refusal
-        return _decoded(bounded.read_below(tree, DEFAULT_PATH), tree.shown(DEFAULT_PATH))
+        return _decoded(access.read_below(tree, DEFAULT_PATH), tree.shown(DEFAULT_PATH))
 
 
 def _decoded(content: bytes, where: str) -> Settings:

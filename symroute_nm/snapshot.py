@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from symroute_nm import bounded
 from symroute_nm.errors import InputError, SystemFailure
+from symroute_nm.files import access
 from symroute_nm.model.codec import decode, encode, fail, shown
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import ANY, VERSIONS, IPNetwork, Route, host_network
@@ -80,7 +80,7 @@ def _around_destination(templates: Sequence[Route], kind: int) -> Tuple[str, str
 def read_host(path: Path) -> Host:
     """The host in a snapshot file; raises `InputError`, or `SystemFailure` if it cannot be read."""
     try:
-        content = bounded.read(path, _LARGEST_FILE)
+        content = access.read_small(path, _LARGEST_FILE)
     except (InputError, SystemFailure) as error:
         missing = isinstance(error.__cause__, FileNotFoundError)
         kind = InputError if missing else type(error)

@@ -10,7 +10,7 @@ import re
 from ipaddress import IPv4Network
 from typing import Iterator, Mapping, NamedTuple, Tuple
 
-from symroute_nm.blocks import is_variables_form, split
+from symroute_nm.files.blocks import is_variables_form, split
 from symroute_nm.model.network import ANY, parse_network
 
 # ip-route(8): types before the destination; those of the second row lead to no link.

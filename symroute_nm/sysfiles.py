@@ -4,14 +4,14 @@ import stat
 from pathlib import Path
 from typing import FrozenSet, Iterator, List, Tuple
 
-from symroute_nm import blocks, bounded
 from symroute_nm.errors import SymrouteError
+from symroute_nm.files import access, blocks
+from symroute_nm.files.access import Tree
+from symroute_nm.files.own_folders import tables_place
 from symroute_nm.model.host import TableName
 from symroute_nm.model.places import RUN_TABLES
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.plan.table_ids import parse_tables
-from symroute_nm.rooted import Tree
-from symroute_nm.rundir import tables_place
 
 SCRIPT = "10-ifcfg-rh-routes.sh"
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
@@ -112,7 +112,7 @@ def _table_files(tree: Tree) -> Iterator[str]:
 def _texts(tree: Tree, path: str) -> List[Tuple[str, bool]]:
     """The file's text in pieces, each with whether it is our block."""
     try:
-        content = bounded.read_below(tree, path)
+        content = access.read_below(tree, path)
     except SymrouteError:
         return []  # iproute2 skips such a file as well
     return _split(content)
@@ -121,7 +121,7 @@ def _texts(tree: Tree, path: str) -> List[Tuple[str, bool]]:
 def _read_own(place: Path) -> bytes:
     """What stands in a file of our own; nothing where it cannot be read."""
     try:
-        return bounded.read(place)
+        return access.read_small(place)
     except SymrouteError:
         return b""
 

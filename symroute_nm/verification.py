@@ -5,11 +5,12 @@ import stat
 from pathlib import Path
 from typing import Dict, List, Set
 
-from symroute_nm import backups, enactment, rooted
+from symroute_nm import enactment
 from symroute_nm.draft import make_draft
 from symroute_nm.drift import NOT_RUN, FileDrift, Three, Verification, find_drift, find_file_drift
 from symroute_nm.errors import SymrouteError
-from symroute_nm.journal import digest
+from symroute_nm.files import access, backups
+from symroute_nm.files.journal import digest
 from symroute_nm.leftovers import notes_on_earlier_blocks
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Listing
@@ -43,7 +44,7 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
 
 def _script_drift(root: Path, plan: Plan) -> List[FileDrift]:
     """NetworkManager passes over a script that is not as nm-dispatcher.c wants it."""
-    with rooted.Tree(root) as tree:
+    with access.Tree(root) as tree:
         found = tree.status(SCRIPT)
     if plan.marking is None or found is None:
         return []
@@ -68,6 +69,6 @@ def _changed_by_hand(root: Path) -> Set[str]:
         for backup in backups.backups(root):
             written.update((each.path, each.after) for each in backup.files)
         return {path for path, after in written.items()
-                if after != digest(rooted.read(root, path))}
+                if after != digest(access.read(root, path))}
     except SymrouteError:  # without root, or damaged: then it is not known
         return set()

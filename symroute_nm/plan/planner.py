@@ -1,4 +1,7 @@
-"""Host + settings -> plan: the rule set of DESIGN 2 (pure; the heart)."""
+"""Host and settings -> plan. Knows no file and no target.
+
+Imports model, and touches nothing.
+"""
 
 from types import MappingProxyType
 from typing import (

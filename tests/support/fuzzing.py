@@ -18,18 +18,14 @@ from support.golden import FOLDER
 from support.golden.cases import CASES
 from support.hosts import two_uplinks
 from symroute_nm import (
-    backups,
-    blocks,
     cli,
     conversion,
     dormant,
     evidence,
-    journal,
     leases,
     loaded,
     profiles,
     published,
-    rooted,
     settings,
     shvar,
     snapshot,
@@ -37,6 +33,7 @@ from symroute_nm import (
 )
 from symroute_nm import sysfiles as below
 from symroute_nm.errors import InputError, Refusal, SymrouteError
+from symroute_nm.files import access, backups, blocks, journal
 from symroute_nm.model import network, plan
 from symroute_nm.model import settings as model_settings
 from symroute_nm.model.observations import ConfigFile
@@ -112,7 +109,7 @@ def parse_snapshot(content: bytes) -> None:
 
 
 def parse_block(content: bytes) -> None:
-    blocks.flaws(content)
+    blocks.find_flaws(content)
     try:
         parts = blocks.split(content)
     except Refusal as error:
@@ -176,7 +173,7 @@ def parse_manifest(content: bytes) -> None:
         (folder / "manifest.json").write_bytes(content)
         with watched(root):
             try:
-                with rooted.Tree(root) as opened:
+                with access.Tree(root) as opened:
                     backups.undoing(opened, backups.find(opened))
             except SymrouteError as error:
                 assert Refusal is type(error) or error.exit_code, error

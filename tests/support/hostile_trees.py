@@ -27,17 +27,9 @@ from support.trees import (
     warm_up,
     write,
 )
-from symroute_nm import (
-    backups,
-    blocks,
-    diagnosis,
-    evidence,
-    explanation,
-    leases,
-    profiles,
-    sysfiles,
-)
-from symroute_nm.journal import digest
+from symroute_nm import diagnosis, evidence, explanation, leases, profiles, sysfiles
+from symroute_nm.files import backups, blocks
+from symroute_nm.files.journal import digest
 from symroute_nm.snapshot import dump_host
 
 WARM = (backups, diagnosis, evidence, explanation, sysfiles, leases, profiles)

@@ -13,9 +13,10 @@ from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import symroute_nm
 from support.hosts import make_plan, two_uplinks
-from symroute_nm import backups, blocks, cli, install, render
 from symroute_nm import changes as changing
+from symroute_nm import cli, render
 from symroute_nm.errors import SymrouteError
+from symroute_nm.files import backups, blocks, install
 from symroute_nm.model.settings import Settings
 from symroute_nm.snapshot import dump_host
 

@@ -5,7 +5,7 @@ import subprocess
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symroute_nm import blocks
+from symroute_nm.files import blocks
 
 VARIABLE_PIECES = [b"ADDRESS0=", b"ADDRESS", b"12=", b" ", b"\t", b"\r", b"\n", b"#", b"x"]
 

@@ -14,8 +14,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.program import ROOT
-from symroute_nm import bounded, directxml, loaded, rooted, snapshot
+from symroute_nm import directxml, loaded, snapshot
 from symroute_nm.errors import InputError, Refusal
+from symroute_nm.files import access
 from symroute_nm.loaded import Loaded
 from symroute_nm.model.observations import Published
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
@@ -82,9 +83,9 @@ def test_a_file_of_others_is_bounded(tmp_path):
     with place.open("wb") as stream:
         stream.truncate((64 << 20) + 1)  # sparse
     with pytest.raises(Refusal, match=r"direct\.xml is larger than 64 MiB"):
-        rooted.read_file(place, "/etc/firewalld/direct.xml")
+        access.read_file(place, "/etc/firewalld/direct.xml")
     with pytest.raises(InputError, match="is longer than 1048576 bytes"):
-        bounded.read(place)
+        access.read_small(place)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device"])
@@ -97,7 +98,7 @@ def test_an_endless_snapshot_is_refused_at_once(tmp_path, kind):
     with pytest.raises(InputError, match="not a regular file"):
         snapshot.read_host(place)
     with pytest.raises(InputError, match="not a regular file"):
-        bounded.read(place)
+        access.read_small(place)
 
 
 def run(words, **options):

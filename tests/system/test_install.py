@@ -37,10 +37,12 @@ from support.trees import (
     tree,
     write,
 )
-from symroute_nm import backups, blocks, install, journal, programs, rooted, unified
 from symroute_nm import changes as changing
+from symroute_nm import programs
 from symroute_nm.errors import InputError, Refusal, SystemFailure
-from symroute_nm.lock import lock_place, locked
+from symroute_nm.files import access, backups, blocks, install, journal
+from symroute_nm.files import changes as files_changes
+from symroute_nm.files.lock import lock_place, locked
 from symroute_nm.model.network import Change
 
 NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.timezone.utc)
@@ -63,8 +65,8 @@ def _after(tmp_path_factory):
 
 
 def test_read_gives_bytes_or_none(root):
-    assert b"DEVICE=eth0\n" == rooted.read(root, SCRIPTS + "/ifcfg-eth0")
-    assert rooted.read(root, "/etc/no/such/file") is None
+    assert b"DEVICE=eth0\n" == access.read(root, SCRIPTS + "/ifcfg-eth0")
+    assert access.read(root, "/etc/no/such/file") is None
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "device", "file as folder", "unreadable"])
@@ -81,10 +83,10 @@ def test_what_cannot_be_read_is_named(tmp_path, kind):
     path = "/x/y" if kind == "file as folder" else "/x"
     if kind == "unreadable":
         with unprivileged(tmp_path), pytest.raises(SystemFailure, match="/x: Permission denied"):
-            rooted.read(tmp_path, path)
+            access.read(tmp_path, path)
     else:
         with pytest.raises(Refusal, match=path):
-            rooted.read(tmp_path, path)
+            access.read(tmp_path, path)
 
 
 @contextlib.contextmanager
@@ -111,7 +113,7 @@ def test_a_link_that_leaves_the_root_circles_or_dangles_is_refused(tmp_path, tar
     root.mkdir()
     (root / "x").symlink_to(target)
     with pytest.raises(Refusal, match="/x"):
-        rooted.read(root, "/x")
+        access.read(root, "/x")
     with pytest.raises(Refusal, match="/x"):
         changing.changes(root, {"/x": BODY})
     assert b"secret" == (tmp_path / "outside").read_bytes()
@@ -223,7 +225,7 @@ def test_patch_makes_of_the_diff_what_the_change_says(tmp_path_factory, before, 
     folder = tmp_path_factory.mktemp("patch")
     if before is not None:
         write(folder, "/etc/x", before)
-    diff = unified.unified_diff([Change("/etc/x", before, after)])
+    diff = files_changes.unified_diff([Change("/etc/x", before, after)])
     command = ["patch", "-p1", "-s", "-u"]
     if diff and (before or after):
         subprocess.run(command, input=diff.encode(), cwd=str(folder), check=True)
@@ -237,18 +239,18 @@ def test_the_diff_is_that_of_diff(tmp_path):
         write(tmp_path, "/%s/etc/x" % name, content)
     command = ["diff", "-u", "--label", "a/etc/x", "--label", "b/etc/x", "a/etc/x", "b/etc/x"]
     real = subprocess.run(command, cwd=str(tmp_path), stdout=subprocess.PIPE, check=False)
-    assert real.stdout.decode() == unified.unified_diff([Change("/etc/x", before, after)])
+    assert real.stdout.decode() == files_changes.unified_diff([Change("/etc/x", before, after)])
 
 
 def test_the_diff_shows_what_a_terminal_would_act_on():
     after = "\x1b[2Jx\r\n\ttab \u202e\xe4\n".encode() + b"\xff\n"
-    lines = unified.unified_diff([Change("/etc/x", None, after)]).split("\n")
+    lines = files_changes.unified_diff([Change("/etc/x", None, after)]).split("\n")
     assert ["--- /dev/null", "+++ b/etc/x"] == lines[:2]
     assert ["+\\x1b[2Jx\\r", "+\ttab \\u202e\xe4", "+\\xff"] == lines[3:6]
 
 
 def test_the_diff_leaves_out_what_keeps():
-    assert "" == unified.unified_diff([Change("/etc/x", b"a", b"a")])
+    assert "" == files_changes.unified_diff([Change("/etc/x", b"a", b"a")])
 
 
 # Installing
@@ -685,4 +687,4 @@ def test_the_journal_names_all_hidden_files(root):
     record = json.loads((root / STATE / "journal").read_text())
     named = {entry[key] for entry in record["entries"] for key in ("new", "old")} - {""}
     assert {pathlib.Path(each).name for each in hidden(root)} <= named
-    assert journal.leftovers(root)
+    assert journal.has_interrupted_run(root)

@@ -21,9 +21,9 @@ from support.trees import (
     scene,
     tree,
 )
-from symroute_nm import install
 from symroute_nm.errors import Refusal
-from symroute_nm.lock import lock_place, locked
+from symroute_nm.files import install
+from symroute_nm.files.lock import lock_place, locked
 
 FINE, REFUSED, FAILED = 0, 3, 4
 MINE = b"10.9.0.0/16 via 10.0.6.9 dev eth0\n# no newline \xff"

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from support.hosts import make_plan, two_uplinks
-from symroute_nm import backups, reading, reversal
+from symroute_nm import reading, reversal
+from symroute_nm.files import backups
 from symroute_nm.model.settings import Settings
 from symroute_nm.snapshot import dump_host
 

@@ -4,8 +4,8 @@ import pytest
 
 from support.golden.cases import plain, profile_names
 from support.static_routes import LINES
-from symroute_nm import blocks, install
 from symroute_nm.errors import Refusal
+from symroute_nm.files import blocks, install
 from symroute_nm.generation import check_lines, prepare
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.settings import GenerateOptions, Settings

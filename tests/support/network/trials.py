@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from symroute_nm import blocks
+from symroute_nm.files import blocks
 
 FINE, FINDING, INPUT, REFUSED, SYSTEM = 0, 1, 2, 3, 4
 PATIENCE = 30  # seconds that a loaded machine may take for what takes none

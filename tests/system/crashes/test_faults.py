@@ -14,9 +14,9 @@ from support import syscalls
 from support.crashes import ERRORS, FAILED, check_told
 from support.syscalls import Fail, Kill
 from support.trees import STATE, copy, hidden, prepared, run, tree, whole
-from symroute_nm import backups, install
 from symroute_nm import changes as changing
 from symroute_nm.errors import SymrouteError
+from symroute_nm.files import backups, install
 
 FINE = 0
 

@@ -54,7 +54,7 @@ from support.trees import (
     redirect,
     write,
 )
-from symroute_nm.journal import digest
+from symroute_nm.files.journal import digest
 
 
 @pytest.fixture(name="grounds", scope="module")

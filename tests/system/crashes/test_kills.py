@@ -19,7 +19,7 @@ from support.trees import (
     tree,
     whole,
 )
-from symroute_nm import install
+from symroute_nm.files import install
 
 MOMENTS = 50  # for each of the four scenes: 200
 

@@ -28,7 +28,7 @@ from support.trees import (
     whole,
 )
 from symroute_nm import changes as changing
-from symroute_nm import install
+from symroute_nm.files import install
 
 REMOVE_FOLDER = 0x200  # AT_REMOVEDIR, linux/fcntl.h
 

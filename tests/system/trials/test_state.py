@@ -31,11 +31,12 @@ from support.network.trials import (
     start,
     wait_for,
 )
-from symroute_nm import live, marksetup, netlink, rundir, trees
+from symroute_nm import live, marksetup, netlink
 from symroute_nm.attempts import attempt
 from symroute_nm.errors import InputError, Refusal, SystemFailure
+from symroute_nm.files import own_folders, ownership
+from symroute_nm.files.lock import lock_place, locked
 from symroute_nm.loaded import Loaded
-from symroute_nm.lock import lock_place, locked
 from symroute_nm.marksetup import Chain, Jump, MarkSetup, Reversal
 from symroute_nm.model.marking import Mark, Marking, Setting
 from symroute_nm.model.network import Rule
@@ -284,7 +285,7 @@ def test_what_an_earlier_version_made_is_closed(private_run):
 
 def test_a_user_has_locks_in_a_folder_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert Path("/run/symroute-nm/locks") == rundir.locks_folder()  # root heeds no variable
+    assert Path("/run/symroute-nm/locks") == own_folders.locks_folder()  # root heeds no variable
     given = Path("/tmp/symroute-test-%d" % os.getpid())
     given.mkdir(mode=0o700)
     os.chown(str(given), NOBODY, NOBODY)
@@ -292,13 +293,13 @@ def test_a_user_has_locks_in_a_folder_of_their_own(tmp_path, monkeypatch):
     try:
         def look():
             os.environ["XDG_RUNTIME_DIR"] = str(given)
-            assert given / "symroute-nm" == rundir.locks_folder()
+            assert given / "symroute-nm" == own_folders.locks_folder()
             given.chmod(0o755)
-            assert shared == rundir.locks_folder()
+            assert shared == own_folders.locks_folder()
             given.chmod(0o700)
             for odd in ("", "relative", "/nowhere", "/", "/run"):
                 os.environ["XDG_RUNTIME_DIR"] = odd
-                assert shared == rundir.locks_folder()
+                assert shared == own_folders.locks_folder()
             assert 0o700 == stat.S_IMODE(shared.stat().st_mode)
 
         assert 0 == as_nobody(look)
@@ -350,19 +351,19 @@ def test_a_tree_that_others_can_write_to_changes_no_kernel(
 def test_a_tree_is_looked_at_from_the_top_and_through_links(own_folder, tmp_path):
     tree = own_folder / "tree"
     (tree / "elsewhere/open").mkdir(parents=True)
-    trees.require_owned(tree)
+    ownership.require_owned(tree)
     (tree / "etc").symlink_to("/elsewhere/open/../etc")
     (tree / "elsewhere/etc").mkdir()
-    trees.require_owned(tree)
+    ownership.require_owned(tree)
     (tree / "elsewhere/open").chmod(0o777)
     with pytest.raises(InputError, match=r"others can write to .*/elsewhere/open "):
-        trees.require_owned(tree)
+        ownership.require_owned(tree)
     with pytest.raises(InputError, match=r"others can write to /tmp \(mode 1777\)"):
-        trees.require_owned(tmp_path)
+        ownership.require_owned(tmp_path)
     (tmp_path / "link").symlink_to(own_folder)
     with pytest.raises(InputError, match="others can write to /tmp "):
-        trees.require_owned(tmp_path / "link")
-    trees.require_owned(Path("/"))
+        ownership.require_owned(tmp_path / "link")
+    ownership.require_owned(Path("/"))
 
 
 # -- the way back ---------------------------------------------------------------------------------

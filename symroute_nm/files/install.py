@@ -9,24 +9,25 @@ import os
 from pathlib import Path
 from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm import backups, journal, programs
+from symroute_nm import programs
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
-from symroute_nm.journal import Distrust, Entry, Journal, check_state, check_targets
-from symroute_nm.lock import TIMEOUT, locked
-from symroute_nm.model.network import Change
-from symroute_nm.rooted import (
+from symroute_nm.files import access, backups, journal
+from symroute_nm.files.access import (
     Attributes,
     Place,
     Tree,
     is_own,
     link,
+    os_errors,
     read_at,
     rename,
     sync_beside,
-    system,
     unlink,
     write_at,
 )
+from symroute_nm.files.journal import Distrust, Entry, Journal, check_state, check_targets
+from symroute_nm.files.lock import TIMEOUT, locked
+from symroute_nm.model.network import Change
 
 Note = Callable[[str], None]
 
@@ -161,8 +162,8 @@ def _prepare(tree: Tree, change: Change, attributes: Optional[Attributes]) -> _S
         status = found.status
         names = status.st_nlink
         attributes = Attributes(status.st_mode & 0o777, status.st_uid, status.st_gid)
-    new = "" if change.after is None else journal.hidden_name(target.name)
-    old = "" if change.before is None else journal.hidden_name(target.name)
+    new = "" if change.after is None else access.hidden_name(target.name)
+    old = "" if change.before is None else access.hidden_name(target.name)
     return _Step(change, target, attributes, new, old, names)
 
 
@@ -179,7 +180,7 @@ def _write(tree: Tree, steps: Sequence[_Step], backup: str, note: Note) -> None:
     record = Journal(backup, tuple(_entry(step) for step in steps), tuple(folders))
     done = False
     try:
-        with system("write", "the files below %s" % tree.root, _AS_BEFORE):
+        with os_errors("write", "the files below %s" % tree.root, _AS_BEFORE):
             journal.begin(tree, record)
             backups.save(tree, backup, [(step.change, step.attributes) for step in steps])
             ready = [step._replace(target=tree.made(step.target)) for step in steps]
@@ -216,11 +217,11 @@ def _entry(step: _Step) -> Entry:
 
 def _write_steps(steps: Sequence[_Step]) -> None:
     for step in steps:
-        with system("write", step.change.path, _AS_BEFORE):
+        with os_errors("write", step.change.path, _AS_BEFORE):
             _stage(step)
     _sync(steps)
     for step in steps:
-        with system("replace", step.change.path, _AS_BEFORE):
+        with os_errors("replace", step.change.path, _AS_BEFORE):
             _switch(step)
     _sync(steps)
     for step in steps:
@@ -246,7 +247,7 @@ def _switch(step: _Step) -> None:
 def _sync(steps: Sequence[_Step]) -> None:
     folders = {step.target.folder: step for step in steps}
     for step in folders.values():
-        with system("write", step.change.path, _AS_BEFORE):
+        with os_errors("write", step.change.path, _AS_BEFORE):
             sync_beside(step.target)
 
 
@@ -298,7 +299,7 @@ def _prepare_apart(tree: Tree, change: Change) -> _Step:
 
 def _replace(tree: Tree, step: _Step) -> None:
     path, new = step.change.path, step.target.beside(step.new)
-    with system("replace", path, "mend the cause and run it again"):
+    with os_errors("replace", path, "mend the cause and run it again"):
         done = False
         try:
             if step.change.after is not None:
@@ -337,7 +338,7 @@ def recover(root: Path, timeout: float = TIMEOUT) -> Tuple[str, ...]:
 
     To be called before `changes`; takes the lock, and writes, only if there is something to do.
     """
-    if not journal.leftovers(root):
+    if not journal.has_interrupted_run(root):
         return ()
     with locked(root, timeout):
         return journal.repair(root)

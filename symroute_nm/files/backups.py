@@ -11,29 +11,29 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.journal import (
+from symroute_nm.files.access import (
+    Attributes,
+    Place,
+    Tree,
+    hidden_name,
+    make_folder,
+    os_errors,
+    read_at,
+    rename,
+    sync_beside,
+    write_at,
+)
+from symroute_nm.files.changes import unified_diff
+from symroute_nm.files.journal import (
     BACKUPS,
     check_state,
     check_targets,
     digest,
     discard,
-    hidden_name,
     read_state,
     typed,
 )
 from symroute_nm.model.network import Change
-from symroute_nm.rooted import (
-    Attributes,
-    Place,
-    Tree,
-    make_folder,
-    read_at,
-    rename,
-    sync_beside,
-    system,
-    write_at,
-)
-from symroute_nm.unified import unified_diff
 
 KEPT = 10
 _MODES = range(0o1000)
@@ -69,7 +69,7 @@ def backups(root: Path) -> Tuple[Backup, ...]:
 
 
 def _names(tree: Tree) -> List[str]:
-    with system("read", tree.shown(BACKUPS), "run as root"):
+    with os_errors("read", tree.shown(BACKUPS), "run as root"):
         try:
             found = [name for name in tree.names(BACKUPS) if _NAME.match(name)]
         except FileNotFoundError:
@@ -124,7 +124,7 @@ def save(tree: Tree, name: str, files: Sequence[Tuple[Change, Attributes]]) -> N
     What a failure leaves under a hidden name is for `journal.roll_back` to remove.
     """
     folder = tree.shown(BACKUPS)
-    with system("write a backup to", folder, "nothing was changed"):
+    with os_errors("write a backup to", folder, "nothing was changed"):
         place = tree.made(tree.name("%s/%s" % (BACKUPS, hidden_name(name))))
         make_folder(place, 0o700)
         _fill(tree, place, files)

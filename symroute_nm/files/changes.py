@@ -1,9 +1,30 @@
-"""Changes as text for people: what ``diff -u`` would print (pure)."""
+"""`generate`, step by step: plan, render, compare, preflight, write."""
 
 import difflib
-from typing import Iterable, List, Optional
+from typing import Iterable, List, Optional, Set
 
+from symroute_nm.files import blocks
 from symroute_nm.model.network import Change
+
+
+def diff(wanted: Iterable[Change]) -> str:
+    """The changes as a unified diff."""
+
+    return unified_diff(wanted)
+
+
+def replaced(wanted: Iterable[Change]) -> List[Change]:
+    """The changes that lose a line of an earlier block: it may be one that somebody put there."""
+    return [each for each in wanted if _block_lines(each.before) - _block_lines(each.after)]
+
+
+def _block_lines(content: Optional[bytes]) -> Set[bytes]:
+    return set((blocks.split(content or b"").block or b"").split(b"\n"))
+
+
+def changed(wanted: Iterable[Change]) -> bool:
+    """Whether anything is to be written."""
+    return any(each.kind != "keep" for each in wanted)
 
 
 def unified_diff(changes: Iterable[Change]) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Deque, Iterator, List
 
 from symroute_nm.errors import InputError, SystemFailure
+from symroute_nm.files.access import STATE, is_own, os_errors, resolve_below
 from symroute_nm.model.marking import MARKING_FILES
 from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS
-from symroute_nm.rooted import STATE, is_own, locate, system
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MOST_LINKS = 40  # path_resolution(7)
@@ -38,10 +38,10 @@ def require_owned(root: Path) -> None:
         return
     if os.geteuid() != 0:
         raise SystemFailure("only root may change the kernel", "run as root")
-    with system("look up", root):
+    with os_errors("look up", root):
         for folder in _walk(Path("/"), str(Path.cwd() / root)):
             _check(folder, root)
-        top = locate(root, "/")
+        top = resolve_below(root, "/")
         for path in _USED:
             for folder in _walk(top, path):
                 _check(folder, root)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Iterator
 
 from symroute_nm.errors import Refusal, SystemFailure
-from symroute_nm.rooted import STATE, locate, make_folders, missing_folders, system
-from symroute_nm.rundir import kernel_folder, locks_folder
+from symroute_nm.files.access import STATE, make_folders, missing_folders, os_errors, resolve_below
+from symroute_nm.files.own_folders import kernel_folder, locks_folder
 
 TIMEOUT = 10.0  # seconds
 _KERNEL_TIMEOUT = 2.0  # seconds; whoever has it waits for a person
@@ -54,9 +54,9 @@ def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
 
 def lock_place(root: Path) -> Path:
     """Where the lock of the tree below `root` stands while it is held; SystemFailure."""
-    with system("look up", root):
+    with os_errors("look up", root):
         # Not by its path: one tree may be mounted at several.
-        found = locate(root, "/").stat()
+        found = resolve_below(root, "/").stat()
     return locks_folder() / f"tree-{found.st_dev}-{found.st_ino}"
 
 
@@ -73,7 +73,7 @@ def kernel_locked(timeout: float = _KERNEL_TIMEOUT) -> Iterator[None]:
 
 def _make_state(root: Path) -> Path:
     """The folder for state below that root, which is made; SystemFailure where it is no such."""
-    place = locate(root, STATE)
+    place = resolve_below(root, STATE)
     try:
         make_folders(missing_folders(place / "journal"))
         if not place.is_dir():
@@ -94,7 +94,7 @@ def _held(lock: Path, timeout: float, subject: Path) -> Iterator[None]:
     """
     descriptor = _acquire(lock, subject, time.monotonic() + timeout, timeout)
     try:
-        with system("lock", lock):
+        with os_errors("lock", lock):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         yield
@@ -110,7 +110,7 @@ def _acquire(lock: Path, subject: Path, end: float, timeout: float) -> int:
         with contextlib.ExitStack() as stack:
             descriptor = _open(lock)
             stack.callback(os.close, descriptor)
-            with system("lock", lock):
+            with os_errors("lock", lock):
                 if _try(descriptor) and _is_still(lock, descriptor):
                     stack.pop_all()
                     return descriptor
@@ -127,7 +127,7 @@ def _open(lock: Path) -> int:
         raise _failure("create", lock, error) from error
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, descriptor)
-        with system("lock", lock):
+        with os_errors("lock", lock):
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise SystemFailure(f"cannot lock {lock}: it is no file", _IN_THE_WAY)

@@ -10,12 +10,13 @@ folder's place meanwhile is not touched.
 import contextlib
 import errno
 import os
+import pathlib
 import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
 
-from symroute_nm.errors import InputError, Refusal, SystemFailure
+from symroute_nm.errors import InputError, Refusal, SystemFailure, pass_on_exhaustion
 
 _MAX_LINKS = 40  # the kernel's own limit, path_resolution(7)
 _MAX_DEPTH = 64  # folders in each other, of what is removed as a whole
@@ -50,7 +51,7 @@ class Attributes(NamedTuple):
 
 
 @contextlib.contextmanager
-def system(action: str, path: object, hint: str = "") -> Iterator[None]:
+def os_errors(action: str, path: object, hint: str = "") -> Iterator[None]:
     """OSError in the body becomes SystemFailure ``cannot ACTION PATH: reason``."""
     try:
         yield
@@ -102,7 +103,7 @@ class Tree:
         self._folders: Dict[_Parts, int] = {}
 
     def __enter__(self) -> "Tree":
-        with system("look up", self.root):
+        with os_errors("look up", self.root):
             try:
                 self._folders[()] = os.open(str(self.root), _FOLDER)
             except FileNotFoundError:
@@ -134,12 +135,12 @@ class Tree:
 
         Refusal where a link in it leaves the root, dangles or goes in circles; SystemFailure.
         """
-        with system("look up", path):
+        with os_errors("look up", path):
             return self._walk(path, True)
 
     def name(self, path: str) -> Place:
         """As `place`, but a link at the very end is not followed."""
-        with system("look up", path):
+        with os_errors("look up", path):
             return self._walk(path, False)
 
     def plain(self, real: str) -> Place:
@@ -152,7 +153,7 @@ class Tree:
 
     def is_link(self, path: str) -> bool:
         """Whether a link stands at the very end of that path."""
-        with system("look up", path):
+        with os_errors("look up", path):
             return stat.S_ISLNK(mode_at(self._walk(path, False)))
 
     def _walk(self, asked: str, last: bool) -> Place:
@@ -335,7 +336,7 @@ class Tree:
         """
         for parts, descriptor in sorted(self._folders.items()):
             place = self.shown("/".join(parts))
-            with system("look up", place):
+            with os_errors("look up", place):
                 if may_be_others(os.fstat(descriptor)):
                     return place
         return ""
@@ -418,7 +419,7 @@ def read_at(place: Place, path: str) -> Optional[Found]:
 
     Refusal where something else than a file is in the way, SystemFailure where it cannot be read.
     """
-    with system("read", path, "check its permissions; run as root"):
+    with os_errors("read", path, "check its permissions; run as root"):
         if place.blocked:
             raise Refusal("%s: one of the folders in this path is no folder" % path,
                           "move it out of the way")
@@ -610,7 +611,7 @@ def _sync_folder(folder: int) -> None:
 
 
 # By path: for this machine's own folders alone, in which nobody but root can change anything.
-def locate(root: Path, path: str) -> Path:
+def resolve_below(root: Path, path: str) -> Path:
     """The real place below `root` of an absolute path, which need not exist; for people to see.
 
     By the time that it is used something else may be there. Raises as `Tree.place`.
@@ -662,3 +663,77 @@ def write_new(
     """As `write_at`; OSError."""
     with Tree(place.parent) as tree:
         write_at(tree.name(place.name), content, attributes, like)
+
+
+LIMIT = 1 << 20  # bytes
+_CHUNK = 1 << 20
+
+
+def read_small(path: pathlib.Path, limit: int = LIMIT) -> bytes:
+    """The content of a regular file; InputError if it is none or too long, else SystemFailure.
+
+    A path that the system cannot take (a NUL in it) is an InputError too. OSError where the system
+    has no descriptor or memory left, so that nobody takes that for a file that is not there.
+    """
+    try:
+        # Without O_NONBLOCK a FIFO of that name would hold us for ever.
+        descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            return _content(path, descriptor, limit)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        pass_on_exhaustion(error)
+        raise _failure(path, error) from error
+    except ValueError as error:
+        raise InputError("%r is not a path" % str(path), "name an existing file") from error
+
+
+def read_below(tree: "Tree", path: str) -> bytes:
+    """As `read`, for a path below a root; a link that leads nowhere or out of it is a failure."""
+    shown = pathlib.Path(tree.shown(path))
+    try:
+        with tree.opened(path) as descriptor:
+            return _content(shown, descriptor, LIMIT)
+    except OSError as error:
+        pass_on_exhaustion(error)
+        raise _failure(shown, error) from error
+    except Refusal as refusal:
+        raise SystemFailure(
+            "%s cannot be read: %s" % (shown, refusal.message), refusal.hint) from refusal
+
+
+def _content(path: pathlib.Path, descriptor: int, limit: int) -> bytes:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise InputError("%s is not a regular file" % path, "move it away")
+    text = _drain(descriptor, limit)
+    if len(text) > limit:
+        raise InputError("%s is longer than %d bytes" % (path, limit), "move it away")
+    return text
+
+
+def _drain(descriptor: int, limit: int) -> bytes:
+    chunks = []
+    left = limit + 1
+    while left > 0:
+        chunk = os.read(descriptor, min(left, _CHUNK))
+        if not chunk:
+            break
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
+
+
+def _failure(path: pathlib.Path, error: OSError) -> SystemFailure:
+    return SystemFailure(
+        "%s cannot be read: %s" % (path, error.strerror or error),
+        "check its permissions, or run as root",
+    )
+
+
+_NAME_LIMIT = 40  # characters of the file's own name; NAME_MAX is 255 bytes
+
+
+def hidden_name(name: str) -> str:
+    """A name that no reader of the folder takes for a file of its own."""
+    return ".symroute-nm.%s.%s" % (name[:_NAME_LIMIT], os.urandom(4).hex())

@@ -14,21 +14,22 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import Refusal, SymrouteError
-from symroute_nm.rooted import (
+from symroute_nm.files.access import (
     STATE,
     Attributes,
     Place,
     Tree,
     exists_at,
+    hidden_name,
     is_own,
     may_be_others,
     names_beside,
+    os_errors,
     read_at,
     remove_all,
     remove_folder,
     rename,
     sync_beside,
-    system,
     unlink,
     write_at,
 )
@@ -39,7 +40,6 @@ BACKUPS = STATE + "/backups"
 _SWEPT = ("/etc/sysconfig/network-scripts", "/etc/iproute2", "/etc/iproute2/rt_tables.d")
 _HIDDEN = re.compile(r"\.symroute-nm\..+\.[0-9a-f]{8}\Z")
 _GONE_OR_IN_USE = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
-_NAME_LIMIT = 40  # characters of the file's own name; NAME_MAX is 255 bytes
 
 
 class Entry(NamedTuple):
@@ -66,11 +66,6 @@ def digest(content: Optional[bytes]) -> str:
     import hashlib  # OpenSSL, 3 MiB of it: whoever only looks for a journal does without
 
     return "" if content is None else hashlib.sha256(content).hexdigest()
-
-
-def hidden_name(name: str) -> str:
-    """A name that no reader of the folder takes for a file of its own."""
-    return ".symroute-nm.%s.%s" % (name[:_NAME_LIMIT], os.urandom(4).hex())
 
 
 def begin(tree: Tree, journal: Journal) -> None:
@@ -117,7 +112,7 @@ def roll_back(tree: Tree, journal: Journal) -> Tuple[str, ...]:
     come into the way of a file, SystemFailure.
     """
     begun, done = tree.name(STATE + "/journal"), tree.name(STATE + "/journal.done")
-    with system("put back the files of", tree.shown(STATE + "/journal"),
+    with os_errors("put back the files of", tree.shown(STATE + "/journal"),
                 "free the cause, run it again"):
         if exists_at(done) and _load(tree, done) == journal:  # an earlier write's is none
             rename(done, begun.name)
@@ -218,7 +213,7 @@ def discard(tree: Tree, folder: Place) -> None:
     _remove(tree, [doomed])
 
 
-def leftovers(root: Path) -> bool:
+def has_interrupted_run(root: Path) -> bool:
     """Whether an interrupted run left something to `repair`."""
     with Tree(root) as tree:
         return any(_journals(tree)) or any(True for _ in _strays(tree))
@@ -226,7 +221,7 @@ def leftovers(root: Path) -> bool:
 
 def _journals(tree: Tree) -> Tuple[bool, bool]:
     """Whether there are a ``journal`` and a ``journal.done``; SystemFailure."""
-    with system("look up", tree.shown(STATE), "run as root"):
+    with os_errors("look up", tree.shown(STATE), "run as root"):
         return (exists_at(tree.name(STATE + "/journal")),
                 exists_at(tree.name(STATE + "/journal.done")))
 

@@ -156,7 +156,7 @@ def is_variables_form(content: bytes) -> bool:
     return b"ADDRESS" in content and _VARIABLES.search(content) is not None
 
 
-def flaws(content: bytes) -> Tuple[str, ...]:
+def find_flaws(content: bytes) -> Tuple[str, ...]:
     """What in a route or rule file breaks when the dispatcher script reads it, by line number."""
     if not content.startswith(_BOM) and not any(mark in content for mark in _FLAW_MARKS):
         return ()  # as nearly always
