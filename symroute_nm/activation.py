@@ -3,7 +3,8 @@
 from typing import FrozenSet, Iterable, Iterator, List, Optional, Sequence
 
 from symroute_nm.generation import Generation
-from symroute_nm.loaded import script_program, unload_script
+from symroute_nm.kernel.loaded_marks import script_program, unload_script
+from symroute_nm.kernel.steps import identity
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import delete_rule, delete_throw
 from symroute_nm.model.marking import SCRIPT
@@ -13,7 +14,6 @@ from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import bare
 from symroute_nm.targets import bring_up, choose_target
-from symroute_nm.transition import identity
 
 _BRING_UP = "nmcli "
 

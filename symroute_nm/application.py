@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from symroute_nm import generation, trial
+from symroute_nm import generation
 from symroute_nm.commit import Maker, Say
-from symroute_nm.enactment import Enactment, door, for_generation
+from symroute_nm.enactment import for_generation
 from symroute_nm.generation import Generation
+from symroute_nm.kernel import keeper
+from symroute_nm.kernel.transaction import KernelChange, socket_path
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.reading import read_host
 
@@ -15,7 +17,7 @@ class Applied(NamedTuple):
     """The plan, proved, and what `apply` changed or would change in the kernel."""
 
     made: Generation
-    change: Enactment
+    change: KernelChange
 
 
 def apply(
@@ -37,4 +39,4 @@ def apply(
 
 def confirm() -> bool:
     """Keep what waits to be confirmed; False: it is too late. Raises `SymrouteError`."""
-    return trial.confirm(door()).kept
+    return keeper.confirm(socket_path()).kept

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm import sysfiles
-from symroute_nm.enactment import Enactment
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access
+from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.network import Change
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.reading import read_host
@@ -14,7 +14,7 @@ from symroute_nm.targets import choose_target
 
 # Makes a change of the kernel and calls what keeps it once it is confirmed; returns what that
 # returned. Raises `SymrouteError`, with all as before, where it was not confirmed.
-Maker = Callable[[Enactment, Callable[[], List[str]]], Tuple[str, ...]]
+Maker = Callable[[KernelChange, Callable[[], List[str]]], Tuple[str, ...]]
 Say = Callable[..., None]  # of lines for people
 
 
@@ -28,7 +28,7 @@ class Written(NamedTuple):
 class KernelPart(NamedTuple):
     """A change of the kernel that comes before the files, and who makes it."""
 
-    change: Enactment
+    change: KernelChange
     make: Maker
 
 
@@ -93,11 +93,11 @@ def _remember_tables(root: Path, before: AbstractSet[OwnTable], say: Say) -> Non
     lost = [table for table in before if table.id not in named]
     if not lost or not access.is_own(root):  # below another the kernel is not asked
         return
-    from symroute_nm import runtime
+    from symroute_nm.kernel import run_tables
     from symroute_nm.plan.planner import used_tables
 
     try:
         used = used_tables(read_host(root, None, probe=False))
-        runtime.write_tables(table for table in lost if table.id in used)
+        run_tables.write_tables(table for table in lost if table.id in used)
     except SymrouteError as error:  # all that was asked for is done
         say(f"warning: {error}")

@@ -7,11 +7,11 @@ import termios
 from typing import Callable, List, NoReturn, Tuple
 
 from symroute_nm.commit import Maker
-from symroute_nm.enactment import Enactment, enact
 from symroute_nm.errors import Refusal, SystemFailure, shown
+from symroute_nm.kernel.keeper import KeeperResult, Watch
+from symroute_nm.kernel.transaction import KernelChange, make_change
 from symroute_nm.model.settings import Confirmation
 from symroute_nm.terminal import flush, say, show_progress
-from symroute_nm.trial import Outcome, Watch
 
 _ELSEWHERE = "symroute-nm confirm"
 _QUESTION = "Enter or y keeps it, n or Ctrl-C takes it back"
@@ -26,7 +26,7 @@ def prepare(timeout: float, yes: bool) -> Maker:
     """What makes a change of the kernel and waits `timeout` seconds, unless `yes` confirms it."""
     confirmation = Confirmation(timeout, yes)
 
-    def make_confirmed(change: Enactment, keep: Callable[[], List[str]]) -> Tuple[str, ...]:
+    def make_confirmed(change: KernelChange, keep: Callable[[], List[str]]) -> Tuple[str, ...]:
         """As `make`."""
         return make(change, confirmation, keep)
 
@@ -34,7 +34,7 @@ def prepare(timeout: float, yes: bool) -> Maker:
 
 
 def make(
-    enactment: Enactment, confirmation: Confirmation, keep: Callable[[], List[str]]
+    enactment: KernelChange, confirmation: Confirmation, keep: Callable[[], List[str]]
 ) -> Tuple[str, ...]:
     """Change the kernel and `keep` it once it is confirmed; returns the notes of `keep`.
 
@@ -45,7 +45,7 @@ def make(
     timeout = None if confirmation.yes or nothing else confirmation.timeout
     watch = _watch(confirmation)
     try:
-        outcome = enact(enactment, timeout, watch, keep)
+        outcome = make_change(enactment, timeout, watch, keep)
     finally:
         if watch.confirms is not None and timeout is not None:
             show_progress("")
@@ -54,7 +54,7 @@ def make(
     return outcome.notes
 
 
-def _refuse(outcome: Outcome, confirmation: Confirmation) -> NoReturn:
+def _refuse(outcome: KeeperResult, confirmation: Confirmation) -> NoReturn:
     why = _WHY_NOT[outcome.reason]
     message = "%s: everything is as it was before" % (
         why % confirmation.timeout if "%" in why else why)

@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
+from symroute_nm.kernel.steps import identity
 from symroute_nm.model.iproute2 import format_item
 from symroute_nm.model.network import Change, Route, Rule
 from symroute_nm.model.state import State, bare, place
-from symroute_nm.transition import identity
 
 MISSING, STALE, CHANGED, TWICE = "missing", "stale", "changed", "twice"
 NOT_RUN = "not run"

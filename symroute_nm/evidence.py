@@ -10,7 +10,7 @@ from symroute_nm import programs
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure, pass_on_exhaustion
 from symroute_nm.files import access
 from symroute_nm.files.access import Tree
-from symroute_nm.loaded import marked_links
+from symroute_nm.kernel.loaded_marks import marked_links
 from symroute_nm.model.network import Link
 from symroute_nm.model.observations import Arp, ConfigFile, Observations, Published, Unread
 from symroute_nm.model.places import NETWORK_SCRIPTS

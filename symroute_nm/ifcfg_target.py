@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
-from symroute_nm import absence, applied, bindings, changes, ifcfg_checks, ownership
+from symroute_nm import absence, applied, bindings, changes, ifcfg_checks
 from symroute_nm.files import access
+from symroute_nm.kernel import scope
 from symroute_nm.leftovers import sort_earlier_blocks
 from symroute_nm.model.finding import Finding
 from symroute_nm.model.host import Host
@@ -66,7 +67,7 @@ class IfcfgTarget(Target):
 
     def sort_stored(self, files: Iterable[ConfigFile], host: Host) -> Files:
         """The rules and routes in route and rule files: ours, foreign."""
-        return ownership.read_files(files, host)
+        return scope.read_files(files, host)
 
     def list_rules(self, files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
         """The rules in all of the rule files, in order."""

@@ -49,10 +49,10 @@ def hold_kernel(root: Path, dry_run: bool, note: Callable[[str], None]) -> Itera
     if dry_run:
         yield
         return
-    from symroute_nm import enactment
     from symroute_nm.files import ownership
+    from symroute_nm.kernel import transaction
 
     ownership.require_owned(root)
-    with enactment.hold():
-        enactment.recover(note)
+    with transaction.hold():
+        transaction.recover(note)
         yield

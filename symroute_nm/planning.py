@@ -5,10 +5,11 @@ from typing import Callable, List, NamedTuple, Optional
 
 from symroute_nm import activation, generation
 from symroute_nm.commit import KernelPart, Maker, Say, Written, recover_files, write_changes
-from symroute_nm.enactment import Enactment, for_generation
+from symroute_nm.enactment import for_generation
 from symroute_nm.files import changes
 from symroute_nm.generation import Generation
 from symroute_nm.inputs import read_host
+from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.leftovers import notes_on_earlier_blocks
 from symroute_nm.model.host import Host
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
@@ -41,7 +42,7 @@ class Generated(NamedTuple):
     made: Generation
     commands: List[str]
     written: Written
-    change: Optional[Enactment] = None
+    change: Optional[KernelChange] = None
 
 
 def generate(

@@ -24,9 +24,10 @@ def read_host(
         return _with_tables_of(root, snapshot.read_host(host_file))
     require_root(root)
     # A snapshot needs none of these, above all no netlink.
-    from symroute_nm import host, leases, profiles
+    from symroute_nm import leases, profiles
+    from symroute_nm.kernel import rtnetlink
 
-    kernel = host.read_host(probe)
+    kernel = rtnetlink.read_host(probe)
     if evidence:
         from symroute_nm.evidence import read_evidence
 

@@ -4,10 +4,10 @@ from collections import Counter
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from symroute_nm.commit import Written
-from symroute_nm.enactment import Enactment
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files.changes import changed
 from symroute_nm.generation import Generation
+from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import format_item, format_rule
 from symroute_nm.model.network import (
@@ -105,12 +105,12 @@ def written_lines(written: Written) -> List[str]:
     return [*backup_lines(written.backup), *written.notes]
 
 
-def kernel_lines(change: Optional[Enactment], dry_run: bool) -> List[str]:
+def kernel_lines(change: Optional[KernelChange], dry_run: bool) -> List[str]:
     """What was, or would be, done to the kernel; nothing where it was not asked for."""
     return step_lines(change.steps, change.words, dry_run) if change else []
 
 
-def kernel_json(change: Optional[Enactment]) -> Dict[str, Any]:
+def kernel_json(change: Optional[KernelChange]) -> Dict[str, Any]:
     """The same for programs: {"kernel": [{"change", "item"}]}."""
     return {"kernel": kernel_changes(change.steps, change.words)} if change else {}
 

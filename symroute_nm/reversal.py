@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.commit import KernelPart, Maker, Say, Written, commit, recover_files, write_changes
-from symroute_nm.enactment import Enactment, for_files, for_removal
+from symroute_nm.enactment import for_files, for_removal
 from symroute_nm.files.access import is_own
+from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.network import Change
 from symroute_nm.model.settings import Settings
 from symroute_nm.reading import read_host
@@ -27,7 +28,7 @@ class Removed(NamedTuple):
     changes: Tuple[Change, ...]
     commands: Tuple[str, ...]
     written: Written
-    change: Optional[Enactment] = None
+    change: Optional[KernelChange] = None
 
 
 class Undone(NamedTuple):
@@ -36,7 +37,7 @@ class Undone(NamedTuple):
     name: str
     changes: Tuple[Change, ...]
     written: Written
-    change: Optional[Enactment] = None
+    change: Optional[KernelChange] = None
 
 
 def remove(
@@ -104,8 +105,8 @@ def commands(root: Path, settings: Settings) -> List[str]:
     """
     if not is_own(root):
         return []
-    from symroute_nm import netfilter  # below another root nobody is asked
-    from symroute_nm.loaded import unload_commands
+    from symroute_nm.kernel import netfilter  # below another root nobody is asked
+    from symroute_nm.kernel.loaded_marks import unload_commands
     from symroute_nm.model.iproute2 import delete_rule
     from symroute_nm.model.ours import looks_like_ours, our_rules
 

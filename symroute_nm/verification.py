@@ -11,6 +11,7 @@ from symroute_nm.drift import NOT_RUN, FileDrift, Three, Verification, find_drif
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access, backups
 from symroute_nm.files.journal import digest
+from symroute_nm.kernel import transaction
 from symroute_nm.leftovers import notes_on_earlier_blocks
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Listing
@@ -33,7 +34,7 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     holding = wanted.holding
     three = Three(*(_without(each, kept) for each in (
         holding.wanted, files.ours.state, holding.present)))
-    notes = (*enactment.pending_notes(), *made.plan.notes,
+    notes = (*transaction.pending_notes(), *made.plan.notes,
              *notes_on_earlier_blocks(made.leftovers))
     differing = [*find_file_drift(made.changes, _changed_by_hand(root)),
                  *_script_drift(root, made.plan)]

@@ -23,7 +23,6 @@ from symroute_nm import (
     dormant,
     evidence,
     leases,
-    loaded,
     profiles,
     published,
     settings,
@@ -34,6 +33,7 @@ from symroute_nm import (
 from symroute_nm import sysfiles as below
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.files import access, backups, blocks, journal
+from symroute_nm.kernel import loaded_marks
 from symroute_nm.model import network, plan
 from symroute_nm.model import settings as model_settings
 from symroute_nm.model.observations import ConfigFile
@@ -149,7 +149,7 @@ def parse_firewall(content: bytes) -> None:
     for parse in (published.parse_iptables, published.parse_nft):
         assert all(int(each.target) >= 0 for each in parse(text))
     assert all(each.prefixlen >= 0 for each in published.parse_masqueraded(text))
-    assert all(loaded.marked_links(text))
+    assert all(loaded_marks.marked_links(text))
 
 
 def parse_journal(content: bytes) -> None:

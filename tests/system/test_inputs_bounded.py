@@ -14,10 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.program import ROOT
-from symroute_nm import directxml, loaded, snapshot
+from symroute_nm import directxml, snapshot
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import access
-from symroute_nm.loaded import Loaded
+from symroute_nm.kernel import loaded_marks
+from symroute_nm.kernel.loaded_marks import LoadedMarks
 from symroute_nm.model.observations import Published
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
 
@@ -52,8 +53,8 @@ def test_any_listing_is_read(words):
         list(parse_nft(whole))
         list(parse_iptables(whole))
         list(parse_masqueraded(whole))
-        loaded.marked_links(whole)
-        loaded.find_differences(None, Loaded(whole, tuple(whole.split("\n")), ()))
+        loaded_marks.marked_links(whole)
+        loaded_marks.find_differences(None, LoadedMarks(whole, tuple(whole.split("\n")), ()))
 
 
 @given(st.lists(st.sampled_from([

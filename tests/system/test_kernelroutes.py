@@ -6,7 +6,7 @@ from typing import Any, Iterator, List, Optional, Tuple
 import pytest
 
 from support.network.namespaces import Namespace
-from symroute_nm import kernelroutes, netlink
+from symroute_nm.kernel import netlink, rtnetlink
 from symroute_nm.model.network import Route
 from symroute_nm.model.route_set import pack
 
@@ -85,7 +85,7 @@ def read() -> List[Tuple[Any, ...]]:
     """Pairs: the same message as they and as we read it."""
     with netlink.open_netlink() as connection:
         names = {number: str(number) for number in range(100)}
-        reader = kernelroutes.RouteReader(names)
+        reader = rtnetlink.RouteReader(names)
         found = netlink.collect(connection, netlink.ROUTES, reader.read)
         expected = netlink.dump(connection, netlink.ROUTES)
     return [(theirs(one), ours(other) if other else None) for one, other in zip(expected, found)]
@@ -117,11 +117,11 @@ BARE = "route add blackhole default table 300"  # nothing behind the table's num
 def put_away() -> List[List[Route]]:
     """All routes in order: each message read for itself, put away by what is alike, the host's."""
     with netlink.open_netlink() as connection:
-        reader = kernelroutes.RouteReader(NAMES)
+        reader = rtnetlink.RouteReader(NAMES)
         messages = [(raw, 0) for raw in netlink.dump_raw(connection, netlink.ROUTES)]
         alone = filter(None, (reader.read(*each) for each in messages))
         return [list(pack(alone)), list(reader.pack(messages)),
-                list(kernelroutes.read_routes(connection, NAMES))]
+                list(rtnetlink.read_routes(connection, NAMES))]
 
 
 @pytest.mark.parametrize(
@@ -151,4 +151,4 @@ def count_ways() -> int:
 
 def routes() -> Iterator[Route]:
     with netlink.open_netlink() as connection:
-        return iter(kernelroutes.read_routes(connection, NAMES))
+        return iter(rtnetlink.read_routes(connection, NAMES))

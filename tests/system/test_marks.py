@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from symroute_nm import netfilter
 from symroute_nm.errors import SystemFailure
+from symroute_nm.kernel import netfilter
 from symroute_nm.model.marking import SCRIPT, Mark, Marking
 from symroute_nm.render import render_script
 

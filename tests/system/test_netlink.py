@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support.network.namespaces import Namespace
-from symroute_nm import kernelroutes, netlink
+from symroute_nm.kernel import netlink, rtnetlink
 
 PROBE = "from symroute_nm.netlink import probe_suppression; print(probe_suppression())"
 
@@ -118,7 +118,7 @@ def test_a_table_that_changes_all_the_time_is_read_whole(namespace: Namespace) -
 
 def _count_routes(table: int) -> int:
     with netlink.open_netlink() as connection:
-        found = kernelroutes.read_routes(connection, {})
+        found = rtnetlink.read_routes(connection, {})
     return sum(each.table == table for each in found)
 
 

@@ -16,12 +16,12 @@ from support.hosts import (
     two_uplinks,
 )
 from symroute_nm.alterations import earlier_tables, find_alterations, read_portraits
+from symroute_nm.kernel.scope import read_files
 from symroute_nm.model.host import TableName
 from symroute_nm.model.observations import ConfigFile
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
-from symroute_nm.ownership import read_files
 from symroute_nm.render import render
 
 

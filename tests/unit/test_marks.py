@@ -6,12 +6,13 @@ import pytest
 
 from support.golden.cases import wg_quick
 from support.hosts import kernel_rules, make_plan, two_uplinks
-from symroute_nm import directxml, generation, loaded
+from symroute_nm import directxml, generation
 from symroute_nm.activation import find_commands
 from symroute_nm.commit import install_changes
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.explanation import as_json, explain, lines
-from symroute_nm.loaded import Loaded, find_differences
+from symroute_nm.kernel import loaded_marks
+from symroute_nm.kernel.loaded_marks import LoadedMarks, find_differences
 from symroute_nm.model.marking import DIRECT, Mark, Marking
 from symroute_nm.model.network import TABLE_MAIN, Rule
 from symroute_nm.model.ours import is_usable, our_rules
@@ -212,15 +213,15 @@ CHAIN = (
 
 def test_a_whole_chain_is_no_difference_and_each_missing_line_is_one():
     marking = TWO._replace(backend="iptables")
-    assert () == find_differences(marking, Loaded("", CHAIN, (), True), FOUR)
+    assert () == find_differences(marking, LoadedMarks("", CHAIN, (), True), FOUR)
     for line in CHAIN[1:]:
         less = tuple(each for each in CHAIN if each != line)
-        assert 1 == len(find_differences(marking, Loaded("", less, (), True), FOUR))
-    assert find_differences(marking, Loaded("", CHAIN, (), True), frozenset((4, 6)))
-    assert find_differences(marking, Loaded("", CHAIN, (), False), FOUR)
-    assert find_differences(TWO, Loaded("", CHAIN, (), True), FOUR)
-    assert find_differences(None, Loaded("", CHAIN, (), True))
-    assert () == find_differences(None, Loaded("", (), (), True))
+        assert 1 == len(find_differences(marking, LoadedMarks("", less, (), True), FOUR))
+    assert find_differences(marking, LoadedMarks("", CHAIN, (), True), frozenset((4, 6)))
+    assert find_differences(marking, LoadedMarks("", CHAIN, (), False), FOUR)
+    assert find_differences(TWO, LoadedMarks("", CHAIN, (), True), FOUR)
+    assert find_differences(None, LoadedMarks("", CHAIN, (), True))
+    assert () == find_differences(None, LoadedMarks("", (), (), True))
 
 
 TABLE = """table inet symroute_nm {
@@ -241,19 +242,19 @@ fib daddr type unicast ct mark set ct mark | 0x00000065
 @pytest.mark.parametrize("word", ["meta ", ""])
 def test_a_whole_table_is_no_difference_and_each_missing_line_is_one(word):
     lines = TABLE.replace("{0}", word).split("\n")
-    assert () == find_differences(TWO, Loaded("\n".join(lines), (), (), True), FOUR)
+    assert () == find_differences(TWO, LoadedMarks("\n".join(lines), (), (), True), FOUR)
     for number in range(3, 7):
         less = "\n".join(lines[:number] + lines[number + 1:])
-        assert 1 == len(find_differences(TWO, Loaded(less, (), (), True), FOUR))
+        assert 1 == len(find_differences(TWO, LoadedMarks(less, (), (), True), FOUR))
 
 
 def test_what_another_backend_has_left_is_a_difference():
-    both = Loaded(TABLE.replace("{0}", "meta "), CHAIN, CHAIN, True)
+    both = LoadedMarks(TABLE.replace("{0}", "meta "), CHAIN, CHAIN, True)
     assert ("iptables sets marks, too, and nft is planned",) == find_differences(TWO, both, FOUR)
     chains = TWO._replace(backend="iptables")
     assert ("nft sets marks, too, and iptables is planned",) == find_differences(chains, both, FOUR)
     assert 2 == len(find_differences(None, both))
-    script = loaded.unload_script(*both.backends)
+    script = loaded_marks.unload_script(*both.backends)
     assert "nft delete table inet symroute_nm" in script and "ip6tables -w -t mangle -X" in script
 
 
@@ -271,9 +272,9 @@ def test_chains_go_when_the_script_comes_to_use_nft(tmp_path):
 
 
 def test_links_are_found_in_any_listing():
-    assert {"eth0", "eth1"} == loaded.marked_links("\n".join(("*mangle", *CHAIN, "COMMIT")))
+    assert {"eth0", "eth1"} == loaded_marks.marked_links("\n".join(("*mangle", *CHAIN, "COMMIT")))
     without = [each for each in CHAIN if "PREROUTING" not in each]
-    assert set() == loaded.marked_links("\n".join(without))
+    assert set() == loaded_marks.marked_links("\n".join(without))
 
 
 # -- firewalld's direct.xml -----------------------------------------------------------------------

@@ -11,8 +11,8 @@ from typing import Any, Callable, List
 
 import pytest
 
-from symroute_nm import netlink
 from symroute_nm.errors import SystemFailure
+from symroute_nm.kernel import netlink
 
 HEADER = struct.Struct("=IHHII")  # linux/netlink.h, struct nlmsghdr
 DUMP_INTR, ERROR, DONE = 0x10, 2, 3

@@ -9,13 +9,13 @@ from support import hosts
 from support.hosts import make_plan, route, two_uplinks
 from support.strategies import random_hosts
 from symroute_nm.errors import SymrouteError
+from symroute_nm.kernel.scope import planned_state
+from symroute_nm.kernel.steps import find_steps, identity, spare_tables
 from symroute_nm.model.network import Rule, host_network, is_global
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step, bare
-from symroute_nm.ownership import planned_state
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.transition import find_steps, identity, spare_tables
 
 NOTHING = State()
 

@@ -13,7 +13,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from support.network import traffic
 from support.program import AS_NOBODY
-from symroute_nm.host import read_host
+from symroute_nm.kernel.rtnetlink import read_host
 from symroute_nm.model.host import Host
 
 _COMMANDS = ("ip", "nsenter", "unshare", "setpriv")

@@ -31,18 +31,19 @@ from support.network.trials import (
     start,
     wait_for,
 )
-from symroute_nm import live, marksetup, netlink
-from symroute_nm.attempts import attempt
 from symroute_nm.errors import InputError, Refusal, SystemFailure
 from symroute_nm.files import own_folders, ownership
 from symroute_nm.files.lock import lock_place, locked
-from symroute_nm.loaded import Loaded
-from symroute_nm.marksetup import Chain, Jump, MarkSetup, Reversal
+from symroute_nm.kernel import mark_setup, netlink, state
+from symroute_nm.kernel.attempts import attempt
+from symroute_nm.kernel.loaded_marks import LoadedMarks
+from symroute_nm.kernel.mark_commands import render_reversal
+from symroute_nm.kernel.mark_setup import Chain, Jump, MarkSetup, Reversal
+from symroute_nm.kernel.scope import Scope
 from symroute_nm.model.marking import Mark, Marking, Setting
 from symroute_nm.model.network import Rule
 from symroute_nm.model.state import bare
-from symroute_nm.ownership import Territory
-from symroute_nm.render import render_reversal, render_script
+from symroute_nm.render import render_script
 
 NOBODY = 65534
 RULES = (Setting("eth0", 0x64, 0x7F), Setting("", 0x64, 0x7F))
@@ -83,7 +84,7 @@ def recorded(space, root):  # noqa: F811
 def hostile(ran):
     """Records with a shell's commands wherever there is a text, and with other types."""
     shell = SHELL.format(ran)
-    before = marksetup.dump(Reversal("nft", SETUP))
+    before = mark_setup.dump(Reversal("nft", SETUP))
     yield shell
     yield [shell]
     yield {**before, "backend": shell}
@@ -112,7 +113,7 @@ def test_no_text_of_a_record_becomes_a_command(space, recorded, root, own_folder
     for marks in hostile(ran):
         place.write_text(json.dumps({**content, "marks": marks}))
         with pytest.raises((ValueError, TypeError, KeyError)):
-            marksetup.load(json.loads(json.dumps(marks)))
+            mark_setup.load(json.loads(json.dumps(marks)))
         tried += 1
     for marks in (SHELL.format(ran), {"backend": SHELL.format(ran)}):
         place.write_text(json.dumps({**content, "marks": marks}))
@@ -155,14 +156,14 @@ def test_a_record_below_a_root_is_never_read(space, root, own_folder):  # noqa: 
 
 
 def test_what_is_on_record_comes_back_from_data_alone():
-    content = json.loads(json.dumps(marksetup.dump(Reversal("iptables", SETUP))))
-    assert Reversal("iptables", SETUP) == marksetup.load(content)
-    assert marksetup.load(json.loads(json.dumps(marksetup.dump(None)))) is None
-    commands = render_reversal(marksetup.load(content))
+    content = json.loads(json.dumps(mark_setup.dump(Reversal("iptables", SETUP))))
+    assert Reversal("iptables", SETUP) == mark_setup.load(content)
+    assert mark_setup.load(json.loads(json.dumps(mark_setup.dump(None)))) is None
+    commands = render_reversal(mark_setup.load(content))
     assert {"nft", "iptables", "ip6tables", "iptables-restore"} == {
         command.words[0] for command in commands}
     (table,) = (command.text for command in commands if command.words == ("nft", "-f", "-"))
-    assert (Mark("eth0", 0x64),) == marksetup.read_script(b"nft -f -\n" + table.encode()).marks
+    assert (Mark("eth0", 0x64),) == mark_setup.read_script(b"nft -f -\n" + table.encode()).marks
     (jump,) = (command for command in commands if command.instead)
     assert ("-I", "PREROUTING", "2", "-j", "symroute_nm") == jump.words[-5:]
 
@@ -171,13 +172,13 @@ def test_what_is_on_record_comes_back_from_data_alone():
 def test_a_script_is_read_and_written_anew_and_never_run(backend):
     marking = Marking(backend, 0x7F, (Mark("eth0", 0x64), Mark("eth1", 0x65)))
     script = render_script(marking).encode()
-    assert marking == marksetup.read_script(script)
+    assert marking == mark_setup.read_script(script)
     more = script.replace(b"exit $code", b"touch /x").replace(b"#!/bin/sh\n", b"#!/bin/sh\nrm /x\n")
-    assert script.decode() == render_script(marksetup.read_script(more))
+    assert script.decode() == render_script(mark_setup.read_script(more))
     for odd in (script.replace(b"eth0", b"e'th0"), script.replace(b"0x65", b"0x66", 1),
                 b"#!/bin/sh\nnft -f x\n"):
         with pytest.raises(Refusal, match="does not set marks as symroute-nm writes it"):
-            marksetup.read_script(odd)
+            mark_setup.read_script(odd)
 
 
 @pytest.mark.parametrize("line", [
@@ -187,9 +188,9 @@ def test_a_script_is_read_and_written_anew_and_never_run(backend):
 def test_what_could_not_come_back_is_refused_before_anything_is_done(line):
     listing = "table inet symroute_nm {\n  chain prerouting {\n%s\n  }\n}\n" % line
     with pytest.raises(Refusal, match="does not write, and could not bring back"):
-        marksetup.read_setup(Loaded(listing))
+        mark_setup.read_setup(LoadedMarks(listing))
     with pytest.raises(Refusal, match="does not write, and could not bring back"):
-        marksetup.read_setup(Loaded("", (":symroute_nm - [0:0]", "-A symroute_nm -j ACCEPT")))
+        mark_setup.read_setup(LoadedMarks("", (":symroute_nm - [0:0]", "-A symroute_nm -j ACCEPT")))
 
 
 # -- where it stands ------------------------------------------------------------------------------
@@ -392,13 +393,13 @@ def test_what_cannot_be_read_is_passed_over_and_told(space):  # noqa: F811
 
     def restore():
         rule = Rule(4, 20000, source=ipaddress.ip_network("10.0.6.5"), table=100)
-        territory = Territory(frozenset((bare(rule),)), frozenset((100,)))
-        saved = live.save(territory)
+        territory = Scope(frozenset((bare(rule),)), frozenset((100,)))
+        saved = state.save_state(territory)
         with contextlib.closing(netlink.open_netlink()) as connection:
             for raw in saved.rules:
                 netlink.change(connection, netlink.RTM_DELRULE, 0, raw)
         damaged = saved._replace(rules=(b"\0" * 28, *saved.rules), routes=(b"\xff" * 28,))
-        return len(saved.rules), attempt(live.restore, territory, damaged).failure
+        return len(saved.rules), attempt(state.restore_state, territory, damaged).failure
 
     found, failure = space.call(restore)
     assert 1 == found

@@ -17,7 +17,6 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Tuple, Type
 
-from symroute_nm.entrance import ask, listening
 from symroute_nm.errors import InputError, Refusal, SymrouteError, SystemFailure
 
 TIMEOUT = 60.0  # seconds, as `netplan try` has it
@@ -39,7 +38,7 @@ class Work(NamedTuple):
     revert: Callable[[], None]
 
 
-class Outcome(NamedTuple):
+class KeeperResult(NamedTuple):
     """How it ended: kept, or `reason` why not (timeout, asked, killed)."""
 
     kept: bool
@@ -56,7 +55,7 @@ class Watch(NamedTuple):
     unclear: Callable[[str], None] = lambda _: None  # told of a line that is no answer
 
 
-def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Outcome:
+def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> KeeperResult:
     """Make a change, and take it back unless it is confirmed within `timeout` seconds; None: keep.
 
     `door` is the socket at which `confirm` knocks. Raises what `work` raises, with the change taken
@@ -77,11 +76,11 @@ def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Outco
     os.waitpid(child, 0)
     if answer is None:
         work.revert()
-        return Outcome(False, "killed")
+        return KeeperResult(False, "killed")
     return _outcome(answer)
 
 
-def confirm(door: Path) -> Outcome:
+def confirm(door: Path) -> KeeperResult:
     """Confirm the change whose keeper listens at `door`; raises `Refusal` where nobody does."""
     answer = ask(door, _KEEP)
     if not answer:
@@ -194,14 +193,14 @@ def _send(channel: socket.socket, content: bytes) -> None:
         channel.sendall(content)
 
 
-def _outcome(answer: Dict[str, Any]) -> Outcome:
+def _outcome(answer: Dict[str, Any]) -> KeeperResult:
     """What the keeper says of the end; raises what it ended by."""
     if answer.get("bug"):
         raise RuntimeError(answer["bug"])
     if answer.get("error"):
         code, message, hint = answer["error"]
         raise {each.exit_code: each for each in _KINDS}[code](message, hint)
-    return Outcome(answer["kept"], answer["reason"], tuple(answer["notes"]))
+    return KeeperResult(answer["kept"], answer["reason"], tuple(answer["notes"]))
 
 
 # -- the keeper -----------------------------------------------------------------------------------
@@ -356,3 +355,75 @@ class _Keeper:
         self._say(answer)
         for each in self._callers:
             _send(each, json.dumps(answer).encode("ascii"))
+
+
+_ANSWER_CHUNK = 1 << 16
+_ANSWER_TIMEOUT = 60.0  # seconds
+
+
+def ask(door: Path, word: bytes) -> bytes:
+    """What whoever listens there answers, b"" if nothing; raises `Refusal` where nobody does."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+        connection.settimeout(_ANSWER_TIMEOUT)
+        try:
+            with _short(door) as address:
+                connection.connect(address)
+            connection.sendall(word)
+            return _hear_out(connection)
+        except PermissionError as error:
+            raise SystemFailure("%s: %s" % (door, error.strerror), "run as root") from error
+        except socket.timeout as error:
+            raise SystemFailure("whoever watches over the change does not answer",
+                                "see symroute-nm verify") from error
+        except OSError as error:
+            raise Refusal("no change waits to be confirmed",
+                          "its time may be over; see symroute-nm verify") from error
+
+
+def _hear_out(connection: socket.socket) -> bytes:
+    answer = b""
+    try:
+        for piece in iter(lambda: connection.recv(_ANSWER_CHUNK), b""):
+            answer += piece
+    except ConnectionResetError:  # it answered and went without having heard us
+        if not answer:
+            raise
+    return answer
+
+
+@contextlib.contextmanager
+def _short(door: Path) -> Iterator[str]:
+    """An address for the socket that fits into the 108 bytes of unix(7), however deep it is."""
+    folder = os.open(str(door.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield "/proc/self/fd/%d/%s" % (folder, door.name)
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def listening(door: Path) -> Iterator[socket.socket]:
+    """A socket at the door, for root alone; SystemFailure."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as entrance:
+        try:
+            _listen(entrance, door)
+        except OSError as error:
+            raise SystemFailure("cannot listen at %s: %s" % (door, error.strerror),
+                                "move away what stands there") from error
+        try:
+            yield entrance
+        finally:
+            with contextlib.suppress(OSError):
+                door.unlink()
+
+
+def _listen(entrance: socket.socket, door: Path) -> None:
+    mask = os.umask(0o177)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            door.unlink()  # of a keeper that was killed: the lock is ours
+        with _short(door) as address:
+            entrance.bind(address)
+    finally:
+        os.umask(mask)
+    entrance.listen(8)

@@ -12,20 +12,18 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, NamedTuple, Optional, Tuple
 
-from symroute_nm import marksetup
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.files import blocks, own_folders
+from symroute_nm.files import own_folders
 from symroute_nm.files.access import Attributes, hidden_name, os_errors, read_file, write_new
-from symroute_nm.live import Saved
-from symroute_nm.marksetup import Reversal
+from symroute_nm.kernel import mark_setup
+from symroute_nm.kernel.mark_setup import Reversal
+from symroute_nm.kernel.scope import Scope
+from symroute_nm.kernel.state import Saved
 from symroute_nm.model import codec
 from symroute_nm.model.network import Route, Rule
-from symroute_nm.model.places import RUN_TABLES
-from symroute_nm.model.plan import OwnTable
 from symroute_nm.model.state import Place, place
-from symroute_nm.ownership import Territory
 
 _FORMAT = 2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -39,7 +37,7 @@ _RECORD_MODE, _TABLES_MODE = 0o600, 0o644
 class Record(NamedTuple):
     """The way back of a change: what is ours, and how it was before."""
 
-    territory: Territory
+    territory: Scope
     before: Saved
     marks: Optional[Reversal] = None  # None: the change leaves marks alone
 
@@ -55,7 +53,7 @@ def write_record(record: Record) -> None:
         "territory": codec.encode(sorted(record.territory.rules, key=str)),
         "left": _dump_places(record.territory.left),
         "places": _dump_places(record.territory.places),
-        "marks": marksetup.dump(record.marks),
+        "marks": mark_setup.dump(record.marks),
     }
     text = json.dumps(content).encode("ascii")
     _write(own_folders.kernel_folder() / own_folders.record_place().name, text, _RECORD_MODE)
@@ -83,7 +81,7 @@ def read_record() -> Optional[Record]:
         if content["kernel"] != _kernel():
             return None
         saved = Saved(*(tuple(map(_message, content[name])) for name in ("rules", "routes")))
-        return Record(_territory(content, str(where)), saved, marksetup.load(content["marks"]))
+        return Record(_territory(content, str(where)), saved, mark_setup.load(content["marks"]))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
             InputError) as error:
         raise Refusal(
@@ -91,14 +89,14 @@ def read_record() -> Optional[Record]:
             "see symroute-nm verify for what is in force, then remove that file") from error
 
 
-def _territory(content: Dict[str, Any], where: str) -> Territory:
+def _territory(content: Dict[str, Any], where: str) -> Scope:
     rules = codec.decode(Tuple[Rule, ...], content["territory"], where)
     left, places = (codec.decode(Tuple[Route, ...], content[name], where)
                     for name in ("left", "places"))
     tables = content["tables"]
     if not all(type(number) is int and 0 < number < 1 << 32 for number in tables):
         raise ValueError("a table is no number of one")
-    return Territory(frozenset(rules), frozenset(tables), frozenset(map(place, left)),
+    return Scope(frozenset(rules), frozenset(tables), frozenset(map(place, left)),
                      frozenset(map(place, places)))
 
 
@@ -113,27 +111,6 @@ def _message(text: str) -> bytes:
 def remove_record() -> None:
     """The change lasts, or is taken back; raises `SystemFailure`."""
     _remove(own_folders.record_place())
-
-
-def write_tables(tables: Iterable[OwnTable]) -> None:
-    """Remember whose tables these are, until the next boot; raises `SymrouteError`."""
-    lines = "".join(f"{table.id} {table.name}\n" for table in sorted(tables))
-    _put(own_folders.tables_place(), blocks.put(None, lines, RUN_TABLES) if lines else None)
-
-
-@contextlib.contextmanager
-def tables_written(tables: Iterable[OwnTable]) -> Iterator[None]:
-    """As `write_tables`, unless the body raises.
-
-    Before the body, since what it does is not to be taken back; raises `SymrouteError`.
-    """
-    where = own_folders.tables_place()
-    before = read_file(where, str(where))
-    write_tables(tables)
-    with contextlib.ExitStack() as stack:
-        stack.callback(_put, where, before)
-        yield
-        stack.pop_all()
 
 
 def _put(where: Path, content: Optional[bytes]) -> None:

@@ -6,17 +6,17 @@ from typing import Dict, List, Tuple
 
 from symroute_nm import programs
 from symroute_nm.errors import SystemFailure, pass_on_exhaustion
-from symroute_nm.loaded import SYSCTL_FILE, Loaded
-from symroute_nm.marksetup import Command
+from symroute_nm.kernel.loaded_marks import SYSCTL_FILE, LoadedMarks
+from symroute_nm.kernel.mark_setup import Command
 from symroute_nm.model.marking import NAME, PROGRAMS
 
 
-def read_loaded() -> Loaded:
+def read_loaded() -> LoadedMarks:
     """What of ours is loaded; raises `SystemFailure` where it may not be looked at."""
     if os.geteuid() != 0:
         raise SystemFailure("only root may list what sets marks", "run as root")
     four, six = (_chain(program) for program in PROGRAMS)
-    return Loaded(_table(), four, six, _valid_mark())
+    return LoadedMarks(_table(), four, six, _valid_mark())
 
 
 def run_script(text: str) -> None:

@@ -8,9 +8,9 @@ is not as our templates write it cannot be kept, and a change that would lose it
 import re
 from typing import AbstractSet, Any, Iterable, List, NamedTuple, Optional, Tuple
 
-from symroute_nm import loaded
 from symroute_nm.errors import Refusal, shown
-from symroute_nm.loaded import Loaded, script_program
+from symroute_nm.kernel import loaded_marks
+from symroute_nm.kernel.loaded_marks import LoadedMarks, script_program
 from symroute_nm.model.marking import NAME, PARENTS, PROGRAMS, SCRIPT, Mark, Marking, Setting
 
 BACKENDS = ("", "nft", "iptables")
@@ -71,7 +71,7 @@ class Command(NamedTuple):
     instead: Tuple[str, ...] = ()
 
 
-def read_setup(there: Loaded) -> MarkSetup:
+def read_setup(there: LoadedMarks) -> MarkSetup:
     """What is listed, as data; raises `Refusal` for what our templates would not write again."""
     chains = (_read_chain(program, lines)
               for program, lines in zip(PROGRAMS, (there.iptables, there.ip6tables)))
@@ -82,7 +82,7 @@ def read_script(script: bytes) -> Marking:
     """The marks that a dispatcher script of ours sets; raises `Refusal` where it is not as we write
     it: it is read, and never run."""
     text = script.decode("utf-8", "replace")
-    rules = loaded.script_rules(text)
+    rules = loaded_marks.script_rules(text)
     marks = tuple(Mark(rule.link, rule.value) for rule in rules if rule.link)
     masks = {rule.mask for rule in rules}
     answers = {rule.value for rule in rules if not rule.link}
@@ -100,7 +100,7 @@ def _read_table(listing: str) -> Optional[Tuple[Setting, ...]]:
     for line in map(str.strip, listing.splitlines()):
         if not line or line.startswith("#") or _NFT_FRAME.match(line):
             continue
-        found = loaded.nft_rule(line)
+        found = loaded_marks.nft_rule(line)
         if found is None or not _is_sound(found) or not all(
                 word in _NFT_WORDS or word == f'"{found.link}"' or _is_number_of(found, word)
                 for word in line.split()):
@@ -119,7 +119,7 @@ def _read_chain(program: str, lines: Iterable[str]) -> Optional[Chain]:
         if jump:
             jumps.append(Jump(jump.group(1), int(jump.group(2) or 0)))
         elif line.startswith(f"-A {NAME} "):
-            found = loaded.iptables_rule(line)
+            found = loaded_marks.iptables_rule(line)
             if found is None or not _is_sound(found) or not all(
                     word in _IPTABLES_WORDS or word == found.link or _is_pair_of(found, word)
                     for word in line.split()):

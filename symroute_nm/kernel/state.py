@@ -11,16 +11,24 @@ import socket
 import struct
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
-from symroute_nm import netlink
-from symroute_nm.attempts import attempt
 from symroute_nm.errors import SystemFailure
-from symroute_nm.host import ACTIONS, decode_rule, read_names, read_sysctl
-from symroute_nm.kernelroutes import ROUTE_TYPES, RouteReader, links_of, sendable
+from symroute_nm.kernel import netlink
+from symroute_nm.kernel.attempts import attempt
+from symroute_nm.kernel.rtnetlink import (
+    ACTIONS,
+    ROUTE_TYPES,
+    RouteReader,
+    decode_rule,
+    links_of,
+    read_names,
+    read_sysctl,
+    sendable,
+)
+from symroute_nm.kernel.scope import Scope
+from symroute_nm.kernel.steps import find_steps, identity
 from symroute_nm.model.iproute2 import format_item
 from symroute_nm.model.network import Route, Rule
 from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step, bare, route_place
-from symroute_nm.ownership import Territory
-from symroute_nm.transition import find_steps, identity
 
 # linux/rtnetlink.h, linux/fib_rules.h
 _RTPROT_BOOT = 3  # as `ip` has it for routes; for rules it says nothing
@@ -60,13 +68,13 @@ class _Listed(NamedTuple):
     links: Dict[str, int]  # their indexes
 
 
-def save(territory: Territory) -> Saved:
+def save_state(territory: Scope) -> Saved:
     """The territory as it is now; raises `SystemFailure`."""
     with contextlib.closing(netlink.open_netlink()) as connection:
         return _save(connection, territory)
 
 
-def bring(territory: Territory, wanted: State) -> None:
+def bring_to(territory: Scope, wanted: State) -> None:
     """Bring the territory to a state, step by step, and look whether it is there.
 
     Raises `SystemFailure`, with some of the steps done.
@@ -87,7 +95,7 @@ def bring(territory: Territory, wanted: State) -> None:
                 "%s %s" % (each.action, format_item(each.item)) for each in left), _OTHERS)
 
 
-def restore(territory: Territory, saved: Saved) -> None:
+def restore_state(territory: Scope, saved: Saved) -> None:
     """Bring back exactly what was saved: attribute by attribute, of equal routes the first first.
 
     But for routes by links that are gone, down or without IPv6: the kernel would have dropped
@@ -110,14 +118,14 @@ def restore(territory: Territory, saved: Saved) -> None:
         raise SystemFailure(_shown(refused) or "other rules or routes are there", _OTHERS)
 
 
-def _step_back(connection: socket.socket, territory: Territory, saved: Saved) -> None:
+def _step_back(connection: socket.socket, territory: Scope, saved: Saved) -> None:
     """The steps in their good order, as far as they can be taken."""
     before, wanted = (_read(connection, each) for each in (_save(connection, territory), saved))
     for step in find_steps(before.state, wanted.state):
         attempt(_perform, connection, step, before, wanted.messages)
 
 
-def _mend_all(connection: socket.socket, territory: Territory, saved: Saved) -> List[str]:
+def _mend_all(connection: socket.socket, territory: Scope, saved: Saved) -> List[str]:
     return _mend(connection, _save(connection, territory), saved)
 
 
@@ -212,7 +220,7 @@ def _shown(texts: Iterable[str]) -> str:
     return "; ".join(list(texts)[:_MOST_SHOWN])
 
 
-def _save(connection: socket.socket, territory: Territory) -> Saved:
+def _save(connection: socket.socket, territory: Scope) -> Saved:
     rules = [
         raw for raw in netlink.dump_raw(connection, netlink.RULES)
         if raw[_FAMILY_AT] in _FAMILIES.values()  # the others are multicast routing's
@@ -228,7 +236,7 @@ def _save(connection: socket.socket, territory: Territory) -> Saved:
     return Saved(tuple(rules), tuple(routes))
 
 
-def _is_held(rule: Optional[Rule], territory: Territory) -> bool:
+def _is_held(rule: Optional[Rule], territory: Scope) -> bool:
     return rule is not None and bare(rule) in territory.rules
 
 

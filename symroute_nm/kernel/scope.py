@@ -8,6 +8,7 @@ of ours lists is; and what an administrator's own line lists never is.
 from typing import Collection, FrozenSet, Iterable, Iterator, List, NamedTuple
 
 from symroute_nm.files import blocks
+from symroute_nm.kernel.steps import move, spare_tables
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Files, Listing
 from symroute_nm.model.network import Route, Rule
@@ -19,7 +20,6 @@ from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import Place, State, bare, place
 from symroute_nm.routefiles import list_places, list_routes
 from symroute_nm.rulefiles import list_rules
-from symroute_nm.transition import move, spare_tables
 
 
 def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
@@ -40,7 +40,7 @@ def find_tables(host: Host, settings: Settings, plan: Plan) -> FrozenSet[int]:
     return our_tables(host.tables, choices) | {each.table.id for each in plan.uplinks}
 
 
-class Territory(NamedTuple):
+class Scope(NamedTuple):
     """What of the kernel is looked at, and nothing else ever touched."""
 
     rules: FrozenSet[Rule]  # without who added them
@@ -61,17 +61,17 @@ class Territory(NamedTuple):
         return there not in self.left and (route.table in self.tables or there in self.places)
 
 
-class Holding(NamedTuple):
+class ScopedChange(NamedTuple):
     """What is ours in the kernel, and what it is to be."""
 
-    territory: Territory
+    territory: Scope
     present: State
     wanted: State
 
 
-def find_holding(
+def find_change(
     host: Host, settings: Settings, wanted: State, tables: Collection[int], files: Files
-) -> Holding:
+) -> ScopedChange:
     """Our part of the kernel and the way it is to be, without what is the administrator's."""
     foreign = {place(each) for each in files.foreign.state.routes}
     owned = {each.id for each in host.tables if each.owned} - {
@@ -82,17 +82,17 @@ def find_holding(
     aside = {bare(each) for each in files.foreign.state.rules} - set(map(bare, wanted.rules))
     ours = our_rules(host, settings)
     rules = tuple(each for each in host.rules if each in ours and bare(each) not in aside)
-    territory = Territory(
+    territory = Scope(
         frozenset(map(bare, (*rules, *wanted.rules))), frozenset(tables) & owned,
         frozenset(foreign), shared)
     present = State(rules, tuple(filter(territory.holds, _near(host, territory.all_tables))))
     if foreign:
         wanted = wanted._replace(
             routes=tuple(each for each in wanted.routes if place(each) not in foreign))
-    return Holding(_with_spare(territory, present, wanted), present, wanted)
+    return ScopedChange(_with_spare(territory, present, wanted), present, wanted)
 
 
-def _with_spare(territory: Territory, present: State, wanted: State) -> Territory:
+def _with_spare(territory: Scope, present: State, wanted: State) -> Scope:
     """The territory with the tables that are used on the way: there and back."""
     tables = spare_tables(present, wanted)
     if not tables:

@@ -27,7 +27,7 @@ _BACK = re.compile(r"-A %s -m connmark .*-j MARK --set-xmark %s/%s" % (NAME, _NU
 _JUMP = re.compile(r"-[AI] (PREROUTING(?:_direct)?)(?: [0-9]+)? -j %s" % NAME)
 
 
-class Loaded(NamedTuple):
+class LoadedMarks(NamedTuple):
     """Listings of what is ours; empty where nothing is."""
 
     nft: str = ""
@@ -43,7 +43,7 @@ class Loaded(NamedTuple):
 
 
 def find_differences(
-    marking: Optional[Marking], loaded: Loaded, versions: FrozenSet[int] = frozenset()
+    marking: Optional[Marking], loaded: LoadedMarks, versions: FrozenSet[int] = frozenset()
 ) -> Tuple[str, ...]:
     """Where the running kernel does not mark as planned, for people; empty: it does.
 
@@ -54,7 +54,7 @@ def find_differences(
     return tuple(_differences(marking, loaded, versions))
 
 
-def _differences(marking: Marking, loaded: Loaded, versions: FrozenSet[int]) -> Iterator[str]:
+def _differences(marking: Marking, loaded: LoadedMarks, versions: FrozenSet[int]) -> Iterator[str]:
     wanted = set(planned_rules(marking))
     backend = marking.program
     yield from ("%s sets marks, too, and %s is planned" % (each, backend)
@@ -151,7 +151,7 @@ def marked_links(text: str) -> FrozenSet[str]:
     return frozenset(link for link, _, _ in found if link)
 
 
-def unload_commands(loaded: Loaded) -> List[str]:
+def unload_commands(loaded: LoadedMarks) -> List[str]:
     """The commands that end the marks that are set."""
     commands = ["nft delete table inet %s" % NAME] if loaded.nft else []
     for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables)):
@@ -174,5 +174,5 @@ def unload_script(*backends: str) -> str:
     """The shell script that ends whatever backends have set up; also what firewalld has."""
     lines = tuple("-A %s -j %s" % (chain, NAME) for chain in PARENTS) \
         if "iptables" in backends else ()
-    commands = unload_commands(Loaded(NAME if "nft" in backends else "", lines, lines))
+    commands = unload_commands(LoadedMarks(NAME if "nft" in backends else "", lines, lines))
     return "".join("%s 2>/dev/null || :\n" % each for each in commands)
