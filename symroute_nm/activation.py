@@ -13,7 +13,7 @@ from symroute_nm.model.ours import our_rules, selector
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import bare
-from symroute_nm.targets import bring_up, choose_target
+from symroute_nm.targets.base import bring_up, choose_target
 
 _BRING_UP = "nmcli "
 

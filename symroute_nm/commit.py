@@ -10,7 +10,7 @@ from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.network import Change
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.reading import read_host
-from symroute_nm.targets import choose_target
+from symroute_nm.targets.base import choose_target
 
 # Makes a change of the kernel and calls what keeps it once it is confirmed; returns what that
 # returned. Raises `SymrouteError`, with all as before, where it was not confirmed.

@@ -9,7 +9,7 @@ from symroute_nm.model.network import Change
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.plan.planner import make_plan
-from symroute_nm.targets import DraftOptions, EarlierBlocks, choose_target
+from symroute_nm.targets.base import DraftOptions, EarlierBlocks, choose_target
 
 
 class Draft(NamedTuple):

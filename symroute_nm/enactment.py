@@ -79,7 +79,7 @@ def _planned_marks(plan: Plan) -> Optional[Marks]:
     found = find_differences(plan.marking, there, versions)
     if not found:
         return None
-    from symroute_nm.render import render_script  # jinja2, where there are marks
+    from symroute_nm.targets.marks import render_script  # jinja2, where there are marks
 
     return _change(there, plan.marking.program, render_script(plan.marking), found)
 
@@ -95,7 +95,7 @@ def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
     content = coming[SCRIPT] if SCRIPT in coming else read(root, SCRIPT)
     if content is None or not blocks.has_marker(content):
         return _no_marks()
-    from symroute_nm.render import render_script  # jinja2, where there are marks
+    from symroute_nm.targets.marks import render_script  # jinja2, where there are marks
 
     # A file's text is never run: what it says is, in our own words.
     marking = read_script(content)

@@ -28,7 +28,7 @@ from symroute_nm.model.ours import looks_like_ours, our_rules
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.state import bare
-from symroute_nm.targets import bring_up_link
+from symroute_nm.targets.base import bring_up_link
 
 
 def find_duplicates(case: Case) -> Iterator[Finding]:

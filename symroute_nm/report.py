@@ -26,7 +26,7 @@ from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import ADD, DELETE, REPLACE, Step
 from symroute_nm.plan.planner import choose_guard
 from symroute_nm.plan.uplinks import Survey, find_uplinks
-from symroute_nm.targets import choose_target
+from symroute_nm.targets.base import choose_target
 
 _KERNEL_PRIORITIES = {0, 32766, 32767}
 _MOST_NETWORKS = 8  # of a link, that are shown to people

@@ -11,7 +11,7 @@ from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.network import Change
 from symroute_nm.model.settings import Settings
 from symroute_nm.reading import read_host
-from symroute_nm.targets import choose_target
+from symroute_nm.targets.base import choose_target
 
 _AFTER_UNDO = (
     "to bring the restored files to life: symroute-nm apply, or nmcli connection up for each of "

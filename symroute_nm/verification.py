@@ -12,13 +12,13 @@ from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access, backups
 from symroute_nm.files.journal import digest
 from symroute_nm.kernel import transaction
-from symroute_nm.leftovers import notes_on_earlier_blocks
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Listing
 from symroute_nm.model.marking import SCRIPT
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.model.state import State, bare, place
+from symroute_nm.targets.ifcfg.files import notes_on_earlier_blocks
 
 
 def verify(root: Path, host: Host, settings: Settings) -> Verification:

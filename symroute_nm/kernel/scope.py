@@ -18,8 +18,7 @@ from symroute_nm.model.plan import Plan
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import Place, State, bare, place
-from symroute_nm.routefiles import list_places, list_routes
-from symroute_nm.rulefiles import list_rules
+from symroute_nm.targets.ifcfg.listing import list_places, list_routes, list_rules
 
 
 def read_files(files: Iterable[ConfigFile], host: Host) -> Files:

@@ -18,7 +18,7 @@ from support.network import dispatcher
 from support.network.machine import Machine
 from support.network.namespaces import Namespace
 from symroute_nm.model.settings import Settings
-from symroute_nm.render import render
+from symroute_nm.targets.ifcfg.render import render
 
 UPLINKS = (2, 10, 50, 500)
 GUARDS = ("rules", "throw")

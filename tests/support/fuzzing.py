@@ -17,19 +17,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tu
 from support.golden import FOLDER
 from support.golden.cases import CASES
 from support.hosts import two_uplinks
-from symroute_nm import (
-    cli,
-    conversion,
-    dormant,
-    evidence,
-    leases,
-    profiles,
-    published,
-    settings,
-    shvar,
-    snapshot,
-    targets,
-)
+from symroute_nm import cli, evidence, leases, profiles, published, settings, shvar, snapshot
 from symroute_nm import sysfiles as below
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.files import access, backups, blocks, journal
@@ -38,6 +26,8 @@ from symroute_nm.model import network, plan
 from symroute_nm.model import settings as model_settings
 from symroute_nm.model.observations import ConfigFile
 from symroute_nm.plan import table_ids
+from symroute_nm.targets import base
+from symroute_nm.targets.ifcfg import conversion, sleeping_rules
 
 FINE, FINDING, INPUT, REFUSED = 0, 1, 2, 3
 WHERE = "the file"
@@ -135,13 +125,13 @@ def parse_rules(content: bytes) -> None:
     text = content.decode("utf-8", "surrogateescape")
     files = [ConfigFile("/etc/sysconfig/network-scripts/%s-eth0" % each, text)
              for each in ("rule", "rule6")]
-    found = dormant.find_sleeping_rules(files, HOST, {"eth0"})
+    found = sleeping_rules.find_sleeping_rules(files, HOST, {"eth0"})
     for each in found.rules:
         networks = [each.source, each.destination]
         assert {each.version} >= {one.version for one in networks if one is not None}
         assert 0 <= each.priority <= 2**32 - 1
         assert "%" not in str(networks)
-    targets.with_rules(HOST, plan.Plan(), found.rules)
+    base.with_rules(HOST, plan.Plan(), found.rules)
 
 
 def parse_firewall(content: bytes) -> None:

@@ -19,7 +19,7 @@ from symroute_nm.model.plan import Plan
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan import planner
-from symroute_nm.targets import choose_target
+from symroute_nm.targets.base import choose_target
 
 KERNEL = "5.14.0-427.el9.x86_64"
 SCRIPT = "/usr/lib/NetworkManager/dispatcher.d/pre-up.d/10-ifcfg-rh-routes.sh"

@@ -13,12 +13,13 @@ from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import symroute_nm
 from support.hosts import make_plan, two_uplinks
-from symroute_nm import changes as changing
-from symroute_nm import cli, render
+from symroute_nm import cli
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import backups, blocks, install
 from symroute_nm.model.settings import Settings
 from symroute_nm.snapshot import dump_host
+from symroute_nm.targets.ifcfg import files as changing
+from symroute_nm.targets.ifcfg import render
 
 # What a command imports by and by, so that its children need not.
 for _module in pkgutil.walk_packages(symroute_nm.__path__, "symroute_nm."):
@@ -71,7 +72,7 @@ def prepared(folder):
 
 def run(root, **options):
     """Install `WANTED` and delete `STALE`."""
-    changes = changing.changes(root, WANTED, [STALE])
+    changes = changing.find_changes(root, WANTED, [STALE])
     return install.install(root, changes, **options)
 
 

@@ -14,13 +14,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.program import ROOT
-from symroute_nm import directxml, snapshot
+from symroute_nm import snapshot
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import access
 from symroute_nm.kernel import loaded_marks
 from symroute_nm.kernel.loaded_marks import LoadedMarks
 from symroute_nm.model.observations import Published
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
+from symroute_nm.targets import marks
 
 COMMANDS = (("inspect",), ("generate", "--dry-run"), ("diagnose",), ("snapshot",), ("--version",))
 HOST = ROOT / "tests" / "cases" / "two-uplinks" / "host.json"
@@ -63,11 +64,11 @@ def test_any_listing_is_read(words):
     max_size=25).map(b"".join))
 @hypothesis_settings(max_examples=300, deadline=None)
 def test_any_direct_xml_is_read(content):
-    left = directxml.take_out(content)
-    if not directxml.has_elements(content):
+    left = marks.take_out(content)
+    if not marks.has_elements(content):
         assert left == content
     with contextlib.suppress(Refusal):
-        directxml.put(content, '  <chain chain="symroute_nm"/>\n', "direct.xml")
+        marks.put(content, '  <chain chain="symroute_nm"/>\n', "direct.xml")
 
 
 def test_many_blanks_in_direct_xml_take_no_time():
@@ -75,7 +76,7 @@ def test_many_blanks_in_direct_xml_take_no_time():
     content = b"<direct>" + b" " * (1 << 20) + b"<rule " * (1 << 16)
     content += b'chain="symroute_nm" ' * (1 << 16)
     with pytest.raises(Refusal):
-        directxml.put(content, "", "direct.xml")
+        marks.put(content, "", "direct.xml")
     assert time.monotonic() - began < 5
 
 

@@ -37,13 +37,13 @@ from support.trees import (
     tree,
     write,
 )
-from symroute_nm import changes as changing
 from symroute_nm import programs
 from symroute_nm.errors import InputError, Refusal, SystemFailure
 from symroute_nm.files import access, backups, blocks, install, journal
 from symroute_nm.files import changes as files_changes
 from symroute_nm.files.lock import lock_place, locked
 from symroute_nm.model.network import Change
+from symroute_nm.targets.ifcfg import files as changing
 
 NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.timezone.utc)
 
@@ -115,7 +115,7 @@ def test_a_link_that_leaves_the_root_circles_or_dangles_is_refused(tmp_path, tar
     with pytest.raises(Refusal, match="/x"):
         access.read(root, "/x")
     with pytest.raises(Refusal, match="/x"):
-        changing.changes(root, {"/x": BODY})
+        changing.find_changes(root, {"/x": BODY})
     assert b"secret" == (tmp_path / "outside").read_bytes()
 
 
@@ -129,7 +129,7 @@ def test_a_link_inside_the_root_stays_and_its_file_is_written(tmp_path, form):
     else:
         (tmp_path / "link").symlink_to(targets[form])
         path = "/link"
-    install.install(tmp_path, changing.changes(tmp_path, {path: BODY}))
+    install.install(tmp_path, changing.find_changes(tmp_path, {path: BODY}))
     assert (tmp_path / "link").is_symlink()
     assert blocks.put(b"mine\n", BODY) == real.read_bytes()
 
@@ -138,7 +138,7 @@ def test_a_link_inside_the_root_stays_and_its_file_is_written(tmp_path, form):
 
 
 def test_changes_are_sorted_and_name_what_keeps(root):
-    changes = changing.changes(root, WANTED, [STALE, SCRIPTS + "/rule-none"])
+    changes = changing.find_changes(root, WANTED, [STALE, SCRIPTS + "/rule-none"])
     assert sorted([*WANTED, STALE, SCRIPTS + "/rule-none"]) == [each.path for each in changes]
     kinds = {each.path: each.kind for each in changes}
     assert ["update", "create", "delete"] == [kinds[path] for path in (ROUTE, RULE, STALE)]
@@ -146,39 +146,39 @@ def test_changes_are_sorted_and_name_what_keeps(root):
 
 
 def test_a_wanted_file_that_is_unwanted_too_is_wanted(root):
-    assert ["update"] == [each.kind for each in changing.changes(root, {ROUTE: BODY}, [ROUTE])]
+    assert ["update"] == [each.kind for each in changing.find_changes(root, {ROUTE: BODY}, [ROUTE])]
 
 
 def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
     original = b"# lab\nADDRESS0=10.10.0.0\nNETMASK0=255.255.0.0\nGATEWAY0=10.0.6.9\n"
     place = write(root, ROUTE, original)
     with pytest.raises(Refusal, match="%s.*--convert" % ROUTE):
-        changing.changes(root, {ROUTE: BODY})
-    name = install.install(root, changing.changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"}))
+        changing.find_changes(root, {ROUTE: BODY})
+    name = install.install(root, changing.find_changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"}))
     expected = blocks.put(b"# lab\n10.10.0.0/16 via 10.0.6.9 dev eth0\n", BODY)
     assert expected == place.read_bytes()
     assert original == (root / STATE / "backups" / name / ROUTE[1:]).read_bytes()
-    assert () == tuple(c for c in changing.changes(root, {ROUTE: BODY}) if c.kind != "keep")
+    assert () == tuple(c for c in changing.find_changes(root, {ROUTE: BODY}) if c.kind != "keep")
 
 
 def test_a_variables_file_that_got_our_block_too_converts(root):
     content = blocks.put(b"ADDRESS0=10.10.0.0\nNETMASK0=255.255.0.0\n", BODY) + b"# end\n"
     write(root, ROUTE, content)
-    change = changing.changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})[0]
+    change = changing.find_changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})[0]
     assert blocks.put(b"10.10.0.0/16 dev eth0\n# end\n", BODY) == change.after
 
 
 def test_two_paths_to_one_file_are_refused_if_they_differ_and_one_if_they_do_not(root):
     same = "/etc/mine/route-eth1"
     with pytest.raises(Refusal, match="same file"):
-        changing.changes(root, {LINK: BODY, same: "other\n"})
-    assert 1 == len(changing.changes(root, {LINK: BODY, same: BODY}))
+        changing.find_changes(root, {LINK: BODY, same: "other\n"})
+    assert 1 == len(changing.find_changes(root, {LINK: BODY, same: BODY}))
 
 
 def test_a_link_to_nothing_but_our_block_is_left_to_the_administrator(root):
     write(root, "/etc/mine/route-eth1", blocks.put(None, BODY))
     with pytest.raises(Refusal, match="is a link"):
-        changing.changes(root, {}, [LINK])
+        changing.find_changes(root, {}, [LINK])
 
 
 def test_owned_finds_our_blocks_and_passes_over_backups_and_oddities(root):
@@ -196,17 +196,17 @@ def test_owned_finds_our_blocks_and_passes_over_backups_and_oddities(root):
     os.mkfifo(str(root / SCRIPTS[1:] / "route-fifo"))
     odd = [SCRIPTS + "/rule6-c.rpmsave", SCRIPTS + "/rule6-gone"]
     expected = [*WANTED, *odd, "/etc/iproute2/rt_tables"]
-    assert sorted(expected) == list(changing.owned(root))
+    assert sorted(expected) == list(changing.find_owned(root))
 
 
 def test_owned_names_a_file_once_however_many_links_lead_to_it(root):
     (root / SCRIPTS[1:] / "rule-a").symlink_to("rule-eth9")
     (root / SCRIPTS[1:] / "rule-z").symlink_to("rule-eth9")
-    assert (STALE,) == changing.owned(root)
+    assert (STALE,) == changing.find_owned(root)
 
 
 def test_nothing_is_owned_where_there_is_nothing(tmp_path):
-    assert () == changing.owned(tmp_path)
+    assert () == changing.find_owned(tmp_path)
 
 
 # The diff
@@ -298,13 +298,13 @@ def test_nothing_to_do_touches_nothing(root):
 def test_removal_gives_the_tree_of_before_back(root):
     before = tree(root)
     run(root)
-    install.install(root, changing.changes(root, {STALE: "from 10.0.9.9 lookup 109\n"}, WANTED))
+    install.install(root, changing.find_changes(root, {STALE: "from 10.0.9.9 lookup 109\n"}, WANTED))
     folders = {"etc/iproute2", "etc/iproute2/rt_tables.d"}
     assert before == {path: value for path, value in tree(root).items() if path not in folders}
 
 
 def test_a_file_that_was_changed_meanwhile_is_refused(root):
-    changes = changing.changes(root, WANTED, [STALE])
+    changes = changing.find_changes(root, WANTED, [STALE])
     write(root, RULE, b"mine\n")
     before = tree(root)
     with pytest.raises(Refusal, match="%s was changed" % RULE):
@@ -375,7 +375,7 @@ def test_new_files_are_labelled_by_restorecon_whose_failure_is_told(
 def test_a_root_that_is_no_folder_is_wrong_input(tmp_path):
     (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(InputError, match="file is not a folder"):
-        changing.changes(tmp_path / "file", WANTED)
+        changing.find_changes(tmp_path / "file", WANTED)
     with pytest.raises(InputError):
         install.install(tmp_path / "file", [Change(ROUTE, None, b"x")])
     assert b"mine" == (tmp_path / "file").read_bytes()
@@ -383,15 +383,15 @@ def test_a_root_that_is_no_folder_is_wrong_input(tmp_path):
 
 def test_a_root_that_is_not_there_yet_is_made(tmp_path):
     root = tmp_path / "new" / "root"
-    install.install(root, changing.changes(root, WANTED))
-    assert tuple(sorted(WANTED)) == changing.owned(root)
+    install.install(root, changing.find_changes(root, WANTED))
+    assert tuple(sorted(WANTED)) == changing.find_owned(root)
 
 
 def test_ten_backups_are_kept_even_if_the_clock_goes_backwards(root, monkeypatch):
     for turn in range(13):
         moment = NOON - datetime.timedelta(days=turn)
         monkeypatch.setattr(install, "_now", lambda m=moment: m)
-        install.install(root, changing.changes(root, {RULE: "# %d\n" % turn}))
+        install.install(root, changing.find_changes(root, {RULE: "# %d\n" % turn}))
     names = [backup.name for backup in backups.backups(root)]
     assert [4, 13, 10] == [int(names[0].split("-")[1]), int(names[-1].split("-")[1]), len(names)]
 
@@ -456,7 +456,7 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(root, after):
 
 
 def test_of_two_at_once_one_is_refused_and_none_corrupts(root):
-    changes = [changing.changes(root, {**WANTED, RULE: "# %d\n" % turn}) for turn in range(4)]
+    changes = [changing.find_changes(root, {**WANTED, RULE: "# %d\n" % turn}) for turn in range(4)]
     pids = [forked(lambda each=each: install.install(root, each)) for each in changes]
     codes = [ended(pid) for pid in pids]
     assert [0, 3, 3, 3] == sorted(codes)
@@ -466,7 +466,7 @@ def test_of_two_at_once_one_is_refused_and_none_corrupts(root):
 
 
 def test_of_two_at_once_that_want_the_same_both_succeed_and_one_writes(root, after):
-    changes = changing.changes(root, WANTED, [STALE])
+    changes = changing.find_changes(root, WANTED, [STALE])
     assert install.install(root, changes)
     assert install.install(root, changes) is None
     assert (after, 1) == (tree(root), len(backups.backups(root)))
@@ -558,7 +558,7 @@ def test_an_edit_after_a_kill_is_never_undone(root):
 
 
 def test_install_itself_recovers_says_so_and_wants_a_new_look(root, after):
-    changes = changing.changes(root, WANTED, [STALE])
+    changes = changing.find_changes(root, WANTED, [STALE])
     kill_after_the_renames(root)
     notes = []
     install.install(root, changes, note=notes.append)

@@ -8,7 +8,7 @@ import pytest
 from symroute_nm.errors import SystemFailure
 from symroute_nm.kernel import netfilter
 from symroute_nm.model.marking import SCRIPT, Mark, Marking
-from symroute_nm.render import render_script
+from symroute_nm.targets.marks import render_script
 
 
 @pytest.mark.skipif(not shutil.which("timeout"), reason="coreutils' timeout bounds scripts")

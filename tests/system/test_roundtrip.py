@@ -7,12 +7,13 @@ import pytest
 
 from support.hosts import make_plan
 from support.network.namespaces import HOSTILE, Namespace, kernel, two_uplinks
-from symroute_nm import changes, sysfiles
+from symroute_nm import sysfiles
 from symroute_nm.model.ours import our_tables
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
-from symroute_nm.render import render
 from symroute_nm.snapshot import load_host
+from symroute_nm.targets.ifcfg import files
+from symroute_nm.targets.ifcfg.render import render
 
 SCRIPTS = "etc/sysconfig/network-scripts"
 LINKS = ("u0", "u1.7", "w@x", "k+1")  # all that a profile's name can be made of
@@ -89,7 +90,7 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     again = namespace.symroute("generate", "--root", str(tmp_path))
     assert (0, True) == (again.returncode, b"nothing to change" in again.stdout), again
     written = {each.name for each in folder.iterdir()} - {each.name for each in before}
-    owned = {Path(each).name for each in changes.owned(tmp_path)} - {
+    owned = {Path(each).name for each in files.find_owned(tmp_path)} - {
         "symroute-nm.conf", "rt_tables"}
     assert written == owned
     assert len(names) == len(our_tables(sysfiles.read_tables(tmp_path), ()))

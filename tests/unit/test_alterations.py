@@ -22,7 +22,7 @@ from symroute_nm.model.observations import ConfigFile
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
-from symroute_nm.render import render
+from symroute_nm.targets.ifcfg.render import render
 
 
 def blocks_of(made, settings):

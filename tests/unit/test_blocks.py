@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from symroute_nm.conversion import convert
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import blocks
+from symroute_nm.targets.ifcfg.conversion import convert
 
 BODY = "10.0.6.0/24 dev eth0 table 100\ndefault via 10.0.6.1 dev eth0 table 100\n"
 BEGIN = '# BEGIN symroute-nm: generated, change with "symroute-nm generate"\n'

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from support.golden.cases import CASES
 from support.hosts import address, host, link, make_plan, route, two_uplinks
 from symroute_nm import checkup, snapshot
-from symroute_nm.absence import find_obstacle
 from symroute_nm.diagnosis import diagnose
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.iproute2 import parse_rule
@@ -20,11 +19,12 @@ from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
-from symroute_nm.render import render
 from symroute_nm.rpdb import database
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import put_plan
-from symroute_nm.rulefiles import list_rules
+from symroute_nm.targets.ifcfg.findings import find_obstacle
+from symroute_nm.targets.ifcfg.listing import list_rules
+from symroute_nm.targets.ifcfg.render import render
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 TUN0 = link(9, "tun0", kind="tun")

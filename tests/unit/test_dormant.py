@@ -5,14 +5,14 @@ from ipaddress import ip_network
 import pytest
 
 from support.hosts import make_plan, two_uplinks
-from symroute_nm.dormant import find_sleeping_rules
 from symroute_nm.errors import Refusal
 from symroute_nm.generation import check_proof, prepare
 from symroute_nm.model.network import Rule
 from symroute_nm.model.observations import ConfigFile
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import GenerateOptions, Settings
-from symroute_nm.targets import with_rules
+from symroute_nm.targets.base import with_rules
+from symroute_nm.targets.ifcfg.sleeping_rules import find_sleeping_rules
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 RULE = Rule(4, 100, source=ip_network("10.0.6.5/32"), table=254)

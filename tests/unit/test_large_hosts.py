@@ -5,15 +5,15 @@ from ipaddress import ip_address
 
 from support.golden.cases import plain
 from support.hosts import BRIDGE, DOCKER0, kernel_rules, link, make_plan, route, vlans
-from symroute_nm.leftovers import sort_earlier_blocks
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.settings import Settings
-from symroute_nm.render import render
 from symroute_nm.report import skip_lines
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.targets import EarlierBlocks
+from symroute_nm.targets.base import EarlierBlocks
+from symroute_nm.targets.ifcfg.files import sort_earlier_blocks
+from symroute_nm.targets.ifcfg.render import render
 
 UPLINKS, CONTAINERS, ROUTERS = 500, 400, 8000
 # Seconds, and characters a file or of notes: loose, for slow machines.

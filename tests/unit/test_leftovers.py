@@ -4,13 +4,13 @@ import pytest
 
 from support.golden.cases import CASES
 from support.hosts import make_plan
-from symroute_nm.leftovers import sort_earlier_blocks
 from symroute_nm.model.host import TableName
 from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS, RT_TABLES
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.model.settings import Settings
-from symroute_nm.rulefiles import profile_of
-from symroute_nm.targets import EarlierBlocks
+from symroute_nm.targets.base import EarlierBlocks
+from symroute_nm.targets.ifcfg.files import sort_earlier_blocks
+from symroute_nm.targets.ifcfg.listing import profile_of
 
 HOST = CASES["stale-kept"]()
 SCRIPTS = NETWORK_SCRIPTS + "/"

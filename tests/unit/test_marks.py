@@ -6,7 +6,7 @@ import pytest
 
 from support.golden.cases import wg_quick
 from support.hosts import kernel_rules, make_plan, two_uplinks
-from symroute_nm import directxml, generation
+from symroute_nm import generation
 from symroute_nm.activation import find_commands
 from symroute_nm.commit import install_changes
 from symroute_nm.errors import InputError, Refusal
@@ -23,11 +23,12 @@ from symroute_nm.model.settings import (
     Settings,
     TableChoice,
 )
-from symroute_nm.render import render
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.settings import parse_settings
+from symroute_nm.targets import marks
+from symroute_nm.targets.ifcfg.render import render
 
 ON = Settings(forwarded=True)
 NFT = {"firewalls": ("nft",)}
@@ -287,32 +288,32 @@ THEIRS = b'<?xml version="1.0" encoding="utf-8"?>\n<direct>\n  <!-- mine -->\n' 
 
 
 def test_our_elements_come_and_go_and_theirs_stay():
-    with_ours = directxml.put(THEIRS, OURS, DIRECT)
-    assert with_ours == directxml.put(with_ours, OURS, DIRECT)
-    assert THEIRS == directxml.take_out(with_ours)
-    assert THEIRS == directxml.take_out(THEIRS)
+    with_ours = marks.put(THEIRS, OURS, DIRECT)
+    assert with_ours == marks.put(with_ours, OURS, DIRECT)
+    assert THEIRS == marks.take_out(with_ours)
+    assert THEIRS == marks.take_out(THEIRS)
 
 
 def test_a_file_of_our_own_goes_away_also_after_firewalld_wrote_it_anew():
-    made = directxml.put(None, OURS, DIRECT)
-    assert None is directxml.take_out(made)
+    made = marks.put(None, OURS, DIRECT)
+    assert None is marks.take_out(made)
     joined = made.replace(b"\n  <", b"<").replace(b'"mangle" chain', b'"mangle"  chain')
-    assert directxml.has_elements(joined)
-    assert None is directxml.take_out(joined)
+    assert marks.has_elements(joined)
+    assert None is marks.take_out(joined)
 
 
 def test_what_firewalld_wrote_anew_stays_as_it_is_and_a_change_in_it_does_not():
     chain, jump, rule = OURS.encode("ascii").splitlines(keepends=True)
     anew = THEIRS.replace(b"<direct>\n", b"<direct>\n" + rule.replace(
         b'ipv="ipv4" table="mangle"', b'table="mangle" ipv="ipv4"') + chain + jump)
-    assert anew == directxml.put(anew, OURS, DIRECT)
+    assert anew == marks.put(anew, OURS, DIRECT)
     for changed in (anew.replace(b"-i eth0", b"-i eth1"), anew.replace(jump, b""),
                     anew.replace(b'"symroute_nm" priority="0"', b'"symroute_nm" priority="9"'),
                     anew.replace(jump, jump + jump)):
-        assert directxml.put(THEIRS, OURS, DIRECT) == directxml.put(changed, OURS, DIRECT)
+        assert marks.put(THEIRS, OURS, DIRECT) == marks.put(changed, OURS, DIRECT)
 
 
 @pytest.mark.parametrize("content", [b"", b"<direct/>\n", b"<direct></direct><direct></direct>"])
 def test_what_is_no_direct_xml_is_refused(content):
     with pytest.raises(Refusal, match="not one </direct>"):
-        directxml.put(content, OURS, DIRECT)
+        marks.put(content, OURS, DIRECT)

@@ -30,7 +30,7 @@ from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Setti
 from symroute_nm.rpdb.expectations import find_catch_all_links
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.verdicts import describe_failure, judge
-from symroute_nm.targets import EarlierBlocks
+from symroute_nm.targets.base import EarlierBlocks
 
 TUN0 = link(9, "tun0", kind="tun")
 

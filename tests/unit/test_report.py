@@ -20,7 +20,7 @@ from symroute_nm.model.plan import Skip
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings
 from symroute_nm.rpdb.proof import put_plan
-from symroute_nm.targets import EarlierBlocks
+from symroute_nm.targets.base import EarlierBlocks
 
 DEFAULTS = Settings()
 

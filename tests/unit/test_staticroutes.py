@@ -9,7 +9,7 @@ from symroute_nm.files import blocks, install
 from symroute_nm.generation import check_lines, prepare
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.settings import GenerateOptions, Settings
-from symroute_nm.staticroutes import altered_routes
+from symroute_nm.targets.ifcfg.static_routes import altered_routes
 
 ROUTE = NETWORK_SCRIPTS + "/route-eth0"
 ROUTE6 = NETWORK_SCRIPTS + "/route6-eth0"

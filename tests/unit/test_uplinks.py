@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from support.golden.cases import ADMINS, BY_ETH0, BY_ETH1, CASES, USERS
 from support.hosts import ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
-from symroute_nm.bindings import find_profile, name_profiles
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.model.host import Lease, TableName
 from symroute_nm.model.network import Rule, contains, is_global
@@ -18,6 +17,7 @@ from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings
 from symroute_nm.plan.gateways import DefaultRoutes, check_gateways
 from symroute_nm.plan.uplinks import find_uplinks, pair_families
+from symroute_nm.targets.ifcfg.profiles import find_profile, name_profiles
 
 
 def one(name="eth0", **fields):

@@ -14,9 +14,9 @@ from support import syscalls
 from support.crashes import ERRORS, FAILED, check_told
 from support.syscalls import Fail, Kill
 from support.trees import STATE, copy, hidden, prepared, run, tree, whole
-from symroute_nm import changes as changing
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import backups, install
+from symroute_nm.targets.ifcfg import files as changing
 
 FINE = 0
 
@@ -36,7 +36,7 @@ def saying(action):
 
 
 def removal(root):
-    install.install(root, changing.changes(root, {}, changing.owned(root)))
+    install.install(root, changing.find_changes(root, {}, changing.find_owned(root)))
 
 
 ACTIONS = {"install": run, "remove": removal, "undo": install.restore}

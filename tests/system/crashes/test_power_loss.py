@@ -27,8 +27,8 @@ from support.trees import (
     tree,
     whole,
 )
-from symroute_nm import changes as changing
 from symroute_nm.files import install
+from symroute_nm.targets.ifcfg import files as changing
 
 REMOVE_FOLDER = 0x200  # AT_REMOVEDIR, linux/fcntl.h
 
@@ -219,7 +219,7 @@ def losses(folder, start, steps, seed):
 
 
 def removal(root):
-    install.install(root, changing.changes(root, {}, changing.owned(root)))
+    install.install(root, changing.find_changes(root, {}, changing.find_owned(root)))
 
 
 @pytest.mark.parametrize(("action", "again"), [(run, run), (removal, removal),

@@ -43,7 +43,7 @@ from symroute_nm.kernel.scope import Scope
 from symroute_nm.model.marking import Mark, Marking, Setting
 from symroute_nm.model.network import Rule
 from symroute_nm.model.state import bare
-from symroute_nm.render import render_script
+from symroute_nm.targets.marks import render_script
 
 NOBODY = 65534
 RULES = (Setting("eth0", 0x64, 0x7F), Setting("", 0x64, 0x7F))

@@ -4,9 +4,9 @@ import re
 from typing import Dict, Iterable, Iterator, Mapping, Optional, Tuple
 
 from symroute_nm.model.host import Host
-from symroute_nm.model.iproute2 import _TABLES, parse_rule, read_lines
-from symroute_nm.model.listing import ListedRule
-from symroute_nm.model.network import Rule
+from symroute_nm.model.iproute2 import _TABLES, parse_place, parse_route, parse_rule, read_lines
+from symroute_nm.model.listing import ListedRoute, ListedRule
+from symroute_nm.model.network import Route, Rule
 from symroute_nm.model.observations import ConfigFile
 
 _PREFIXES = ("route-", "route6-", "rule-", "rule6-")
@@ -54,3 +54,38 @@ def profile_of(path: str) -> str:
     name = path.rpartition("/")[2]
     prefix = next((each for each in _PREFIXES if name.startswith(each)), "")
     return name[len(prefix):] if prefix else ""
+
+
+_ROUTE_FILE = re.compile(r".*/route(6?)-[^/]+")
+
+
+def list_routes(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, ...]:
+    """The routes in all of the route files, in order; lines not understood are left out."""
+    tables = table_numbers(host)
+    return tuple(
+        ListedRoute(route, file.path, profile_of(file.path))
+        for file in files for route in _routes(file, tables) if route is not None)
+
+
+def list_places(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, ...]:
+    """As `list_routes`, but of each route only its destination, table and metric.
+
+    Those are understood in lines with anything else, too: next hops, ``mtu lock``, encapsulation.
+    """
+    tables = table_numbers(host)
+    return tuple(
+        ListedRoute(route, file.path, profile_of(file.path))
+        for file in files for line, version in _read_route_lines(file)
+        for route in [parse_place(line, version, tables)] if route is not None)
+
+
+def _routes(file: ConfigFile, tables: Mapping[str, int]) -> Iterator[Optional[Route]]:
+    for line, version in _read_route_lines(file):
+        yield parse_route(line, version, tables)
+
+
+def _read_route_lines(file: ConfigFile) -> Iterator[Tuple[str, int]]:
+    """The lines of a route file, with the family that they are of; none of other files."""
+    name = _ROUTE_FILE.fullmatch(file.path)
+    for line in read_lines(file.text) if name else ():
+        yield line, 6 if name and name.group(1) else 4

@@ -3,15 +3,32 @@
 import re
 import stat
 from pathlib import Path, PurePosixPath
-from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Collection,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
-from symroute_nm import directxml
 from symroute_nm.errors import Refusal
 from symroute_nm.files import blocks
 from symroute_nm.files.access import Place, Tree, mode_at, os_errors, read_at
+from symroute_nm.model.host import Host
 from symroute_nm.model.marking import DIRECT, MARKING_FILES, SCRIPT
 from symroute_nm.model.network import Change
-from symroute_nm.model.profiles import BACKUP_NAME
+from symroute_nm.model.places import FRAGMENT, RT_TABLES, RUN_TABLES
+from symroute_nm.model.plan import EXCLUDED, OwnTable, Plan
+from symroute_nm.model.profiles import BACKUP_NAME, profiles_for
+from symroute_nm.model.settings import is_usable_name
+from symroute_nm.targets import marks
+from symroute_nm.targets.base import EarlierBlocks
+from symroute_nm.targets.ifcfg.listing import profile_of
 
 _SCRIPTS = "/etc/sysconfig/network-scripts"
 _OWN_NAMES = (
@@ -25,7 +42,7 @@ _OWN_NAMES = (
 _SCRIPT_MODE = 0o755
 
 
-def changes(
+def find_changes(
     root: Path,
     wanted: Mapping[str, str],
     unwanted: Iterable[str] = (),
@@ -53,7 +70,7 @@ def _content(place: Place, path: str) -> Optional[bytes]:
 def _with_block(place: Place, path: str, body: str, convert: Mapping[str, str]) -> Change:
     before = _content(place, path)
     if path == DIRECT:
-        return Change(path, before, directxml.put(before, body, path))
+        return Change(path, before, marks.put(before, body, path))
     content = before
     route_file = PurePosixPath(path).name.startswith("route")
     if before is not None and route_file and blocks.is_variables_form(before):
@@ -62,7 +79,9 @@ def _with_block(place: Place, path: str, body: str, convert: Mapping[str, str]) 
                 "%s is in ADDRESSn= form, in which ip lines are not read" % path,
                 "rewrite it in ip form, or let --convert do so (the original goes to the backup)",
             )
-        from symroute_nm.conversion import convert as convert_file  # rare, and start-up is imports
+        from symroute_nm.targets.ifcfg.conversion import (
+            convert as convert_file,  # rare, and start-up is imports
+        )
 
         content = convert_file(blocks.take_out(before, path) or b"", convert[path], path)
     change = Change(path, before, blocks.put(content, body, path))
@@ -81,7 +100,7 @@ def _without_block(tree: Tree, place: Place, path: str) -> Change:
 
 
 def _take_out(content: bytes, path: str) -> Optional[bytes]:
-    return directxml.take_out(content) if path == DIRECT else blocks.take_out(content, path)
+    return marks.take_out(content) if path == DIRECT else blocks.take_out(content, path)
 
 
 def _distinct(places: Mapping[str, Place], found: Sequence[Change]) -> Tuple[Change, ...]:
@@ -97,7 +116,7 @@ def _distinct(places: Mapping[str, Place], found: Sequence[Change]) -> Tuple[Cha
     return tuple(distinct.values())
 
 
-def owned(root: Path) -> Tuple[str, ...]:
+def find_owned(root: Path) -> Tuple[str, ...]:
     """The paths of all files below `root` that hold a block of ours, sorted; SystemFailure."""
     found: Dict[str, str] = {}
     with Tree(root) as tree:
@@ -112,7 +131,7 @@ def owned(root: Path) -> Tuple[str, ...]:
 
 
 def _has_ours(path: str, content: bytes) -> bool:
-    return directxml.has_elements(content) if path == DIRECT else blocks.has_marker(content)
+    return marks.has_elements(content) if path == DIRECT else blocks.has_marker(content)
 
 
 def _candidates(tree: Tree) -> Iterator[str]:
@@ -135,3 +154,47 @@ def _regular_place(tree: Tree, path: str) -> Optional[Place]:
             return place if stat.S_ISREG(mode_at(place)) else None
     except Refusal:
         return None
+
+
+def sort_earlier_blocks(
+    host: Host, plan: Plan, owned: Collection[str], wanted: Collection[str], prune: bool
+) -> EarlierBlocks:
+    """What becomes of our blocks in `owned` that the plan's paths in `wanted` do not replace.
+
+    A link that is down or without address now may come back: its block stays unless `prune`. A
+    profile that is gone, or a link that the user excludes, does not: its block goes. Without any
+    uplink planned nothing goes but by `prune`.
+    """
+    rest = sorted(set(owned) - set(wanted))
+    fragments = [path for path in rest if path in (FRAGMENT, RT_TABLES)]
+    files = [path for path in rest if path not in fragments]
+    coming = set() if prune or not files else _find_coming(host, plan)
+    kept = [path for path in files
+            if not prune and (not plan.uplinks or profile_of(path) in coming)]
+    gone = sorted(set(files).difference(kept))
+    if wanted or not kept:
+        gone += fragments
+    else:
+        kept += fragments
+    tables = tuple(OwnTable(each.id, each.name) for each in host.tables
+                   if each.owned and each.path != RUN_TABLES and is_usable_name(each.name))
+    return EarlierBlocks(tuple(gone), tuple(kept), tables if kept else ())
+
+
+def notes_on_earlier_blocks(earlier: EarlierBlocks) -> List[str]:
+    """What is said about blocks of earlier runs that stay."""
+    kept = ["kept %s: not planned now, but may be again (--prune removes it)" % path
+            for path in earlier.kept]
+    again = ["generate again once its link is back: until then the other tables do not know its "
+             "networks"] if any(profile_of(path) for path in earlier.kept) else []
+    unasked = ["connections are not marked any more: neither --forwarded nor forwarded = yes in "
+               "the configuration asks for it"] if SCRIPT in earlier.gone else []
+    return kept + again + unasked
+
+
+def _find_coming(host: Host, plan: Plan) -> Set[str]:
+    """The names of the profiles that are there, but for those of links that the user excludes."""
+    excluded = {each.link for each in plan.skips if each.kind == EXCLUDED}
+    passed_over = {profile.name for link in host.links if link.name in excluded
+                   for profile in profiles_for(link, host.profiles)}
+    return {each.name for each in host.profiles} - passed_over

@@ -4,8 +4,8 @@ from typing import AbstractSet, Iterable
 
 from symroute_nm.model.host import Host
 from symroute_nm.model.observations import ConfigFile
-from symroute_nm.rulefiles import list_rules, profile_of, unread_lines
-from symroute_nm.targets import SleepingRules
+from symroute_nm.targets.base import SleepingRules
+from symroute_nm.targets.ifcfg.listing import list_rules, profile_of, unread_lines
 
 
 def find_sleeping_rules(

@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
-from symroute_nm.dormant import find_sleeping_rules
 from symroute_nm.files import access, blocks
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import Change
 from symroute_nm.model.observations import config_file
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.plan import Plan
-from symroute_nm.rulefiles import profile_of
-from symroute_nm.staticroutes import altered_routes, has_routes, unmetered_routes
-from symroute_nm.targets import Check, SleepingRules
+from symroute_nm.targets.base import Check, SleepingRules
+from symroute_nm.targets.ifcfg.listing import profile_of
+from symroute_nm.targets.ifcfg.sleeping_rules import find_sleeping_rules
+from symroute_nm.targets.ifcfg.static_routes import altered_routes, has_routes, unmetered_routes
 
 _SECOND = ("%s line %d leads to %s without a metric, as a line of %s does, and ip refuses the "
            "second: write metric and a number behind it")

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
-from symroute_nm import absence, applied, bindings, changes, ifcfg_checks
 from symroute_nm.files import access
 from symroute_nm.kernel import scope
-from symroute_nm.leftovers import sort_earlier_blocks
 from symroute_nm.model.finding import Finding
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Files, ListedRule
@@ -16,8 +14,7 @@ from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.plan import Plan, Uplink
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
-from symroute_nm.rulefiles import list_rules, profile_of
-from symroute_nm.targets import (
+from symroute_nm.targets.base import (
     Check,
     Draft,
     DraftOptions,
@@ -26,13 +23,16 @@ from symroute_nm.targets import (
     Obstacle,
     Target,
 )
+from symroute_nm.targets.ifcfg import checks, files, findings, profiles
+from symroute_nm.targets.ifcfg.files import sort_earlier_blocks
+from symroute_nm.targets.ifcfg.listing import list_rules, profile_of
 
 _FINDERS = (
-    applied.find_service,
-    applied.find_misnamed_files,
-    applied.find_profiles,
-    applied.find_variables_form,
-    applied.find_broken_lines,
+    findings.find_service,
+    findings.find_misnamed_files,
+    findings.find_profiles,
+    findings.find_variables_form,
+    findings.find_broken_lines,
 )
 
 
@@ -43,21 +43,21 @@ class IfcfgTarget(Target):
 
     def find_obstacle(self, host: Host) -> Optional[Obstacle]:
         """What is wrong with the dispatcher script; None where something applies the files."""
-        return absence.find_obstacle(host)
+        return findings.find_obstacle(host)
 
     def bind(
         self, host: Host, settings: Settings, uplinks: Sequence[Uplink]
     ) -> Tuple[Uplink, ...]:
         """The uplinks with their ifcfg profiles; raises one `Refusal` that tells all."""
-        return bindings.name_profiles(host, settings, uplinks)
+        return profiles.name_profiles(host, settings, uplinks)
 
     def find_profile(self, host: Host, settings: Settings, link: Link) -> Profile:
         """The ifcfg profile whose name the link's files carry; raises `Refusal`."""
-        return bindings.find_profile(host, settings, link)
+        return profiles.find_profile(host, settings, link)
 
     def find_owned(self, root: Path) -> Tuple[str, ...]:
         """Route, rule and rt_tables files, and those that set marks, with a block of ours."""
-        return changes.owned(root)
+        return files.find_owned(root)
 
     def read_earlier(self, root: Path, host: Host, owned: Iterable[str]) -> Files:
         """What our blocks in route and rule files list."""
@@ -82,15 +82,15 @@ class IfcfgTarget(Target):
         if earlier.tables:
             wanted = _render(plan, host, earlier)
         devices = _devices(plan) if options.convert else {}
-        return Draft(changes.changes(root, wanted, earlier.gone, devices), earlier)
+        return Draft(files.find_changes(root, wanted, earlier.gone, devices), earlier)
 
     def draft_removal(self, root: Path) -> Tuple[Change, ...]:
         """The changes that take every block and file of ours away."""
-        return changes.changes(root, {}, self.find_owned(root))
+        return files.find_changes(root, {}, self.find_owned(root))
 
     def check(self, root: Path, host: Host, plan: Plan, changes: Sequence[Change]) -> Check:
         """What NetworkManager applies now and the dispatcher script would apply otherwise."""
-        return ifcfg_checks.check(root, host, plan, changes)
+        return checks.check(root, host, plan, changes)
 
     def find_findings(self, inspected: Inspected) -> Iterable[Iterator[Finding]]:
         """The dispatcher script, names of files, profiles, forms and lines."""
@@ -107,7 +107,9 @@ TARGET = IfcfgTarget()
 def _render(plan: Plan, host: Host, earlier: EarlierBlocks) -> Dict[str, str]:
     if not plan.uplinks:
         return {}
-    from symroute_nm.render import render  # jinja2 is imported only when there is something to say
+    from symroute_nm.targets.ifcfg.render import (
+        render,  # jinja2 is imported only when there is something to say
+    )
 
     return render(plan, host, earlier.tables)
 

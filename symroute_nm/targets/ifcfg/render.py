@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Dict, Mapping, Sequence, Tuple
 
 from symroute_nm.model.host import Host
-from symroute_nm.model.marking import DIRECT, NAME, SCRIPT, SYSCTL, Marking, planned_rules
 from symroute_nm.model.network import TABLE_MAIN, VERSIONS
 from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS, RT_TABLES
 from symroute_nm.model.plan import OwnTable, Plan, UplinkPlan
 from symroute_nm.rendering import load_templates
+from symroute_nm.targets.marks import _render_marking
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -35,29 +35,6 @@ def render(plan: Plan, host: Host, kept: Sequence[OwnTable] = ()) -> Dict[str, s
         texts[path] = template.render(tables=_named_by_us(plan, kept))
     if plan.marking is not None:
         texts.update(_render_marking(plan.marking))
-    return texts
-
-
-def render_script(marking: Marking) -> str:
-    """The script that sets the marks up."""
-    return _render_marking(marking)[SCRIPT]
-
-
-def _render_marking(marking: Marking) -> Dict[str, str]:
-    """The dispatcher script with its rules, the sysctl, and firewalld's copy of the rules."""
-    templates = load_templates("marks", "dispatcher", "nft", "iptables", "matches", "sysctl",
-                                "direct")
-    planned = planned_rules(marking)
-    matches = templates["matches"].render(rules=planned).splitlines()
-    nft = marking.backend == "nft"
-    rules = (templates["nft"].render(name=NAME, rules=planned) if nft
-             else templates["iptables"].render(name=NAME, rules=matches))
-    texts = {
-        SCRIPT: templates["dispatcher"].render(name=NAME, backend=marking.backend, rules=rules),
-        SYSCTL: templates["sysctl"].render(),
-    }
-    if marking.backend == "firewalld":
-        texts[DIRECT] = templates["direct"].render(name=NAME, rules=matches)
     return texts
 
 

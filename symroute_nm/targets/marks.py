@@ -5,10 +5,11 @@ then; so each element of ours is known by the chain that it names, not by marker
 """
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import Refusal
-from symroute_nm.model.marking import NAME
+from symroute_nm.model.marking import DIRECT, NAME, SCRIPT, SYSCTL, Marking, planned_rules
+from symroute_nm.rendering import load_templates
 
 _HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n<direct>\n'
 _TAIL = b"</direct>\n"
@@ -89,3 +90,26 @@ def take_out(existing: bytes) -> Optional[bytes]:
         return existing
     rest = _without_ours(existing)
     return None if _EMPTY.fullmatch(rest) else rest
+
+
+def render_script(marking: Marking) -> str:
+    """The script that sets the marks up."""
+    return _render_marking(marking)[SCRIPT]
+
+
+def _render_marking(marking: Marking) -> Dict[str, str]:
+    """The dispatcher script with its rules, the sysctl, and firewalld's copy of the rules."""
+    templates = load_templates("marks", "dispatcher", "nft", "iptables", "matches", "sysctl",
+                                "direct")
+    planned = planned_rules(marking)
+    matches = templates["matches"].render(rules=planned).splitlines()
+    nft = marking.backend == "nft"
+    rules = (templates["nft"].render(name=NAME, rules=planned) if nft
+             else templates["iptables"].render(name=NAME, rules=matches))
+    texts = {
+        SCRIPT: templates["dispatcher"].render(name=NAME, backend=marking.backend, rules=rules),
+        SYSCTL: templates["sysctl"].render(),
+    }
+    if marking.backend == "firewalld":
+        texts[DIRECT] = templates["direct"].render(name=NAME, rules=matches)
+    return texts
