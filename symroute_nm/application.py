@@ -10,7 +10,7 @@ from symroute_nm.generation import Generation
 from symroute_nm.kernel import keeper
 from symroute_nm.kernel.transaction import KernelChange, socket_path
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
-from symroute_nm.reading import read_host
+from symroute_nm.readers.host import read_host
 
 
 class Applied(NamedTuple):

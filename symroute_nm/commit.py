@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm import sysfiles
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.network import Change
 from symroute_nm.model.plan import OwnTable
-from symroute_nm.reading import read_host
+from symroute_nm.readers import rt_tables
+from symroute_nm.readers.host import read_host
 from symroute_nm.targets.base import choose_target
 
 # Makes a change of the kernel and calls what keeps it once it is confirmed; returns what that
@@ -73,7 +73,7 @@ def commit(
     Tables that no file names any more may be in the kernel still: they stay known as ours.
     """
     if kernel is None:
-        before = sysfiles.own_tables(root)
+        before = rt_tables.own_tables(root)
         backup = write(say)
         _remember_tables(root, before, say)
         return Written(backup)
@@ -89,7 +89,7 @@ def commit(
 
 def _remember_tables(root: Path, before: AbstractSet[OwnTable], say: Say) -> None:
     """Know tables of ours that files have ceased to name, as long as this kernel has them."""
-    named = {table.id for table in sysfiles.own_tables(root, lasting=True)}
+    named = {table.id for table in rt_tables.own_tables(root, lasting=True)}
     lost = [table for table in before if table.id not in named]
     if not lost or not access.is_own(root):  # below another the kernel is not asked
         return

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Iterator, Optional, Sequence, Tuple
 
-from symroute_nm.evidence import read_config_files
 from symroute_nm.files import blocks
 from symroute_nm.files.access import read
 from symroute_nm.kernel import netfilter
@@ -22,6 +21,7 @@ from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import State
 from symroute_nm.plan.table_ids import parse_tables
+from symroute_nm.readers.observations import read_config_files
 
 if TYPE_CHECKING:
     from symroute_nm.generation import Generation

@@ -13,9 +13,9 @@ from symroute_nm.model.network import Change
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Options, Settings, named_links
 from symroute_nm.plan.planner import check_block
+from symroute_nm.readers.settings import nearest
 from symroute_nm.rpdb.proof import Proof, prove
 from symroute_nm.rpdb.verdicts import Failure, describe_failure, is_by_destination
-from symroute_nm.settings import nearest
 from symroute_nm.targets.base import Check, EarlierBlocks, choose_target, with_rules
 
 _MOST_SHOWN = 10

@@ -13,17 +13,17 @@ def read_host(
     root: Path, host_file: Optional[Path], probe: bool = True, evidence: bool = False
 ) -> "Host":
     """This machine with the files below `root`, or the snapshot; raises `SymrouteError`."""
-    from symroute_nm import reading
+    from symroute_nm.readers import host
 
-    return reading.read_host(root, host_file, probe, evidence)
+    return host.read_host(root, host_file, probe, evidence)
 
 
 def read_settings(
     root: Path, config: Optional[Path], options: Optional["Options"] = None
 ) -> "Settings":
     """Configuration file and options together; raises `SymrouteError`."""
-    from symroute_nm import settings
     from symroute_nm.model.settings import Options
+    from symroute_nm.readers import settings
 
     if config is None:
         found = settings.read_settings_below(root)
@@ -34,9 +34,9 @@ def read_settings(
 
 def require_root(root: Path) -> None:
     """Raise `InputError` for a root that is no folder."""
-    from symroute_nm import reading
+    from symroute_nm.readers import host
 
-    reading.require_root(root)
+    host.require_root(root)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from symroute_nm.inputs import read_host
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.host import Host
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
-from symroute_nm.session import session_address
+from symroute_nm.readers.session import session_address
 from symroute_nm.targets.ifcfg.files import notes_on_earlier_blocks
 
 

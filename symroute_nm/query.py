@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional
 
 from symroute_nm.model.settings import Settings
-from symroute_nm.reading import read_host
+from symroute_nm.readers.host import read_host
 
 if TYPE_CHECKING:
     from symroute_nm.diagnosis import Diagnosis
@@ -31,7 +31,7 @@ def diagnose(root: Path, host_file: Optional[Path], settings: Settings) -> "Diag
 
 def take_snapshot(root: Path) -> Iterator[str]:
     """This host as JSON, piece by piece; raises `SymrouteError`."""
-    from symroute_nm.snapshot import dump_parts
+    from symroute_nm.readers.snapshot import dump_parts
 
     return dump_parts(read_host(root, None, evidence=True))
 

@@ -10,7 +10,7 @@ from symroute_nm.files.access import is_own
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.network import Change
 from symroute_nm.model.settings import Settings
-from symroute_nm.reading import read_host
+from symroute_nm.readers.host import read_host
 from symroute_nm.targets.base import choose_target
 
 _AFTER_UNDO = (

@@ -17,7 +17,7 @@ from support.hosts import two_uplinks
 from support.network.dispatcher import Unavailable, find_script
 from support.network.namespaces import Namespace, missing
 from symroute_nm import cli
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers.snapshot import dump_host
 
 # What CI may skip: beginning of the reason -> why it may be.
 _MAY_BE_SKIPPED = {

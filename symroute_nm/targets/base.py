@@ -1,4 +1,7 @@
-"""Where a plan is kept for the next boot: what every target can do, and which one is used."""
+"""Where a plan is kept for the next boot: one folder a target, one interface (``base``).
+
+Imports model and files; touches the disk through files.
+"""
 
 import abc
 import importlib

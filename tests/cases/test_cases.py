@@ -23,7 +23,7 @@ from support.golden.cases import CASES
 from support.program import ROOT
 from symroute_nm import cli
 from symroute_nm.model.marking import SCRIPT
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers.snapshot import dump_host
 
 STATE = Path("var/lib/symroute-nm")
 WRITING = bool(os.environ.get("SYMROUTE_WRITE_CASES"))

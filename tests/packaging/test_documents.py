@@ -21,7 +21,7 @@ from support.program import SOURCE
 from symroute_nm import cli
 from symroute_nm.errors import InputError, SymrouteError
 from symroute_nm.model.settings import Settings, TableChoice
-from symroute_nm.settings import parse_settings
+from symroute_nm.readers.settings import parse_settings
 
 RPM = SOURCE / "rpm"
 EXAMPLE = (RPM / "symroute-nm.conf").read_text(encoding="utf-8")

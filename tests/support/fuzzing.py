@@ -17,8 +17,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tu
 from support.golden import FOLDER
 from support.golden.cases import CASES
 from support.hosts import two_uplinks
-from symroute_nm import cli, evidence, leases, profiles, published, settings, shvar, snapshot
-from symroute_nm import sysfiles as below
+from symroute_nm import cli
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.files import access, backups, blocks, journal
 from symroute_nm.kernel import loaded_marks
@@ -26,6 +25,17 @@ from symroute_nm.model import network, plan
 from symroute_nm.model import settings as model_settings
 from symroute_nm.model.observations import ConfigFile
 from symroute_nm.plan import table_ids
+from symroute_nm.readers import (
+    ifcfg,
+    leases,
+    observations,
+    published_ports,
+    settings,
+    shell_variables,
+    snapshot,
+)
+from symroute_nm.readers import rt_tables as below
+from symroute_nm.readers import system as below
 from symroute_nm.targets import base
 from symroute_nm.targets.ifcfg import conversion, sleeping_rules
 
@@ -68,11 +78,11 @@ def parse_settings(content: bytes) -> None:
 
 
 def parse_profile(content: bytes) -> None:
-    found = profiles.parse("eth0", content)
+    found = ifcfg.parse("eth0", content)
     assert not set(found.device) & set(" /\n\0"), found.device
     assert len(found.device.encode()) <= 15
     assert all(each.version in network.VERSIONS for each in found.gateways)
-    assert dict(shvar.parse(content)) == dict(shvar.parse(content + b"\n"))
+    assert dict(shell_variables.parse(content)) == dict(shell_variables.parse(content + b"\n"))
 
 
 def parse_tables(content: bytes) -> None:
@@ -136,9 +146,9 @@ def parse_rules(content: bytes) -> None:
 
 def parse_firewall(content: bytes) -> None:
     text = content.decode("utf-8", "replace")
-    for parse in (published.parse_iptables, published.parse_nft):
+    for parse in (published_ports.parse_iptables, published_ports.parse_nft):
         assert all(int(each.target) >= 0 for each in parse(text))
-    assert all(each.prefixlen >= 0 for each in published.parse_masqueraded(text))
+    assert all(each.prefixlen >= 0 for each in published_ports.parse_masqueraded(text))
     assert all(loaded_marks.marked_links(text))
 
 
@@ -281,9 +291,9 @@ def read_root(content: Dict[str, bytes]) -> None:
         put_files(root, content)
         names = {1: "lo", 2: "eth0"}
         host = HOST._replace(
-            profiles=profiles.read(root), tables=below.read_tables(root),
+            profiles=ifcfg.read(root), tables=below.read_tables(root),
             leases=leases.read(root, names), dispatcher=below.find_dispatcher(root),
-            evidence=evidence.read_evidence(root, ()),
+            evidence=observations.read_evidence(root, ()),
             links=tuple(each._replace(connection=leases.connections(root).get(each.ifindex, ""))
                         for each in HOST.links))
         text = snapshot.dump_host(host)

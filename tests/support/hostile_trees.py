@@ -27,12 +27,13 @@ from support.trees import (
     warm_up,
     write,
 )
-from symroute_nm import diagnosis, evidence, explanation, leases, profiles, sysfiles
+from symroute_nm import diagnosis, explanation
 from symroute_nm.files import backups, blocks
 from symroute_nm.files.journal import digest
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers import ifcfg, leases, observations, system
+from symroute_nm.readers.snapshot import dump_host
 
-WARM = (backups, diagnosis, evidence, explanation, sysfiles, leases, profiles)
+WARM = (backups, diagnosis, observations, explanation, system, leases, ifcfg)
 NOBODY = 65534
 FINE, INPUT, REFUSED = 0, 2, 3
 CODES = {0, 1, 2, 3, 4}

@@ -17,7 +17,7 @@ from symroute_nm import cli
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import backups, blocks, install
 from symroute_nm.model.settings import Settings
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers.snapshot import dump_host
 from symroute_nm.targets.ifcfg import files as changing
 from symroute_nm.targets.ifcfg import render
 

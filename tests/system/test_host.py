@@ -9,7 +9,7 @@ import pytest
 
 from support.network.namespaces import HOSTILE, Namespace, kernel, two_uplinks
 from symroute_nm.model.host import Host
-from symroute_nm.snapshot import dump_host, load_host
+from symroute_nm.readers.snapshot import dump_host, load_host
 
 NUMBER = 0xFFFFFFFF
 TYPES = {

@@ -8,9 +8,9 @@ from ipaddress import ip_network
 import pytest
 
 from support.network.namespaces import two_uplinks
-from symroute_nm import snapshot
 from symroute_nm.model.iproute2 import parse_place, parse_route, parse_rule
 from symroute_nm.model.network import parse_network
+from symroute_nm.readers import snapshot
 
 SCRIPTS = "etc/sysconfig/network-scripts"
 # As `ip rule add`, and as ip(8) lists them: with the host bits.

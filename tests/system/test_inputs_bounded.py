@@ -14,13 +14,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.program import ROOT
-from symroute_nm import snapshot
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import access
 from symroute_nm.kernel import loaded_marks
 from symroute_nm.kernel.loaded_marks import LoadedMarks
 from symroute_nm.model.observations import Published
-from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
+from symroute_nm.readers import snapshot
+from symroute_nm.readers.published_ports import parse_iptables, parse_masqueraded, parse_nft
 from symroute_nm.targets import marks
 
 COMMANDS = (("inspect",), ("generate", "--dry-run"), ("diagnose",), ("snapshot",), ("--version",))

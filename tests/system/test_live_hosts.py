@@ -14,8 +14,8 @@ from symroute_nm.generation import Generation, check_proof, prepare
 from symroute_nm.model.host import Host
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.settings import GenerateOptions, Settings
-from symroute_nm.reading import read_host
-from symroute_nm.settings import read_settings
+from symroute_nm.readers.host import read_host
+from symroute_nm.readers.settings import read_settings
 
 LINKS = "".join("""
 link add eth{0} index {1} address 52:54:00:00:00:0{1} type veth peer far{0} index 1{1}

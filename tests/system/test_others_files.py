@@ -18,7 +18,7 @@ from support.network.namespaces import two_uplinks
 from support.program import ROOT
 from symroute_nm import cli
 from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers.snapshot import dump_host
 
 FINE, REFUSED, FAILED = 0, 3, 4
 ROUTE, RULE = NETWORK_SCRIPTS + "/route-eth0", NETWORK_SCRIPTS + "/rule-eth1"

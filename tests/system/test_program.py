@@ -7,7 +7,7 @@ import pytest
 
 from support.hosts import two_uplinks
 from support.program import ROOT, run_program
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers.snapshot import dump_host
 
 FINE, REFUSED, SYSTEM, BUG, INTERRUPTED = 0, 3, 4, 70, 130
 

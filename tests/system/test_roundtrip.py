@@ -7,11 +7,11 @@ import pytest
 
 from support.hosts import make_plan
 from support.network.namespaces import HOSTILE, Namespace, kernel, two_uplinks
-from symroute_nm import sysfiles
 from symroute_nm.model.ours import our_tables
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
-from symroute_nm.snapshot import load_host
+from symroute_nm.readers import rt_tables
+from symroute_nm.readers.snapshot import load_host
 from symroute_nm.targets.ifcfg import files
 from symroute_nm.targets.ifcfg.render import render
 
@@ -93,7 +93,7 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     owned = {Path(each).name for each in files.find_owned(tmp_path)} - {
         "symroute-nm.conf", "rt_tables"}
     assert written == owned
-    assert len(names) == len(our_tables(sysfiles.read_tables(tmp_path), ()))
+    assert len(names) == len(our_tables(rt_tables.read_tables(tmp_path), ()))
     assert 0 == namespace.symroute("remove", "--root", str(tmp_path)).returncode
     assert before == sorted(folder.iterdir())
 

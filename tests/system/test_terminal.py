@@ -9,7 +9,7 @@ import pytest
 
 from support.hosts import two_uplinks
 from support.program import ROOT
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers.snapshot import dump_host
 
 FINE, FINDING, INPUT, SYSTEM = 0, 1, 2, 4
 MAIN = "from symroute_nm.__main__ import main; main()"

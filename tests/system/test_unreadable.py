@@ -8,8 +8,8 @@ import pytest
 
 from support.hosts import two_uplinks
 from support.program import AS_NOBODY, ROOT
-from symroute_nm import sysfiles
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers import rt_tables, system
+from symroute_nm.readers.snapshot import dump_host
 
 NOBODY = 65534
 FINE, INPUT, SYSTEM = 0, 2, 4
@@ -58,9 +58,9 @@ def test_a_closed_folder_counts_as_absent(tmp_path, folder):
     closed_folder(root / folder)
     os.seteuid(NOBODY)
     try:
-        assert () == sysfiles.read_tables(root)
-        assert ("", False) == (sysfiles.find_dispatcher(root), sysfiles.has_network_service(root))
-        assert sysfiles.reads_drop_ins(root)
+        assert () == rt_tables.read_tables(root)
+        assert ("", False) == (system.find_dispatcher(root), system.has_network_service(root))
+        assert rt_tables.reads_drop_ins(root)
     finally:
         os.seteuid(0)
 
@@ -70,9 +70,9 @@ def test_a_link_loop_counts_as_absent(tmp_path, loop):
     place = tmp_path / loop
     place.parent.mkdir(parents=True)
     place.symlink_to(place.name)
-    assert () == sysfiles.read_tables(tmp_path)
-    assert ("", False) == (sysfiles.find_dispatcher(tmp_path), sysfiles.has_network_service(tmp_path))
-    assert sysfiles.reads_drop_ins(tmp_path)
+    assert () == rt_tables.read_tables(tmp_path)
+    assert ("", False) == (system.find_dispatcher(tmp_path), system.has_network_service(tmp_path))
+    assert rt_tables.reads_drop_ins(tmp_path)
 
 
 @pytest.mark.parametrize("command", ["inspect", "generate", "diagnose"])

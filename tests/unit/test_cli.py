@@ -6,7 +6,7 @@ import pytest
 
 from support.golden.cases import CASES
 from support.hosts import two_uplinks
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers.snapshot import dump_host
 
 SCRIPTS = "etc/sysconfig/network-scripts"
 FINE, FINDING, INPUT, REFUSED, SYSTEM, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130

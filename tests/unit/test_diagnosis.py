@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support.golden.cases import CASES
 from support.hosts import address, host, link, make_plan, route, two_uplinks
-from symroute_nm import checkup, snapshot
+from symroute_nm import checkup
 from symroute_nm.diagnosis import diagnose
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.iproute2 import parse_rule
@@ -18,7 +18,8 @@ from symroute_nm.model.observations import Arp, ConfigFile, Observations, Publis
 from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
-from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
+from symroute_nm.readers import snapshot
+from symroute_nm.readers.published_ports import parse_iptables, parse_masqueraded, parse_nft
 from symroute_nm.rpdb import database
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import put_plan

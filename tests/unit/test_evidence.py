@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from symroute_nm import evidence
 from symroute_nm.model.network import Link
+from symroute_nm.readers import observations
 
 SCRIPTS = "etc/sysconfig/network-scripts"
 UNITS = "etc/systemd/system"
@@ -31,13 +31,13 @@ def lead(root, path, target):
 
 
 def read(root):
-    return evidence.read_evidence(root, [Link(1, "lo", loopback=True)])
+    return observations.read_evidence(root, [Link(1, "lo", loopback=True)])
 
 
 def test_an_empty_root(tmp_path):
     found = read(tmp_path)
     assert ((), "", "") == (found.files, found.dispatcher_service, found.ipv6_rpfilter)
-    assert () == tuple(each for each in found.unread if each.subject != evidence.PORTS)
+    assert () == tuple(each for each in found.unread if each.subject != observations.PORTS)
 
 
 def test_route_and_rule_files_are_read_and_nothing_else(tmp_path):
@@ -60,7 +60,7 @@ def test_what_is_no_file_or_too_long_is_said(tmp_path):
     put(tmp_path, SCRIPTS + "/rule-long", "x" * (1 << 20) + "y")
     found = read(tmp_path)
     assert () == found.files
-    said = [each.reason for each in found.unread if each.subject == evidence.FILES]
+    said = [each.reason for each in found.unread if each.subject == observations.FILES]
     assert ["rule-fifo", "rule-folder", "rule-long"] == [
         each.split(" is ")[0].rpartition("/")[2] for each in said]
 
@@ -101,7 +101,7 @@ def test_arp_sysctls_are_those_in_effect(tmp_path, monkeypatch):
     for name, values in {"all": (1, 0, 1), "eth0.100": (0, 2, 0)}.items():
         for key, value in zip(("arp_ignore", "arp_announce", "arp_filter"), values):
             put(tmp_path, "conf/%s/%s" % (name, key), "%d\n" % value)
-    monkeypatch.setattr(evidence, "_PROC", tmp_path / "conf")
+    monkeypatch.setattr(observations, "_PROC", tmp_path / "conf")
     links = [Link(1, "lo", loopback=True), Link(2, "eth0.100"), Link(3, "eth9")]
     assert [("eth0.100", 1, 2, 1), ("eth9", 1, 0, 1)] == [
-        tuple(each) for each in evidence.read_evidence(tmp_path, links).arp]
+        tuple(each) for each in observations.read_evidence(tmp_path, links).arp]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.program import unprivileged
-from symroute_nm import leases
 from symroute_nm.model.host import Lease
+from symroute_nm.readers import leases
 
 UUID = "0c7d7f3c-6a0e-4bb4-8d62-5a3a3c1f8b11"
 OTHER_UUID = "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03"

@@ -23,10 +23,10 @@ from symroute_nm.model.settings import (
     Settings,
     TableChoice,
 )
+from symroute_nm.readers.settings import parse_settings
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.settings import parse_settings
 from symroute_nm.targets import marks
 from symroute_nm.targets.ifcfg.render import render
 

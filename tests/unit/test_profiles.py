@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.program import unprivileged
-from symroute_nm import profiles
 from symroute_nm.errors import SystemFailure
 from symroute_nm.model.network import Link
 from symroute_nm.model.profiles import Profile, profiles_for
+from symroute_nm.readers import ifcfg
 
 FOLDER = "etc/sysconfig/network-scripts"
 MAC = "52:54:00:12:34:56"
@@ -29,7 +29,7 @@ def write(root, name, text="TYPE=Ethernet\nDEVICE=eth0\n"):
 
 
 def names(root):
-    return [each.name for each in profiles.read(root)]
+    return [each.name for each in ifcfg.read(root)]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_reads_every_field():
     IPV6_DEFAULTGW=fe80::1%eth0
     ROUTING_RULE_1="priority 5 from 10.0.6.5 table 6"
     """
-    assert profiles.parse("System_eth0", text) == Profile(
+    assert ifcfg.parse("System_eth0", text) == Profile(
         name="System_eth0",
         id="to users",
         device="eth0",
@@ -76,39 +76,39 @@ def test_reads_every_field():
 
 
 def test_defaults_of_a_short_file():
-    profile = profiles.parse("eth0", "DEVICE=eth0\n")
+    profile = ifcfg.parse("eth0", "DEVICE=eth0\n")
     assert profile == Profile(
-        name="eth0", id="System eth0", device="eth0", uuid=profiles.generated_uuid("eth0")
+        name="eth0", id="System eth0", device="eth0", uuid=ifcfg.generated_uuid("eth0")
     )
 
 
 def test_a_file_without_uuid_has_the_one_that_networkmanager_makes():
     # The UUIDs of "System eth0" and "System eth1" on every cloud image of CentOS.
-    assert "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03" == profiles.parse("eth0", "DEVICE=eth0").uuid
-    assert "9c92fad9-6ecb-3e6c-eb4d-8a47c6f50c04" == profiles.parse("eth1", "DEVICE=eth1").uuid
+    assert "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03" == ifcfg.parse("eth0", "DEVICE=eth0").uuid
+    assert "9c92fad9-6ecb-3e6c-eb4d-8a47c6f50c04" == ifcfg.parse("eth1", "DEVICE=eth1").uuid
 
 
 def test_crlf_and_blanks_do_not_matter():
-    profile = profiles.parse("eth0", "DEVICE=eth0 \r\n\tONBOOT=no\r\n")
+    profile = ifcfg.parse("eth0", "DEVICE=eth0 \r\n\tONBOOT=no\r\n")
     assert ("eth0", False) == (profile.device, profile.onboot)
 
 
 @pytest.mark.parametrize("text", ["yes", "true", "t", "y", "1", "YES", "True", "'y'", '"1"'])
 def test_what_is_yes(text):
-    assert profiles.parse("eth0", "DEVICE=eth0\nONBOOT=%s\n" % text).onboot
-    assert profiles.boolean(text.strip("'\""), False)
+    assert ifcfg.parse("eth0", "DEVICE=eth0\nONBOOT=%s\n" % text).onboot
+    assert ifcfg.boolean(text.strip("'\""), False)
 
 
 @pytest.mark.parametrize("text", ["no", "false", "f", "n", "0", "NO", "False", "$'n'"])
 def test_what_is_no(text):
-    assert not profiles.parse("eth0", "DEVICE=eth0\nNM_CONTROLLED=%s\n" % text).managed
+    assert not ifcfg.parse("eth0", "DEVICE=eth0\nNM_CONTROLLED=%s\n" % text).managed
 
 
 @pytest.mark.parametrize("text", ["", "on", "off", "2", "maybe", "no|yes", "'no"])
 def test_what_is_neither_leaves_the_default(text):
-    profile = profiles.parse("eth0", "DEVICE=eth0\nNM_CONTROLLED=%s\nONBOOT=%s\n" % (text, text))
+    profile = ifcfg.parse("eth0", "DEVICE=eth0\nNM_CONTROLLED=%s\nONBOOT=%s\n" % (text, text))
     assert (True, True) == (profile.managed, profile.onboot)
-    assert not profiles.boolean(text, False)
+    assert not ifcfg.boolean(text, False)
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -127,7 +127,7 @@ def test_what_is_neither_leaves_the_default(text):
     ("", ""),
 ])
 def test_hardware_addresses(text, expected):
-    assert expected == profiles.hardware_address(text)
+    assert expected == ifcfg.hardware_address(text)
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -146,7 +146,7 @@ def test_hardware_addresses(text, expected):
     ("IPV6_DEFAULTGW=10.0.6.1", []),
 ])
 def test_gateways(text, expected):
-    found = profiles.parse("eth0", "DEVICE=eth0\n%s\n" % text).gateways
+    found = ifcfg.parse("eth0", "DEVICE=eth0\n%s\n" % text).gateways
     assert [ip_address(each) for each in expected] == list(found)
 
 
@@ -158,7 +158,7 @@ def test_gateways(text, expected):
     ("ROUTING_RULES_1", False),
 ])
 def test_routing_rules(key, expected):
-    assert expected == profiles.parse("eth0", "DEVICE=eth0\n%s=x\n" % key).rules
+    assert expected == ifcfg.parse("eth0", "DEVICE=eth0\n%s=x\n" % key).rules
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -170,17 +170,17 @@ def test_routing_rules(key, expected):
     ("", ""),
 ])
 def test_types(text, expected):
-    assert expected == profiles.parse("x", "DEVICE=x\n%s\n" % text).type
+    assert expected == ifcfg.parse("x", "DEVICE=x\n%s\n" % text).type
 
 
 @pytest.mark.parametrize("device", ["a/b", ".", "..", "eth0:1", "a b", "x" * 16, "\u00e9" * 8])
 def test_a_device_name_that_no_kernel_takes_is_none(device):
-    assert "" == profiles.parse("x", "TYPE=Ethernet\nDEVICE='%s'\n" % device).device
+    assert "" == ifcfg.parse("x", "TYPE=Ethernet\nDEVICE='%s'\n" % device).device
 
 
 @pytest.mark.parametrize("device", ["a*b", "$(x)", "-rf", "eth0;x", "\u00e9" * 7 + "x"])
 def test_a_device_name_that_the_kernel_takes_is_kept(device):
-    assert device == profiles.parse("x", "TYPE=Ethernet\nDEVICE='%s'\n" % device).device
+    assert device == ifcfg.parse("x", "TYPE=Ethernet\nDEVICE='%s'\n" % device).device
 
 
 STATIC = "DEVICE=eth0\nIPADDR=10.0.6.5\n"
@@ -206,7 +206,7 @@ STATIC = "DEVICE=eth0\nIPADDR=10.0.6.5\n"
     ("DEVICE=eth0\nIPV6INIT=yes\nIPV6ADDR=2001:db8::5\nIPV6_DEFAULTGW=x", "IPV6_DEFAULTGW=x"),
 ])
 def test_problems(text, word):
-    assert word in profiles.parse("eth0", text).problem
+    assert word in ifcfg.parse("eth0", text).problem
 
 
 @pytest.mark.parametrize("text", [
@@ -227,16 +227,16 @@ def test_problems(text, word):
     "NM_CONTROLLED=no\nDEVICE=eth0\nTYPE=xDSL\nBOOTPROTO=x",
 ])
 def test_no_problem(text):
-    assert "" == profiles.parse("eth0", text).problem
+    assert "" == ifcfg.parse("eth0", text).problem
 
 
 # read
 
 
 def test_no_folder_no_profiles(tmp_path):
-    assert () == profiles.read(tmp_path)
+    assert () == ifcfg.read(tmp_path)
     (tmp_path / "etc").write_text("a file")
-    assert () == profiles.read(tmp_path)
+    assert () == ifcfg.read(tmp_path)
 
 
 def test_reads_sorted_and_leaves_out_what_networkmanager_ignores(tmp_path):
@@ -253,7 +253,7 @@ def test_reads_what_networkmanager_reads_although_it_looks_like_a_backup(tmp_pat
     for name in ("ifcfg-eth0.rpmsave", "ifcfg-eth0.rpmorig", "ifcfg-eth0.old", "ifcfg-eth0.bak1",
                  "ifcfg-eth0;5f3c2a1", "ifcfg-eth0;5f3c2a1g"):
         write(tmp_path, name)
-    assert 6 == len(profiles.read(tmp_path))
+    assert 6 == len(ifcfg.read(tmp_path))
 
 
 def test_an_alias_file_is_one_only_beside_its_base(tmp_path):
@@ -269,7 +269,7 @@ def test_what_cannot_be_read_is_a_profile_with_a_problem(tmp_path):
     (tmp_path / FOLDER / "ifcfg-gone").symlink_to("nowhere")
     (tmp_path / FOLDER / "ifcfg-loop").symlink_to("ifcfg-loop")
     os.mkfifo(str(tmp_path / FOLDER / "ifcfg-pipe"))
-    found = {each.name: each.problem for each in profiles.read(tmp_path)}
+    found = {each.name: each.problem for each in ifcfg.read(tmp_path)}
     assert ["big", "folder", "gone", "loop", "pipe"] == sorted(found)
     assert "longer than 1048576 bytes" in found["big"]
     assert "not a regular file" in found["folder"]
@@ -282,28 +282,28 @@ def test_no_permission(plain_root):
     write(plain_root, "ifcfg-eth0")
     (plain_root / FOLDER / "ifcfg-eth0").chmod(0)
     with unprivileged():
-        assert "Permission denied" in profiles.read(plain_root)[0].problem
+        assert "Permission denied" in ifcfg.read(plain_root)[0].problem
     (plain_root / FOLDER).chmod(0)
     with unprivileged(), pytest.raises(SystemFailure, match="Permission denied"):
-        profiles.read(plain_root)
+        ifcfg.read(plain_root)
 
 
 def test_a_folder_that_cannot_be_listed_is_a_failure(tmp_path):
     (tmp_path / "etc/sysconfig").mkdir(parents=True)
     (tmp_path / FOLDER).symlink_to("network-scripts")
     with pytest.raises(SystemFailure, match="cannot be listed"):
-        profiles.read(tmp_path)
+        ifcfg.read(tmp_path)
 
 
 def test_binary_files_and_names_do_not_hurt(tmp_path):
     write(tmp_path, "ifcfg-eth0", bytes(range(256)) * 100)
     write(tmp_path, os.fsdecode(b"ifcfg-\xff\n"), "DEVICE=eth1\n")
-    assert ["", "eth1"] == [each.device for each in profiles.read(tmp_path)]
+    assert ["", "eth1"] == [each.device for each in ifcfg.read(tmp_path)]
 
 
 @given(st.text(max_size=20), st.one_of(st.text(), st.binary()))
 def test_parse_never_raises(name, text):
-    assert name == profiles.parse(name, text).name
+    assert name == ifcfg.parse(name, text).name
 
 
 KEYS = ["DEVICE", "TYPE", "HWADDR", "UUID", "BOOTPROTO", "IPADDR", "IPADDR1", "GATEWAY", "GATEWAY0",
@@ -312,7 +312,7 @@ KEYS = ["DEVICE", "TYPE", "HWADDR", "UUID", "BOOTPROTO", "IPADDR", "IPADDR1", "G
 
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=12))))
 def test_parse_never_raises_on_wrong_values(pairs):
-    profile = profiles.parse("x", "".join("%s='%s'\n" % pair for pair in pairs))
+    profile = ifcfg.parse("x", "".join("%s='%s'\n" % pair for pair in pairs))
     assert all(each.version in (4, 6) for each in profile.gateways)
     assert "\n" not in profile.problem
 
@@ -422,7 +422,7 @@ def test_an_alias_files_gateway_is_its_profiles(tmp_path, text, gateways):
     write(tmp_path, "ifcfg-eth0:1", text)
     write(tmp_path, "ifcfg-eth0:1.bak", "DEVICE=eth0:1.bak\nGATEWAY=10.0.8.1\n")
 
-    profile, = profiles.read(tmp_path)
+    profile, = ifcfg.read(tmp_path)
     assert gateways == [str(each) for each in profile.gateways]
 
 
@@ -430,4 +430,4 @@ def test_an_alias_file_that_cannot_be_read_does_no_harm(tmp_path):
     write(tmp_path, "ifcfg-eth0", "DEVICE=eth0\nGATEWAY=10.0.6.1\n")
     (tmp_path / FOLDER / "ifcfg-eth0:1").mkdir()
 
-    assert [(ip_address("10.0.6.1"),)] == [each.gateways for each in profiles.read(tmp_path)]
+    assert [(ip_address("10.0.6.1"),)] == [each.gateways for each in ifcfg.read(tmp_path)]

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from support.hosts import make_plan, two_uplinks
-from symroute_nm import reading, reversal
+from symroute_nm import reversal
 from symroute_nm.files import backups
 from symroute_nm.model.settings import Settings
-from symroute_nm.snapshot import dump_host
+from symroute_nm.readers import host as readers_host
+from symroute_nm.readers.snapshot import dump_host
 
 FINE, INPUT, REFUSED = 0, 2, 3
 RULE = "etc/sysconfig/network-scripts/rule-eth0"
@@ -48,7 +49,7 @@ def test_the_rules_in_force_are_found_while_the_files_are_there(
         monkeypatch, tmp_path, no_firewall):
     rules = make_plan(two_uplinks(), Settings()).uplinks[0].rules
     host = two_uplinks()
-    monkeypatch.setattr(reading, "read_host",
+    monkeypatch.setattr(readers_host, "read_host",
                         lambda *_, **__: host._replace(rules=host.rules + rules))
     assert len(rules) == len(reversal.commands(tmp_path.__class__("/"), Settings()))
     assert [] == reversal.commands(tmp_path, Settings())

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from symroute_nm.session import session_address
+from symroute_nm.readers.session import session_address
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from symroute_nm.model.settings import (
     TableChoice,
     named_links,
 )
-from symroute_nm.settings import apply_options, nearest, parse_settings, read_settings
+from symroute_nm.readers.settings import apply_options, nearest, parse_settings, read_settings
 
 WHOLE = """\
 # a comment

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symroute_nm import shvar
+from symroute_nm.readers import shell_variables
 
 ACCEPTED = [
     (b"", ""),
@@ -98,12 +98,12 @@ REJECTED = [
 
 @pytest.mark.parametrize("quoted, expected", ACCEPTED)
 def test_accepts_what_networkmanager_accepts(quoted, expected):
-    assert expected == shvar.unescape(quoted)
+    assert expected == shell_variables.unescape(quoted)
 
 
 @pytest.mark.parametrize("quoted", REJECTED)
 def test_rejects_what_networkmanager_rejects(quoted):
-    assert shvar.unescape(quoted) is None
+    assert shell_variables.unescape(quoted) is None
 
 
 @pytest.mark.parametrize("line, expected", [
@@ -123,25 +123,25 @@ def test_rejects_what_networkmanager_rejects(quoted):
     ("", {}),
 ])
 def test_takes_only_names_at_the_start_of_a_line(line, expected):
-    assert expected == dict(shvar.parse(line))
+    assert expected == dict(shell_variables.parse(line))
 
 
 def test_last_assignment_wins_even_where_it_is_rejected():
-    assert {"A": "2", "B": None} == dict(shvar.parse("A=1\nB=1\nA=2\nB=a|b\n"))
+    assert {"A": "2", "B": None} == dict(shell_variables.parse("A=1\nB=1\nA=2\nB=a|b\n"))
 
 
 def test_lines_are_not_continued():
-    assert {"A": None, "B": "2"} == dict(shvar.parse("A='1\nB=2\n'\nA=1\\\n"))
+    assert {"A": None, "B": "2"} == dict(shell_variables.parse("A='1\nB=2\n'\nA=1\\\n"))
 
 
 def test_nothing_counts_after_a_nul():
-    assert {"A": "1"} == dict(shvar.parse(b"A=1\0\nB=2\n"))
+    assert {"A": "1"} == dict(shell_variables.parse(b"A=1\0\nB=2\n"))
 
 
 def test_bytes_that_are_no_text_spoil_their_own_value_only():
     text = b"A=\xff\nB=2 # \xfe\n"
-    assert {"A": None, "B": "2"} == dict(shvar.parse(text))
-    assert {"A": None, "B": "2"} == dict(shvar.parse(text.decode("utf-8", "surrogateescape")))
+    assert {"A": None, "B": "2"} == dict(shell_variables.parse(text))
+    assert {"A": None, "B": "2"} == dict(shell_variables.parse(text.decode("utf-8", "surrogateescape")))
 
 
 LINES = st.text(alphabet="ABx= \t\r\n'\"$`\\;#|&\0\ud800\udcff\u00e90147uUé", max_size=40)
@@ -149,10 +149,10 @@ LINES = st.text(alphabet="ABx= \t\r\n'\"$`\\;#|&\0\ud800\udcff\u00e90147uUé", m
 
 @given(st.one_of(LINES, st.text(), st.binary()))
 def test_never_raises(text):
-    for name, value in shvar.parse(text).items():
+    for name, value in shell_variables.parse(text).items():
         assert name.isidentifier()
         assert value is None or "\0" not in value
-    assert isinstance(shvar.unescape(text), (str, type(None)))
+    assert isinstance(shell_variables.unescape(text), (str, type(None)))
 
 
 TEXTS = st.text(alphabet=st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)))
@@ -160,18 +160,18 @@ TEXTS = st.text(alphabet=st.characters(blacklist_characters="\0", blacklist_cate
 
 @given(TEXTS)
 def test_undoes_the_shells_quoting(text):
-    assert text.replace("\n", " ") == shvar.unescape(shlex.quote(text.replace("\n", " ")))
+    assert text.replace("\n", " ") == shell_variables.unescape(shlex.quote(text.replace("\n", " ")))
 
 
 @given(TEXTS)
 def test_undoes_ansi_quoting(text):
     octal = "".join("\\%03o" % each for each in text.encode("utf-8"))
-    assert {"A": text} == dict(shvar.parse("A=$'%s'\n" % octal))
+    assert {"A": text} == dict(shell_variables.parse("A=$'%s'\n" % octal))
 
 
 @given(TEXTS)
 def test_undoes_unicode_escapes(text):
-    assert text == shvar.unescape("$'%s'" % "".join("\\U%08x" % ord(each) for each in text))
+    assert text == shell_variables.unescape("$'%s'" % "".join("\\U%08x" % ord(each) for each in text))
 
 
 @pytest.mark.parametrize("text", [
@@ -187,5 +187,5 @@ def test_undoes_unicode_escapes(text):
 ], ids=["blanks", "backslashes", "double", "ansi", "dollars", "quotes", "name", "indent", "lines"])
 def test_takes_a_mebibyte_of_anything_in_seconds(text):
     start = time.monotonic()
-    shvar.parse(text)
+    shell_variables.parse(text)
     assert 10 > time.monotonic() - start

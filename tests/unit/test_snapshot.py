@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from support.golden import FOLDER
 from support.golden.cases import CASES
 from support.hosts import two_uplinks
-from symroute_nm import snapshot
 from symroute_nm.errors import InputError
 from symroute_nm.model import route_set
 from symroute_nm.model.host import Host, Lease, TableName
 from symroute_nm.model.network import Address, Hop, Link, Route, Rule
 from symroute_nm.model.profiles import Profile
-from symroute_nm.snapshot import dump_host, dump_parts, load_host, read_host
+from symroute_nm.readers import snapshot
+from symroute_nm.readers.snapshot import dump_host, dump_parts, load_host, read_host
 
 WHERE = "host.json"
 

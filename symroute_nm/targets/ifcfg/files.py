@@ -79,9 +79,7 @@ def _with_block(place: Place, path: str, body: str, convert: Mapping[str, str]) 
                 "%s is in ADDRESSn= form, in which ip lines are not read" % path,
                 "rewrite it in ip form, or let --convert do so (the original goes to the backup)",
             )
-        from symroute_nm.targets.ifcfg.conversion import (
-            convert as convert_file,  # rare, and start-up is imports
-        )
+        from symroute_nm.targets.ifcfg.conversion import convert as convert_file
 
         content = convert_file(blocks.take_out(before, path) or b"", convert[path], path)
     change = Change(path, before, blocks.put(content, body, path))

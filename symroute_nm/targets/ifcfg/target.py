@@ -107,9 +107,7 @@ TARGET = IfcfgTarget()
 def _render(plan: Plan, host: Host, earlier: EarlierBlocks) -> Dict[str, str]:
     if not plan.uplinks:
         return {}
-    from symroute_nm.targets.ifcfg.render import (
-        render,  # jinja2 is imported only when there is something to say
-    )
+    from symroute_nm.targets.ifcfg.render import render
 
     return render(plan, host, earlier.tables)
 

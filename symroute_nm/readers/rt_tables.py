@@ -13,25 +13,10 @@ from symroute_nm.model.places import RUN_TABLES
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.plan.table_ids import parse_tables
 
-SCRIPT = "10-ifcfg-rh-routes.sh"
-_EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
-
 # iproute2 lib/rt_names.c: the vendor's file, then the administrator's, then the drop-ins.
 _VENDOR_TABLES = ("usr/lib/iproute2/rt_tables", "usr/share/iproute2/rt_tables")
 _TABLES = "etc/iproute2/rt_tables"
 _DROP_INS = "etc/iproute2/rt_tables.d"
-# pre-up.d first: NetworkManager runs only what stands there in that state (NetworkManager(8)).
-_SCRIPT_FOLDERS = tuple(
-    "%s/NetworkManager/dispatcher.d/%s" % (base, folder)
-    for folder in ("pre-up.d", "", "no-wait.d") for base in ("etc", "usr/lib")
-)
-_PROGRAM_FOLDERS = ("usr/sbin", "sbin", "usr/bin", "bin")
-_FIREWALLD = "etc/systemd/system/multi-user.target.wants/firewalld.service"
-_NETWORK_SERVICE = (
-    "etc/systemd/system/multi-user.target.wants/network.service",
-    "etc/rc.d/rc3.d/S10network",
-    "etc/rc3.d/S10network",
-)
 
 
 def read_tables(root: Path) -> Tuple[TableName, ...]:
@@ -68,34 +53,6 @@ def reads_drop_ins(root: Path) -> bool:
     """Whether iproute2 reads rt_tables.d: older ones have the file and no such folder."""
     with Tree(root) as tree:
         return stat.S_ISDIR(tree.mode(_DROP_INS)) or not tree.mode(_TABLES)
-
-
-def find_dispatcher(root: Path) -> str:
-    """The absolute path of the dispatcher script, the one for pre-up first; "" if there is none."""
-    with Tree(root) as tree:
-        for folder in _SCRIPT_FOLDERS:
-            path = "%s/%s" % (folder.rstrip("/"), SCRIPT)
-            mode = tree.mode(path)
-            if stat.S_ISREG(mode) and mode & _EXECUTABLE:
-                return "/" + path
-    return ""
-
-
-def has_network_service(root: Path) -> bool:
-    """Whether initscripts' network.service is enabled, which applies the same files."""
-    with Tree(root) as tree:
-        return any(tree.has(path) for path in _NETWORK_SERVICE)
-
-
-def find_firewalls(root: Path) -> Tuple[str, ...]:
-    """What marks can be set by: nft and iptables where installed, firewalld where enabled."""
-    with Tree(root) as tree:
-        found = [name for name in ("nft", "iptables")
-                 if any(stat.S_ISREG(tree.mode("%s/%s" % (folder, name)))
-                        for folder in _PROGRAM_FOLDERS)]
-        if tree.has(_FIREWALLD):
-            found.append("firewalld")
-    return tuple(found)
 
 
 def _table_files(tree: Tree) -> Iterator[str]:

@@ -4,9 +4,9 @@ import stat
 from pathlib import Path
 from typing import Optional
 
-from symroute_nm import sysfiles
 from symroute_nm.errors import InputError, SystemFailure
 from symroute_nm.model.host import Host
+from symroute_nm.readers import rt_tables, system
 
 
 def read_host(
@@ -19,31 +19,31 @@ def read_host(
     that a second run keeps the ids of the first. Raises `SymrouteError`.
     """
     if host_file is not None:
-        from symroute_nm import snapshot
+        from symroute_nm.readers import snapshot
 
         return _with_tables_of(root, snapshot.read_host(host_file))
     require_root(root)
     # A snapshot needs none of these, above all no netlink.
-    from symroute_nm import leases, profiles
     from symroute_nm.kernel import rtnetlink
+    from symroute_nm.readers import ifcfg, leases
 
     kernel = rtnetlink.read_host(probe)
     if evidence:
-        from symroute_nm.evidence import read_evidence
+        from symroute_nm.readers.observations import read_evidence
 
         kernel = kernel._replace(evidence=read_evidence(root, kernel.links))
     connections = leases.connections(root)
     return kernel._replace(
         links=tuple(
             each._replace(connection=connections.get(each.ifindex, "")) for each in kernel.links),
-        profiles=profiles.read(root),
+        profiles=ifcfg.read(root),
         leases=leases.read(root, {each.ifindex: each.name for each in kernel.links}),
         # What files say is newer than what a run before has noted, and comes after it.
-        tables=(*sysfiles.read_kernel_tables(), *sysfiles.read_tables(root)),
-        dispatcher=sysfiles.find_dispatcher(root),
-        network_service=sysfiles.has_network_service(root),
-        drop_ins=sysfiles.reads_drop_ins(root),
-        firewalls=sysfiles.find_firewalls(root),
+        tables=(*rt_tables.read_kernel_tables(), *rt_tables.read_tables(root)),
+        dispatcher=system.find_dispatcher(root),
+        network_service=system.has_network_service(root),
+        drop_ins=rt_tables.reads_drop_ins(root),
+        firewalls=system.find_firewalls(root),
     )
 
 
@@ -65,7 +65,7 @@ def require_root(root: Path) -> None:
 
 def _with_tables_of(root: Path, host: Host) -> Host:
     """The host with the table names below `root`, which win over the snapshot's of that name."""
-    found = sysfiles.read_tables(root)
+    found = rt_tables.read_tables(root)
     names = {each.name for each in found}
     older = tuple(each for each in host.tables if each.name not in names)
     return host._replace(tables=tuple(sorted(older + found)))

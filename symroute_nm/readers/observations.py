@@ -15,7 +15,7 @@ from symroute_nm.model.network import Link
 from symroute_nm.model.observations import Arp, ConfigFile, Observations, Published, Unread
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.profiles import BACKUP_NAME
-from symroute_nm.published import parse_iptables, parse_masqueraded, parse_nft
+from symroute_nm.readers.published_ports import parse_iptables, parse_masqueraded, parse_nft
 
 FILES, PORTS = "rule files", "published ports"  # subjects of `Unread`
 

@@ -12,12 +12,12 @@ import re
 import socket
 from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
-from symroute_nm import shvar
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.files import access
 from symroute_nm.files.access import Tree
 from symroute_nm.model.network import IPAddress
 from symroute_nm.model.profiles import BACKUP_NAME, Profile
+from symroute_nm.readers import shell_variables
 
 FOLDER = "/etc/sysconfig/network-scripts"
 PREFIX = "ifcfg-"
@@ -84,7 +84,7 @@ def parse(name: str, text: Union[bytes, str]) -> Profile:
 
 
 def _values(text: Union[bytes, str]) -> _Values:
-    return {key: value for key, value in shvar.parse(text).items() if value}
+    return {key: value for key, value in shell_variables.parse(text).items() if value}
 
 
 def boolean(text: Optional[str], default: bool) -> bool:
