@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Iterator, List
 
-from symroute_nm.diagnosis import Astray, Diagnosis, Outcome
+from symroute_nm.diagnosis.diagnose import Astray, Diagnosis, Outcome
 from symroute_nm.model.finding import ERROR, Finding
 from symroute_nm.model.iproute2 import format_route, format_rule
 from symroute_nm.rpdb.verdicts import describe_failure

@@ -7,8 +7,8 @@ from symroute_nm.model.settings import Settings
 from symroute_nm.readers.host import read_host
 
 if TYPE_CHECKING:
-    from symroute_nm.diagnosis import Diagnosis
-    from symroute_nm.explanation import Explanation
+    from symroute_nm.diagnosis.diagnose import Diagnosis
+    from symroute_nm.diagnosis.explain import Explanation
 
 
 class Question(NamedTuple):
@@ -23,10 +23,10 @@ class Question(NamedTuple):
 
 def diagnose(root: Path, host_file: Optional[Path], settings: Settings) -> "Diagnosis":
     """How the addresses fare, and why; raises `SymrouteError`."""
-    from symroute_nm import diagnosis
+    from symroute_nm.diagnosis import diagnose
 
     host = read_host(root, host_file, probe=False, evidence=True)
-    return diagnosis.diagnose(host, settings)
+    return diagnose.diagnose(host, settings)
 
 
 def take_snapshot(root: Path) -> Iterator[str]:
@@ -40,12 +40,12 @@ def explain(
     root: Path, host_file: Optional[Path], settings: Settings, question: Question
 ) -> "Explanation":
     """The packet's walk through rules and tables; raises `SymrouteError`."""
-    from symroute_nm import explanation
+    from symroute_nm.diagnosis import explain
     from symroute_nm.plan.planner import make_plan
     from symroute_nm.targets.base import choose_target
 
     host = read_host(root, host_file, probe=question.planned and settings.guard == "auto")
-    packet = explanation.parse_packet(
+    packet = explain.parse_packet(
         host, question.source, question.destination, question.iif, question.mark)
     plan = make_plan(host, settings, choose_target().bind) if question.planned else None
-    return explanation.explain(host, settings, packet, plan)
+    return explain.explain(host, settings, packet, plan)

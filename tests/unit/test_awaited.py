@@ -16,7 +16,7 @@ from support.hosts import (
     route,
     two_uplinks,
 )
-from symroute_nm.diagnosis import diagnose
+from symroute_nm.diagnosis.diagnose import diagnose
 from symroute_nm.errors import InputError
 from symroute_nm.model.host import TableName
 from symroute_nm.model.network import Address

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.golden.cases import CASES
 from support.hosts import address, host, link, make_plan, route, two_uplinks
 from symroute_nm import checkup
-from symroute_nm.diagnosis import diagnose
+from symroute_nm.diagnosis.diagnose import diagnose
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.iproute2 import parse_rule
 from symroute_nm.model.network import Rule

@@ -9,8 +9,8 @@ from support.hosts import kernel_rules, make_plan, two_uplinks
 from symroute_nm import generation
 from symroute_nm.activation import find_commands
 from symroute_nm.commit import install_changes
+from symroute_nm.diagnosis.explain import as_json, explain, lines
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.explanation import as_json, explain, lines
 from symroute_nm.kernel import loaded_marks
 from symroute_nm.kernel.loaded_marks import LoadedMarks, find_differences
 from symroute_nm.model.marking import DIRECT, Mark, Marking

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.golden.cases import PROFILES, many_networks, many_vlans, plain
 from support.hosts import DOCKER0, address, host, link, make_plan, route, vlans
 from support.strategies import planned, small_hosts
-from symroute_nm.diagnosis import diagnose
+from symroute_nm.diagnosis.diagnose import diagnose
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import ANY, LINK_LOCAL, TABLE_MAIN, Hop, network_key
 from symroute_nm.model.plan import Plan

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import AbstractSet, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Set, Tuple
 
-from symroute_nm.findings import Case
+from symroute_nm.diagnosis.case import Case
 from symroute_nm.model.finding import ERROR, WARNING, Finding
 from symroute_nm.model.iproute2 import (
     delete_rules,

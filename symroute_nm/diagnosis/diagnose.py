@@ -2,8 +2,9 @@
 
 from typing import NamedTuple, Optional, Tuple
 
-from symroute_nm import ownrules, services, surroundings
-from symroute_nm.findings import Case, find_ours, gather
+from symroute_nm.diagnosis import foreign, own_rules, services
+from symroute_nm.diagnosis.case import Case, find_ours, gather
+from symroute_nm.diagnosis.foreign import STRICT_IPV6
 from symroute_nm.model.finding import Finding
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import TABLE_MAIN, VERSIONS, Address, Rule
@@ -14,27 +15,26 @@ from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.rpdb.verdicts import Failure, judge
-from symroute_nm.surroundings import STRICT_IPV6
 from symroute_nm.targets.base import Inspected, choose_target
 
 _STRICT = 1  # ip-sysctl.rst: rp_filter 1 is RFC 3704's strict mode, 2 the loose one
 _FINDERS = (
-    ownrules.find_missing,
-    ownrules.find_empty_tables,
-    ownrules.find_stale_sources,
-    ownrules.find_stale_routes,
-    ownrules.find_leaked,
-    ownrules.find_duplicates,
-    surroundings.find_foreign_rules,
-    surroundings.find_taken,
-    surroundings.find_shared_networks,
-    surroundings.find_rpfilter,
+    own_rules.find_missing,
+    own_rules.find_empty_tables,
+    own_rules.find_stale_sources,
+    own_rules.find_stale_routes,
+    own_rules.find_leaked,
+    own_rules.find_duplicates,
+    foreign.find_foreign_rules,
+    foreign.find_taken,
+    foreign.find_shared_networks,
+    foreign.find_rpfilter,
     services.find_published,
     services.find_unmarked,
     services.find_routed,
-    surroundings.find_left_out,
-    surroundings.find_without_gateway,
-    surroundings.find_unread,
+    foreign.find_left_out,
+    foreign.find_without_gateway,
+    foreign.find_unread,
 )
 
 

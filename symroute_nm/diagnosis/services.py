@@ -6,7 +6,7 @@ address in only on its way out (netfilter's hook postrouting), so no ``from`` ru
 
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from symroute_nm.findings import Case
+from symroute_nm.diagnosis.case import Case
 from symroute_nm.model.finding import NOTICE, WARNING, Finding
 from symroute_nm.model.iproute2 import shorten_list
 from symroute_nm.model.marking import SCRIPT

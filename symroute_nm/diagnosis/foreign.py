@@ -3,7 +3,7 @@
 import shlex
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
-from symroute_nm.findings import Case
+from symroute_nm.diagnosis.case import Case
 from symroute_nm.model.finding import ERROR, NOTICE, WARNING, Finding
 from symroute_nm.model.iproute2 import delete_rule, format_rule, shorten_list
 from symroute_nm.model.network import (
