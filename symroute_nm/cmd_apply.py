@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import List, Optional
 
-from symroute_nm.inputs import hold_kernel, read_settings
 from symroute_nm.options import (
     CONFIG,
     DRY_RUN,
@@ -22,6 +21,7 @@ from symroute_nm.options import (
     YES,
 )
 from symroute_nm.terminal import say, write_json, write_lines
+from symroute_nm.workflow.inputs import hold_kernel, read_settings
 
 
 def apply(
@@ -33,8 +33,9 @@ def apply(
     dry_run: bool = DRY_RUN, force: bool = FORCE, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
-    from symroute_nm import application, countdown, generation, report
+    from symroute_nm import countdown, report
     from symroute_nm.model.settings import Options
+    from symroute_nm.workflow import apply, proposal
 
     options = Options(
         guard=guard, sources=sources, iif=iif, forwarded=forwarded, interfaces=tuple(interface),
@@ -42,10 +43,10 @@ def apply(
     settings = read_settings(root, config, options)
     with hold_kernel(root, dry_run, say):
         make = None if dry_run else countdown.prepare(timeout, yes)
-        done = application.apply(root, settings, options, force, say, make)
+        done = apply.apply(root, settings, options, force, say, make)
     if as_json:
         write_json({"dry_run": dry_run, **report.kernel_json(done.change)})
     else:
         write_lines(report.kernel_lines(done.change, dry_run))
-    say(*generation.unwritten_notes(done.made.changes))
+    say(*proposal.unwritten_notes(done.made.changes))
     return 0

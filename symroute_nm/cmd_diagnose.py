@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Optional
 
 from symroute_nm.errors import FINDING
-from symroute_nm.inputs import read_settings
 from symroute_nm.options import CONFIG, HOST, JSON, ROOT
 from symroute_nm.terminal import write_json, write_lines
+from symroute_nm.workflow.inputs import read_settings
 
 
 def diagnose(
@@ -14,7 +14,8 @@ def diagnose(
     as_json: bool = JSON,
 ) -> int:
     """Is it happening to me, and why; exit 1 if some reply takes the wrong way."""
-    from symroute_nm import checkup, query
+    from symroute_nm import checkup
+    from symroute_nm.workflow import query
 
     settings = read_settings(root, config)
     found = query.diagnose(root, host, settings)

@@ -5,9 +5,9 @@ from typing import Optional
 
 import typer
 
-from symroute_nm.inputs import read_settings
 from symroute_nm.options import CONFIG, FORWARDED, HOST, JSON, ROOT
 from symroute_nm.terminal import write_json, write_lines
+from symroute_nm.workflow.inputs import read_settings
 
 
 def explain(
@@ -21,9 +21,9 @@ def explain(
     as_json: bool = JSON,
 ) -> int:
     """Walk through the rules and tables for one packet, step by step."""
-    from symroute_nm import query
     from symroute_nm.diagnosis import explain
     from symroute_nm.model.settings import Options
+    from symroute_nm.workflow import query
 
     settings = read_settings(root, config, Options(forwarded=forwarded))
     question = query.Question(source, destination, iif, mark, planned)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, List, Optional
 import typer
 
 from symroute_nm.errors import FINDING, InputError
-from symroute_nm.inputs import hold_kernel, read_settings
 from symroute_nm.options import (
     APPLY,
     CONFIG,
@@ -29,10 +28,11 @@ from symroute_nm.options import (
     YES,
 )
 from symroute_nm.terminal import progress, say, write, write_json, write_lines
+from symroute_nm.workflow.inputs import hold_kernel, read_settings
 
 if TYPE_CHECKING:
-    from symroute_nm.fleet import Order, Outcome
-    from symroute_nm.planning import Generated, Request
+    from symroute_nm.workflow.fleet import Order, Outcome
+    from symroute_nm.workflow.generate import Generated, Request
 
 
 def generate(
@@ -51,8 +51,8 @@ def generate(
     force: bool = FORCE, apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Plan, show the difference, and write the route, rule and rt_tables files."""
-    from symroute_nm import planning
     from symroute_nm.model.settings import GenerateOptions, Options
+    from symroute_nm.workflow import generate
 
     options = Options(
         guard=guard, sources=sources, iif=iif, table_names=table_names, forwarded=forwarded,
@@ -63,25 +63,26 @@ def generate(
         raise InputError("--apply changes this machine, --host plans for another",
                          "give one of them")
     if host is not None and host.is_dir():
-        from symroute_nm.fleet import Order
         from symroute_nm.report import summary
+        from symroute_nm.workflow.fleet import Order
 
         return _generate_fleet(
             Order(host, root, config, options, manner, summary, as_json, jobs))
     settings = read_settings(root, config, options)
-    request = planning.Request(root, host, settings, options, manner, quiet=as_json)
+    request = generate.Request(root, host, settings, options, manner, quiet=as_json)
     if not apply:
-        return _report(request, planning.generate(request, say, write))
+        return _report(request, generate.generate(request, say, write))
     from symroute_nm import countdown
 
     with hold_kernel(root, manner.dry_run, say):
         make = countdown.prepare(timeout, yes)
-        return _report(request, planning.generate(request, say, write, make))
+        return _report(request, generate.generate(request, say, write, make))
 
 
 def _report(request: "Request", done: "Generated") -> int:
-    from symroute_nm import activation, report
+    from symroute_nm import report
     from symroute_nm.files import changes
+    from symroute_nm.workflow import activation
 
     manner, made = request.manner, done.made
     finding = manner.check and changes.changed(made.changes)
@@ -102,7 +103,7 @@ def _report(request: "Request", done: "Generated") -> int:
 
 def _generate_fleet(order: "Order") -> int:
     """The exit code: 1 if any host failed, or `--check` would change any."""
-    from symroute_nm.fleet import find_snapshots, plan_fleet
+    from symroute_nm.workflow.fleet import find_snapshots, plan_fleet
 
     names = find_snapshots(order)
     codes: List[bool] = []
@@ -117,7 +118,7 @@ def _generate_fleet(order: "Order") -> int:
 
 
 def _tell(outcome: "Outcome", order: "Order", first: bool) -> None:
-    from symroute_nm import fleet
+    from symroute_nm.workflow import fleet
 
     say(*(f"{outcome.host}: {note}" for note in outcome.notes if not order.as_json))
     if outcome.summary is None:

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 from typing import Optional
 
-from symroute_nm.inputs import read_host, read_settings
 from symroute_nm.options import CONFIG, HOST, JSON, ROOT
 from symroute_nm.terminal import write, write_json
+from symroute_nm.workflow.inputs import read_host, read_settings
 
 _WIDE = 200  # columns
 
@@ -17,8 +17,9 @@ def inspect(
 ) -> None:
     """Show the host as it is understood: uplinks, internal networks, what is skipped and why."""
     from symroute_nm import report
+    from symroute_nm.workflow import query
 
-    found = report.inspection(read_host(root, host), read_settings(root, config))
+    found = query.inspection(read_host(root, host), read_settings(root, config))
     if as_json:
         write_json(found)
         return

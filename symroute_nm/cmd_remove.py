@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Optional, Sequence
 
 import typer
 
-from symroute_nm.inputs import hold_kernel, read_settings, require_root
 from symroute_nm.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
 from symroute_nm.terminal import say, write, write_json, write_lines
+from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
 if TYPE_CHECKING:
     from symroute_nm.model.network import Change
-    from symroute_nm.reversal import Removed
+    from symroute_nm.workflow.undo import Removed
 
 
 def remove(
@@ -20,8 +20,8 @@ def remove(
     apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Take every block and file of ours away; all else stays byte for byte."""
-    from symroute_nm import reversal
     from symroute_nm.files import changes
+    from symroute_nm.workflow import undo
 
     require_root(root)
     # Before anything is gone: a broken configuration must not come to light after.
@@ -33,24 +33,25 @@ def remove(
             write(changes.diff(found))
 
     if not apply:
-        return _report(reversal.remove(root, settings, dry_run, say, show), as_json, dry_run)
+        return _report(undo.remove(root, settings, dry_run, say, show), as_json, dry_run)
     from symroute_nm import countdown
 
     with hold_kernel(root, dry_run, say):
         make = countdown.prepare(timeout, yes)
-        done = reversal.remove(root, settings, dry_run, say, show, make)
+        done = undo.remove(root, settings, dry_run, say, show, make)
         return _report(done, as_json, dry_run)
 
 
 def _report(done: "Removed", as_json: bool, dry_run: bool) -> int:
-    from symroute_nm import report, reversal
+    from symroute_nm import report
+    from symroute_nm.workflow import undo
 
     if as_json:
-        write_json({**reversal.removal(done.changes, done.commands, dry_run),
+        write_json({**undo.removal(done.changes, done.commands, dry_run),
                     **report.kernel_json(done.change)})
         return 0
     if not dry_run:
         write_lines([*report.change_lines(done.changes), *report.written_lines(done.written)])
     write_lines(report.kernel_lines(done.change, dry_run))
-    write_lines([] if dry_run else reversal.command_lines(done.commands))
+    write_lines([] if dry_run else undo.command_lines(done.commands))
     return 0

@@ -8,7 +8,7 @@ from symroute_nm.terminal import write
 
 def snapshot(root: Path = ROOT) -> None:
     """Print this host as JSON, for --host on any other machine."""
-    from symroute_nm.query import take_snapshot
+    from symroute_nm.workflow.query import take_snapshot
 
     for piece in take_snapshot(root):
         write(piece)

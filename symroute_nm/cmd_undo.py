@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from symroute_nm.inputs import hold_kernel, read_settings, require_root
 from symroute_nm.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
 from symroute_nm.terminal import say, write_json, write_lines
+from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
 if TYPE_CHECKING:
-    from symroute_nm.reversal import Undone
+    from symroute_nm.workflow.undo import Undone
 
 
 def undo(
@@ -20,31 +20,32 @@ def undo(
     apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Bring the files back to what they were before the last generate or remove."""
-    from symroute_nm import reversal
+    from symroute_nm.workflow import undo
 
     require_root(root)
     if list_only:
-        names = reversal.list_backups(root)
+        names = undo.list_backups(root)
         write_json(names) if as_json else write_lines(names)
         return 0
     if not apply:
-        return _report(reversal.undo(root, name, None, say), as_json)
+        return _report(undo.undo(root, name, None, say), as_json)
     from symroute_nm import countdown
 
     settings = read_settings(root, config)
     with hold_kernel(root, False, say):
         make = countdown.prepare(timeout, yes)
-        return _report(reversal.undo(root, name, settings, say, make), as_json)
+        return _report(undo.undo(root, name, settings, say, make), as_json)
 
 
 def _report(done: "Undone", as_json: bool) -> int:
-    from symroute_nm import report, reversal
+    from symroute_nm import report
+    from symroute_nm.workflow import undo
 
-    notes = [] if done.change else reversal.after_undo(done.changes)
+    notes = [] if done.change else undo.after_undo(done.changes)
     if as_json:
-        write_json({**reversal.restoration(done.name, done.changes, notes),
+        write_json({**undo.restoration(done.name, done.changes, notes),
                     **report.kernel_json(done.change)})
     else:
-        write_lines([*reversal.restored_lines(done.changes), *report.written_lines(done.written),
+        write_lines([*undo.restored_lines(done.changes), *report.written_lines(done.written),
                      *report.kernel_lines(done.change, False), *notes])
     return 0

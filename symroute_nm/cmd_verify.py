@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import List, Optional
 
 from symroute_nm.errors import FINDING
-from symroute_nm.inputs import read_host, read_settings
 from symroute_nm.options import (
     CONFIG,
     EXCLUDE,
@@ -20,6 +19,7 @@ from symroute_nm.options import (
     TABLE_NAMES,
 )
 from symroute_nm.terminal import say, write_json, write_lines
+from symroute_nm.workflow.inputs import read_host, read_settings
 
 
 def verify(
@@ -30,8 +30,8 @@ def verify(
     table_names: Optional[bool] = TABLE_NAMES, forwarded: Optional[bool] = FORWARDED,
 ) -> int:
     """Do plan, files and kernel agree? Exit 1 where they do not."""
-    from symroute_nm import drift, verification
     from symroute_nm.model.settings import Options
+    from symroute_nm.workflow import drift, verify
 
     options = Options(
         guard=guard, sources=sources, iif=iif, table_names=table_names, forwarded=forwarded,
@@ -39,7 +39,7 @@ def verify(
         gateways=tuple(gateway))
     settings = read_settings(root, config, options)
     host = read_host(root, None, probe=settings.guard == "auto")
-    found = verification.verify(root, host, settings)
+    found = verify.verify(root, host, settings)
     say(*found.notes)
     if as_json:
         write_json(drift.drift_json(found))

@@ -1,63 +1,21 @@
 """What the commands say, as text, as rich tables and as JSON's types; `cli` prints it."""
 
-from collections import Counter
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from symroute_nm.commit import Written
-from symroute_nm.errors import SymrouteError
 from symroute_nm.files.changes import changed
-from symroute_nm.generation import Generation
 from symroute_nm.kernel.transaction import KernelChange
-from symroute_nm.model.host import Host
-from symroute_nm.model.iproute2 import format_item, format_rule
-from symroute_nm.model.network import (
-    TABLE_DEFAULT,
-    TABLE_LOCAL,
-    TABLE_MAIN,
-    TABLE_UNSPEC,
-    Address,
-    Change,
-)
-from symroute_nm.model.ours import our_rules
-from symroute_nm.model.plan import Plan, Skip, Uplink
-from symroute_nm.model.profiles import Profile
-from symroute_nm.model.route_set import pack
-from symroute_nm.model.settings import Settings
+from symroute_nm.model.iproute2 import format_item
+from symroute_nm.model.network import Address, Change
+from symroute_nm.model.plan import Plan, Skip
 from symroute_nm.model.state import ADD, DELETE, REPLACE, Step
-from symroute_nm.plan.planner import choose_guard
-from symroute_nm.plan.uplinks import Survey, find_uplinks
-from symroute_nm.targets.base import choose_target
+from symroute_nm.workflow.commit import Written
+from symroute_nm.workflow.proposal import Proposal
+from symroute_nm.workflow.query import _gateways
 
-_KERNEL_PRIORITIES = {0, 32766, 32767}
 _MOST_NETWORKS = 8  # of a link, that are shown to people
-_KERNEL_TABLES = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
 
 
-def inspection(host: Host, settings: Settings) -> Dict[str, Any]:
-    """The host as we understand it: {"uplinks": […], "skipped": […], "guard": {…}, …}."""
-    survey = find_uplinks(host, settings)
-    guard = choose_guard(host, settings)
-    ours = our_rules(host, settings)
-    return {
-        "uplinks": [_uplink(host, settings, each) for each in survey.uplinks],
-        "internal": _internal(host, survey),
-        "skipped": [{"link": skip.link, "reason": skip.reason} for skip in survey.skips],
-        "tables": [each._asdict() for each in host.tables],
-        "unnamed": _unnamed(host),
-        "rules": [
-            {"version": each.version, "priority": each.priority, "rule": format_rule(each),
-             "ours": each in ours}
-            for each in host.rules if each.priority not in _KERNEL_PRIORITIES
-        ],
-        "guard": {"name": guard.name, "reason": guard.reason, "suppress": host.suppress},
-        "dispatcher": host.dispatcher or None,
-        "network_service": host.network_service,
-        "forwarding": list(host.forwarding),
-        "kernel": host.kernel,
-    }
-
-
-def summary(made: Generation, commands: Sequence[str], dry_run: bool) -> Dict[str, Any]:
+def summary(made: Proposal, commands: Sequence[str], dry_run: bool) -> Dict[str, Any]:
     """What `generate` did or would do: {"changed": bool, "files": [{"path", "change"}], …}."""
     files = [{"path": each.path, "change": each.kind} for each in made.changes]
     return {
@@ -129,7 +87,7 @@ def kernel_changes(steps: Sequence[Step], marks: Sequence[str]) -> List[Dict[str
             *({"change": "marks", "item": each} for each in marks)]
 
 
-def verdict_lines(made: Generation) -> List[str]:
+def verdict_lines(made: Proposal) -> List[str]:
     """Each uplink address's replies before and after."""
     words = {True: "symmetric", False: "asymmetric"}
     lines = []
@@ -215,18 +173,6 @@ def _table(title: str, *columns: str) -> Any:
     return Table(*(Column(each, overflow="fold") for each in columns), title=title)
 
 
-def _unnamed(host: Host) -> List[Dict[str, int]]:
-    """The tables that the kernel has and no file names: [{"id", "routes", "rules"}]."""
-    named = {each.id for each in host.tables} | _KERNEL_TABLES
-    routes: Counter[int] = Counter()
-    for packed in pack(host.routes).packed:
-        if packed.table not in named:
-            routes[packed.table] += len(packed.ranks)
-    rules = Counter(each.table for each in host.rules if each.table not in named)
-    return [{"id": each, "routes": routes[each], "rules": rules[each]}
-            for each in sorted({*routes, *rules})]
-
-
 def _facts(found: Dict[str, Any]) -> List[str]:
     script = found["dispatcher"] or "not found: rule files would not be applied"
     if found["network_service"]:
@@ -234,45 +180,6 @@ def _facts(found: Dict[str, Any]) -> List[str]:
     return [
         "guard: %s (%s)" % (found["guard"]["name"], found["guard"]["reason"]),
         "dispatcher script: %s" % _safe(script),
-    ]
-
-
-def _uplink(host: Host, settings: Settings, uplink: Uplink) -> Dict[str, Any]:
-    profile: Optional[Profile] = None
-    problem = ""
-    try:
-        profile = choose_target().find_profile(host, settings, uplink.link)
-    except SymrouteError as error:
-        problem = str(error)
-    present = [each for each in uplink.addresses if each in host.addresses]
-    return {
-        "link": uplink.link.name,
-        "profile": profile.name if profile else None,
-        "problem": problem,
-        "addresses": [str(each.interface) for each in present],
-        "dynamic": [str(each.interface) for each in present if each.dynamic],
-        "awaited": [str(each.ip) for each in uplink.addresses if each not in present],
-        "networks": sorted({str(each.network) for each in present}),
-        "gateways": _gateways(uplink),
-    }
-
-
-def _gateways(uplink: Uplink) -> List[Dict[str, Any]]:
-    return [
-        {"version": each.version, "address": str(each.address) if each.address else None,
-         "origin": each.origin}
-        for each in uplink.gateways
-    ]
-
-
-def _internal(host: Host, survey: Survey) -> List[Dict[str, str]]:
-    uplinks = {each.link.name for each in survey.uplinks}
-    return [
-        {"network": str(route.destination), "link": hop.link}
-        for route in pack(host.routes).where(
-            lambda each: each.table == TABLE_MAIN and not each.default
-            and any(hop.link not in uplinks for hop in each.hops))
-        for hop in route.hops if hop.link not in uplinks
     ]
 
 

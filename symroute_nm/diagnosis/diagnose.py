@@ -1,4 +1,7 @@
-"""Is it happening to me, and why: a host as it is -> verdicts and findings (pure)."""
+"""Why? Findings and explanations.
+
+Imports model, rpdb, plan and targets.base; touches nothing.
+"""
 
 from typing import NamedTuple, Optional, Tuple
 

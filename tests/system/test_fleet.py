@@ -14,7 +14,7 @@ import pytest
 
 from support.golden import FOLDER
 from support.trees import tree
-from symroute_nm import workers
+from symroute_nm.workflow import workers
 
 NAMES = ("dhcp-by-address", "guard-throw", "no-profile", "one-uplink", "two-uplinks")
 REFUSED = {"no-profile"}

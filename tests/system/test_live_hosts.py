@@ -10,12 +10,12 @@ import pytest
 from support.golden import FOLDER
 from support.network.namespaces import Namespace
 from symroute_nm.errors import SymrouteError
-from symroute_nm.generation import Generation, check_proof, prepare
 from symroute_nm.model.host import Host
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.readers.host import read_host
 from symroute_nm.readers.settings import read_settings
+from symroute_nm.workflow.proposal import Proposal, check_proof, propose
 
 LINKS = "".join("""
 link add eth{0} index {1} address 52:54:00:00:00:0{1} type veth peer far{0} index 1{1}
@@ -218,9 +218,9 @@ def without_ranges(line: str) -> str:
     return re.sub(r" to \S+( \(and \d+ more destination ranges\))?: goes", " goes", line)
 
 
-def plan(namespace: Namespace, root: Path, settings: Settings) -> Tuple[Host, Generation]:
+def plan(namespace: Namespace, root: Path, settings: Settings) -> Tuple[Host, Proposal]:
     host = namespace.call(read_host, root)
-    return host, prepare(root, host, settings, GenerateOptions())
+    return host, propose(root, host, settings, GenerateOptions())
 
 
 @pytest.mark.parametrize("case", sorted(LIVE))

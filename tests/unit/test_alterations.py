@@ -15,7 +15,6 @@ from support.hosts import (
     plain,
     two_uplinks,
 )
-from symroute_nm.alterations import earlier_tables, find_alterations, read_portraits
 from symroute_nm.kernel.scope import read_files
 from symroute_nm.model.host import TableName
 from symroute_nm.model.observations import ConfigFile
@@ -23,6 +22,11 @@ from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.targets.ifcfg.render import render
+from symroute_nm.workflow.uplink_changes import (
+    earlier_tables,
+    find_uplink_changes,
+    read_previous_uplinks,
+)
 
 
 def blocks_of(made, settings):
@@ -39,9 +43,9 @@ def blocks_of(made, settings):
 def told(before, after, one=Settings(), other=Settings(), gone=()):  # noqa: B008  immutable
     """What is said when the second host follows the first, each with its settings."""
     named, files = blocks_of(before, one)
-    earlier = read_portraits(read_files(files, named).ours)
+    earlier = read_previous_uplinks(read_files(files, named).ours)
     plan = make_plan(after, other, earlier_tables(earlier))
-    return [each.text for each in find_alterations(earlier, plan, after, gone)]
+    return [each.text for each in find_uplink_changes(earlier, plan, after, gone)]
 
 
 @pytest.mark.parametrize("settings", [
@@ -56,7 +60,7 @@ def test_nothing_is_said_where_nothing_changed(name, settings):
 
 def test_nothing_is_said_at_first_then_of_each_new_uplink():
     two, three = CASES["two-uplinks"](), CASES["three-uplinks"]()
-    assert () == find_alterations((), make_plan(two, Settings()), two, ())
+    assert () == find_uplink_changes((), make_plan(two, Settings()), two, ())
     assert "eth2: new uplink, table 102" in told(two, three)
 
 
@@ -110,12 +114,12 @@ def test_a_block_of_which_nothing_is_understood_shows_no_uplink():
     named, files = blocks_of(plain(), Settings())
     damaged = [each._replace(text="# BEGIN symroute-nm\nwhat\n# END symroute-nm\n")
                for each in files]
-    assert () == read_portraits(read_files(damaged, named).ours)
+    assert () == read_previous_uplinks(read_files(damaged, named).ours)
 
 
 def test_the_table_is_the_own_one_whatever_stands_first():
     named, files = blocks_of(plain(), Settings())
     rules = [each for each in files if "/rule-" in each.path]
-    found = read_portraits(read_files(rules, named).ours)
+    found = read_previous_uplinks(read_files(rules, named).ours)
     assert {"eth0": 100, "eth1": 101} == earlier_tables(found)
     assert ["eth0", "eth1"] == [each.link for each in found]

@@ -6,13 +6,13 @@ import pytest
 
 from support.hosts import make_plan, two_uplinks
 from symroute_nm.errors import Refusal
-from symroute_nm.generation import check_proof, prepare
 from symroute_nm.model.network import Rule
 from symroute_nm.model.observations import ConfigFile
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.targets.base import with_rules
 from symroute_nm.targets.ifcfg.sleeping_rules import find_sleeping_rules
+from symroute_nm.workflow.proposal import check_proof, propose
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 RULE = Rule(4, 100, source=ip_network("10.0.6.5/32"), table=254)
@@ -59,7 +59,7 @@ def test_a_sleeping_rule_of_the_device_is_part_of_the_proof(tmp_path):
     profiles = (Profile("users", device="eth0"), Profile("eth1", device="eth1"))
     write(tmp_path, "rule-eth0", "priority 100 from 10.0.6.5 lookup main\n")
 
-    made = prepare(tmp_path, two_uplinks(profiles=profiles), Settings(), GenerateOptions())
+    made = propose(tmp_path, two_uplinks(profiles=profiles), Settings(), GenerateOptions())
 
     assert any("rule-eth0: its own rules come alive with ours" in each for each in made.check.sleeping.notes)
     with pytest.raises(Refusal, match=r"by rule 100 \(from 10\.0\.6\.5/32 lookup main\)"):
@@ -70,17 +70,17 @@ def test_a_sleeping_rule_at_one_of_our_priorities_is_refused(tmp_path):
     write(tmp_path, "rule-eth0", "priority 20001 to 10.0.0.0/8 lookup main\n")
 
     with pytest.raises(Refusal, match="priority 20001 is taken"):
-        prepare(tmp_path, two_uplinks(), Settings(), GenerateOptions())
+        propose(tmp_path, two_uplinks(), Settings(), GenerateOptions())
 
 
 def test_our_own_block_is_not_the_administrators(tmp_path):
-    made = prepare(tmp_path, two_uplinks(), Settings(), GenerateOptions())
+    made = propose(tmp_path, two_uplinks(), Settings(), GenerateOptions())
     for change in made.changes:
         path = tmp_path / change.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(change.after)
 
-    again = prepare(tmp_path, two_uplinks(), Settings(), GenerateOptions())
+    again = propose(tmp_path, two_uplinks(), Settings(), GenerateOptions())
 
     assert () == again.check.sleeping.notes
     assert {"keep"} == {each.kind for each in again.changes}

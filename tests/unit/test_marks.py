@@ -6,9 +6,6 @@ import pytest
 
 from support.golden.cases import wg_quick
 from support.hosts import kernel_rules, make_plan, two_uplinks
-from symroute_nm import generation
-from symroute_nm.activation import find_commands
-from symroute_nm.commit import install_changes
 from symroute_nm.diagnosis.explain import as_json, explain, lines
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.kernel import loaded_marks
@@ -29,6 +26,9 @@ from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.targets import marks
 from symroute_nm.targets.ifcfg.render import render
+from symroute_nm.workflow import proposal
+from symroute_nm.workflow.activation import find_commands
+from symroute_nm.workflow.commit import install_changes
 
 ON = Settings(forwarded=True)
 NFT = {"firewalls": ("nft",)}
@@ -262,7 +262,7 @@ def test_what_another_backend_has_left_is_a_difference():
 def test_chains_go_when_the_script_comes_to_use_nft(tmp_path):
     def write(*firewalls):
         host = two_uplinks(firewalls=firewalls)
-        made = generation.prepare(tmp_path, host, ON, GenerateOptions())
+        made = proposal.propose(tmp_path, host, ON, GenerateOptions())
         install_changes(tmp_path, made.changes, print, everything=False)
         return find_commands(host, ON, made, None)
 

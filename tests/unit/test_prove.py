@@ -22,7 +22,6 @@ from support.hosts import (
 )
 from support.strategies import random_hosts
 from symroute_nm.errors import Refusal
-from symroute_nm.generation import Generation, check_proof
 from symroute_nm.model.host import TableName
 from symroute_nm.model.network import Rule
 from symroute_nm.model.ours import our_rules
@@ -31,6 +30,7 @@ from symroute_nm.rpdb.expectations import find_catch_all_links
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.verdicts import describe_failure, judge
 from symroute_nm.targets.base import EarlierBlocks
+from symroute_nm.workflow.proposal import Proposal, check_proof
 
 TUN0 = link(9, "tun0", kind="tun")
 
@@ -56,7 +56,7 @@ def failures(proof):
 def refusal(there, **fields):
     wanted = Settings(**fields)
     plan = make_plan(there, wanted)
-    made = Generation(plan, (), EarlierBlocks(), prove(there, wanted, plan))
+    made = Proposal(plan, (), EarlierBlocks(), prove(there, wanted, plan))
     with pytest.raises(Refusal) as caught:
         check_proof(made, GenerateOptions())
     warned = check_proof(made, GenerateOptions(force=True))
@@ -83,7 +83,7 @@ def test_plain_recipe_cuts_the_containers_off_and_only_warns_since_it_was_asked_
     assert {"10.0.6.5", "10.0.5.5"} == {str(each.address.ip) for each in failures(proof)}
     assert all(each.internal and each.destination in ip_network("172.17.0.0/16")
                for each in failures(proof))
-    warnings = check_proof(Generation(plan, (), EarlierBlocks(), proof), GenerateOptions())
+    warnings = check_proof(Proposal(plan, (), EarlierBlocks(), proof), GenerateOptions())
     assert 2 == len(warnings)
     assert "should go to the internal network dev docker0" in warnings[0]
 
@@ -234,7 +234,7 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
         Rule(4, 100, destination=ip_network("172.18.0.0/16"), table=77))
 
     plan = make_plan(there, Settings())
-    made = Generation(plan, (), EarlierBlocks(), prove(there, Settings(), plan))
+    made = Proposal(plan, (), EarlierBlocks(), prove(there, Settings(), plan))
 
     assert not made.proof.holds
     # No plan could mend that, so it is said and no reason to refuse.

@@ -10,8 +10,6 @@ from rich.console import Console
 from support.golden.cases import CASES
 from support.hosts import kernel_rules, make_plan, route, two_uplinks
 from symroute_nm import report
-from symroute_nm.activation import command_lines, find_commands
-from symroute_nm.generation import prepare
 from symroute_nm.model.host import TableName
 from symroute_nm.model.iproute2 import format_rule
 from symroute_nm.model.network import Address, Hop, Route, Rule
@@ -21,19 +19,22 @@ from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings
 from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.targets.base import EarlierBlocks
+from symroute_nm.workflow import query
+from symroute_nm.workflow.activation import command_lines, find_commands
+from symroute_nm.workflow.proposal import propose
 
 DEFAULTS = Settings()
 
 
 @pytest.fixture
 def made(tmp_path):
-    return prepare(tmp_path, two_uplinks(), DEFAULTS, GenerateOptions())
+    return propose(tmp_path, two_uplinks(), DEFAULTS, GenerateOptions())
 
 
 def shown(host, width=200):
     stream = io.StringIO()
     console = Console(file=stream, width=width)
-    for each in report.inspection_tables(report.inspection(host, DEFAULTS)):
+    for each in report.inspection_tables(query.inspection(host, DEFAULTS)):
         console.print(each)
     return stream.getvalue()
 
@@ -41,7 +42,7 @@ def shown(host, width=200):
 def test_inspection_tells_what_is_there_from_what_is_awaited():
     wished = {"eth0": InterfaceSettings(addresses=(ip_address("10.0.6.100"),
                                                    ip_address("10.0.6.5")))}
-    found = report.inspection(two_uplinks(), Settings(interface=wished))
+    found = query.inspection(two_uplinks(), Settings(interface=wished))
     eth0, eth1 = found["uplinks"]
     assert ["10.0.6.5/24", "2001:db8:6::5/64"] == eth0["addresses"]
     assert ["10.0.6.100"] == eth0["awaited"]
@@ -53,7 +54,7 @@ def test_inspection_tells_what_is_there_from_what_is_awaited():
 
 
 def test_inspection_says_what_the_host_is():
-    found = report.inspection(two_uplinks(), DEFAULTS)
+    found = query.inspection(two_uplinks(), DEFAULTS)
     eth0, eth1 = found["uplinks"]
     assert ("eth0", "eth0", "") == (eth0["link"], eth0["profile"], eth0["problem"])
     assert ["10.0.6.5/24", "2001:db8:6::5/64"] == eth0["addresses"]
@@ -68,14 +69,14 @@ def test_inspection_says_what_the_host_is():
 def test_inspection_knows_our_rules_from_others():
     ours = make_plan(two_uplinks(), DEFAULTS).uplinks[0].rules
     host = named(CASES["wg-quick"]())
-    found = report.inspection(host._replace(rules=host.rules + ours), DEFAULTS)["rules"]
+    found = query.inspection(host._replace(rules=host.rules + ours), DEFAULTS)["rules"]
     assert {32764: False, 32765: False, 20000: True, 20001: True, 20002: True} == {
         each["priority"]: each["ours"] for each in found}
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_every_inspection_can_be_shown_and_is_json(name):
-    found = report.inspection(CASES[name](), DEFAULTS)
+    found = query.inspection(CASES[name](), DEFAULTS)
     assert found == json.loads(json.dumps(found))
     text = shown(CASES[name]())
     assert [] == [each["link"] for each in found["uplinks"] if each["link"] not in text]
@@ -90,7 +91,7 @@ def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addres
     host = host._replace(routes=host.routes + routes, rules=host.rules + rules,
                          addresses=(*host.addresses, long))
     text = shown(host)
-    found = report.inspection(host, DEFAULTS)["unnamed"]
+    found = query.inspection(host, DEFAULTS)["unnamed"]
     assert [{"id": 777, "routes": 1, "rules": 0}, {"id": 778, "routes": 0, "rules": 1}] == found
     assert [] == [each for each in ("172.17.0.0/16", "777", "778", address) if each not in text]
     assert "\u2026" not in shown(host, 50)
@@ -107,7 +108,7 @@ def test_of_thousands_of_internal_networks_people_see_some():
 
 
 def test_a_profile_that_is_missing_is_a_problem_not_an_error():
-    eth1 = report.inspection(CASES["no-profile"](), DEFAULTS)["uplinks"][1]
+    eth1 = query.inspection(CASES["no-profile"](), DEFAULTS)["uplinks"][1]
     assert (None, True) == (eth1["profile"], "no ifcfg profile" in eth1["problem"])
 
 
@@ -224,7 +225,7 @@ def test_throw_routes_that_nothing_plans_are_to_be_deleted(made, text, family):
 
 def test_planned_throw_routes_stay(tmp_path):
     settings = Settings(guard="throw")
-    made = unchanged(prepare(tmp_path, two_uplinks(), settings, GenerateOptions()))
+    made = unchanged(propose(tmp_path, two_uplinks(), settings, GenerateOptions()))
     there = named(put_plan(two_uplinks(), settings, made.plan))
     assert any(each.type == "throw" for each in there.routes)
     assert [] == find_commands(there, settings, made, None)
@@ -234,7 +235,7 @@ def test_names_are_quoted_for_the_shell(tmp_path):
     profiles = (Profile("eth0", id="$(reboot) it's", device="eth0"),
                 Profile("eth1", id="", device="eth1"))
     host = two_uplinks()._replace(profiles=profiles)
-    made = prepare(tmp_path, host, DEFAULTS, GenerateOptions())
+    made = propose(tmp_path, host, DEFAULTS, GenerateOptions())
     assert ["nmcli connection up '$(reboot) it'\"'\"'s'", "nmcli connection up eth1"] == activation(
         made, host=host)
 
@@ -248,10 +249,10 @@ def test_rules_in_force_that_no_file_lists_any_more_are_to_be_deleted(made):
 
 
 def test_rules_of_another_priority_base_are_to_be_deleted(tmp_path):
-    before = prepare(tmp_path, two_uplinks(), DEFAULTS, GenerateOptions())
+    before = propose(tmp_path, two_uplinks(), DEFAULTS, GenerateOptions())
     settings = Settings(priority_base=10000)
     there = in_force(before)
-    made = prepare(tmp_path, there, settings, GenerateOptions())
+    made = propose(tmp_path, there, settings, GenerateOptions())
     found = find_commands(there, settings, made, None)
     rules = [rule for each in before.plan.uplinks for rule in each.rules]
     assert len(rules) == len([each for each in found if "rule del priority 2000" in each])
@@ -286,7 +287,7 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
     single = there._replace(
         addresses=tuple(each for each in there.addresses if each.link != "eth1"),
         routes=tuple(each for each in there.routes if each.hop.link != "eth1"))
-    none = prepare(tmp_path, single, DEFAULTS, GenerateOptions())
+    none = propose(tmp_path, single, DEFAULTS, GenerateOptions())
     assert [] == commands(none, single)
     gone = none._replace(leftovers=EarlierBlocks(gone=("/x/rule-eth0",)))
     rules = [rule for each in made.plan.uplinks for rule in each.rules]

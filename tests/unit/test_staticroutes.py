@@ -6,10 +6,10 @@ from support.golden.cases import plain, profile_names
 from support.static_routes import LINES
 from symroute_nm.errors import Refusal
 from symroute_nm.files import blocks, install
-from symroute_nm.generation import check_lines, prepare
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.targets.ifcfg.static_routes import altered_routes
+from symroute_nm.workflow.proposal import check_lines, propose
 
 ROUTE = NETWORK_SCRIPTS + "/route-eth0"
 ROUTE6 = NETWORK_SCRIPTS + "/route6-eth0"
@@ -42,7 +42,7 @@ def root(tmp_path):
 
 
 def made(root, host=None):
-    return prepare(root, host or plain(), Settings(), GenerateOptions())
+    return propose(root, host or plain(), Settings(), GenerateOptions())
 
 
 @pytest.mark.parametrize("path", [ROUTE, ROUTE6])

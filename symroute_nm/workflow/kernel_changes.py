@@ -24,7 +24,7 @@ from symroute_nm.plan.table_ids import parse_tables
 from symroute_nm.readers.observations import read_config_files
 
 if TYPE_CHECKING:
-    from symroute_nm.generation import Generation
+    from symroute_nm.workflow.proposal import Proposal
 
 
 def for_plan(
@@ -42,7 +42,7 @@ def for_plan(
 
 
 def for_generation(
-    root: Path, host: Host, settings: Settings, made: "Generation"
+    root: Path, host: Host, settings: Settings, made: "Proposal"
 ) -> KernelChange:
     """The kernel as planned, beside the files that are there. Raises `SymrouteError`."""
     files = read_listing(root, host)

@@ -2,7 +2,6 @@
 
 from typing import FrozenSet, Iterable, Iterator, List, Optional, Sequence
 
-from symroute_nm.generation import Generation
 from symroute_nm.kernel.loaded_marks import script_program, unload_script
 from symroute_nm.kernel.steps import identity
 from symroute_nm.model.host import Host
@@ -14,12 +13,13 @@ from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import bare
 from symroute_nm.targets.base import bring_up, choose_target
+from symroute_nm.workflow.proposal import Proposal
 
 _BRING_UP = "nmcli "
 
 
 def find_commands(
-    host: Host, settings: Settings, made: Generation, session: Optional[IPAddress]
+    host: Host, settings: Settings, made: Proposal, session: Optional[IPAddress]
 ) -> List[str]:
     """The commands that bring the files to life, the session's own link last.
 
@@ -66,7 +66,7 @@ def _marking_commands(changes: Iterable[Change], brought_up: bool) -> Iterator[s
             yield SCRIPT
 
 
-def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[Rule]:
+def _stale_rules(host: Host, settings: Settings, made: Proposal) -> Iterator[Rule]:
     """Rules of ours that nothing plans; blocks that are kept may list them unless they conflict."""
     if not (made.plan.uplinks or made.leftovers.gone):
         return
@@ -79,7 +79,7 @@ def _stale_rules(host: Host, settings: Settings, made: Generation) -> Iterator[R
                 if not made.leftovers.kept or selector(each) in replaced)
 
 
-def _planned_tables(made: Generation) -> FrozenSet[int]:
+def _planned_tables(made: Proposal) -> FrozenSet[int]:
     return frozenset(each.table.id for each in made.plan.uplinks)
 
 

@@ -33,7 +33,7 @@ NAME, PROFILE, TABLE, GATEWAY, ROUTES = "name", "profile", "table", "gateway", "
 ADDRESS, NETWORK = "address", "network"
 
 
-class Alteration(NamedTuple):
+class UplinkChange(NamedTuple):
     """One thing that is otherwise than in the earlier blocks; "" where there was, or is, none."""
 
     link: str
@@ -66,7 +66,7 @@ class Alteration(NamedTuple):
         return "%s %s -> %s" % (self.what, self.before, self.after)
 
 
-class Portrait(NamedTuple):
+class PreviousUplink(NamedTuple):
     """One uplink, as its routes and rules show it."""
 
     profile: str
@@ -76,7 +76,7 @@ class Portrait(NamedTuple):
     rules: Tuple[Rule, ...]
 
 
-def read_portraits(listing: Listing) -> Tuple[Portrait, ...]:
+def read_previous_uplinks(listing: Listing) -> Tuple[PreviousUplink, ...]:
     """The uplinks of earlier blocks; a block without anything that is understood shows none."""
     rules: Dict[str, List[Rule]] = {}
     routes: Dict[str, List[Route]] = {}
@@ -84,19 +84,19 @@ def read_portraits(listing: Listing) -> Tuple[Portrait, ...]:
         rules.setdefault(rule.profile, []).append(rule.rule)
     for route in listing.routes:
         routes.setdefault(route.profile, []).append(route.route)
-    found = (_portray(each, routes.get(each, []), rules.get(each, []))
+    found = (_read_previous(each, routes.get(each, []), rules.get(each, []))
              for each in sorted({*rules, *routes}))
     return tuple(each for each in found if each.table)
 
 
-def earlier_tables(portraits: Iterable[Portrait]) -> Mapping[str, int]:
+def earlier_tables(portraits: Iterable[PreviousUplink]) -> Mapping[str, int]:
     """The id of each profile's table: {profile: id}."""
     return {each.profile: each.table for each in portraits}
 
 
-def find_alterations(
-    earlier: Sequence[Portrait], plan: Plan, host: Host, gone: Iterable[str]
-) -> Tuple[Alteration, ...]:
+def find_uplink_changes(
+    earlier: Sequence[PreviousUplink], plan: Plan, host: Host, gone: Iterable[str]
+) -> Tuple[UplinkChange, ...]:
     """What is otherwise than before, uplink by uplink; `gone` are profiles that lose their blocks.
 
     An uplink is known again by its profile, else by its link. Without any earlier block all is new,
@@ -107,18 +107,18 @@ def find_alterations(
     profiles = {each.profile: each for each in earlier}
     planned = {_profile(each) for each in plan.uplinks}
     links = {each.link: each for each in earlier if each.profile not in planned}
-    found: List[Alteration] = []
+    found: List[UplinkChange] = []
     known = set()
     for uplink in plan.uplinks:
         link = uplink.uplink.link.name
         before = profiles.get(_profile(uplink)) or links.get(link)
         if before is None:
-            found.append(Alteration(link, NEW, "", str(uplink.table.id)))
+            found.append(UplinkChange(link, NEW, "", str(uplink.table.id)))
         else:
             known.add(before.profile)
             found += _compare(before, uplink)
     lost = [each for each in earlier if each.profile in set(gone) - known]
-    found += [Alteration(each.link, GONE, str(each.table), "", _reason(each, plan, host))
+    found += [UplinkChange(each.link, GONE, str(each.table), "", _reason(each, plan, host))
               for each in lost]
     return (*_guard(earlier, plan), *found)
 
@@ -127,27 +127,27 @@ def _profile(uplink: UplinkPlan) -> str:
     return uplink.uplink.profile.name if uplink.uplink.profile else ""
 
 
-def _portray(profile: str, routes: Sequence[Route], rules: Sequence[Rule]) -> Portrait:
+def _read_previous(profile: str, routes: Sequence[Route], rules: Sequence[Rule]) -> PreviousUplink:
     links = [*(hop.link for each in routes for hop in each.hops), *(each.iif for each in rules)]
     tables = [*(each.table for each in routes), *(each.table for each in rules)]
-    return Portrait(
+    return PreviousUplink(
         profile, next(filter(None, links), profile),
         next((each for each in tables if each != TABLE_MAIN), 0), tuple(routes), tuple(rules))
 
 
-def _compare(before: Portrait, uplink: UplinkPlan) -> Iterator[Alteration]:
-    after = Portrait(_profile(uplink), uplink.uplink.link.name, uplink.table.id,
+def _compare(before: PreviousUplink, uplink: UplinkPlan) -> Iterator[UplinkChange]:
+    after = PreviousUplink(_profile(uplink), uplink.uplink.link.name, uplink.table.id,
                      uplink.routes, uplink.rules)
     link = after.link
     if before.link != link:
         profile = uplink.uplink.profile
         bound = profile is not None and profile.hwaddr
         why = "same HWADDR" if bound else "same profile ifcfg-%s" % after.profile
-        yield Alteration(link, NAME, before.link, link, why)
+        yield UplinkChange(link, NAME, before.link, link, why)
     if before.profile != after.profile:
-        yield Alteration(link, PROFILE, before.profile, after.profile)
+        yield UplinkChange(link, PROFILE, before.profile, after.profile)
     if before.table != after.table:
-        yield Alteration(link, TABLE, str(before.table), str(after.table))
+        yield UplinkChange(link, TABLE, str(before.table), str(after.table))
     for version in VERSIONS:
         one, other = (_of(each, version) for each in (before, after))
         yield from _changed(link, ADDRESS, _senders(one), _senders(other))
@@ -156,7 +156,7 @@ def _compare(before: Portrait, uplink: UplinkPlan) -> Iterator[Alteration]:
         yield from _beside(one, other)
 
 
-def _of(portrait: Portrait, version: int) -> Portrait:
+def _of(portrait: PreviousUplink, version: int) -> PreviousUplink:
     return portrait._replace(
         routes=tuple(each for each in portrait.routes if each.version == version),
         rules=tuple(each for each in portrait.rules if each.version == version))
@@ -164,10 +164,10 @@ def _of(portrait: Portrait, version: int) -> Portrait:
 
 def _changed(
     link: str, what: str, before: FrozenSet[IPNetwork], after: FrozenSet[IPNetwork]
-) -> Iterator[Alteration]:
+) -> Iterator[UplinkChange]:
     lost, found = _words(before - after), _words(after - before)
     if lost or found:
-        yield Alteration(link, what, lost, found)
+        yield UplinkChange(link, what, lost, found)
 
 
 def _words(networks: Iterable[IPNetwork]) -> str:
@@ -177,11 +177,11 @@ def _words(networks: Iterable[IPNetwork]) -> str:
         for each in sorted(networks, key=network_key)])
 
 
-def _senders(portrait: Portrait) -> FrozenSet[IPNetwork]:
+def _senders(portrait: PreviousUplink) -> FrozenSet[IPNetwork]:
     return frozenset(each.source for each in portrait.rules if each.source is not None)
 
 
-def _connected(portrait: Portrait) -> FrozenSet[IPNetwork]:
+def _connected(portrait: PreviousUplink) -> FrozenSet[IPNetwork]:
     return frozenset(
         each.destination for each in portrait.routes
         if each.hops and each.hop.gateway is None and not each.default
@@ -189,21 +189,21 @@ def _connected(portrait: Portrait) -> FrozenSet[IPNetwork]:
 
 
 def _gateway_changed(
-    before: Portrait, after: Portrait, uplink: UplinkPlan, version: int
-) -> Iterator[Alteration]:
+    before: PreviousUplink, after: PreviousUplink, uplink: UplinkPlan, version: int
+) -> Iterator[UplinkChange]:
     one, other = _gateway(before), _gateway(after)
     if one != other:
         way = uplink.uplink.gateway(version)
-        yield Alteration(after.link, GATEWAY, one, other, way.origin if way else "")
+        yield UplinkChange(after.link, GATEWAY, one, other, way.origin if way else "")
 
 
-def _gateway(portrait: Portrait) -> str:
+def _gateway(portrait: PreviousUplink) -> str:
     """By what the default route leads; "" where there is none."""
     hop = next((each.hop for each in portrait.routes if each.default), None)
     return "" if hop is None else str(hop.gateway or "on the link")
 
 
-def _beside(before: Portrait, after: Portrait) -> Iterator[Alteration]:
+def _beside(before: PreviousUplink, after: PreviousUplink) -> Iterator[UplinkChange]:
     """Networks of others, which the own table has by its gateway, or throws."""
     one, other = (
         {(each.destination, each.type) for each in portrait.routes
@@ -211,10 +211,10 @@ def _beside(before: Portrait, after: Portrait) -> Iterator[Alteration]:
         for portrait in (before, after))
     lost, found = (_words({each for each, _ in some_}) for some_ in (one - other, other - one))
     if lost or found:
-        yield Alteration(after.link, ROUTES, lost, found)
+        yield UplinkChange(after.link, ROUTES, lost, found)
 
 
-def _reason(portrait: Portrait, plan: Plan, host: Host) -> str:
+def _reason(portrait: PreviousUplink, plan: Plan, host: Host) -> str:
     """Why a profile's blocks go."""
     if portrait.profile not in {each.name for each in host.profiles}:
         return "ifcfg-%s is gone" % portrait.profile
@@ -223,13 +223,13 @@ def _reason(portrait: Portrait, plan: Plan, host: Host) -> str:
     return next((each.reason for each in plan.skips if each.link == portrait.link), "")
 
 
-def _guard(earlier: Sequence[Portrait], plan: Plan) -> Iterator[Alteration]:
+def _guard(earlier: Sequence[PreviousUplink], plan: Plan) -> Iterator[UplinkChange]:
     before = _guard_of(earlier)
     if before and plan.uplinks and before != plan.guard:
-        yield Alteration("", GUARD, before, plan.guard, plan.guard_reason)
+        yield UplinkChange("", GUARD, before, plan.guard, plan.guard_reason)
 
 
-def _guard_of(portraits: Sequence[Portrait]) -> Optional[str]:
+def _guard_of(portraits: Sequence[PreviousUplink]) -> Optional[str]:
     """The guard of earlier blocks, where they show it."""
     if any(rule.suppress_prefixlength is not None for each in portraits for rule in each.rules):
         return "rules"

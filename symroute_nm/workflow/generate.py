@@ -3,17 +3,24 @@
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional
 
-from symroute_nm import activation, generation
-from symroute_nm.commit import KernelPart, Maker, Say, Written, recover_files, write_changes
-from symroute_nm.enactment import for_generation
 from symroute_nm.files import changes
-from symroute_nm.generation import Generation
-from symroute_nm.inputs import read_host
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.host import Host
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.readers.session import session_address
 from symroute_nm.targets.ifcfg.files import notes_on_earlier_blocks
+from symroute_nm.workflow import activation, proposal
+from symroute_nm.workflow.commit import (
+    KernelPart,
+    Maker,
+    Say,
+    Written,
+    recover_files,
+    write_changes,
+)
+from symroute_nm.workflow.inputs import read_host
+from symroute_nm.workflow.kernel_changes import for_generation
+from symroute_nm.workflow.proposal import Proposal
 
 
 class Request(NamedTuple):
@@ -31,7 +38,7 @@ class Worked(NamedTuple):
     """The host, what is made for it, and the commands that bring that to life."""
 
     host: Host
-    made: Generation
+    made: Proposal
     commands: List[str]
 
 
@@ -39,7 +46,7 @@ class Generated(NamedTuple):
     """What `generate` did or would do; `change` is the kernel's, where it was asked for."""
 
     host: Host
-    made: Generation
+    made: Proposal
     commands: List[str]
     written: Written
     change: Optional[KernelChange] = None
@@ -75,18 +82,18 @@ def work_out(request: Request, say: Say, show: Callable[[str], None]) -> Worked:
     if not manner.dry_run:
         recover_files(root, say)
     host = read_host(root, host_file, probe=settings.guard == "auto")
-    generation.check_names(host, options)
-    made = generation.prepare(root, host, settings, manner)
-    warnings = generation.preflight(root, host, host_file is not None, made, manner)
-    warnings += generation.check_lines(made.check, manner)
+    proposal.check_names(host, options)
+    made = proposal.propose(root, host, settings, manner)
+    warnings = proposal.preflight(root, host, host_file is not None, made, manner)
+    warnings += proposal.check_lines(made.check, manner)
     commands = activation.find_commands(host, settings, made, session_address())
-    say(*warnings, *made.plan.notes, *made.check.sleeping.notes, *generation.name_notes(host, settings),
+    say(*warnings, *made.plan.notes, *made.check.sleeping.notes, *proposal.name_notes(host, settings),
         *notes_on_earlier_blocks(made.leftovers), *(f"warning: {flaw}" for flaw in made.check.flaws))
     if manner.dry_run and not quiet:
         say(*(each.text for each in made.alterations))
     if manner.dry_run and not (manner.check or quiet):
         show(changes.diff(made.changes))
-    say(*generation.check_proof(made, manner))
+    say(*proposal.check_proof(made, manner))
     if not (manner.dry_run or quiet):
         show(changes.diff(changes.replaced(made.changes)))
     return Worked(host, made, commands)

@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import NamedTuple, Tuple
 
-from symroute_nm.alterations import Portrait, earlier_tables, read_portraits
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import Change
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.plan.planner import make_plan
 from symroute_nm.targets.base import DraftOptions, EarlierBlocks, choose_target
+from symroute_nm.workflow.uplink_changes import (
+    PreviousUplink,
+    earlier_tables,
+    read_previous_uplinks,
+)
 
 
 class Draft(NamedTuple):
@@ -18,14 +22,14 @@ class Draft(NamedTuple):
     plan: Plan
     changes: Tuple[Change, ...]
     leftovers: EarlierBlocks
-    earlier: Tuple[Portrait, ...] = ()
+    earlier: Tuple[PreviousUplink, ...] = ()
 
 
 def make_draft(root: Path, host: Host, settings: Settings, manner: GenerateOptions) -> Draft:
     """The plan for the host and the changes below `root` that it asks for; writes nothing."""
     target = choose_target()
     owned = target.find_owned(root)
-    earlier = read_portraits(target.read_earlier(root, host, owned).ours)
+    earlier = read_previous_uplinks(target.read_earlier(root, host, owned).ours)
     plan = make_plan(host, settings, target.bind, earlier_tables(earlier))
     kept = target.draft(
         root, host, plan, owned, DraftOptions(manner.prune, manner.convert))

@@ -4,14 +4,22 @@ import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.commit import KernelPart, Maker, Say, Written, commit, recover_files, write_changes
-from symroute_nm.enactment import for_files, for_removal
 from symroute_nm.files.access import is_own
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.network import Change
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.host import read_host
 from symroute_nm.targets.base import choose_target
+from symroute_nm.workflow.commit import (
+    KernelPart,
+    Maker,
+    Say,
+    Written,
+    commit,
+    recover_files,
+    write_changes,
+)
+from symroute_nm.workflow.kernel_changes import for_files, for_removal
 
 _AFTER_UNDO = (
     "to bring the restored files to life: symroute-nm apply, or nmcli connection up for each of "

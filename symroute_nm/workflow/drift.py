@@ -12,7 +12,7 @@ MISSING, STALE, CHANGED, TWICE = "missing", "stale", "changed", "twice"
 NOT_RUN = "not run"
 
 
-class Three(NamedTuple):
+class States(NamedTuple):
     """What is planned, what our blocks list, what the kernel has of ours."""
 
     plan: State
@@ -57,7 +57,7 @@ class Verification(NamedTuple):
         return not (self.drift or self.files or self.marks)
 
 
-def find_drift(three: Three) -> Tuple[Drift, ...]:
+def find_drift(three: States) -> Tuple[Drift, ...]:
     """All rules and routes on which they do not agree: rules first, as they are listed."""
     rules = [{bare(each): each for each in one.rules} for one in three]
     routes = [{identity(each): each for each in one.routes} for one in three]

@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from symroute_nm import generation
-from symroute_nm.commit import Maker, Say
-from symroute_nm.enactment import for_generation
-from symroute_nm.generation import Generation
 from symroute_nm.kernel import keeper
 from symroute_nm.kernel.transaction import KernelChange, socket_path
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.readers.host import read_host
+from symroute_nm.workflow import proposal
+from symroute_nm.workflow.commit import Maker, Say
+from symroute_nm.workflow.kernel_changes import for_generation
+from symroute_nm.workflow.proposal import Proposal
 
 
 class Applied(NamedTuple):
     """The plan, proved, and what `apply` changed or would change in the kernel."""
 
-    made: Generation
+    made: Proposal
     change: KernelChange
 
 
@@ -27,10 +27,10 @@ def apply(
     """Bring the kernel to the plan by `make`, None for a dry run; raises `SymrouteError`."""
     manner = GenerateOptions(dry_run=True, force=force)
     host = read_host(root, None, probe=settings.guard == "auto")
-    generation.check_names(host, options)
-    made = generation.prepare(root, host, settings, manner)
-    say(*made.plan.notes, *made.check.sleeping.notes, *generation.name_notes(host, settings),
-        *generation.check_proof(made, manner))
+    proposal.check_names(host, options)
+    made = proposal.propose(root, host, settings, manner)
+    say(*made.plan.notes, *made.check.sleeping.notes, *proposal.name_notes(host, settings),
+        *proposal.check_proof(made, manner))
     change = for_generation(root, host, settings, made)
     if make is not None:
         make(change, list)

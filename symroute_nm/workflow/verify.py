@@ -5,9 +5,6 @@ import stat
 from pathlib import Path
 from typing import Dict, List, Set
 
-from symroute_nm import enactment
-from symroute_nm.draft import make_draft
-from symroute_nm.drift import NOT_RUN, FileDrift, Three, Verification, find_drift, find_file_drift
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access, backups
 from symroute_nm.files.journal import digest
@@ -19,6 +16,16 @@ from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.model.state import State, bare, place
 from symroute_nm.targets.ifcfg.files import notes_on_earlier_blocks
+from symroute_nm.workflow import kernel_changes
+from symroute_nm.workflow.draft import make_draft
+from symroute_nm.workflow.drift import (
+    NOT_RUN,
+    FileDrift,
+    States,
+    Verification,
+    find_drift,
+    find_file_drift,
+)
 
 
 def verify(root: Path, host: Host, settings: Settings) -> Verification:
@@ -28,11 +35,11 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     kernel or not, as the link is. Raises `SymrouteError`.
     """
     made = make_draft(root, host, settings, GenerateOptions(dry_run=True))
-    files = enactment.read_listing(root, host)
+    files = kernel_changes.read_listing(root, host)
     kept = files.ours.of(made.leftovers.kept)
-    wanted = enactment.for_plan(host, settings, made.plan, files, made.leftovers.kept)
+    wanted = kernel_changes.for_plan(host, settings, made.plan, files, made.leftovers.kept)
     holding = wanted.holding
-    three = Three(*(_without(each, kept) for each in (
+    three = States(*(_without(each, kept) for each in (
         holding.wanted, files.ours.state, holding.present)))
     notes = (*transaction.pending_notes(), *made.plan.notes,
              *notes_on_earlier_blocks(made.leftovers))

@@ -5,19 +5,19 @@ import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Tuple
 
-from symroute_nm import workers
-from symroute_nm.commit import install_changes
 from symroute_nm.errors import FINDING, InputError, SymrouteError, SystemFailure, shown
 from symroute_nm.files import access, changes
-from symroute_nm.generation import Generation
-from symroute_nm.inputs import read_settings
 from symroute_nm.model.settings import GenerateOptions, Options
-from symroute_nm.planning import Request, work_out
+from symroute_nm.workflow import workers
+from symroute_nm.workflow.commit import install_changes
+from symroute_nm.workflow.generate import Request, work_out
+from symroute_nm.workflow.inputs import read_settings
+from symroute_nm.workflow.proposal import Proposal
 
 _SUFFIX = ".json"
 
 # What is to be kept of a host that went well, of proposal, commands and whether it is a dry run.
-Summarize = Callable[[Generation, List[str], bool], Dict[str, Any]]
+Summarize = Callable[[Proposal, List[str], bool], Dict[str, Any]]
 
 
 class Order(NamedTuple):

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Iterable, List, NamedTuple, Tuple
 
-from symroute_nm.alterations import Alteration, find_alterations
-from symroute_nm.draft import make_draft
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import access
 from symroute_nm.files.changes import changed
@@ -17,11 +15,13 @@ from symroute_nm.readers.settings import nearest
 from symroute_nm.rpdb.proof import Proof, prove
 from symroute_nm.rpdb.verdicts import Failure, describe_failure, is_by_destination
 from symroute_nm.targets.base import Check, EarlierBlocks, choose_target, with_rules
+from symroute_nm.workflow.draft import make_draft
+from symroute_nm.workflow.uplink_changes import UplinkChange, find_uplink_changes
 
 _MOST_SHOWN = 10
 
 
-class Generation(NamedTuple):
+class Proposal(NamedTuple):
     """A draft with its proof, and what it does to the administrator's own lines."""
 
     plan: Plan
@@ -29,7 +29,7 @@ class Generation(NamedTuple):
     leftovers: EarlierBlocks
     proof: Proof
     check: Check = Check()
-    alterations: Tuple[Alteration, ...] = ()
+    alterations: Tuple[UplinkChange, ...] = ()
 
 
 def check_names(host: Host, options: Options) -> None:
@@ -47,21 +47,21 @@ def name_notes(host: Host, settings: Settings) -> List[str]:
             for name in sorted(set(settings.interface) - links)]
 
 
-def prepare(root: Path, host: Host, settings: Settings, manner: GenerateOptions) -> Generation:
+def propose(root: Path, host: Host, settings: Settings, manner: GenerateOptions) -> Proposal:
     """The draft for the host, proved."""
     made = make_draft(root, host, settings, manner)
     target = choose_target()
     check = target.check(root, host, made.plan, made.changes)
     awake = with_rules(host, made.plan, check.sleeping.rules)
     check_block(awake, settings)
-    alterations = find_alterations(
+    alterations = find_uplink_changes(
         made.earlier, made.plan, host, set(map(target.profile_of, made.leftovers.gone)))
-    return Generation(
+    return Proposal(
         made.plan, made.changes, made.leftovers, prove(awake, settings, made.plan), check,
         alterations)
 
 
-def check_proof(made: Generation, manner: GenerateOptions) -> List[str]:
+def check_proof(made: Proposal, manner: GenerateOptions) -> List[str]:
     """What could not be proved, as warnings; raises `Refusal` with the packets unless forced.
 
     The plain recipe (guard none) is known to cut internal networks off: who asks for it is warned.
@@ -106,7 +106,7 @@ def check_lines(check: Check, manner: GenerateOptions) -> List[str]:
 
 
 def preflight(
-    root: Path, host: Host, snapshot: bool, made: Generation, manner: GenerateOptions
+    root: Path, host: Host, snapshot: bool, made: Proposal, manner: GenerateOptions
 ) -> List[str]:
     """Warnings about whether the files will be applied; raises `Refusal` where they would not be.
 
