@@ -33,8 +33,9 @@ def apply(
     dry_run: bool = DRY_RUN, force: bool = FORCE, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
-    from symroute_nm import countdown, report
+    from symroute_nm import countdown
     from symroute_nm.model.settings import Options
+    from symroute_nm.report import results
     from symroute_nm.workflow import apply, proposal
 
     options = Options(
@@ -45,8 +46,8 @@ def apply(
         make = None if dry_run else countdown.prepare(timeout, yes)
         done = apply.apply(root, settings, options, force, say, make)
     if as_json:
-        write_json({"dry_run": dry_run, **report.kernel_json(done.change)})
+        write_json({"dry_run": dry_run, **results.kernel_json(done.change)})
     else:
-        write_lines(report.kernel_lines(done.change, dry_run))
+        write_lines(results.kernel_lines(done.change, dry_run))
     say(*proposal.unwritten_notes(done.made.changes))
     return 0

@@ -14,13 +14,13 @@ def diagnose(
     as_json: bool = JSON,
 ) -> int:
     """Is it happening to me, and why; exit 1 if some reply takes the wrong way."""
-    from symroute_nm import checkup
+    from symroute_nm.report import diagnosis
     from symroute_nm.workflow import query
 
     settings = read_settings(root, config)
     found = query.diagnose(root, host, settings)
     if as_json:
-        write_json(checkup.as_json(found))
+        write_json(diagnosis.as_json(found))
     else:
-        write_lines(checkup.lines(found))
+        write_lines(diagnosis.lines(found))
     return 0 if found.symmetric else FINDING

@@ -63,7 +63,7 @@ def generate(
         raise InputError("--apply changes this machine, --host plans for another",
                          "give one of them")
     if host is not None and host.is_dir():
-        from symroute_nm.report import summary
+        from symroute_nm.report.results import summary
         from symroute_nm.workflow.fleet import Order
 
         return _generate_fleet(
@@ -80,24 +80,24 @@ def generate(
 
 
 def _report(request: "Request", done: "Generated") -> int:
-    from symroute_nm import report
     from symroute_nm.files import changes
+    from symroute_nm.report import results
     from symroute_nm.workflow import activation
 
     manner, made = request.manner, done.made
     finding = manner.check and changes.changed(made.changes)
     code = FINDING if finding else 0
     if request.quiet:
-        write_json({**report.summary(made, done.commands, manner.dry_run),
-                    **report.kernel_json(done.change)})
+        write_json({**results.summary(made, done.commands, manner.dry_run),
+                    **results.kernel_json(done.change)})
         return code
     if not manner.dry_run:
-        write_lines([*report.change_lines(made.changes), *report.written_lines(done.written)])
+        write_lines([*results.change_lines(made.changes), *results.written_lines(done.written)])
         write_lines([alteration.text for alteration in made.alterations])
-        write_lines(report.skip_lines(made.plan.skips))
-        write_lines(report.verdict_lines(made))
+        write_lines(results.skip_lines(made.plan.skips))
+        write_lines(results.verdict_lines(made))
         write_lines(activation.command_lines([] if done.change else done.commands))
-    write_lines(report.kernel_lines(done.change, manner.dry_run))
+    write_lines(results.kernel_lines(done.change, manner.dry_run))
     return code
 
 

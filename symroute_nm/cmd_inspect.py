@@ -16,7 +16,7 @@ def inspect(
     as_json: bool = JSON,
 ) -> None:
     """Show the host as it is understood: uplinks, internal networks, what is skipped and why."""
-    from symroute_nm import report
+    from symroute_nm.report import inspection
     from symroute_nm.workflow import query
 
     found = query.inspection(read_host(root, host), read_settings(root, config))
@@ -28,6 +28,6 @@ def inspect(
     # What is no terminal has no width: nothing is to be folded at 80 columns.
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     with console.capture() as capture:
-        for each in report.inspection_tables(found):
+        for each in inspection.inspection_tables(found):
             console.print(each)
     write(capture.get())

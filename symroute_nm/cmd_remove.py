@@ -43,15 +43,15 @@ def remove(
 
 
 def _report(done: "Removed", as_json: bool, dry_run: bool) -> int:
-    from symroute_nm import report
+    from symroute_nm.report import results
     from symroute_nm.workflow import undo
 
     if as_json:
         write_json({**undo.removal(done.changes, done.commands, dry_run),
-                    **report.kernel_json(done.change)})
+                    **results.kernel_json(done.change)})
         return 0
     if not dry_run:
-        write_lines([*report.change_lines(done.changes), *report.written_lines(done.written)])
-    write_lines(report.kernel_lines(done.change, dry_run))
+        write_lines([*results.change_lines(done.changes), *results.written_lines(done.written)])
+    write_lines(results.kernel_lines(done.change, dry_run))
     write_lines([] if dry_run else undo.command_lines(done.commands))
     return 0

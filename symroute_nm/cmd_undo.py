@@ -38,14 +38,14 @@ def undo(
 
 
 def _report(done: "Undone", as_json: bool) -> int:
-    from symroute_nm import report
+    from symroute_nm.report import results
     from symroute_nm.workflow import undo
 
     notes = [] if done.change else undo.after_undo(done.changes)
     if as_json:
         write_json({**undo.restoration(done.name, done.changes, notes),
-                    **report.kernel_json(done.change)})
+                    **results.kernel_json(done.change)})
     else:
-        write_lines([*undo.restored_lines(done.changes), *report.written_lines(done.written),
-                     *report.kernel_lines(done.change, False), *notes])
+        write_lines([*undo.restored_lines(done.changes), *results.written_lines(done.written),
+                     *results.kernel_lines(done.change, False), *notes])
     return 0

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from support.golden.cases import CASES
 from support.hosts import address, host, link, make_plan, route, two_uplinks
-from symroute_nm import checkup
 from symroute_nm.diagnosis.diagnose import diagnose
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.iproute2 import parse_rule
@@ -20,6 +19,7 @@ from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.readers import snapshot
 from symroute_nm.readers.published_ports import parse_iptables, parse_masqueraded, parse_nft
+from symroute_nm.report import diagnosis
 from symroute_nm.rpdb import database
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import put_plan
@@ -93,7 +93,7 @@ def loud(there, name, **fields):
 def test_the_unconfigured_host_is_asymmetric_and_says_by_which_link_and_route():
     found = diagnose(bare(), Settings())
     assert not found.symmetric
-    first = checkup.as_json(found)["addresses"][0]
+    first = diagnosis.as_json(found)["addresses"][0]
     assert ("10.0.6.5", "eth0", False) == (first["address"], first["link"], first["symmetric"])
     afar = next(each for each in first["failures"] if each["gateway"])
     assert ("eth1", "10.0.5.1") == (afar["leaves_by"], afar["gateway"])
@@ -113,8 +113,8 @@ def test_one_uplink_is_fine_and_said_to_be():
                  [route("default", "eth0", "10.0.6.1")], evidence=Observations())
     found = diagnose(there, Settings())
     assert found.symmetric
-    assert {"symmetric": True, "addresses": [], "findings": []} == checkup.as_json(found)
-    assert ["fewer than two uplinks in any family: replies have one way out"] == checkup.lines(
+    assert {"symmetric": True, "addresses": [], "findings": []} == diagnosis.as_json(found)
+    assert ["fewer than two uplinks in any family: replies have one way out"] == diagnosis.lines(
         found)
 
 
@@ -156,11 +156,11 @@ def test_ipv6_has_no_rp_filter():
 def test_the_text_is_a_line_for_each_symmetric_address():
     assert ["10.0.6.5 (eth0): symmetric", "2001:db8:6::5 (eth0): symmetric",
             "10.0.5.5 (eth1): symmetric", "2001:db8:5::5 (eth1): symmetric"
-            ] == checkup.lines(diagnose(cured(), Settings()))
+            ] == diagnosis.lines(diagnose(cured(), Settings()))
 
 
 def test_the_text_of_the_asymmetric_host_says_why_and_what_helps():
-    text = "\n".join(checkup.lines(diagnose(bare(rp_filter=1, dispatcher=""), Settings())))
+    text = "\n".join(diagnosis.lines(diagnose(bare(rp_filter=1, dispatcher=""), Settings())))
     assert "10.0.6.5 (eth0): asymmetric\n  from 10.0.6.5 to " in text
     assert "such requests do not even get in: rp_filter drops them" in text
     assert "to cure it: symroute-nm generate" in text
@@ -168,7 +168,7 @@ def test_the_text_of_the_asymmetric_host_says_why_and_what_helps():
 
 
 def test_json_is_json():
-    text = json.dumps(checkup.as_json(diagnose(bare(dispatcher=""), Settings())))
+    text = json.dumps(diagnosis.as_json(diagnose(bare(dispatcher=""), Settings())))
     (found,) = json.loads(text)["findings"]
     assert {"code", "severity", "message", "remedy"} == set(found)
 
@@ -455,7 +455,7 @@ def test_leaked_rules_that_take_replies_away_are_an_error():
         (each.code, each.severity) for each in found.findings]
     assert "1 rule of ours in the kernel no rule file lists, so nothing deletes it: " in (
         found.findings[0].message)
-    assert not found.symmetric and "to cure it" not in "\n".join(checkup.lines(found))
+    assert not found.symmetric and "to cure it" not in "\n".join(diagnosis.lines(found))
 
 
 @pytest.mark.parametrize("text", ["172.30.0.0/16", "fd00:30::/64"])
@@ -473,7 +473,7 @@ def test_throw_routes_for_a_network_that_is_gone(text):
     # eth1, whose it is.
     assert {100: "error", 101: "warning"} == {
         int(each.remedy.split()[-1]): each.severity for each in stale}
-    assert "to cure it" not in "\n".join(checkup.lines(found))
+    assert "to cure it" not in "\n".join(diagnosis.lines(found))
 
 
 def test_a_throw_in_the_place_of_an_own_default_route_is_stale():
@@ -492,13 +492,13 @@ def test_throws_for_an_address_without_connected_route_are_not_stale():
 
 
 def test_what_the_files_would_cure_says_generate():
-    assert "to cure it: symroute-nm generate (first with --dry-run)" in checkup.lines(
+    assert "to cure it: symroute-nm generate (first with --dry-run)" in diagnosis.lines(
         diagnose(bare(), Settings()))
     there = cured()
     only_kernel = two_uplinks(tables=there.tables)._replace(evidence=there.evidence)
     found = diagnose(only_kernel, Settings())
     assert not found.symmetric
-    assert "to cure it" not in "\n".join(checkup.lines(found))
+    assert "to cure it" not in "\n".join(diagnosis.lines(found))
 
 
 # -- others ------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from support.golden.cases import CASES
 from support.hosts import kernel_rules, make_plan, route, two_uplinks
-from symroute_nm import report
 from symroute_nm.model.host import TableName
 from symroute_nm.model.iproute2 import format_rule
 from symroute_nm.model.network import Address, Hop, Route, Rule
@@ -17,6 +16,7 @@ from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.plan import Skip
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings
+from symroute_nm.report import inspection, results
 from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.targets.base import EarlierBlocks
 from symroute_nm.workflow import query
@@ -34,7 +34,7 @@ def made(tmp_path):
 def shown(host, width=200):
     stream = io.StringIO()
     console = Console(file=stream, width=width)
-    for each in report.inspection_tables(query.inspection(host, DEFAULTS)):
+    for each in inspection.inspection_tables(query.inspection(host, DEFAULTS)):
         console.print(each)
     return stream.getvalue()
 
@@ -48,7 +48,7 @@ def test_inspection_tells_what_is_there_from_what_is_awaited():
     assert ["10.0.6.100"] == eth0["awaited"]
     assert [] == eth1["awaited"]
     stream = io.StringIO()
-    for each in report.inspection_tables(found):
+    for each in inspection.inspection_tables(found):
         Console(file=stream, width=200).print(each)
     assert "10.0.6.100 (awaited)" in stream.getvalue()
 
@@ -122,7 +122,7 @@ def test_neither_markup_nor_control_characters_get_through():
 
 
 def test_the_summary_names_files_tables_and_verdicts(made):
-    found = report.summary(made, ["nmcli connection up x"], dry_run=True)
+    found = results.summary(made, ["nmcli connection up x"], dry_run=True)
     assert found == json.loads(json.dumps(found))
     assert (True, True, ["nmcli connection up x"]) == (
         found["changed"], found["dry_run"], found["commands"])
@@ -296,7 +296,7 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
 
 def test_links_of_one_reason_stand_together():
     skips = [Skip("veth%d" % number, "port of docker0") for number in range(10)]
-    lines = report.skip_lines([Skip("lo", "loopback"), *skips])
+    lines = results.skip_lines([Skip("lo", "loopback"), *skips])
     assert ["skipped lo: loopback",
             "skipped veth0, veth1, veth2, veth3, veth4, veth5, veth6, veth7 and 2 more: "
             "port of docker0"] == lines
@@ -317,7 +317,7 @@ def test_what_takes_a_connection_down_stands_apart():
 
 
 def test_verdicts_before_and_after(made):
-    lines = report.verdict_lines(made)
+    lines = results.verdict_lines(made)
     assert "10.0.6.5 (eth0): asymmetric -> symmetric" in lines
     assert len(made.proof.after) == len(lines)
 
