@@ -93,7 +93,7 @@ def commands() -> List[Command]:
     """The application's commands in its own order, each with -h."""
     import typer.main
 
-    from symroute_nm.cli import app
+    from symroute_nm.cli.main import app
 
     group: Any = typer.main.get_command(app)
     context = group.make_context("symroute-nm", [], resilient_parsing=True)

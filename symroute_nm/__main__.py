@@ -13,15 +13,15 @@ def main() -> None:
         from symroute_nm.lazy import import_uuid
 
         import_uuid()
-        from symroute_nm import cli
+        from symroute_nm.cli import main as cli_main
     except OSError as error:  # not even a module can be read
         sys.stderr.write(f"symroute-nm: {error.strerror}; see ulimit -n\n")
         sys.exit(4)
 
     try:
-        cli.main()
+        cli_main.main()
     except SystemExit as end:
-        cli.leave(end.code if isinstance(end.code, int) else 0)
+        cli_main.leave(end.code if isinstance(end.code, int) else 0)
 
 
 if __name__ == "__main__":

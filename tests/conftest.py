@@ -16,7 +16,7 @@ import symroute_nm
 from support.hosts import two_uplinks
 from support.network.dispatcher import Unavailable, find_script
 from support.network.namespaces import Namespace, missing
-from symroute_nm import cli
+from symroute_nm.cli import main
 from symroute_nm.readers.snapshot import dump_host
 
 # What CI may skip: beginning of the reason -> why it may be.
@@ -161,7 +161,7 @@ def run(capsys: Any, monkeypatch: Any) -> Callable[..., Tuple[int, str, str]]:
     def running(*words: Any) -> Tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["symroute-nm", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         assert "Traceback" not in said.err
         return ended.value.code or 0, said.out, said.err

@@ -1,4 +1,7 @@
-"""What the commands say, as text, as rich tables and as JSON's types; `cli` prints it."""
+"""Results -> lines for people, JSON for programs; decides nothing.
+
+Imports the results, model, and the words of rpdb; touches nothing.
+"""
 
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 

@@ -21,7 +21,7 @@ import pytest
 from support.golden import FOLDER, case_folders
 from support.golden.cases import CASES
 from support.program import ROOT
-from symroute_nm import cli
+from symroute_nm.cli import main
 from symroute_nm.model.marking import SCRIPT
 from symroute_nm.readers.snapshot import dump_host
 
@@ -73,7 +73,7 @@ class Case:
     def run(self, command: str, *words: str) -> Run:
         sys.argv = ["symroute-nm", command, "--root", str(self.root), *words]
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = self.capsys.readouterr()
         return Run(ended.value.code or 0, said.out, said.err.replace(str(self.root), "ROOT"))
 

@@ -18,7 +18,7 @@ import typer.main
 
 from support.network.namespaces import Namespace
 from support.program import SOURCE
-from symroute_nm import cli
+from symroute_nm.cli import main
 from symroute_nm.errors import InputError, SymrouteError
 from symroute_nm.model.settings import Settings, TableChoice
 from symroute_nm.readers.settings import parse_settings
@@ -54,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def declared() -> Dict[str, Set[str]]:
     """{command: every spelling of its options} as the application declares them; "" for its own."""
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(main.app)
     assert isinstance(group, click.Group)
     return {name: {"-h", "--help"} | {
         spelling for each in command.params if isinstance(each, click.Option)

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tu
 from support.golden import FOLDER
 from support.golden.cases import CASES
 from support.hosts import two_uplinks
-from symroute_nm import cli
+from symroute_nm.cli import main
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.files import access, backups, blocks, journal
 from symroute_nm.kernel import loaded_marks
@@ -395,7 +395,7 @@ def program(root: Path, *words: str) -> Run:
     try:
         with watched(root), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                cli.main()
+                main.main()
             except SystemExit as ended:
                 code = ended.code
     finally:

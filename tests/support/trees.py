@@ -13,7 +13,7 @@ from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import symroute_nm
 from support.hosts import make_plan, two_uplinks
-from symroute_nm import cli
+from symroute_nm.cli import main
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import backups, blocks, install
 from symroute_nm.model.settings import Settings
@@ -190,7 +190,7 @@ def command(words: Sequence[object]) -> Callable[[], int]:
     def action() -> int:
         sys.argv = ["symroute-nm", *map(str, words)]
         try:
-            cli.main()
+            main.main()
         except SystemExit as ended_with:
             return int(ended_with.code or 0)
         return 0

@@ -16,7 +16,7 @@ import pytest
 from support.golden.cases import plain
 from support.network.namespaces import two_uplinks
 from support.program import ROOT
-from symroute_nm import cli
+from symroute_nm.cli import main
 from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS
 from symroute_nm.readers.snapshot import dump_host
 
@@ -64,7 +64,7 @@ def run(root, capsys, *words):
     """Exit code, and the lines on stderr that are no warnings."""
     sys.argv = command(root, *words)
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     lines = capsys.readouterr().err.splitlines()
     return ended.value.code or 0, [each for each in lines if not each.startswith("warning: ")]
 
@@ -249,7 +249,7 @@ def test_a_hard_link_of_the_administrators_keeps_the_earlier_text_and_that_is_sa
     os.link(str(below(root, ROUTE)), str(root / "saved"))
     sys.argv = command(root, "generate")
     with pytest.raises(SystemExit):
-        cli.main()
+        main.main()
     assert "warning: %s had 2 names" % ROUTE in capsys.readouterr().err
     assert MINE == (root / "saved").read_bytes()
     assert MINE != below(root, ROUTE).read_bytes()
@@ -263,7 +263,7 @@ def test_an_edited_block_is_shown_and_comes_back_by_undo(root, capsys):
     below(root, ROUTE).write_bytes(edited)
     sys.argv = command(root, "generate")
     with pytest.raises(SystemExit):
-        cli.main()
+        main.main()
     said = capsys.readouterr().out.splitlines()
     assert ["-# the new one"] == [each for each in said if each.startswith("-") and each[1] != "-"]
     (named,) = [each for each in said if each.startswith("as they were before: backup ")]

@@ -35,7 +35,7 @@ from support.network.trials import (
     until,
     wait_for,
 )
-from symroute_nm.cli import app
+from symroute_nm.cli.main import app
 
 FAKETIME = [*Path("/usr").glob("lib*/faketime/libfaketime.so.1"),
             *Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]

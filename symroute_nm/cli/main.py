@@ -12,18 +12,18 @@ import click
 import typer
 
 from symroute_nm import __version__
-from symroute_nm.cmd_apply import apply
-from symroute_nm.cmd_confirm import confirm
-from symroute_nm.cmd_diagnose import diagnose
-from symroute_nm.cmd_explain import explain
-from symroute_nm.cmd_generate import generate
-from symroute_nm.cmd_inspect import inspect
-from symroute_nm.cmd_remove import remove
-from symroute_nm.cmd_snapshot import snapshot
-from symroute_nm.cmd_undo import undo
-from symroute_nm.cmd_verify import verify
+from symroute_nm.cli.commands.apply import apply
+from symroute_nm.cli.commands.confirm import confirm
+from symroute_nm.cli.commands.diagnose import diagnose
+from symroute_nm.cli.commands.explain import explain
+from symroute_nm.cli.commands.generate import generate
+from symroute_nm.cli.commands.inspect import inspect
+from symroute_nm.cli.commands.remove import remove
+from symroute_nm.cli.commands.snapshot import snapshot
+from symroute_nm.cli.commands.undo import undo
+from symroute_nm.cli.commands.verify import verify
+from symroute_nm.cli.terminal import flush, open_streams, say, write
 from symroute_nm.errors import SymrouteError, SystemFailure, describe_failure
-from symroute_nm.terminal import flush, open_streams, say, write
 
 _BUG, _INTERRUPTED = 70, 130
 _ENDING = (signal.SIGTERM, signal.SIGHUP)

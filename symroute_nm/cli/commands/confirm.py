@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from symroute_nm.cli.options import ROOT
+from symroute_nm.cli.terminal import write_lines
 from symroute_nm.errors import Refusal
-from symroute_nm.options import ROOT
-from symroute_nm.terminal import write_lines
 
 
 def confirm(root: Path = ROOT) -> int:  # noqa: ARG001  # one kernel, whatever the root

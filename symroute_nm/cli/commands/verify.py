@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import List, Optional
 
-from symroute_nm.errors import FINDING
-from symroute_nm.options import (
+from symroute_nm.cli.options import (
     CONFIG,
     EXCLUDE,
     FORWARDED,
@@ -18,7 +17,8 @@ from symroute_nm.options import (
     TABLE,
     TABLE_NAMES,
 )
-from symroute_nm.terminal import say, write_json, write_lines
+from symroute_nm.cli.terminal import say, write_json, write_lines
+from symroute_nm.errors import FINDING
 from symroute_nm.workflow.inputs import read_host, read_settings
 
 

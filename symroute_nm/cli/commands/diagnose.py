@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Optional
 
+from symroute_nm.cli.options import CONFIG, HOST, JSON, ROOT
+from symroute_nm.cli.terminal import write_json, write_lines
 from symroute_nm.errors import FINDING
-from symroute_nm.options import CONFIG, HOST, JSON, ROOT
-from symroute_nm.terminal import write_json, write_lines
 from symroute_nm.workflow.inputs import read_settings
 
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, List, Optional
 
 import typer
 
-from symroute_nm.errors import FINDING, InputError
-from symroute_nm.options import (
+from symroute_nm.cli.options import (
     APPLY,
     CONFIG,
     EXCLUDE,
@@ -27,7 +26,8 @@ from symroute_nm.options import (
     TIMEOUT,
     YES,
 )
-from symroute_nm.terminal import progress, say, write, write_json, write_lines
+from symroute_nm.cli.terminal import progress, say, write, write_json, write_lines
+from symroute_nm.errors import FINDING, InputError
 from symroute_nm.workflow.inputs import hold_kernel, read_settings
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def generate(
     request = generate.Request(root, host, settings, options, manner, quiet=as_json)
     if not apply:
         return _report(request, generate.generate(request, say, write))
-    from symroute_nm import countdown
+    from symroute_nm.cli import countdown
 
     with hold_kernel(root, manner.dry_run, say):
         make = countdown.prepare(timeout, yes)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from symroute_nm.options import ROOT
-from symroute_nm.terminal import write
+from symroute_nm.cli.options import ROOT
+from symroute_nm.cli.terminal import write
 
 
 def snapshot(root: Path = ROOT) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import List, Optional
 
-from symroute_nm.options import (
+from symroute_nm.cli.options import (
     CONFIG,
     DRY_RUN,
     EXCLUDE,
@@ -20,7 +20,7 @@ from symroute_nm.options import (
     TIMEOUT,
     YES,
 )
-from symroute_nm.terminal import say, write_json, write_lines
+from symroute_nm.cli.terminal import say, write_json, write_lines
 from symroute_nm.workflow.inputs import hold_kernel, read_settings
 
 
@@ -33,7 +33,7 @@ def apply(
     dry_run: bool = DRY_RUN, force: bool = FORCE, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
-    from symroute_nm import countdown
+    from symroute_nm.cli import countdown
     from symroute_nm.model.settings import Options
     from symroute_nm.report import results
     from symroute_nm.workflow import apply, proposal

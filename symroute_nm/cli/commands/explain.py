@@ -5,8 +5,8 @@ from typing import Optional
 
 import typer
 
-from symroute_nm.options import CONFIG, FORWARDED, HOST, JSON, ROOT
-from symroute_nm.terminal import write_json, write_lines
+from symroute_nm.cli.options import CONFIG, FORWARDED, HOST, JSON, ROOT
+from symroute_nm.cli.terminal import write_json, write_lines
 from symroute_nm.workflow.inputs import read_settings
 
 

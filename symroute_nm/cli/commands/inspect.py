@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from typing import Optional
 
-from symroute_nm.options import CONFIG, HOST, JSON, ROOT
-from symroute_nm.terminal import write, write_json
+from symroute_nm.cli.options import CONFIG, HOST, JSON, ROOT
+from symroute_nm.cli.terminal import write, write_json
 from symroute_nm.workflow.inputs import read_host, read_settings
 
 _WIDE = 200  # columns

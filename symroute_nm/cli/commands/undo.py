@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from symroute_nm.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
-from symroute_nm.terminal import say, write_json, write_lines
+from symroute_nm.cli.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
+from symroute_nm.cli.terminal import say, write_json, write_lines
 from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def undo(
         return 0
     if not apply:
         return _report(undo.undo(root, name, None, say), as_json)
-    from symroute_nm import countdown
+    from symroute_nm.cli import countdown
 
     settings = read_settings(root, config)
     with hold_kernel(root, False, say):

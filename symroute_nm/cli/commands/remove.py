@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Optional, Sequence
 
 import typer
 
-from symroute_nm.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
-from symroute_nm.terminal import say, write, write_json, write_lines
+from symroute_nm.cli.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
+from symroute_nm.cli.terminal import say, write, write_json, write_lines
 from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def remove(
 
     if not apply:
         return _report(undo.remove(root, settings, dry_run, say, show), as_json, dry_run)
-    from symroute_nm import countdown
+    from symroute_nm.cli import countdown
 
     with hold_kernel(root, dry_run, say):
         make = countdown.prepare(timeout, yes)
