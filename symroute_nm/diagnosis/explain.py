@@ -1,11 +1,10 @@
 """One packet's walk through the RPDB, in plain words and as JSON's types (pure)."""
 
 from ipaddress import ip_address
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Iterable, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import InputError, shown
 from symroute_nm.model.host import Host
-from symroute_nm.model.iproute2 import format_hop, format_route, format_rule
 from symroute_nm.model.network import TABLE_MAIN, IPAddress, Rule
 from symroute_nm.model.ours import our_rules
 from symroute_nm.model.plan import Plan
@@ -61,57 +60,6 @@ def _marked_by(host: Host, ours: Iterable[Rule], mark: int) -> str:
     links = {hop.link for route in pack(host.routes).kinds()
              if route.table in tables - {TABLE_MAIN} for hop in route.hops}
     return " and ".join(sorted(links))
-
-
-def as_json(explained: Explanation) -> Dict[str, Any]:
-    """{"marked_by", "decision": {"type", "device", "gateway", "table", …}, "trace": […]}."""
-    decision = explained.decision
-    unicast = decision.type == "unicast" and decision.hops
-    first = decision.hops[0] if unicast else None
-    return {
-        "marked_by": explained.marked_by or None,
-        "decision": {
-            "type": decision.type,
-            "device": first.link if first else None,
-            "gateway": str(first.gateway) if first and first.gateway else None,
-            "table": decision.table,
-            "priority": decision.priority,
-            "hops": [
-                {"device": each.link, "gateway": str(each.gateway) if each.gateway else None}
-                for each in decision.hops
-            ],
-            "doubts": list(decision.doubts),
-        },
-        "trace": [
-            {"priority": each.rule.priority, "rule": format_rule(each.rule),
-             "outcome": each.outcome, "decided": each.decided}
-            for each in explained.steps
-        ],
-    }
-
-
-def lines(explained: Explanation) -> List[str]:
-    """The walk, a line for each rule tried, and the decision last."""
-    packet, decision = explained.packet, explained.decision
-    words = ["from", str(packet.source or "any"), "to", str(packet.destination)]
-    words += ["iif", packet.iif] if packet.iif else []
-    words += ["mark", hex(packet.mark)] if packet.mark else []
-    words += ["(of what came in by %s)" % explained.marked_by] if explained.marked_by else []
-    heading = "%s%s:" % (" ".join(words), " (as after generate)" if explained.planned else "")
-    steps = ["%7d  %s: %s" % (each.rule.priority, format_rule(each.rule), each.outcome)
-             for each in explained.steps]
-    doubts = ["in doubt: %s" % each for each in decision.doubts]
-    return [heading, *steps, *doubts, "=> %s" % _conclude(decision)]
-
-
-def _conclude(decision: Decision) -> str:
-    if decision.type == "local":
-        return "delivered on this host"
-    if decision.type != "unicast":
-        return "dropped (%s)" % decision.type
-    way = " or ".join(format_hop(each) for each in decision.hops)
-    return "leaves %s%s" % (
-        way, " (route %s)" % format_route(decision.route) if decision.route else "")
 
 
 def _parse_address(what: str, text: str) -> IPAddress:

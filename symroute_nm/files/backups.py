@@ -23,7 +23,7 @@ from symroute_nm.files.access import (
     sync_beside,
     write_at,
 )
-from symroute_nm.files.changes import unified_diff
+from symroute_nm.files.changes import Change, unified_diff
 from symroute_nm.files.journal import (
     BACKUPS,
     check_state,
@@ -33,7 +33,6 @@ from symroute_nm.files.journal import (
     read_state,
     typed,
 )
-from symroute_nm.model.network import Change
 
 KEPT = 10
 _MODES = range(0o1000)

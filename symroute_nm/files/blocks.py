@@ -24,13 +24,6 @@ _BEGIN_MARK = b"# BEGIN symroute-nm"
 _END_MARK = END.encode("ascii")
 _NOTE = re.compile(
     rb" \((?:no newline before, ([0-9]{1,10}) bytes|the file was empty|with the line before)\)")
-_BOM = b"\xef\xbb\xbf"
-# What each flaw but that one has in it.
-_FLAW_MARKS = (b"\r", b" #", b"\t#", b"\\")
-
-# The test of the dispatcher script (10-ifcfg-rh-routes.sh) for files that it sources as shell.
-_VARIABLES = re.compile(rb"^[ \t\r\f\v]*ADDRESS[0-9]+=", re.MULTILINE)
-_BLANK_OR_COMMENT = re.compile(rb"[ \t\r\f\v]*(#.*)?\Z", re.DOTALL)
 
 
 class Parts(NamedTuple):
@@ -149,45 +142,3 @@ def take_out(existing: bytes, path: str = "the file") -> Optional[bytes]:
             and not parts.after:
         return None
     return rest if rest or parts.note == EMPTY else None
-
-
-def is_variables_form(content: bytes) -> bool:
-    """Whether the dispatcher script sources the file as shell (``ADDRESSn=``), not as ip lines."""
-    return b"ADDRESS" in content and _VARIABLES.search(content) is not None
-
-
-def find_flaws(content: bytes) -> Tuple[str, ...]:
-    """What in a route or rule file breaks when the dispatcher script reads it, by line number."""
-    if not content.startswith(_BOM) and not any(mark in content for mark in _FLAW_MARKS):
-        return ()  # as nearly always
-    shell = is_variables_form(content)
-    lines = content.split(b"\n")
-    following = [*lines[1:], b""]
-    return tuple(
-        "line %d %s" % (number, flaw)
-        for number, (line, after) in enumerate(zip(lines, following), 1)
-        for flaw in _line_flaws(line, after, number == 1, shell)
-    )
-
-
-def _line_flaws(line: bytes, after: bytes, first: bool, shell: bool) -> List[str]:
-    found = []
-    if first and line.startswith(_BOM):
-        found.append("begins with a byte order mark, which breaks it: save without BOM")
-        line = line[len(_BOM) :]
-    comment = _BLANK_OR_COMMENT.match(line) is not None
-    if line.endswith(b"\r") and not comment:
-        found.append("ends in CR LF, and the CR breaks it: use LF alone (dos2unix)")
-    if not comment and not shell and re.search(rb"[ \t]#", line):
-        found.append("has a comment behind a route or rule, which breaks it: '#' must come first")
-    if _joins_comment(line, after, comment):
-        found.append("ends in a backslash, which joins it with the next line: one is a comment")
-    return found
-
-
-def _joins_comment(line: bytes, after: bytes, comment: bool) -> bool:
-    """Whether the shell's `read` (no -r) makes one line of a comment and something that is none."""
-    slashes = len(line) - len(line.rstrip(b"\\"))
-    return slashes % 2 == 1 and after.strip() != b"" and (
-        comment != (_BLANK_OR_COMMENT.match(after) is not None)
-    )

@@ -1,10 +1,27 @@
 """`generate`, step by step: plan, render, compare, preflight, write."""
 
 import difflib
-from typing import Iterable, List, Optional, Set
+from typing import Iterable, List, NamedTuple, Optional, Set
 
 from symroute_nm.files import blocks
-from symroute_nm.model.network import Change
+
+
+class Change(NamedTuple):
+    """One file as it is and as it will be; None: does not exist."""
+
+    path: str
+    before: Optional[bytes]
+    after: Optional[bytes]
+    mode: int = 0o644  # permission bits, where the file is new
+
+    @property
+    def kind(self) -> str:
+        """``create``, ``update``, ``delete`` or ``keep``."""
+        if self.before == self.after:
+            return "keep"
+        if self.before is None:
+            return "create"
+        return "delete" if self.after is None else "update"
 
 
 def diff(wanted: Iterable[Change]) -> str:

@@ -25,9 +25,9 @@ from symroute_nm.files.access import (
     unlink,
     write_at,
 )
+from symroute_nm.files.changes import Change
 from symroute_nm.files.journal import Distrust, Entry, Journal, check_state, check_targets
 from symroute_nm.files.lock import TIMEOUT, locked
-from symroute_nm.model.network import Change
 
 Note = Callable[[str], None]
 

@@ -5,32 +5,17 @@ our fragment alone names. In one that an administrator named, or chose by its id
 of ours lists is; and what an administrator's own line lists never is.
 """
 
-from typing import Collection, FrozenSet, Iterable, Iterator, List, NamedTuple
+from typing import Collection, FrozenSet, Iterator, NamedTuple
 
-from symroute_nm.files import blocks
 from symroute_nm.kernel.steps import move, spare_tables
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Files, Listing
 from symroute_nm.model.network import Route, Rule
-from symroute_nm.model.observations import ConfigFile, config_file
 from symroute_nm.model.ours import our_rules, our_tables
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import Place, State, bare, place
-from symroute_nm.targets.ifcfg.listing import list_places, list_routes, list_rules
-
-
-def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
-    """Our lines and the administrator's; raises `Refusal` for a damaged block."""
-    ours: List[ConfigFile] = []
-    foreign: List[ConfigFile] = []
-    for each in files:
-        parts = blocks.split(each.text.encode("utf-8", "surrogateescape"), each.path)
-        ours.append(config_file(each.path, parts.block or b""))
-        foreign += [config_file(each.path, text) for text in (parts.before, parts.after) if text]
-    return Files(Listing(list_rules(ours, host), list_routes(ours, host)),
-                 Listing(list_rules(foreign, host), list_places(foreign, host)))
 
 
 def find_tables(host: Host, settings: Settings, plan: Plan) -> FrozenSet[int]:

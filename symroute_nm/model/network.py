@@ -155,24 +155,6 @@ class Rule(NamedTuple):
         return str(self.source.network_address if host else self.source)
 
 
-class Change(NamedTuple):
-    """One file as it is and as it will be; None: does not exist."""
-
-    path: str
-    before: Optional[bytes]
-    after: Optional[bytes]
-    mode: int = 0o644  # permission bits, where the file is new
-
-    @property
-    def kind(self) -> str:
-        """``create``, ``update``, ``delete`` or ``keep``."""
-        if self.before == self.after:
-            return "keep"
-        if self.before is None:
-            return "create"
-        return "delete" if self.after is None else "update"
-
-
 def parse_network(text: str) -> IPNetwork:
     """The network that an address with a prefix length lies in: ``10.2.2.0/16`` is in 10.2.0.0/16.
 

@@ -6,12 +6,12 @@ So the connection is marked when it comes in, and its packets are routed by that
 
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm.errors import InputError, Refusal, shown
+from symroute_nm.errors import Refusal
 from symroute_nm.model.host import Host, has_nft_fib
 from symroute_nm.model.iproute2 import format_rule
 from symroute_nm.model.marking import Mark, Marking
 from symroute_nm.model.network import TABLE_MAIN, Rule
-from symroute_nm.model.ours import FULL_MASK, MARK_STAGES, is_usable
+from symroute_nm.model.ours import FULL_MASK, MARK_STAGES
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.model.settings import Settings
 
@@ -27,18 +27,6 @@ class Marked(NamedTuple):
     table: int
     guard: str  # rules throw none
     base: int  # of our priorities: the first that is not a mark's
-
-
-def parse_mask(where: str, text: str) -> int:
-    """The mask in a configuration's text; raises `InputError` with the place."""
-    try:
-        mask = int(text, 0)
-    except ValueError:
-        mask = 0
-    if not is_usable(mask):
-        raise InputError("%s: %s is no mask of neighbouring bits" % (where, shown(text)),
-                         "for example 0x7f, or 0xff000000")
-    return mask
 
 
 def make_marking(

@@ -1,39 +1,16 @@
 """Names and ids of routing tables: rt_tables text, each uplink's own table (pure)."""
 
-import re
 from types import MappingProxyType
-from typing import AbstractSet, Dict, Mapping, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, Mapping, Optional, Sequence, Set
 
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.model.host import TableName
 from symroute_nm.model.plan import OwnTable
-from symroute_nm.model.settings import (
-    _RESERVED,
-    LARGEST_ID,
-    TableChoice,
-    check_choice,
-    is_usable_name,
-)
+from symroute_nm.model.settings import _RESERVED, TableChoice, check_choice, is_usable_name
 
-# iproute2 lib/rt_names.c, fread_id_name(): sscanf "0x%x %s" or "%d %s", so that the blank between
-# may be missing and all behind the name is passed over.
-_LINE = re.compile(r"[ \t]*(0x[0-9A-Fa-f]+(?![0-9A-Fa-f])|\+?[0-9]+(?![0-9]))\s*(\S+)", re.ASCII)
-_MOST_DIGITS = 10
 # Above Tailscale's 52 and VPC CNI's device numbers, below amazon-ec2-net-utils' 10000+ifindex,
 # nm-cloud-setup's 30200-30499 and wg-quick's 51820.
 NEW_IDS = range(100, 10000)
-
-
-def parse_tables(text: str, path: str = "", owned: bool = False) -> Tuple[TableName, ...]:
-    """The names in an rt_tables file's text; lines that iproute2 would not read are passed over."""
-    # C takes a NUL for the end; what no terminal shows is no name to choose, but its id is in use.
-    matches = (_LINE.match(line.partition("\0")[0]) for line in text.split("\n"))
-    found = ((_number(match.group(1)), _legible(match.group(2))) for match in matches if match)
-    return tuple(
-        TableName(id=number, name=name, path=path, owned=owned)
-        for number, name in found
-        if number <= LARGEST_ID
-    )
 
 
 def allocate_tables(
@@ -61,16 +38,6 @@ def allocate_tables(
         if link not in tables:
             tables[link] = allotment.choose(link, TableChoice())
     return tables
-
-
-def _legible(name: str) -> str:
-    return "".join(each if each.isprintable() else "\ufffd" for each in name)
-
-
-def _number(text: str) -> int:
-    digits, base = (text[2:], 16) if text.startswith("0x") else (text, 10)
-    # Thousands of digits Python refuses, or takes long for; so many are out of range anyway.
-    return int(digits, base) if len(digits) <= _MOST_DIGITS else LARGEST_ID + 1
 
 
 class _Allotment:

@@ -1,5 +1,6 @@
 """What the files below a root say of the host: table names, and who applies rule files."""
 
+import re
 import stat
 from pathlib import Path
 from typing import FrozenSet, Iterator, List, Tuple
@@ -11,7 +12,7 @@ from symroute_nm.files.own_folders import tables_place
 from symroute_nm.model.host import TableName
 from symroute_nm.model.places import RUN_TABLES
 from symroute_nm.model.plan import OwnTable
-from symroute_nm.plan.table_ids import parse_tables
+from symroute_nm.model.settings import LARGEST_ID
 
 # iproute2 lib/rt_names.c: the vendor's file, then the administrator's, then the drop-ins.
 _VENDOR_TABLES = ("usr/lib/iproute2/rt_tables", "usr/share/iproute2/rt_tables")
@@ -91,3 +92,31 @@ def _split(content: bytes) -> List[Tuple[str, bool]]:
         return []
     pieces = ((parts.before, False), (parts.block or b"", True), (parts.after, False))
     return [(piece.decode("utf-8", "replace"), owned) for piece, owned in pieces]
+
+
+# iproute2 lib/rt_names.c, fread_id_name(): sscanf "0x%x %s" or "%d %s", so that the blank between
+# may be missing and all behind the name is passed over.
+_LINE = re.compile(r"[ \t]*(0x[0-9A-Fa-f]+(?![0-9A-Fa-f])|\+?[0-9]+(?![0-9]))\s*(\S+)", re.ASCII)
+_MOST_DIGITS = 10
+
+
+def parse_tables(text: str, path: str = "", owned: bool = False) -> Tuple[TableName, ...]:
+    """The names in an rt_tables file's text; lines that iproute2 would not read are passed over."""
+    # C takes a NUL for the end; what no terminal shows is no name to choose, but its id is in use.
+    matches = (_LINE.match(line.partition("\0")[0]) for line in text.split("\n"))
+    found = ((_number(match.group(1)), _legible(match.group(2))) for match in matches if match)
+    return tuple(
+        TableName(id=number, name=name, path=path, owned=owned)
+        for number, name in found
+        if number <= LARGEST_ID
+    )
+
+
+def _legible(name: str) -> str:
+    return "".join(each if each.isprintable() else "\ufffd" for each in name)
+
+
+def _number(text: str) -> int:
+    digits, base = (text[2:], 16) if text.startswith("0x") else (text, 10)
+    # Thousands of digits Python refuses, or takes long for; so many are out of range anyway.
+    return int(digits, base) if len(digits) <= _MOST_DIGITS else LARGEST_ID + 1

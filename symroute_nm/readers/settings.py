@@ -10,6 +10,7 @@ from symroute_nm.errors import InputError, Refusal, shown
 from symroute_nm.files import access
 from symroute_nm.files.access import Tree
 from symroute_nm.model.network import IPAddress
+from symroute_nm.model.ours import is_usable
 from symroute_nm.model.settings import (
     InterfaceSettings,
     Options,
@@ -17,7 +18,6 @@ from symroute_nm.model.settings import (
     TableChoice,
     check_choice,
 )
-from symroute_nm.plan.marks import parse_mask
 
 DEFAULT_PATH = "/etc/symroute-nm.conf"
 GUARDS = ("auto", "rules", "throw", "none")
@@ -330,3 +330,15 @@ def _awaited(where: str, text: str) -> Tuple[IPAddress, ...]:
             raise InputError("%s: %r lacks the +" % (where, word),
                              "write +%s: it comes to the addresses that the link has" % word)
     return tuple(dict.fromkeys(_parse_address(where, word[1:]) for word in words))
+
+
+def parse_mask(where: str, text: str) -> int:
+    """The mask in a configuration's text; raises `InputError` with the place."""
+    try:
+        mask = int(text, 0)
+    except ValueError:
+        mask = 0
+    if not is_usable(mask):
+        raise InputError("%s: %s is no mask of neighbouring bits" % (where, shown(text)),
+                         "for example 0x7f, or 0xff000000")
+    return mask

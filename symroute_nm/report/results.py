@@ -5,10 +5,10 @@ Imports the results, model, and the words of rpdb; touches nothing.
 
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-from symroute_nm.files.changes import changed
+from symroute_nm.files.changes import Change, changed
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.iproute2 import format_item
-from symroute_nm.model.network import Address, Change
+from symroute_nm.model.network import Address
 from symroute_nm.model.plan import Plan, Skip
 from symroute_nm.model.state import ADD, DELETE, REPLACE, Step
 from symroute_nm.workflow.commit import Written

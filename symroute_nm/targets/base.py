@@ -9,10 +9,11 @@ import shlex
 from pathlib import Path
 from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from symroute_nm.files.changes import Change
 from symroute_nm.model.finding import Finding
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Files, ListedRule
-from symroute_nm.model.network import Change, Link, Rule
+from symroute_nm.model.network import Link, Rule
 from symroute_nm.model.observations import ConfigFile, Observations
 from symroute_nm.model.plan import OwnTable, Plan, Uplink
 from symroute_nm.model.profiles import Profile, profiles_for

@@ -1,21 +1,20 @@
 """How the files come to life, and what is to be deleted by hand, as commands for people."""
 
-from typing import FrozenSet, Iterable, Iterator, List, Optional, Sequence
+from typing import FrozenSet, Iterable, Iterator, List, Optional
 
+from symroute_nm.files.changes import Change
 from symroute_nm.kernel.loaded_marks import script_program, unload_script
 from symroute_nm.kernel.steps import identity
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import delete_rule, delete_throw
 from symroute_nm.model.marking import SCRIPT
-from symroute_nm.model.network import Change, IPAddress, Rule
+from symroute_nm.model.network import IPAddress, Rule
 from symroute_nm.model.ours import our_rules, selector
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import bare
 from symroute_nm.targets.base import bring_up, choose_target
 from symroute_nm.workflow.proposal import Proposal
-
-_BRING_UP = "nmcli "
 
 
 def find_commands(
@@ -81,16 +80,3 @@ def _stale_rules(host: Host, settings: Settings, made: Proposal) -> Iterator[Rul
 
 def _planned_tables(made: Proposal) -> FrozenSet[int]:
     return frozenset(each.table.id for each in made.plan.uplinks)
-
-
-def command_lines(commands: Sequence[str]) -> List[str]:
-    """The commands with a word on what they do."""
-    ups = ["  %s" % each for each in commands if each.startswith(_BRING_UP)]
-    marks = ["  %s" % each for each in commands if each == SCRIPT]
-    rest = ["  %s" % each for each in commands if not each.startswith((_BRING_UP, SCRIPT))]
-    lines = ["to set the marks now (no connection goes down):", *marks] if marks else []
-    if ups:
-        lines += ["to bring it to life now, symroute-nm apply (no connection goes down), or:", *ups]
-    if rest:
-        lines += ["to delete what no file lists any more (no connection goes down):", *rest]
-    return lines

@@ -5,8 +5,8 @@ from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, 
 
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access
+from symroute_nm.files.changes import Change
 from symroute_nm.kernel.transaction import KernelChange
-from symroute_nm.model.network import Change
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.readers import rt_tables
 from symroute_nm.readers.host import read_host

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple, Tuple
 
+from symroute_nm.files.changes import Change
 from symroute_nm.model.host import Host
-from symroute_nm.model.network import Change
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.plan.planner import make_plan

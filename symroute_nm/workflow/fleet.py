@@ -108,23 +108,3 @@ def plan_host(order: Order, name: str) -> Outcome:
     found = order.manner.check and changes.changed(worked.made.changes)
     summary = order.summarize(worked.made, worked.commands, order.manner.dry_run)
     return Outcome(name, FINDING if found else 0, "", tuple(notes), "".join(shown), summary)
-
-
-def as_json(outcome: Outcome) -> Dict[str, Any]:
-    """{"host", "exit", "error", "notes"} and, if it went well, all that `generate` alone says."""
-    return {
-        **(outcome.summary or {}),
-        "host": outcome.host, "exit": outcome.code, "error": outcome.error or None,
-        "notes": list(outcome.notes),
-    }
-
-
-def describe(outcome: Outcome) -> str:
-    """One line on a host that went well."""
-    summary = outcome.summary or {}
-    changed = sum(each["change"] != "keep" for each in summary["files"])
-    short = sum(not each["after"] for each in summary["addresses"])
-    verb = "to write" if summary["dry_run"] else "written"
-    what = "%d files %s" % (changed, verb) if changed else "nothing to change"
-    return "%s: %s%s" % (
-        outcome.host, what, "; %d addresses are not wholly symmetric" % short if short else "")

@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING, Iterable, Iterator, Optional, Sequence, Tuple
 
 from symroute_nm.files import blocks
 from symroute_nm.files.access import read
+from symroute_nm.files.changes import Change
 from symroute_nm.kernel import netfilter
 from symroute_nm.kernel.loaded_marks import LoadedMarks, find_differences, unload_script
 from symroute_nm.kernel.mark_setup import read_script
-from symroute_nm.kernel.scope import add_kept, find_change, find_tables, planned_state, read_files
+from symroute_nm.kernel.scope import add_kept, find_change, find_tables, planned_state
 from symroute_nm.kernel.transaction import KernelChange, Marks
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.listing import Files
 from symroute_nm.model.marking import SCRIPT
-from symroute_nm.model.network import Change
 from symroute_nm.model.observations import config_file
 from symroute_nm.model.places import FRAGMENT, RT_TABLES, RUN_TABLES
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import State
-from symroute_nm.plan.table_ids import parse_tables
 from symroute_nm.readers.observations import read_config_files
+from symroute_nm.readers.rt_tables import parse_tables
+from symroute_nm.targets.ifcfg.listing import read_files
 
 if TYPE_CHECKING:
     from symroute_nm.workflow.proposal import Proposal

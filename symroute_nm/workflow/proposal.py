@@ -5,9 +5,8 @@ from typing import Iterable, List, NamedTuple, Tuple
 
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import access
-from symroute_nm.files.changes import changed
+from symroute_nm.files.changes import Change, changed
 from symroute_nm.model.host import Host
-from symroute_nm.model.network import Change
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Options, Settings, named_links
 from symroute_nm.plan.planner import check_block

@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.files.access import is_own
+from symroute_nm.files.changes import Change
 from symroute_nm.kernel.transaction import KernelChange
-from symroute_nm.model.network import Change
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.host import read_host
 from symroute_nm.targets.base import choose_target
@@ -20,11 +20,6 @@ from symroute_nm.workflow.commit import (
     write_changes,
 )
 from symroute_nm.workflow.kernel_changes import for_files, for_removal
-
-_AFTER_UNDO = (
-    "to bring the restored files to life: symroute-nm apply, or nmcli connection up for each of "
-    "their connections, your own session's last; symroute-nm diagnose names rules in force that no "
-    "file lists any more")
 
 
 class Removed(NamedTuple):
@@ -123,38 +118,3 @@ def commands(root: Path, settings: Settings) -> List[str]:
     marks = unload_commands(netfilter.read_loaded()) if os.geteuid() == 0 else []
     return marks + [
         delete_rule(each) for each in host.rules if each in ours or looks_like_ours(each, settings)]
-
-
-def command_lines(found: Sequence[str]) -> List[str]:
-    """The commands with a word on what they do."""
-    if not found:
-        return []
-    return ["still in force until the next boot; to end them now:",
-            *("  %s" % each for each in found)]
-
-
-def removal(changes: Iterable[Change], found: Sequence[str], dry_run: bool) -> Dict[str, Any]:
-    """What `remove` did or would do: {"dry_run", "files": [{"path", "change"}], "commands"}."""
-    return {"dry_run": dry_run, "files": _files(changes), "commands": list(found)}
-
-
-def restoration(name: str, changes: Iterable[Change], notes: List[str]) -> Dict[str, Any]:
-    """What `undo` did: {"restored": the backup's name, "files": […], "notes": […]}."""
-    return {"restored": name, "files": _files(changes), "notes": notes}
-
-
-def restored_lines(changes: Iterable[Change]) -> List[str]:
-    """What was done to each file."""
-    return ["%s  %s" % ("unchanged" if each.kind == "keep" else "restored ", each.path)
-            for each in changes]
-
-
-def after_undo(changes: Iterable[Change]) -> List[str]:
-    """What is left to do for the running kernel, if files were changed."""
-    if any(each.kind != "keep" for each in changes):
-        return [_AFTER_UNDO]
-    return ["nothing to change: all files are as that backup has them"]
-
-
-def _files(changes: Iterable[Change]) -> List[Dict[str, str]]:
-    return [{"path": each.path, "change": each.kind} for each in changes]

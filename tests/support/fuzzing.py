@@ -24,20 +24,19 @@ from symroute_nm.kernel import loaded_marks
 from symroute_nm.model import network, plan
 from symroute_nm.model import settings as model_settings
 from symroute_nm.model.observations import ConfigFile
-from symroute_nm.plan import table_ids
 from symroute_nm.readers import (
     ifcfg,
     leases,
     observations,
     published_ports,
+    rt_tables,
     settings,
     shell_variables,
     snapshot,
+    system,
 )
-from symroute_nm.readers import rt_tables as below
-from symroute_nm.readers import system as below
 from symroute_nm.targets import base
-from symroute_nm.targets.ifcfg import conversion, sleeping_rules
+from symroute_nm.targets.ifcfg import checks, conversion, sleeping_rules
 
 FINE, FINDING, INPUT, REFUSED = 0, 1, 2, 3
 WHERE = "the file"
@@ -86,7 +85,7 @@ def parse_profile(content: bytes) -> None:
 
 
 def parse_tables(content: bytes) -> None:
-    for each in table_ids.parse_tables(content.decode("utf-8", "replace")):
+    for each in rt_tables.parse_tables(content.decode("utf-8", "replace")):
         assert 0 <= each.id <= model_settings.LARGEST_ID
         assert each.name.split() == [each.name]
 
@@ -109,7 +108,7 @@ def parse_snapshot(content: bytes) -> None:
 
 
 def parse_block(content: bytes) -> None:
-    blocks.find_flaws(content)
+    checks.find_flaws(content)
     try:
         parts = blocks.split(content)
     except Refusal as error:
@@ -128,7 +127,7 @@ def parse_conversion(content: bytes) -> None:
     except InputError as error:
         check_error(error, InputError)
         return
-    assert not blocks.is_variables_form(converted)
+    assert not conversion.is_variables_form(converted)
 
 
 def parse_rules(content: bytes) -> None:
@@ -291,8 +290,8 @@ def read_root(content: Dict[str, bytes]) -> None:
         put_files(root, content)
         names = {1: "lo", 2: "eth0"}
         host = HOST._replace(
-            profiles=ifcfg.read(root), tables=below.read_tables(root),
-            leases=leases.read(root, names), dispatcher=below.find_dispatcher(root),
+            profiles=ifcfg.read(root), tables=rt_tables.read_tables(root),
+            leases=leases.read(root, names), dispatcher=system.find_dispatcher(root),
             evidence=observations.read_evidence(root, ()),
             links=tuple(each._replace(connection=leases.connections(root).get(each.ifindex, ""))
                         for each in HOST.links))

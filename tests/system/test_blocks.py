@@ -5,7 +5,7 @@ import subprocess
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symroute_nm.files import blocks
+from symroute_nm.targets.ifcfg import conversion
 
 VARIABLE_PIECES = [b"ADDRESS0=", b"ADDRESS", b"12=", b" ", b"\t", b"\r", b"\n", b"#", b"x"]
 
@@ -16,4 +16,4 @@ def test_the_variables_form_is_what_grep_says(pieces):
     command = ["grep", "-Eq", "^[[:space:]]*ADDRESS[0-9]+="]
     env = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
     grep = subprocess.run(command, input=content, env=env, check=False)
-    assert (grep.returncode == 0) == blocks.is_variables_form(content)
+    assert (grep.returncode == 0) == conversion.is_variables_form(content)

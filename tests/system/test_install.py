@@ -41,8 +41,8 @@ from symroute_nm import programs
 from symroute_nm.errors import InputError, Refusal, SystemFailure
 from symroute_nm.files import access, backups, blocks, install, journal
 from symroute_nm.files import changes as files_changes
+from symroute_nm.files.changes import Change
 from symroute_nm.files.lock import lock_place, locked
-from symroute_nm.model.network import Change
 from symroute_nm.targets.ifcfg import files as changing
 
 NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.timezone.utc)

@@ -15,12 +15,12 @@ from support.hosts import (
     plain,
     two_uplinks,
 )
-from symroute_nm.kernel.scope import read_files
 from symroute_nm.model.host import TableName
 from symroute_nm.model.observations import ConfigFile
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
+from symroute_nm.targets.ifcfg.listing import read_files
 from symroute_nm.targets.ifcfg.render import render
 from symroute_nm.workflow.uplink_changes import (
     earlier_tables,

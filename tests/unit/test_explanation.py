@@ -10,6 +10,7 @@ from symroute_nm.diagnosis import explain as diagnosis_explain
 from symroute_nm.errors import InputError
 from symroute_nm.model.network import Hop, Rule
 from symroute_nm.model.settings import Settings
+from symroute_nm.report import explanation as diagnosis_explain
 
 SETTINGS = Settings()
 

@@ -6,7 +6,7 @@ import pytest
 
 from support.golden.cases import wg_quick
 from support.hosts import kernel_rules, make_plan, two_uplinks
-from symroute_nm.diagnosis.explain import as_json, explain, lines
+from symroute_nm.diagnosis.explain import explain
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.kernel import loaded_marks
 from symroute_nm.kernel.loaded_marks import LoadedMarks, find_differences
@@ -21,6 +21,7 @@ from symroute_nm.model.settings import (
     TableChoice,
 )
 from symroute_nm.readers.settings import parse_settings
+from symroute_nm.report.explanation import as_json, lines
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.rules import Packet

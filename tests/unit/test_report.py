@@ -17,10 +17,11 @@ from symroute_nm.model.plan import Skip
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings
 from symroute_nm.report import inspection, results
+from symroute_nm.report.activation import command_lines
 from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.targets.base import EarlierBlocks
 from symroute_nm.workflow import query
-from symroute_nm.workflow.activation import command_lines, find_commands
+from symroute_nm.workflow.activation import find_commands
 from symroute_nm.workflow.proposal import propose
 
 DEFAULTS = Settings()

@@ -11,7 +11,8 @@ from symroute_nm.model.host import TableName
 from symroute_nm.model.ours import our_tables
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.model.settings import LARGEST_ID, TableChoice, check_choice
-from symroute_nm.plan.table_ids import NEW_IDS, allocate_tables, parse_tables
+from symroute_nm.plan.table_ids import NEW_IDS, allocate_tables
+from symroute_nm.readers.rt_tables import parse_tables
 
 RESERVED = (0, 253, 254, 255)
 LINKS = ("eth0", "eth1", "eth2")

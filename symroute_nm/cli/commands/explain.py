@@ -21,15 +21,15 @@ def explain(
     as_json: bool = JSON,
 ) -> int:
     """Walk through the rules and tables for one packet, step by step."""
-    from symroute_nm.diagnosis import explain
     from symroute_nm.model.settings import Options
+    from symroute_nm.report import explanation
     from symroute_nm.workflow import query
 
     settings = read_settings(root, config, Options(forwarded=forwarded))
     question = query.Question(source, destination, iif, mark, planned)
     explained = query.explain(root, host, settings, question)
     if as_json:
-        write_json(explain.as_json(explained))
+        write_json(explanation.as_json(explained))
     else:
-        write_lines(explain.lines(explained))
+        write_lines(explanation.lines(explained))
     return 0

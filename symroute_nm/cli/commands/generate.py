@@ -81,8 +81,7 @@ def generate(
 
 def _report(request: "Request", done: "Generated") -> int:
     from symroute_nm.files import changes
-    from symroute_nm.report import results
-    from symroute_nm.workflow import activation
+    from symroute_nm.report import activation, results
 
     manner, made = request.manner, done.made
     finding = manner.check and changes.changed(made.changes)
@@ -118,7 +117,7 @@ def _generate_fleet(order: "Order") -> int:
 
 
 def _tell(outcome: "Outcome", order: "Order", first: bool) -> None:
-    from symroute_nm.workflow import fleet
+    from symroute_nm.report import fleet
 
     say(*(f"{outcome.host}: {note}" for note in outcome.notes if not order.as_json))
     if outcome.summary is None:

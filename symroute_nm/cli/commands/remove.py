@@ -10,7 +10,7 @@ from symroute_nm.cli.terminal import say, write, write_json, write_lines
 from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
 if TYPE_CHECKING:
-    from symroute_nm.model.network import Change
+    from symroute_nm.files.changes import Change
     from symroute_nm.workflow.undo import Removed
 
 
@@ -43,8 +43,7 @@ def remove(
 
 
 def _report(done: "Removed", as_json: bool, dry_run: bool) -> int:
-    from symroute_nm.report import results
-    from symroute_nm.workflow import undo
+    from symroute_nm.report import results, undo
 
     if as_json:
         write_json({**undo.removal(done.changes, done.commands, dry_run),

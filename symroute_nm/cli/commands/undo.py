@@ -38,8 +38,7 @@ def undo(
 
 
 def _report(done: "Undone", as_json: bool) -> int:
-    from symroute_nm.report import results
-    from symroute_nm.workflow import undo
+    from symroute_nm.report import results, undo
 
     notes = [] if done.change else undo.after_undo(done.changes)
     if as_json:

@@ -31,7 +31,8 @@ def verify(
 ) -> int:
     """Do plan, files and kernel agree? Exit 1 where they do not."""
     from symroute_nm.model.settings import Options
-    from symroute_nm.workflow import drift, verify
+    from symroute_nm.report import verification
+    from symroute_nm.workflow import verify
 
     options = Options(
         guard=guard, sources=sources, iif=iif, table_names=table_names, forwarded=forwarded,
@@ -42,7 +43,7 @@ def verify(
     found = verify.verify(root, host, settings)
     say(*found.notes)
     if as_json:
-        write_json(drift.drift_json(found))
+        write_json(verification.drift_json(found))
     else:
-        write_lines(drift.drift_lines(found))
+        write_lines(verification.drift_lines(found))
     return 0 if found.agree else FINDING

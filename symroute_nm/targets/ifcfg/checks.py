@@ -1,15 +1,17 @@
 """What becomes of the administrator's own lines in route and rule files beside ours."""
 
+import re
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from symroute_nm.files import access, blocks
+from symroute_nm.files.changes import Change
 from symroute_nm.model.host import Host
-from symroute_nm.model.network import Change
 from symroute_nm.model.observations import config_file
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.plan import Plan
 from symroute_nm.targets.base import Check, SleepingRules
+from symroute_nm.targets.ifcfg.conversion import is_variables_form
 from symroute_nm.targets.ifcfg.listing import profile_of
 from symroute_nm.targets.ifcfg.sleeping_rules import find_sleeping_rules
 from symroute_nm.targets.ifcfg.static_routes import altered_routes, has_routes, unmetered_routes
@@ -96,4 +98,47 @@ def _find_flaws(changes: Iterable[Change]) -> Iterator[str]:
     """Lines of the administrator's own that the dispatcher script cannot take, with why."""
     for change in changes:
         if change.after is not None and profile_of(change.path):
-            yield from (f"{change.path} {flaw}" for flaw in blocks.find_flaws(change.after))
+            yield from (f"{change.path} {flaw}" for flaw in find_flaws(change.after))
+
+
+_BOM = b"\xef\xbb\xbf"
+# What each flaw but that one has in it.
+_FLAW_MARKS = (b"\r", b" #", b"\t#", b"\\")
+_BLANK_OR_COMMENT = re.compile(rb"[ \t\r\f\v]*(#.*)?\Z", re.DOTALL)
+
+
+def find_flaws(content: bytes) -> Tuple[str, ...]:
+    """What in a route or rule file breaks when the dispatcher script reads it, by line number."""
+    if not content.startswith(_BOM) and not any(mark in content for mark in _FLAW_MARKS):
+        return ()  # as nearly always
+    shell = is_variables_form(content)
+    lines = content.split(b"\n")
+    following = [*lines[1:], b""]
+    return tuple(
+        "line %d %s" % (number, flaw)
+        for number, (line, after) in enumerate(zip(lines, following), 1)
+        for flaw in _line_flaws(line, after, number == 1, shell)
+    )
+
+
+def _line_flaws(line: bytes, after: bytes, first: bool, shell: bool) -> List[str]:
+    found = []
+    if first and line.startswith(_BOM):
+        found.append("begins with a byte order mark, which breaks it: save without BOM")
+        line = line[len(_BOM) :]
+    comment = _BLANK_OR_COMMENT.match(line) is not None
+    if line.endswith(b"\r") and not comment:
+        found.append("ends in CR LF, and the CR breaks it: use LF alone (dos2unix)")
+    if not comment and not shell and re.search(rb"[ \t]#", line):
+        found.append("has a comment behind a route or rule, which breaks it: '#' must come first")
+    if _joins_comment(line, after, comment):
+        found.append("ends in a backslash, which joins it with the next line: one is a comment")
+    return found
+
+
+def _joins_comment(line: bytes, after: bytes, comment: bool) -> bool:
+    """Whether the shell's `read` (no -r) makes one line of a comment and something that is none."""
+    slashes = len(line) - len(line.rstrip(b"\\"))
+    return slashes % 2 == 1 and after.strip() != b"" and (
+        comment != (_BLANK_OR_COMMENT.match(after) is not None)
+    )

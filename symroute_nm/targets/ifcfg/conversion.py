@@ -183,3 +183,12 @@ def _written(line: _Line, routes: Dict[int, str]) -> List[str]:
         return [line.text]
     route = routes[line.number] if line.key == "ADDRESS" else ""
     return [each for each in (line.text, route) if each]
+
+
+# The test of the dispatcher script (10-ifcfg-rh-routes.sh) for files that it sources as shell.
+_VARIABLES = re.compile(rb"^[ \t\r\f\v]*ADDRESS[0-9]+=", re.MULTILINE)
+
+
+def is_variables_form(content: bytes) -> bool:
+    """Whether the dispatcher script sources the file as shell (``ADDRESSn=``), not as ip lines."""
+    return b"ADDRESS" in content and _VARIABLES.search(content) is not None

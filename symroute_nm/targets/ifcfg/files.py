@@ -19,15 +19,16 @@ from typing import (
 from symroute_nm.errors import Refusal
 from symroute_nm.files import blocks
 from symroute_nm.files.access import Place, Tree, mode_at, os_errors, read_at
+from symroute_nm.files.changes import Change
 from symroute_nm.model.host import Host
 from symroute_nm.model.marking import DIRECT, MARKING_FILES, SCRIPT
-from symroute_nm.model.network import Change
 from symroute_nm.model.places import FRAGMENT, RT_TABLES, RUN_TABLES
 from symroute_nm.model.plan import EXCLUDED, OwnTable, Plan
 from symroute_nm.model.profiles import BACKUP_NAME, profiles_for
 from symroute_nm.model.settings import is_usable_name
 from symroute_nm.targets import marks
 from symroute_nm.targets.base import EarlierBlocks
+from symroute_nm.targets.ifcfg import conversion
 from symroute_nm.targets.ifcfg.listing import profile_of
 
 _SCRIPTS = "/etc/sysconfig/network-scripts"
@@ -73,7 +74,7 @@ def _with_block(place: Place, path: str, body: str, convert: Mapping[str, str]) 
         return Change(path, before, marks.put(before, body, path))
     content = before
     route_file = PurePosixPath(path).name.startswith("route")
-    if before is not None and route_file and blocks.is_variables_form(before):
+    if before is not None and route_file and conversion.is_variables_form(before):
         if path not in convert:
             raise Refusal(
                 "%s is in ADDRESSn= form, in which ip lines are not read" % path,

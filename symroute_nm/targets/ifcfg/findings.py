@@ -8,13 +8,13 @@ import shlex
 from typing import Dict, Iterator, List, Optional, Set
 
 from symroute_nm.errors import SymrouteError
-from symroute_nm.files import blocks
 from symroute_nm.model.finding import ERROR, NOTICE, WARNING, Finding
 from symroute_nm.model.host import Host
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.plan import Uplink
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.targets.base import Inspected, Obstacle
+from symroute_nm.targets.ifcfg import checks, conversion
 from symroute_nm.targets.ifcfg.listing import is_rule_file, profile_of
 from symroute_nm.targets.ifcfg.profiles import find_profile
 
@@ -104,7 +104,7 @@ def find_variables_form(inspected: Inspected) -> Iterator[Finding]:
                for each in profiles_for(uplink.link, inspected.host.profiles)}
     ruled = {profile_of(each.path) for each in inspected.files if is_rule_file(each.path)}
     for file in inspected.files:
-        if is_rule_file(file.path) or not blocks.is_variables_form(_encode(file.text)):
+        if is_rule_file(file.path) or not conversion.is_variables_form(_encode(file.text)):
             continue
         commands = [line for line in file.text.split("\n") if not _ASSIGNMENT.fullmatch(line)]
         if commands:
@@ -123,7 +123,7 @@ def find_variables_form(inspected: Inspected) -> Iterator[Finding]:
 def find_broken_lines(inspected: Inspected) -> Iterator[Finding]:
     """Lines that the dispatcher script cannot read, while all the others run."""
     lines: Dict[str, List[str]] = {
-        each.path: list(blocks.find_flaws(_encode(each.text))) for each in inspected.files}
+        each.path: list(checks.find_flaws(_encode(each.text))) for each in inspected.files}
     for path, flaws in lines.items():
         if flaws:
             yield Finding("broken-lines", ERROR, "%s: %s" % (path, "; ".join(flaws)),

@@ -1,13 +1,14 @@
 """The rules that rule files list, as the dispatcher script hands them to `ip` (pure)."""
 
 import re
-from typing import Dict, Iterable, Iterator, Mapping, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
+from symroute_nm.files import blocks
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import _TABLES, parse_place, parse_route, parse_rule, read_lines
-from symroute_nm.model.listing import ListedRoute, ListedRule
+from symroute_nm.model.listing import Files, ListedRoute, ListedRule, Listing
 from symroute_nm.model.network import Route, Rule
-from symroute_nm.model.observations import ConfigFile
+from symroute_nm.model.observations import ConfigFile, config_file
 
 _PREFIXES = ("route-", "route6-", "rule-", "rule6-")
 _RULE_FILE = re.compile(r".*/rule(6?)-[^/]+")
@@ -89,3 +90,15 @@ def _read_route_lines(file: ConfigFile) -> Iterator[Tuple[str, int]]:
     name = _ROUTE_FILE.fullmatch(file.path)
     for line in read_lines(file.text) if name else ():
         yield line, 6 if name and name.group(1) else 4
+
+
+def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
+    """Our lines and the administrator's; raises `Refusal` for a damaged block."""
+    ours: List[ConfigFile] = []
+    foreign: List[ConfigFile] = []
+    for each in files:
+        parts = blocks.split(each.text.encode("utf-8", "surrogateescape"), each.path)
+        ours.append(config_file(each.path, parts.block or b""))
+        foreign += [config_file(each.path, text) for text in (parts.before, parts.after) if text]
+    return Files(Listing(list_rules(ours, host), list_routes(ours, host)),
+                 Listing(list_rules(foreign, host), list_places(foreign, host)))

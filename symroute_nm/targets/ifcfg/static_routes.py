@@ -10,8 +10,9 @@ import re
 from ipaddress import IPv4Network
 from typing import Iterator, Mapping, NamedTuple, Tuple
 
-from symroute_nm.files.blocks import is_variables_form, split
+from symroute_nm.files.blocks import split
 from symroute_nm.model.network import ANY, parse_network
+from symroute_nm.targets.ifcfg.conversion import is_variables_form
 
 # ip-route(8): types before the destination; those of the second row lead to no link.
 _TYPES = ("unicast", "local", "broadcast", "multicast", "nat",

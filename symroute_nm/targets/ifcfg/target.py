@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 from symroute_nm.files import access
-from symroute_nm.kernel import scope
+from symroute_nm.files.changes import Change
 from symroute_nm.model.finding import Finding
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Files, ListedRule
-from symroute_nm.model.network import Change, Link
+from symroute_nm.model.network import Link
 from symroute_nm.model.observations import ConfigFile, config_file
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.plan import Plan, Uplink
@@ -23,7 +23,7 @@ from symroute_nm.targets.base import (
     Obstacle,
     Target,
 )
-from symroute_nm.targets.ifcfg import checks, files, findings, profiles
+from symroute_nm.targets.ifcfg import checks, files, findings, listing, profiles
 from symroute_nm.targets.ifcfg.files import sort_earlier_blocks
 from symroute_nm.targets.ifcfg.listing import list_rules, profile_of
 
@@ -67,7 +67,7 @@ class IfcfgTarget(Target):
 
     def sort_stored(self, files: Iterable[ConfigFile], host: Host) -> Files:
         """The rules and routes in route and rule files: ours, foreign."""
-        return scope.read_files(files, host)
+        return listing.read_files(files, host)
 
     def list_rules(self, files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
         """The rules in all of the rule files, in order."""

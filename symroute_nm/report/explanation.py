@@ -1,0 +1,58 @@
+"""One packet's walk through the rules, for people and for programs."""
+
+from typing import Any, Dict, List
+
+from symroute_nm.diagnosis.explain import Explanation
+from symroute_nm.model.iproute2 import format_hop, format_route, format_rule
+from symroute_nm.rpdb.decision import Decision
+
+
+def as_json(explained: Explanation) -> Dict[str, Any]:
+    """{"marked_by", "decision": {"type", "device", "gateway", "table", …}, "trace": […]}."""
+    decision = explained.decision
+    unicast = decision.type == "unicast" and decision.hops
+    first = decision.hops[0] if unicast else None
+    return {
+        "marked_by": explained.marked_by or None,
+        "decision": {
+            "type": decision.type,
+            "device": first.link if first else None,
+            "gateway": str(first.gateway) if first and first.gateway else None,
+            "table": decision.table,
+            "priority": decision.priority,
+            "hops": [
+                {"device": each.link, "gateway": str(each.gateway) if each.gateway else None}
+                for each in decision.hops
+            ],
+            "doubts": list(decision.doubts),
+        },
+        "trace": [
+            {"priority": each.rule.priority, "rule": format_rule(each.rule),
+             "outcome": each.outcome, "decided": each.decided}
+            for each in explained.steps
+        ],
+    }
+
+
+def lines(explained: Explanation) -> List[str]:
+    """The walk, a line for each rule tried, and the decision last."""
+    packet, decision = explained.packet, explained.decision
+    words = ["from", str(packet.source or "any"), "to", str(packet.destination)]
+    words += ["iif", packet.iif] if packet.iif else []
+    words += ["mark", hex(packet.mark)] if packet.mark else []
+    words += ["(of what came in by %s)" % explained.marked_by] if explained.marked_by else []
+    heading = "%s%s:" % (" ".join(words), " (as after generate)" if explained.planned else "")
+    steps = ["%7d  %s: %s" % (each.rule.priority, format_rule(each.rule), each.outcome)
+             for each in explained.steps]
+    doubts = ["in doubt: %s" % each for each in decision.doubts]
+    return [heading, *steps, *doubts, "=> %s" % _conclude(decision)]
+
+
+def _conclude(decision: Decision) -> str:
+    if decision.type == "local":
+        return "delivered on this host"
+    if decision.type != "unicast":
+        return "dropped (%s)" % decision.type
+    way = " or ".join(format_hop(each) for each in decision.hops)
+    return "leaves %s%s" % (
+        way, " (route %s)" % format_route(decision.route) if decision.route else "")

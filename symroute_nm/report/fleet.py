@@ -1,0 +1,25 @@
+"""How `generate` went with each host of a fleet."""
+
+from typing import Any, Dict
+
+from symroute_nm.workflow.fleet import Outcome
+
+
+def as_json(outcome: Outcome) -> Dict[str, Any]:
+    """{"host", "exit", "error", "notes"} and, if it went well, all that `generate` alone says."""
+    return {
+        **(outcome.summary or {}),
+        "host": outcome.host, "exit": outcome.code, "error": outcome.error or None,
+        "notes": list(outcome.notes),
+    }
+
+
+def describe(outcome: Outcome) -> str:
+    """One line on a host that went well."""
+    summary = outcome.summary or {}
+    changed = sum(each["change"] != "keep" for each in summary["files"])
+    short = sum(not each["after"] for each in summary["addresses"])
+    verb = "to write" if summary["dry_run"] else "written"
+    what = "%d files %s" % (changed, verb) if changed else "nothing to change"
+    return "%s: %s%s" % (
+        outcome.host, what, "; %d addresses are not wholly symmetric" % short if short else "")
