@@ -8,7 +8,8 @@ from symroute_nm.errors import SystemFailure
 from symroute_nm.lazy import import_submodule
 
 if TYPE_CHECKING:
-    from jinja2 import Environment, Template
+    from jinja2 import Environment
+    from jinja2 import Template as Template
 
 
 @lru_cache(maxsize=None)

@@ -8,9 +8,8 @@ from typing import Callable, List, NoReturn, Tuple
 
 from symroute_nm.cli.terminal import flush, say, show_progress
 from symroute_nm.errors import Refusal, SystemFailure, shown
-from symroute_nm.kernel.keeper import KeeperResult, Watch
-from symroute_nm.kernel.transaction import KernelChange, make_change
 from symroute_nm.model.settings import Confirmation
+from symroute_nm.workflow.apply import KeeperResult, KernelChange, Watch, make_change
 from symroute_nm.workflow.commit import Maker
 
 _ELSEWHERE = "symroute-nm confirm"

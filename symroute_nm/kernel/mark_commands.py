@@ -7,7 +7,7 @@ from symroute_nm.model.marking import NAME, PARENTS, PROGRAMS
 from symroute_nm.rendering import load_templates
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from symroute_nm.rendering import Template
 
 
 def render_reversal(reversal: Reversal) -> Tuple[Command, ...]:

@@ -151,6 +151,10 @@ class Target(abc.ABC):
         """What stands in the way of what is kept, one iterator for each thing looked for."""
 
     @abc.abstractmethod
+    def notes_on_earlier(self, earlier: EarlierBlocks) -> List[str]:
+        """What is said about blocks of earlier runs that stay."""
+
+    @abc.abstractmethod
     def profile_of(self, path: str) -> str:
         """The profile that a file belongs to; "" for other files."""
 

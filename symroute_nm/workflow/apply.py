@@ -4,7 +4,11 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from symroute_nm.kernel import keeper
-from symroute_nm.kernel.transaction import KernelChange, socket_path
+from symroute_nm.kernel.keeper import KeeperResult as KeeperResult
+from symroute_nm.kernel.keeper import Watch as Watch
+from symroute_nm.kernel.transaction import KernelChange as KernelChange
+from symroute_nm.kernel.transaction import make_change as make_change
+from symroute_nm.kernel.transaction import socket_path
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.readers.host import read_host
 from symroute_nm.workflow import proposal

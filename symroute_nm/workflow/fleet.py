@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import FINDING, InputError, SymrouteError, SystemFailure, shown
-from symroute_nm.files import access, changes
+from symroute_nm.files import access
 from symroute_nm.model.settings import GenerateOptions, Options
 from symroute_nm.workflow import workers
 from symroute_nm.workflow.commit import install_changes
@@ -105,6 +105,6 @@ def plan_host(order: Order, name: str) -> Outcome:
                 root, worked.made.changes, note, everything=not worked.made.leftovers.kept)
     except SymrouteError as error:
         return Outcome(name, error.exit_code, str(error), tuple(notes), "".join(shown))
-    found = order.manner.check and changes.changed(worked.made.changes)
+    found = order.manner.check and worked.made.changed
     summary = order.summarize(worked.made, worked.commands, order.manner.dry_run)
     return Outcome(name, FINDING if found else 0, "", tuple(notes), "".join(shown), summary)

@@ -8,7 +8,7 @@ from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.host import Host
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.readers.session import session_address
-from symroute_nm.targets.ifcfg.files import notes_on_earlier_blocks
+from symroute_nm.targets.base import choose_target
 from symroute_nm.workflow import activation, proposal
 from symroute_nm.workflow.commit import (
     KernelPart,
@@ -88,7 +88,7 @@ def work_out(request: Request, say: Say, show: Callable[[str], None]) -> Worked:
     warnings += proposal.check_lines(made.check, manner)
     commands = activation.find_commands(host, settings, made, session_address())
     say(*warnings, *made.plan.notes, *made.check.sleeping.notes, *proposal.name_notes(host, settings),
-        *notes_on_earlier_blocks(made.leftovers), *(f"warning: {flaw}" for flaw in made.check.flaws))
+        *choose_target().notes_on_earlier(made.leftovers), *(f"warning: {flaw}" for flaw in made.check.flaws))
     if manner.dry_run and not quiet:
         say(*(each.text for each in made.alterations))
     if manner.dry_run and not (manner.check or quiet):

@@ -22,7 +22,7 @@ from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import State
 from symroute_nm.readers.observations import read_config_files
 from symroute_nm.readers.rt_tables import parse_tables
-from symroute_nm.targets.ifcfg.listing import read_files
+from symroute_nm.targets.base import choose_target
 
 if TYPE_CHECKING:
     from symroute_nm.workflow.proposal import Proposal
@@ -124,4 +124,4 @@ def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> File
     found = [each for each in read_config_files(root) if each.path not in coming]
     found += [config_file(path, content)
               for path, content in coming.items() if content is not None]
-    return read_files(found, host)
+    return choose_target().sort_stored(found, host)

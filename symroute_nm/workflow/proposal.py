@@ -30,6 +30,11 @@ class Proposal(NamedTuple):
     check: Check = Check()
     alterations: Tuple[UplinkChange, ...] = ()
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything is to be written."""
+        return changed(self.changes)
+
 
 def check_names(host: Host, options: Options) -> None:
     """Raise `InputError` for a link that the command line names and the host does not have."""
@@ -111,7 +116,7 @@ def preflight(
 
     Only where the root is this machine's own, and something is to be written.
     """
-    if not changed(made.changes):
+    if not made.changed:
         return []
     here = access.is_own(root)
     obstacle = choose_target().find_obstacle(host)

@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.files.access import is_own
-from symroute_nm.files.changes import Change
+from symroute_nm.files.changes import Change, diff
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.host import read_host
@@ -44,12 +44,12 @@ class Undone(NamedTuple):
 
 
 def remove(
-    root: Path, settings: Settings, dry_run: bool, say: Say, show: Callable[[Sequence[Change]], None],
+    root: Path, settings: Settings, dry_run: bool, say: Say, show: Callable[[str], None],
     make: Optional[Maker] = None,
 ) -> Removed:
     """Take every block of ours away; with `make` from the kernel first. Raises `SymrouteError`.
 
-    The changes go to `show` before anything is done.
+    The differences that a dry run would make go to `show`.
     """
     if not dry_run:
         recover_files(root, say)
@@ -60,7 +60,8 @@ def remove(
     else:
         change = for_removal(root, read_host(root, None, probe=False), settings)
     changes = choose_target().draft_removal(root)
-    show(changes)
+    if dry_run:
+        show(diff(changes))
     written = Written()
     if not dry_run:
         kernel = KernelPart(change, make) if change and make else None

@@ -15,7 +15,7 @@ from symroute_nm.model.marking import SCRIPT
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.model.state import State, bare, place
-from symroute_nm.targets.ifcfg.files import notes_on_earlier_blocks
+from symroute_nm.targets.base import choose_target
 from symroute_nm.workflow import kernel_changes
 from symroute_nm.workflow.draft import make_draft
 from symroute_nm.workflow.drift import (
@@ -42,7 +42,7 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     three = States(*(_without(each, kept) for each in (
         holding.wanted, files.ours.state, holding.present)))
     notes = (*transaction.pending_notes(), *made.plan.notes,
-             *notes_on_earlier_blocks(made.leftovers))
+             *choose_target().notes_on_earlier(made.leftovers))
     differing = [*find_file_drift(made.changes, _changed_by_hand(root)),
                  *_script_drift(root, made.plan)]
     if made.plan.marking and os.geteuid() != 0:

@@ -10,7 +10,7 @@ from symroute_nm.diagnosis import explain as diagnosis_explain
 from symroute_nm.errors import InputError
 from symroute_nm.model.network import Hop, Rule
 from symroute_nm.model.settings import Settings
-from symroute_nm.report import explanation as diagnosis_explain
+from symroute_nm.report import explanation
 
 SETTINGS = Settings()
 
@@ -23,7 +23,7 @@ def explain(source, destination, iif="", mark="0", planned=False, host=None):
 
 
 def decision(*words, **options):
-    shown = json.loads(json.dumps(diagnosis_explain.as_json(explain(*words, **options))))
+    shown = json.loads(json.dumps(explanation.as_json(explain(*words, **options))))
     return {name: shown["decision"][name]
             for name in ("type", "device", "gateway", "table", "priority")}
 
@@ -72,7 +72,7 @@ def test_a_mark_and_the_link_of_arrival_count():
 
 
 def test_the_trace_lists_every_rule_tried_with_the_reason_and_ends_with_the_decision():
-    trace = diagnosis_explain.as_json(explain("10.0.6.5", "192.0.2.1", planned=True))["trace"]
+    trace = explanation.as_json(explain("10.0.6.5", "192.0.2.1", planned=True))["trace"]
 
     assert [0, 20000, 20000, 20001, 20001] == [each["priority"] for each in trace][:5]
     assert [False] * (len(trace) - 1) + [True] == [each["decided"] for each in trace]
@@ -84,7 +84,7 @@ def test_several_ways_out_are_all_listed():
     here = two_uplinks()
     both = route("198.51.100.0/24")._replace(
         hops=(Hop("eth0", here.routes[-1].hop.gateway), Hop("eth1")))
-    shown = diagnosis_explain.as_json(explain(
+    shown = explanation.as_json(explain(
         "any", "198.51.100.1", host=here._replace(routes=(*here.routes, both))))
 
     assert ["eth0", "eth1"] == [each["device"] for each in shown["decision"]["hops"]]
@@ -98,11 +98,11 @@ def test_a_rule_that_is_not_modelled_is_a_doubt():
     explained = explain("10.0.6.5", "192.0.2.1", host=here)
 
     assert 1 == len(explained.decision.doubts)
-    assert any(each.startswith("in doubt: ") for each in diagnosis_explain.lines(explained))
+    assert any(each.startswith("in doubt: ") for each in explanation.lines(explained))
 
 
 def test_lines_are_a_heading_a_line_for_each_rule_and_the_decision():
-    lines = diagnosis_explain.lines(explain("10.0.6.5", "192.0.2.1"))
+    lines = explanation.lines(explain("10.0.6.5", "192.0.2.1"))
 
     assert "from 10.0.6.5 to 192.0.2.1:" == lines[0]
     assert ["0", "32766"] == [line.split()[0] for line in lines[1:-1]]

@@ -80,11 +80,10 @@ def generate(
 
 
 def _report(request: "Request", done: "Generated") -> int:
-    from symroute_nm.files import changes
     from symroute_nm.report import activation, results
 
     manner, made = request.manner, done.made
-    finding = manner.check and changes.changed(made.changes)
+    finding = manner.check and made.changed
     code = FINDING if finding else 0
     if request.quiet:
         write_json({**results.summary(made, done.commands, manner.dry_run),

@@ -1,7 +1,7 @@
 """``symroute-nm remove``: every block and file of ours goes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Sequence
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
@@ -10,7 +10,6 @@ from symroute_nm.cli.terminal import say, write, write_json, write_lines
 from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
 if TYPE_CHECKING:
-    from symroute_nm.files.changes import Change
     from symroute_nm.workflow.undo import Removed
 
 
@@ -20,17 +19,16 @@ def remove(
     apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
 ) -> int:
     """Take every block and file of ours away; all else stays byte for byte."""
-    from symroute_nm.files import changes
     from symroute_nm.workflow import undo
 
     require_root(root)
     # Before anything is gone: a broken configuration must not come to light after.
     settings = read_settings(root, config)
 
-    def show(found: "Sequence[Change]") -> None:
-        """The difference, where nothing else is to be seen of it."""
-        if dry_run and not as_json:
-            write(changes.diff(found))
+    def show(diff: str) -> None:
+        """The difference that a dry run would make."""
+        if not as_json:
+            write(diff)
 
     if not apply:
         return _report(undo.remove(root, settings, dry_run, say, show), as_json, dry_run)

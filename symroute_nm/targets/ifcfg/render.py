@@ -10,7 +10,7 @@ from symroute_nm.rendering import load_templates
 from symroute_nm.targets.marks import _render_marking
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from symroute_nm.rendering import Template
 
 
 _SUFFIX = {4: "", 6: "6"}

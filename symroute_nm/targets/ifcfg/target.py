@@ -1,7 +1,7 @@
 """Target "ifcfg": route and rule files that NetworkManager's dispatcher script applies."""
 
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from symroute_nm.files import access
 from symroute_nm.files.changes import Change
@@ -95,6 +95,10 @@ class IfcfgTarget(Target):
     def find_findings(self, inspected: Inspected) -> Iterable[Iterator[Finding]]:
         """The dispatcher script, names of files, profiles, forms and lines."""
         return [find(inspected) for find in _FINDERS]
+
+    def notes_on_earlier(self, earlier: EarlierBlocks) -> List[str]:
+        """What is said about route and rule files that keep their blocks."""
+        return files.notes_on_earlier_blocks(earlier)
 
     def profile_of(self, path: str) -> str:
         """The profile that a route or rule file is named after; "" for other files."""
