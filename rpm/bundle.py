@@ -20,8 +20,12 @@ def unpack(archive: zipfile.ZipFile, destination: Path, licences: Path) -> None:
     """Write one wheel's modules and its licences; exits if it has none of either."""
     names = archive.namelist()
     modules = [name for name in names if name.endswith(".py")]
-    texts = [name for name in names if ".dist-info/" in name
-             and PurePosixPath(name).name.upper().startswith(("LICENSE", "COPYING", "NOTICE"))]
+    texts = [
+        name
+        for name in names
+        if ".dist-info/" in name
+        and PurePosixPath(name).name.upper().startswith(("LICENSE", "COPYING", "NOTICE"))
+    ]
     if not modules or not texts:
         sys.exit("bundle.py: %s holds no modules or no licence" % archive.filename)
     for name in modules:
@@ -32,7 +36,7 @@ def unpack(archive: zipfile.ZipFile, destination: Path, licences: Path) -> None:
 
 def without_interpreter(source: bytes) -> bytes:
     """A module that nobody runs names no interpreter; the lines keep their numbers."""
-    return source[source.index(b"\n"):] if source.startswith(b"#!") else source
+    return source[source.index(b"\n") :] if source.startswith(b"#!") else source
 
 
 def write(path: Path, content: bytes) -> None:

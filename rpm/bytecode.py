@@ -17,7 +17,7 @@ def main() -> None:
     options = {"invalidation_mode": modes.TIMESTAMP} if modes else {}
     count = 0
     for path in sorted(Path(buildroot + folder).rglob("*.py")):
-        py_compile.compile(str(path), dfile=str(path)[len(buildroot):], doraise=True, **options)
+        py_compile.compile(str(path), dfile=str(path)[len(buildroot) :], doraise=True, **options)
         count += 1
     print("bytecode: %d modules for Python %d.%d" % (count, *sys.version_info[:2]))
 

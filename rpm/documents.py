@@ -61,7 +61,8 @@ def main() -> None:
     sys.path += [str(HERE.parent), str(bundle)]
     found = commands()
     words = {
-        "commands": found, "shared": shared(found),
+        "commands": found,
+        "shared": shared(found),
         "keys": keys((HERE / "symroute-nm.conf").read_text("utf-8")),
         "version": __import__("symroute_nm").__version__,
     }
@@ -76,9 +77,13 @@ def environment() -> Any:
     import jinja2
 
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(HERE)), undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-        autoescape=False)  # noqa: S701  # neither roff nor bash is HTML
+        loader=jinja2.FileSystemLoader(str(HERE)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )  # noqa: S701  # neither roff nor bash is HTML
     made.filters["roff"] = roff
     return made
 
@@ -100,18 +105,25 @@ def commands() -> List[Command]:
     found = [Command("", str(group.help), [], options(group, context))]
     for name in group.list_commands(context):
         command = group.get_command(context, name)
-        found.append(Command(
-            name, str(command.help), [argument(each) for each in command.params
-                                      if each.param_type_name == "argument"],
-            options(command, context)))
+        found.append(
+            Command(
+                name,
+                str(command.help),
+                [argument(each) for each in command.params if each.param_type_name == "argument"],
+                options(command, context),
+            )
+        )
     return found
 
 
 def shared(found: Sequence[Command]) -> List[Option]:
     """The options that several commands declare alike, in the order of their first appearance."""
     every = [each for command in found for each in command.options]
-    return [each for index, each in enumerate(every)
-            if every.count(each) > 1 and each not in every[:index]]
+    return [
+        each
+        for index, each in enumerate(every)
+        if every.count(each) > 1 and each not in every[:index]
+    ]
 
 
 def argument(parameter: Any) -> Option:

@@ -24,7 +24,7 @@ class SymrouteError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return "%s; %s" % (self.message, self.hint) if self.hint else self.message
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
 class InputError(SymrouteError):

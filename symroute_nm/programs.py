@@ -58,8 +58,14 @@ def run(command: Sequence[str], said: bytes = b"", seconds: float = SECONDS) -> 
     try:
         # In a session of its own: what the terminal sends goes to us, and we end it as a whole.
         process = subprocess.Popen(  # noqa: S603  # no shell, an absolute path, commands of our own
-            [path, *command[1:]], env=dict(ENVIRONMENT), cwd="/", start_new_session=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            [path, *command[1:]],
+            env=dict(ENVIRONMENT),
+            cwd="/",
+            start_new_session=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
     except OSError as error:
         raise _failure(command, error.strerror or str(error)) from error
     try:
@@ -74,8 +80,9 @@ def _follow(
     process: "subprocess.Popen[bytes]", command: Sequence[str], said: bytes, end: float
 ) -> Finished:
     assert process.stdin and process.stdout and process.stderr
-    texts: Dict[int, List[bytes]] = {stream.fileno(): [] for stream in (
-        process.stdout, process.stderr)}
+    texts: Dict[int, List[bytes]] = {
+        stream.fileno(): [] for stream in (process.stdout, process.stderr)
+    }
     sizes = dict.fromkeys(texts, 0)
     left = memoryview(said)
     with selectors.PollSelector() as selector:  # as select(2), and for any descriptor
@@ -112,7 +119,7 @@ def _follow(
 def _write(descriptor: int, left: memoryview) -> memoryview:
     """What is still to be written; nothing once nobody reads any more."""
     try:
-        return left[os.write(descriptor, left[:_CHUNK]):]
+        return left[os.write(descriptor, left[:_CHUNK]) :]
     except BlockingIOError:
         return left
     except BrokenPipeError:

@@ -26,10 +26,7 @@ def load_templates(folder: str, *names: str) -> "Mapping[str, Template]":
         autoescape=False,
     )
     place = _templates() / folder
-    return {
-        name: environment.from_string(_read(place / ("%s.j2" % name)))
-        for name in names
-    }
+    return {name: environment.from_string(_read(place / (f"{name}.j2"))) for name in names}
 
 
 def _read(place: Path) -> str:
@@ -37,7 +34,7 @@ def _read(place: Path) -> str:
         return place.read_text(encoding="utf-8")
     except OSError as error:
         raise SystemFailure(
-            "cannot read %s: %s" % (place, error.strerror or error), "install symroute-nm again"
+            f"cannot read {place}: {error.strerror or error}", "install symroute-nm again"
         ) from error
 
 

@@ -112,8 +112,10 @@ def _existing(words: Sequence[str]) -> List[Path]:
     for path in found:
         if not path.exists() or _TESTS not in path.parents:
             known = ", ".join(sorted(PLAN))
-            print(f"tests/run: there is no {path}; the folders are {known} and {STYLE}",
-                  file=sys.stderr)
+            print(
+                f"tests/run: there is no {path}; the folders are {known} and {STYLE}",
+                file=sys.stderr,
+            )
             sys.exit(2)
     return found or ([] if words else [_TESTS])
 
@@ -122,9 +124,12 @@ def plan_jobs(pythons: Sequence[Python], wanted: Sequence[Path]) -> List[Job]:
     """What is to be run of `wanted`, in the order in which it begins."""
     jobs = []
     for folder, which in PLAN.items():
-        files = [path for path in sorted((_TESTS / folder).rglob("test_*.py"))
-                 if folder == _folder_of(path)
-                 and any(path == place or place in path.parents for place in wanted)]
+        files = [
+            path
+            for path in sorted((_TESTS / folder).rglob("test_*.py"))
+            if folder == _folder_of(path)
+            and any(path == place or place in path.parents for place in wanted)
+        ]
         for python in _chosen(pythons, which):
             if folder == "packaging" and python.version < BUILDS:
                 say(f"packaging is left out: it needs Python {spell(BUILDS)} or later")
@@ -143,8 +148,12 @@ def _folder_of(path: Path) -> str:
 
 
 def _chosen(pythons: Sequence[Python], which: str) -> Set[Python]:
-    return {EVERY: set(pythons), ENDS: {pythons[0], pythons[-1]}, FIRST: {pythons[0]},
-            LAST: {pythons[-1]}}[which]
+    return {
+        EVERY: set(pythons),
+        ENDS: {pythons[0], pythons[-1]},
+        FIRST: {pythons[0]},
+        LAST: {pythons[-1]},
+    }[which]
 
 
 def _divided(files: Sequence[Path], most: int) -> List[List[str]]:
@@ -167,8 +176,9 @@ def _check_pythons(pythons: Sequence[Python], whole: bool) -> None:
     if pythons[0].version != OLDEST:
         sys.exit(f"tests/run: Python {spell(OLDEST)} is missing, and CI must run it")
     if pythons[-1].version < NEWEST_AT_LEAST:
-        sys.exit(f"tests/run: Python {spell(NEWEST_AT_LEAST)} or later is missing, and CI must "
-                 "run it")
+        sys.exit(
+            f"tests/run: Python {spell(NEWEST_AT_LEAST)} or later is missing, and CI must run it"
+        )
 
 
 # -- style ----------------------------------------------------------------------------------------
@@ -195,8 +205,9 @@ def check_style(python: Python, wheel: Path) -> bool:
 
 
 def _is_clean(command: Sequence[str]) -> bool:
-    ran = subprocess.run(command, cwd=str(SOURCE), stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, check=False)
+    ran = subprocess.run(
+        command, cwd=str(SOURCE), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     with _printing:
         say(f"{Path(command[0]).name}: {'failed' if ran.returncode else 'clean'}")
         if ran.returncode:
@@ -239,19 +250,36 @@ def run(job: Job, wheel: Path, arguments: Sequence[str], alone: bool) -> Result:
     with temporary_folder(_MEMORY if memory else None) as temporary:
         # Unbuffered, but not what the tests start.
         running = subprocess.Popen(
-            [str(commands / "python"), "-u", str(commands / "pytest"), "-p", "no:cacheprovider",
-             *job.files, *arguments],
-            cwd=str(_tree(job.python)), stdin=subprocess.DEVNULL,
+            [
+                str(commands / "python"),
+                "-u",
+                str(commands / "pytest"),
+                "-p",
+                "no:cacheprovider",
+                *job.files,
+                *arguments,
+            ],
+            cwd=str(_tree(job.python)),
+            stdin=subprocess.DEVNULL,
             stdout=None if alone else subprocess.PIPE,
             stderr=None if alone else subprocess.STDOUT,
-            env=dict(os.environ, PATH=f"{commands}:{os.environ['PATH']}", TMPDIR=temporary,
-                     SYMROUTE_SOURCE=str(SOURCE), SYMROUTE_DIST=str(wheel.parent)))
+            env=dict(
+                os.environ,
+                PATH=f"{commands}:{os.environ['PATH']}",
+                TMPDIR=temporary,
+                SYMROUTE_SOURCE=str(SOURCE),
+                SYMROUTE_DIST=str(wheel.parent),
+            ),
+        )
         lines = list(_shown(running, job.name))
         code = running.wait()
     return Result(
-        job, code, time.monotonic() - begun,
+        job,
+        code,
+        time.monotonic() - begun,
         next((line for line in reversed(lines) if _SUMMARY.match(line)), "").strip("= "),
-        [line for line in lines if line.startswith(("FAILED ", "ERROR "))])
+        [line for line in lines if line.startswith(("FAILED ", "ERROR "))],
+    )
 
 
 def _shown(running: "subprocess.Popen[bytes]", name: str) -> Iterator[str]:
@@ -288,15 +316,21 @@ def report(results: Sequence[Result]) -> bool:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="tests/run", description="Run the tests.",
-        usage="tests/run [--all] [FOLDER …] [-- PYTEST ARGUMENTS]")
+        prog="tests/run",
+        description="Run the tests.",
+        usage="tests/run [--all] [FOLDER …] [-- PYTEST ARGUMENTS]",
+    )
     parser.add_argument("--all", action="store_true", help="with every Python that is found")
-    parser.add_argument("folders", nargs="*", metavar="FOLDER",
-                        help=f"of tests/, or a file in one, or {STYLE!r}; everything if none")
+    parser.add_argument(
+        "folders",
+        nargs="*",
+        metavar="FOLDER",
+        help=f"of tests/, or a file in one, or {STYLE!r}; everything if none",
+    )
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)
     arguments = parser.parse_args(words[:end])
-    arguments.pytest = words[end + 1:]
+    arguments.pytest = words[end + 1 :]
     return arguments
 
 

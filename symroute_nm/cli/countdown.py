@@ -55,11 +55,10 @@ def make(
 
 def _refuse(outcome: KeeperResult, confirmation: Confirmation) -> NoReturn:
     why = _WHY_NOT[outcome.reason]
-    message = "%s: everything is as it was before" % (
-        why % confirmation.timeout if "%" in why else why)
+    message = f"{why % confirmation.timeout if '%' in why else why}: everything is as it was before"
     if outcome.reason == "killed":
         raise SystemFailure(message, "run it again")
-    raise Refusal(message, "run it again, and confirm with Enter or %s" % _ELSEWHERE)
+    raise Refusal(message, f"run it again, and confirm with Enter or {_ELSEWHERE}")
 
 
 def _watch(confirmation: Confirmation) -> Watch:
@@ -69,11 +68,12 @@ def _watch(confirmation: Confirmation) -> Watch:
         """Say that the countdown begins, and how to confirm."""
         if at_terminal:
             _forget_typed()
-        say("the kernel is changed; unless this is confirmed, it will be as before in %g seconds"
-            % confirmation.timeout)
+        say(
+            "the kernel is changed; unless this is confirmed, it will be as before in "
+            f"{confirmation.timeout:g} seconds"
+        )
         if not at_terminal:
-            say("no terminal here: confirm with %s, or SIGUSR1 to process %d" % (
-                _ELSEWHERE, os.getpid()))
+            say(f"no terminal here: confirm with {_ELSEWHERE}, or SIGUSR1 to process {os.getpid()}")
 
     def tick(left: float) -> None:
         """Show the seconds that are left."""

@@ -42,20 +42,30 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        write("symroute-nm %s\n" % __version__)
+        write(f"symroute-nm {__version__}\n")
         raise typer.Exit()
 
 
 @app.callback()
 def common(
     version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version."
+    ),
 ) -> None:
     """Symmetric policy routing for hosts with two or more networks."""
 
 
 for _command in (
-    inspect, diagnose, snapshot, explain, generate, apply, confirm, verify, remove, undo,
+    inspect,
+    diagnose,
+    snapshot,
+    explain,
+    generate,
+    apply,
+    confirm,
+    verify,
+    remove,
+    undo,
 ):
     app.command()(_command)
 
@@ -77,7 +87,7 @@ def main() -> None:
     try:
         flush()
     except SystemFailure as error:
-        say("symroute-nm: %s" % error)
+        say(f"symroute-nm: {error}")
         code = error.exit_code
     sys.exit(code)
 
@@ -88,7 +98,7 @@ def _run() -> int:
         code = typer.main.get_command(app)(standalone_mode=False)
     except SymrouteError as error:
         for line in str(error).split("\n"):
-            say("symroute-nm: %s" % line)
+            say(f"symroute-nm: {line}")
         code = error.exit_code
     except click.ClickException as error:
         shown = io.StringIO()
@@ -96,7 +106,7 @@ def _run() -> int:
         say(*shown.getvalue().splitlines())  # with what a terminal would act on made visible
         code = 2
     except OSError as error:  # wherever: no descriptors, no memory, no processes are left
-        say("symroute-nm: %s; see ulimit -a" % describe_failure(error))
+        say(f"symroute-nm: {describe_failure(error)}; see ulimit -a")
         code = SystemFailure.exit_code
     except MemoryError:
         say("symroute-nm: out of memory; see ulimit -v")

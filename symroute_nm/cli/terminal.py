@@ -32,7 +32,7 @@ class _Output(io.FileIO):
             if isinstance(error, BrokenPipeError) or self.fileno() == _LAST_STANDARD:
                 return len(content)
             raise SystemFailure(
-                "standard output: %s" % (error.strerror or error), "give it somewhere to go"
+                f"standard output: {error.strerror or error}", "give it somewhere to go"
             ) from error
 
 
@@ -121,8 +121,12 @@ def progress(total: int) -> Iterator[Callable[[bool], None]]:
             TimeRemainingColumn,
         )
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]} failed"),
-               TimeRemainingColumn())
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        TimeRemainingColumn(),
+    )
     console, together = Console(stderr=True), sys.stdout.isatty()
     # What is written meanwhile goes above the bar, unless it goes somewhere else.
     with Progress(*columns, console=console, redirect_stdout=together) as bar:
@@ -146,8 +150,12 @@ def say(*lines: str) -> None:
 
 def show_progress(line: str) -> None:
     """The line in place of the one before on stderr's terminal; "" ends it."""
-    print("\r%s\x1b[K" % visible(line) if line else "", end="" if line else "\n",
-          file=sys.stderr, flush=True)
+    print(
+        f"\r{visible(line)}\x1b[K" if line else "",
+        end="" if line else "\n",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def flush() -> None:

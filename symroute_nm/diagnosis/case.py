@@ -53,8 +53,10 @@ def find_ours(host: Host, settings: Settings) -> Ours:
     """Our rules and tables in the kernel of the host."""
     ours = our_rules(host, settings)
     choices = (each.table for each in settings.interface.values())
-    return Ours(tuple(each._replace(protocol=0) for each in host.rules if each in ours),
-                our_tables(host.tables, choices))
+    return Ours(
+        tuple(rule._replace(protocol=0) for rule in host.rules if rule in ours),
+        our_tables(host.tables, choices),
+    )
 
 
 def gather(findings: Iterable[Iterator[Finding]]) -> Tuple[Finding, ...]:

@@ -70,7 +70,7 @@ class Diagnosis(NamedTuple):
     @property
     def symmetric(self) -> bool:
         """Whether every address is."""
-        return all(each.symmetric for each in self.outcomes)
+        return all(outcome.symmetric for outcome in self.outcomes)
 
 
 def diagnose(host: Host, settings: Settings) -> Diagnosis:
@@ -80,22 +80,30 @@ def diagnose(host: Host, settings: Settings) -> Diagnosis:
     left_out = left_to_main(host, settings, uplinks)
     verdicts = judge(host, uplinks, left_out)
     files = host.evidence.files if host.evidence else ()
-    astray = frozenset(each.address.link for each in verdicts if not each.symmetric)
+    astray = frozenset(verdict.address.link for verdict in verdicts if not verdict.symmetric)
     target = choose_target()
     listed = target.list_rules(files, host)
     case = Case(
-        host, settings, survey, uplinks, verdicts, listed, left_out, find_ours(host, settings),
-        astray)
+        host,
+        settings,
+        survey,
+        uplinks,
+        verdicts,
+        listed,
+        left_out,
+        find_ours(host, settings),
+        astray,
+    )
     kept = target.find_findings(Inspected(host, settings, uplinks, listed, astray))
     arrival = _Arrival(host)
     return Diagnosis(
         outcomes=tuple(
             Outcome(
-                each.address,
-                arrival.rp_filter(each.address),
-                tuple(Astray(failure, arrival.is_dropped(failure)) for failure in each.failures),
+                verdict.address,
+                arrival.rp_filter(verdict.address),
+                tuple(Astray(failure, arrival.is_dropped(failure)) for failure in verdict.failures),
             )
-            for each in verdicts
+            for verdict in verdicts
         ),
         findings=gather([*kept, *(find(case) for find in _FINDERS)]),
     )
@@ -106,7 +114,7 @@ class _Arrival:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._own = {each.name: each.rp_filter for each in host.links}
+        self._own = {link.name: link.rp_filter for link in host.links}
         rules = [Rule(version, 0, table=TABLE_MAIN) for version in VERSIONS]
         self._main = Rpdb(rules, host.routes, host.links)
 
@@ -130,5 +138,5 @@ class _Arrival:
         if self.rp_filter(failure.address) is None:
             evidence = self._host.evidence
             return evidence is not None and evidence.ipv6_rpfilter in STRICT_IPV6
-        level = max((self._level(each) for each in links), default=0)
+        level = max((self._level(link) for link in links), default=0)
         return level == _STRICT or (level > 0 and decision.type in ERRORS)

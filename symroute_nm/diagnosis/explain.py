@@ -30,8 +30,8 @@ class Explanation(NamedTuple):
 
 def parse_packet(host: Host, source: str, destination: str, iif: str, mark: str) -> Packet:
     """The packet from a command line's words; raises `InputError`."""
-    if iif and iif not in {each.name for each in host.links}:
-        raise InputError("--iif %s: no such link" % iif, "see symroute-nm inspect")
+    if iif and iif not in {link.name for link in host.links}:
+        raise InputError(f"--iif {iif}: no such link", "see symroute-nm inspect")
     packet = Packet(
         destination=_parse_address("destination", destination),
         source=None if source == "any" else _parse_address("source", source),
@@ -39,8 +39,9 @@ def parse_packet(host: Host, source: str, destination: str, iif: str, mark: str)
         mark=_parse_mark(mark),
     )
     if packet.source is not None and packet.source.version != packet.version:
-        raise InputError("%s and %s are of two families" % (source, destination),
-                         "give two IPv4 or two IPv6 addresses")
+        raise InputError(
+            f"{source} and {destination} are of two families", "give two IPv4 or two IPv6 addresses"
+        )
     return packet
 
 
@@ -49,16 +50,22 @@ def explain(host: Host, settings: Settings, packet: Packet, plan: Optional[Plan]
     ours = our_rules(host, settings)
     if plan is not None:
         host = put_plan(host, settings, plan)
-        ours = frozenset(rule for each in plan.uplinks for rule in each.rules)
+        ours = frozenset(rule for planned in plan.uplinks for rule in planned.rules)
     decision, steps = Rpdb(host.rules, host.routes, host.links).trace(packet)
-    return Explanation(packet, decision, steps, plan is not None, _marked_by(host, ours, packet.mark))
+    return Explanation(
+        packet, decision, steps, plan is not None, _marked_by(host, ours, packet.mark)
+    )
 
 
 def _marked_by(host: Host, ours: Iterable[Rule], mark: int) -> str:
     """The uplink to which our rules by that mark lead; "" where there are none."""
     tables = {each.table for each in ours if each.mask and mark & each.mask == each.mark}
-    links = {hop.link for route in pack(host.routes).kinds()
-             if route.table in tables - {TABLE_MAIN} for hop in route.hops}
+    links = {
+        hop.link
+        for route in pack(host.routes).kinds()
+        if route.table in tables - {TABLE_MAIN}
+        for hop in route.hops
+    }
     return " and ".join(sorted(links))
 
 
@@ -68,8 +75,10 @@ def _parse_address(what: str, text: str) -> IPAddress:
             raise ValueError(text)
         return ip_address(text)
     except ValueError:
-        raise InputError("%s: %s is not an address" % (what, shown(text)),
-                         "write an IPv4 or IPv6 address without prefix length or zone") from None
+        raise InputError(
+            f"{what}: {shown(text)} is not an address",
+            "write an IPv4 or IPv6 address without prefix length or zone",
+        ) from None
 
 
 def _parse_mark(text: str) -> int:
@@ -78,5 +87,5 @@ def _parse_mark(text: str) -> int:
     except ValueError:
         number = -1
     if not 0 <= number <= _LARGEST_MARK:
-        raise InputError("--mark %s: not a mark" % text, "write a number, for example 0x10")
+        raise InputError(f"--mark {text}: not a mark", "write a number, for example 0x10")
     return number

@@ -33,25 +33,31 @@ _WIRED = ("", "bond", "team", "vlan", "veth")
 
 def find_shared_networks(case: Case) -> Iterator[Finding]:
     """Uplinks on one network, of which any may answer ARP for the other's address."""
-    known = {each.link: each for each in case.evidence.arp}
+    known = {sysctls.link: sysctls for sysctls in case.evidence.arp}
     for network, links in _shared(case):
-        wrong = [each for each in links if not _is_strict(known.get(each, Arp(each)))]
+        wrong = [link for link in links if not _is_strict(known.get(link, Arp(link)))]
         if wrong:
             state = "; ".join(_describe_arp(known[each]) for each in wrong if each in known)
             yield Finding(
-                "shared-network", WARNING if case.host.evidence else NOTICE,
-                "%s are on one network (%s): each may answer ARP for the others' addresses, so "
-                "requests come in by the wrong link (%s)" % (
-                    " and ".join(links), network, state or "the arp_* sysctls are not known"),
-                "\n".join(map(_set_arp, wrong)) + "\nkeep it in /etc/sysctl.d/, too")
+                "shared-network",
+                WARNING if case.host.evidence else NOTICE,
+                f"{' and '.join(links)} are on one network ({network}): each may answer "
+                "ARP for the others' addresses, so requests come in by the wrong link "
+                f"({state or 'the arp_* sysctls are not known'})",
+                "\n".join(map(_set_arp, wrong)) + "\nkeep it in /etc/sysctl.d/, too",
+            )
 
 
 def _shared(case: Case) -> Iterator[Tuple[IPNetwork, List[str]]]:
     """The widest IPv4 networks that hold several uplinks; IPv6 has no such trouble."""
-    addresses = [each for uplink in case.survey.uplinks for each in uplink.addresses
-                 if each.version == 4]  # noqa: PLR2004  # IP version
+    addresses = [
+        address
+        for uplink in case.survey.uplinks
+        for address in uplink.addresses
+        if address.version == 4
+    ]  # noqa: PLR2004  # IP version
     groups: List[Tuple[IPNetwork, Set[str]]] = []
-    for address in sorted(addresses, key=lambda each: network_key(each.interface.network)):
+    for address in sorted(addresses, key=lambda address: network_key(address.interface.network)):
         network = address.interface.network
         if not groups or not contains(groups[-1][0], network):
             groups.append((network, set()))
@@ -72,38 +78,47 @@ def _describe_arp(arp: Arp) -> str:
 
 def _set_arp(link: str) -> str:
     # sysctl(8): with slashes, since a VLAN's name has a dot in it.
-    settings = ("net/ipv4/conf/%s/%s" % (link, each) for each in ("arp_ignore=1", "arp_announce=2"))
-    return "sysctl -w %s" % " ".join(map(shlex.quote, settings))
+    settings = (f"net/ipv4/conf/{link}/{each}" for each in ("arp_ignore=1", "arp_announce=2"))
+    return f"sysctl -w {' '.join(map(shlex.quote, settings))}"
 
 
 def find_rpfilter(case: Case) -> Iterator[Finding]:
     """firewalld's own reverse path filter, beside which IPv6 has none."""
-    hit = [str(each.address.ip) for each in case.verdicts
-           if not each.symmetric and each.address.version == 6]  # noqa: PLR2004  # IP version
+    hit = [
+        str(verdict.address.ip)
+        for verdict in case.verdicts
+        if not verdict.symmetric and verdict.address.version == 6
+    ]  # noqa: PLR2004  # IP version
     value = case.evidence.ipv6_rpfilter
     if hit and value in STRICT_IPV6:
         yield Finding(
-            "firewalld-rpfilter", WARNING,
+            "firewalld-rpfilter",
+            WARNING,
             "firewalld drops IPv6 requests whose answer would leave by another link "
-            "(IPv6_rpfilter=%s in /etc/firewalld/firewalld.conf): here those to %s" % (
-                value, shorten_list(hit)),
+            f"(IPv6_rpfilter={value} in /etc/firewalld/firewalld.conf): here those to "
+            f"{shorten_list(hit)}",
             "symroute-nm generate\n"
-            "or set IPv6_rpfilter=no there, and then: systemctl restart firewalld")
+            "or set IPv6_rpfilter=no there, and then: systemctl restart firewalld",
+        )
 
 
 def find_foreign_rules(case: Case) -> Iterator[Finding]:
     """Rules of others that come before ours and decide on replies of uplink addresses."""
     first, ours = priorities(case.settings)[0], our_rules(case.host, case.settings)
     before = [
-        each for each in case.host.rules
-        if each.priority < first and not each.l3mdev and each not in ours
-        and not (each.action == "lookup" and each.table == TABLE_LOCAL)]
+        rule
+        for rule in case.host.rules
+        if rule.priority < first
+        and not rule.l3mdev
+        and rule not in ours
+        and not (rule.action == "lookup" and rule.table == TABLE_LOCAL)
+    ]
     if not before:
         return
     caught = _caught(case, before)
     failures = [failure for verdict in case.verdicts for failure in verdict.failures]
     for rule in before:
-        failure = next((each for each in failures if _is_fault(each, rule)), None)
+        failure = next((failure for failure in failures if _is_fault(failure, rule)), None)
         if failure is not None or rule in caught:
             yield _foreign(case, rule, caught.get(rule, ()), failure)
 
@@ -113,14 +128,14 @@ def _caught(case: Case, before: Sequence[Rule]) -> Dict[Rule, List[str]]:
     last = max(each.priority for each in before)
     onward = any(each.action == "goto" for each in before)
     # What comes after the last of them need not be worked out, unless one leads there.
-    rules = [each for each in case.host.rules if each.priority <= last or onward]
+    rules = [rule for rule in case.host.rules if rule.priority <= last or onward]
     database = Rpdb(rules, case.host.routes, case.host.links)
     found: Dict[Rule, List[str]] = {}
     for uplink in case.uplinks:
         for address in uplink.addresses:
             template = Packet(ANY[address.version].network_address, source=address.ip)
             decisions = (each.decision for each in database.ways(template))
-            for rule in {each.rule for each in decisions if each.rule is not None}:
+            for rule in {decision.rule for decision in decisions if decision.rule is not None}:
                 found.setdefault(rule, []).append(str(address.ip))
     return found
 
@@ -129,29 +144,36 @@ def _is_fault(failure: Failure, rule: Rule) -> bool:
     doubts = failure.decision.doubts
     return failure.decision.rule == rule or (
         failure.address.version == rule.version
-        and any(each.startswith("rule %d:" % rule.priority) for each in doubts))
+        and any(doubt.startswith(f"rule {rule.priority}:") for doubt in doubts)
+    )
 
 
-def _foreign(
-    case: Case, rule: Rule, caught: Sequence[str], failure: Optional[Failure]
-) -> Finding:
-    what = "rule %d (%s) comes before ours" % (rule.priority, format_rule(rule))
+def _foreign(case: Case, rule: Rule, caught: Sequence[str], failure: Optional[Failure]) -> Finding:
+    what = f"rule {rule.priority} ({format_rule(rule)}) comes before ours"
     if failure is None:
-        return Finding("foreign-rules", NOTICE, "%s and decides on replies of %s: rightly now, but "
-                       "whoever made it can change that" % (what, shorten_list(caught)))
+        return Finding(
+            "foreign-rules",
+            NOTICE,
+            f"{what} and decides on replies of {shorten_list(caught)}: rightly now, but "
+            "whoever made it can change that",
+        )
     if is_by_destination(failure):
         return Finding(
-            "foreign-rules", WARNING,
-            "%s and sends replies of %s its own way, for example to %s" % (
-                what, failure.address.ip, failure.destination),
-            "symroute-nm explain %s %s\nright where a VPN made the rule for its peers; else remove "
-            "it where it is made" % (failure.address.ip, failure.destination))
+            "foreign-rules",
+            WARNING,
+            f"{what} and sends replies of {failure.address.ip} its own way, for example "
+            f"to {failure.destination}",
+            f"symroute-nm explain {failure.address.ip} {failure.destination}\nright where "
+            "a VPN made the rule for its peers; else remove it where it is made",
+        )
     return Finding(
-        "foreign-rules", ERROR,
-        "%s and takes replies of %s away, for example to %s" % (
-            what, failure.address.ip, failure.destination),
-        "symroute-nm explain %s %s\n%s" % (
-            failure.address.ip, failure.destination, _settle_with(case, rule)))
+        "foreign-rules",
+        ERROR,
+        f"{what} and takes replies of {failure.address.ip} away, for example to "
+        f"{failure.destination}",
+        f"symroute-nm explain {failure.address.ip} "
+        f"{failure.destination}\n{_settle_with(case, rule)}",
+    )
 
 
 def _settle_with(case: Case, rule: Rule) -> str:
@@ -159,8 +181,8 @@ def _settle_with(case: Case, rule: Rule) -> str:
     if rule.action in ERRORS:
         return "the rule is somebody's decision to forbid these packets: settle it where it is made"
     lower = _find_free(case, range(rule.priority - STAGES, 0, -1))
-    move = ", or %s" % _set_base(lower) if lower else ""
-    return "then remove the rule where it is made%s" % move
+    move = f", or {_set_base(lower)}" if lower else ""
+    return f"then remove the rule where it is made{move}"
 
 
 def find_taken(case: Case) -> Iterator[Finding]:
@@ -171,17 +193,21 @@ def find_taken(case: Case) -> Iterator[Finding]:
             continue
         if rule.priority in priorities(case.settings):
             yield Finding(
-                "priority-taken", WARNING,
-                "rule %d (%s) is not ours, but has one of our priorities: generate refuses" % (
-                    rule.priority, format_rule(rule)),
-                _make_room(case, rule))
+                "priority-taken",
+                WARNING,
+                f"rule {rule.priority} ({format_rule(rule)}) is not ours, but has one of "
+                "our priorities: generate refuses",
+                _make_room(case, rule),
+            )
         if rule.action == "lookup" and rule.table in tables:
             yield Finding(
-                "foreign-tables", WARNING,
-                "rule %d (%s) is not ours, but looks up our table %d: generate refuses" % (
-                    rule.priority, format_rule(rule), rule.table),
+                "foreign-tables",
+                WARNING,
+                f"rule {rule.priority} ({format_rule(rule)}) is not ours, but looks up "
+                f"our table {rule.table}: generate refuses",
                 "give that rule a table of its own, or the uplink another: "
-                "symroute-nm generate --table LINK=NAME:ID")
+                "symroute-nm generate --table LINK=NAME:ID",
+            )
 
 
 def _make_room(case: Case, rule: Rule) -> str:
@@ -190,17 +216,17 @@ def _make_room(case: Case, rule: Rule) -> str:
     base = _find_free(case, [*range(first, last), *range(first, 0, -1)])
     ways = [_set_base(base)] if base else []
     if looks_like_ours(rule, case.settings):
-        ways.append("if an earlier run left the rule: %s" % delete_rule(rule))
+        ways.append(f"if an earlier run left the rule: {delete_rule(rule)}")
     return "\n".join(ways)
 
 
 def _set_base(base: int) -> str:
-    return "set priority-base = %d in /etc/symroute-nm.conf" % base
+    return f"set priority-base = {base} in /etc/symroute-nm.conf"
 
 
 def _find_free(case: Case, candidates: Iterable[int]) -> int:
     """The priority-base among the candidates that gives us free priorities; 0: none does."""
-    taken = {each.priority for each in case.host.rules}
+    taken = {rule.priority for rule in case.host.rules}
     for base in candidates:
         block = priorities(case.settings._replace(priority_base=base))
         if block[0] > 0 and not taken & set(block):
@@ -212,24 +238,31 @@ def find_left_out(case: Case) -> Iterator[Finding]:
     """Replies to networks that are too many for own tables, which go as main says."""
     for each in case.left_out:
         yield Finding(
-            "left-to-main", NOTICE,
-            "replies of %s to %d IPv%d networks behind routers, such as %s, leave by the link that "
-            "main reaches them by: so many do not go into own tables (most-networks = %d)" % (
-                shorten_list(each.links), len(each.networks), each.networks.version,
-                next(iter(each.networks)), case.settings.most_networks),
-            "set most-networks in /etc/symroute-nm.conf, then: symroute-nm generate")
+            "left-to-main",
+            NOTICE,
+            f"replies of {shorten_list(each.links)} to {len(each.networks)} "
+            f"IPv{each.networks.version} networks behind routers, such as "
+            f"{next(iter(each.networks))}, leave by the link that main reaches them by: "
+            "so many do not go into own tables (most-networks = "
+            f"{case.settings.most_networks})",
+            "set most-networks in /etc/symroute-nm.conf, then: symroute-nm generate",
+        )
 
 
 def find_without_gateway(case: Case) -> Iterator[Finding]:
     """Links that look like uplinks, but no gateway of theirs is known."""
-    uplinks = {each.link.name for each in case.survey.uplinks}
-    known = {each.version for uplink in case.survey.uplinks for each in uplink.gateways}
-    reasons = {each.link: each.reason for each in case.survey.skips}
+    uplinks = {uplink.link.name for uplink in case.survey.uplinks}
+    known = {gateway.version for uplink in case.survey.uplinks for gateway in uplink.gateways}
+    reasons = {skip.link: skip.reason for skip in case.survey.skips}
     addresses: Dict[str, List[Address]] = {}
-    for each in case.host.addresses:
-        if each.scope == 0 and not each.ip.is_link_local and each.peer is None \
-                and each.version in known:
-            addresses.setdefault(each.link, []).append(each)
+    for address in case.host.addresses:
+        if (
+            address.scope == 0
+            and not address.ip.is_link_local
+            and address.peer is None
+            and address.version in known
+        ):
+            addresses.setdefault(address.link, []).append(address)
     for link in case.host.links:
         if _looks_like_uplink(link, reasons.get(link.name, "")) and link.name in addresses:
             yield _without_gateway(link, addresses[link.name][0], sorted(uplinks))
@@ -242,25 +275,37 @@ def _looks_like_uplink(link: Link, reason: str) -> bool:
 
 def _without_gateway(link: Link, address: Address, uplinks: Sequence[str]) -> Finding:
     return Finding(
-        "no-gateway", NOTICE,
-        "no gateway of %s is known: who asks %s from beyond %s is answered by %s" % (
-            link.name, address.ip, address.network, " or ".join(uplinks)),
-        "where such requests come: symroute-nm generate --gateway %s=ADDRESS" % (
-            shlex.quote(link.name)))
+        "no-gateway",
+        NOTICE,
+        f"no gateway of {link.name} is known: who asks {address.ip} from beyond "
+        f"{address.network} is answered by {' or '.join(uplinks)}",
+        "where such requests come: symroute-nm generate --gateway "
+        f"{shlex.quote(link.name)}=ADDRESS",
+    )
 
 
 def find_unread(case: Case) -> Iterator[Finding]:
     """What could not be looked at."""
     if case.host.evidence is None:
         yield Finding(
-            "not-read", NOTICE,
+            "not-read",
+            NOTICE,
             "rule files, ARP sysctls and published ports were not looked at: the snapshot was made "
-            "without them", "make it again, as root: symroute-nm snapshot")
-    uplinks = {each.link.name for each in case.survey.uplinks}
+            "without them",
+            "make it again, as root: symroute-nm snapshot",
+        )
+    uplinks = {uplink.link.name for uplink in case.survey.uplinks}
     internal = any(
-        hop.link not in uplinks for route in pack(case.host.routes).kinds()
-        if route.table == TABLE_MAIN and not route.default for hop in route.hops)
-    for each in case.evidence.unread:
-        if internal or each.subject != "published ports":
-            yield Finding("not-read", NOTICE, "%s were not looked at: %s" % (
-                each.subject, each.reason), "run it again as root")
+        hop.link not in uplinks
+        for route in pack(case.host.routes).kinds()
+        if route.table == TABLE_MAIN and not route.default
+        for hop in route.hops
+    )
+    for omission in case.evidence.unread:
+        if internal or omission.subject != "published ports":
+            yield Finding(
+                "not-read",
+                NOTICE,
+                f"{omission.subject} were not looked at: {omission.reason}",
+                "run it again as root",
+            )

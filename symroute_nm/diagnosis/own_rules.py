@@ -33,64 +33,79 @@ from symroute_nm.targets.base import bring_up_link
 
 def find_duplicates(case: Case) -> Iterator[Finding]:
     """The same rule several times: of ours, or of a line without a priority."""
-    again = [(rule, times) for rule, times in Counter(map(bare, case.ours.rules)).items() if times > 1]
+    again = [
+        (rule, times) for rule, times in Counter(map(bare, case.ours.rules)).items() if times > 1
+    ]
     if again:
         rules = [rule for rule, _ in again]
         extra = [rule for rule, times in again for _ in range(times - 1)]
         yield Finding(
-            "duplicate-rules", WARNING,
-            "%s of ours %s in the kernel more than once: %s" % (
-                plural(len(again), "rule"), "stand" if again[1:] else "stands", some_rules(rules)),
-            delete_rules(extra))
-    for listed in dict.fromkeys(each for each in case.listed if not each.rule.priority):
+            "duplicate-rules",
+            WARNING,
+            f"{plural(len(again), 'rule')} of ours {'stand' if again[1:] else 'stands'} "
+            f"in the kernel more than once: {some_rules(rules)}",
+            delete_rules(extra),
+        )
+    for listed in dict.fromkeys(line for line in case.listed if not line.rule.priority):
         yield from _find_repeated(case, listed)
 
 
 def _find_repeated(case: Case, listed: ListedRule) -> Iterator[Finding]:
-    same = [each for each in case.host.rules
-            if each._replace(priority=0, protocol=0) == listed.rule]
+    same = [
+        rule for rule in case.host.rules if rule._replace(priority=0, protocol=0) == listed.rule
+    ]
     if len(same) > 1:
         yield Finding(
-            "duplicate-rules", WARNING,
-            "%s lists the rule %s without a priority, so each restart of NetworkManager adds it "
-            "again: it stands in the kernel %d times" % (
-                listed.path, format_rule(listed.rule), len(same)),
-            "\n".join((delete_rules(same[:-1]),
-                       "give its line in %s a priority of its own" % listed.path)))
+            "duplicate-rules",
+            WARNING,
+            f"{listed.path} lists the rule {format_rule(listed.rule)} without a priority, "
+            "so each restart of NetworkManager adds it again: it stands in the kernel "
+            f"{len(same)} times",
+            "\n".join(
+                (delete_rules(same[:-1]), f"give its line in {listed.path} a priority of its own")
+            ),
+        )
 
 
 def find_leaked(case: Case) -> Iterator[Finding]:
     """Rules of ours that no file lists any more, so that no ``down`` deletes them."""
     leaked = _leaked(case)
     if leaked:
-        deciding = {failure.decision.rule._replace(protocol=0) for verdict in case.verdicts
-                    for failure in verdict.failures if failure.decision.rule}
+        deciding = {
+            failure.decision.rule._replace(protocol=0)
+            for verdict in case.verdicts
+            for failure in verdict.failures
+            if failure.decision.rule
+        }
         yield Finding(
-            "leaked-rules", WARNING if deciding.isdisjoint(leaked) else ERROR,
-            "%s of ours in the kernel no rule file lists, so nothing deletes %s: %s" % (
-                plural(len(leaked), "rule"), "them" if leaked[1:] else "it", some_rules(leaked)),
-            delete_rules(leaked))
+            "leaked-rules",
+            WARNING if deciding.isdisjoint(leaked) else ERROR,
+            f"{plural(len(leaked), 'rule')} of ours in the kernel no rule file lists, so "
+            f"nothing deletes {'them' if leaked[1:] else 'it'}: {some_rules(leaked)}",
+            delete_rules(leaked),
+        )
 
 
 def _leaked(case: Case) -> Tuple[Rule, ...]:
-    unread = any(each.subject == "rule files" for each in case.evidence.unread)
+    unread = any(omission.subject == "rule files" for omission in case.evidence.unread)
     if case.host.evidence is None or unread:
         return ()
-    listed = {each.rule for each in case.listed}
-    return tuple(dict.fromkeys(each for each in case.ours.rules if each not in listed))
+    listed = {line.rule for line in case.listed}
+    return tuple(dict.fromkeys(rule for rule in case.ours.rules if rule not in listed))
 
 
 def find_missing(case: Case) -> Iterator[Finding]:
     """Rules of ours in files whose link is up, and which the kernel has not."""
-    present = {each._replace(protocol=0) for each in case.host.rules}
-    ours = our_rules(case.host._replace(rules=tuple(each.rule for each in case.listed)),
-                     case.settings)
+    present = {rule._replace(protocol=0) for rule in case.host.rules}
+    ours = our_rules(
+        case.host._replace(rules=tuple(line.rule for line in case.listed)), case.settings
+    )
     absent: Dict[str, List[ListedRule]] = {}
-    for each in case.listed:
-        known = each.rule in ours or looks_like_ours(each.rule, case.settings)
-        if known and each.rule not in present:
-            absent.setdefault(each.profile, []).append(each)
-    addressed = {each.link for each in case.host.addresses if is_global(each)}
+    for line in case.listed:
+        known = line.rule in ours or looks_like_ours(line.rule, case.settings)
+        if known and line.rule not in present:
+            absent.setdefault(line.profile, []).append(line)
+    addressed = {address.link for address in case.host.addresses if is_global(address)}
     for link in case.host.links if absent else ():
         names = [each.name for each in profiles_for(link, case.host.profiles)]
         if len(names) == 1 and names[0] in absent and _is_active(link) and link.name in addressed:
@@ -99,14 +114,15 @@ def find_missing(case: Case) -> Iterator[Finding]:
 
 def _missing(case: Case, link: Link, absent: Sequence[ListedRule]) -> Finding:
     return Finding(
-        "missing-rules", case.gravity(link.name),
-        "%s of %s %s not in the kernel: %s was not brought up since they were written, or the "
-        "dispatcher did not run: %s" % (
-            plural(len(absent), "rule"),
-            " and ".join(sorted({each.path for each in absent})),
-            "are" if absent[1:] else "is", link.name,
-            some_rules([each.rule for each in absent])),
-        bring_up_link(case.host, link))
+        "missing-rules",
+        case.gravity(link.name),
+        f"{plural(len(absent), 'rule')} of "
+        f"{' and '.join(sorted({each.path for each in absent}))} "
+        f"{'are' if absent[1:] else 'is'} not in the kernel: {link.name} was not brought "
+        "up since they were written, or the dispatcher did not run: "
+        f"{some_rules([each.rule for each in absent])}",
+        bring_up_link(case.host, link),
+    )
 
 
 def find_stale_sources(case: Case) -> Iterator[Finding]:
@@ -117,16 +133,21 @@ def find_stale_sources(case: Case) -> Iterator[Finding]:
         if rule.source is not None and rule not in leaked:
             sources.setdefault(rule.source, set()).add(rule.table)
     # Awaited ones (addresses = +…) are an uplink's without being there.
-    addresses = (*case.host.addresses,
-                 *(each for uplink in case.uplinks for each in uplink.addresses))
-    own = {host_network(each.ip) for each in addresses}
-    known = own | {each.interface.network for each in addresses}
-    stale = [source for source in sources
-             if source not in known and not any(contains(source, each) for each in own)]
+    addresses = (
+        *case.host.addresses,
+        *(address for uplink in case.uplinks for address in uplink.addresses),
+    )
+    own = {host_network(address.ip) for address in addresses}
+    known = own | {address.interface.network for address in addresses}
+    stale = [
+        source
+        for source in sources
+        if source not in known and not any(contains(source, each) for each in own)
+    ]
     links = _table_links(case) if stale else {}
     for source in stale:
         tables = sources[source] - {TABLE_MAIN}
-        yield _stale(case, source, {link for each in tables for link in links.get(each, ())})
+        yield _stale(case, source, {link for table in tables for link in links.get(table, ())})
 
 
 def _table_links(case: Case) -> Mapping[int, Set[str]]:
@@ -138,26 +159,33 @@ def _table_links(case: Case) -> Mapping[int, Set[str]]:
 
 
 def _stale(case: Case, source: IPNetwork, links: AbstractSet[str]) -> Finding:
-    now = [str(each.interface) for each in case.host.addresses
-           if each.link in links and each.version == source.version]
-    where = "%s has %s now" % (" and ".join(sorted(links)), shorten_list(now)) if now else ""
+    now = [
+        str(address.interface)
+        for address in case.host.addresses
+        if address.link in links and address.version == source.version
+    ]
+    where = f"{' and '.join(sorted(links))} has {shorten_list(now)} now" if now else ""
     return Finding(
-        "stale-source", WARNING,
-        "our rules from %s match no address of this host: %s" % (
-            source, where or "its lease moved to another network, or its link is down"),
+        "stale-source",
+        WARNING,
+        f"our rules from {source} match no address of this host: "
+        f"{where or 'its lease moved to another network, or its link is down'}",
         # Where the link is no uplink any more, its files stay unless they are asked to go.
-        "symroute-nm generate" if any(
-            each.link.name in links and each.gateway(source.version) for each in case.uplinks
-        ) else "symroute-nm generate --prune")
+        "symroute-nm generate"
+        if any(
+            uplink.link.name in links and uplink.gateway(source.version) for uplink in case.uplinks
+        )
+        else "symroute-nm generate --prune",
+    )
 
 
 def find_stale_routes(case: Case) -> Iterator[Finding]:
     """Throw routes for networks that are gone: no device takes them along, and no file either."""
     # Where main has no route for an address's own network (noprefixroute), the others leave it to.
-    known = {each.network for each in case.host.addresses}
+    known = {address.network for address in case.host.addresses}
     present, tables = pack(case.host.routes), case.ours.tables
     stale: Dict[int, List[Route]] = {}
-    for route in present.where(lambda each: each.type == "throw" and each.table in tables):
+    for route in present.where(lambda route: route.type == "throw" and route.table in tables):
         main = () if route.default else present.to(TABLE_MAIN, route.destination)
         if route.destination not in known and all(each.type == "throw" for each in main):
             stale.setdefault(route.table, []).append(route)
@@ -169,18 +197,22 @@ def find_stale_routes(case: Case) -> Iterator[Finding]:
 def _stale_routes(
     case: Case, table: int, routes: Sequence[Route], links: AbstractSet[str]
 ) -> Finding:
-    networks = [str(each.destination) for each in routes]
+    networks = [str(route.destination) for route in routes]
     return Finding(
-        "stale-routes", ERROR if links & case.asymmetric_links else WARNING,
-        "own table %d leaves %s to main, which has no such network any more, and nothing deletes "
-        "throw routes: %s" % (
-            table, plural(len(networks), "network"), shorten_list(networks)),
-        "\n".join(map(delete_throw, routes)))
+        "stale-routes",
+        ERROR if links & case.asymmetric_links else WARNING,
+        f"own table {table} leaves {plural(len(networks), 'network')} to main, which has "
+        "no such network any more, and nothing deletes throw routes: "
+        f"{shorten_list(networks)}",
+        "\n".join(map(delete_throw, routes)),
+    )
 
 
 def find_empty_tables(case: Case) -> Iterator[Finding]:
     """Own tables without a default route while their link is up."""
-    filled = {(each.version, each.table) for each in pack(case.host.routes).kinds() if each.default}
+    filled = {
+        (route.version, route.table) for route in pack(case.host.routes).kinds() if route.default
+    }
     seen: Dict[Tuple[int, int], List[Rule]] = {}
     leaked = set(_leaked(case))
     for rule in case.ours.rules:
@@ -188,26 +220,31 @@ def find_empty_tables(case: Case) -> Iterator[Finding]:
             continue
         if (rule.version, rule.table) not in filled:
             seen.setdefault((rule.version, rule.table), []).append(rule)
-    active = {each.name: each for each in case.host.links if _is_active(each)}
+    active = {link.name: link for link in case.host.links if _is_active(link)}
     own: Dict[IPNetwork, List[str]] = {}
-    for each in case.host.addresses if seen else ():
-        own.setdefault(host_network(each.ip), []).append(each.link)
+    for address in case.host.addresses if seen else ():
+        own.setdefault(host_network(address.ip), []).append(address.link)
     for (version, table), rules in seen.items():
         for link in (active[name] for name in sorted(_links_of(own, rules)) if name in active):
             yield Finding(
-                "routes-missing", case.gravity(link.name),
-                "our rules for %s look up table %d, which has no IPv%d default route: routes go "
-                "when a link is set down, and NetworkManager restores main's alone" % (
-                    link.name, table, version),
-                bring_up_link(case.host, link))
+                "routes-missing",
+                case.gravity(link.name),
+                f"our rules for {link.name} look up table {table}, which has no "
+                f"IPv{version} default route: routes go when a link is set down, and "
+                "NetworkManager restores main's alone",
+                bring_up_link(case.host, link),
+            )
 
 
 def _links_of(own: Mapping[IPNetwork, Sequence[str]], rules: Sequence[Rule]) -> FrozenSet[str]:
     """The links that rules are for; `own` are those of each address: {network of it alone: …}."""
-    found = {each.iif for each in rules if each.iif}
-    for source in {each.source for each in rules if each.source is not None}:
-        within = [source] if source.prefixlen == source.max_prefixlen else [
-            each for each in own if contains(source, each)]
+    found = {rule.iif for rule in rules if rule.iif}
+    for source in {rule.source for rule in rules if rule.source is not None}:
+        within = (
+            [source]
+            if source.prefixlen == source.max_prefixlen
+            else [each for each in own if contains(source, each)]
+        )
         found.update(link for each in within for link in own.get(each, ()))
     return frozenset(found)
 

@@ -46,10 +46,10 @@ def find_published(case: Case) -> Iterator[Finding]:
         return
     routes = _Routes(case)
     groups: Dict[_Way, List[str]] = {}
-    for each in case.evidence.published:
-        way = routes.judge(each)
+    for port in case.evidence.published:
+        way = routes.judge(port)
         if way is not None:
-            groups.setdefault(way, []).append(_describe(each))
+            groups.setdefault(way, []).append(_describe(port))
     for way, services in groups.items():
         yield _finding(case, way, services)
 
@@ -57,44 +57,58 @@ def find_published(case: Case) -> Iterator[Finding]:
 def find_routed(case: Case) -> Iterator[Finding]:
     """Networks behind the host that others see as they are, and that answer by some uplinks."""
     unlisted = case.host.evidence is None or any(
-        each.subject == "published ports" for each in case.evidence.unread)
+        omission.subject == "published ports" for omission in case.evidence.unread
+    )
     if unlisted or not case.uplinks:
         return
     routes = _Routes(case)
     groups: Dict[_Way, List[str]] = {}
-    uplinks = {each.link.name for each in case.survey.uplinks}
+    uplinks = {uplink.link.name for uplink in case.survey.uplinks}
     inward = pack(case.host.routes).where(
-        lambda route: route.table == TABLE_MAIN and not route.default
-        and route.version in case.host.forwarding
-        and any(hop.link not in uplinks for hop in route.hops))
+        lambda route: (
+            route.table == TABLE_MAIN
+            and not route.default
+            and route.version in case.host.forwarding
+            and any(hop.link not in uplinks for hop in route.hops)
+        )
+    )
     for route in inward:
         network = route.destination
         inside = any(contains(each, network) for each in case.evidence.masqueraded)
-        if inside or network.prefixlen == network.max_prefixlen \
-                or contains(LINK_LOCAL[route.version], network):
+        if (
+            inside
+            or network.prefixlen == network.max_prefixlen
+            or contains(LINK_LOCAL[route.version], network)
+        ):
             continue
         way = routes.judge(Published(network[1]))
         if way is not None:
             groups.setdefault(way, []).append(str(network))
     for way, networks in groups.items():
         yield Finding(
-            "routed-services", NOTICE,
-            "%s behind %s is not masqueraded: where others know it by several uplinks, its answers "
-            "leave by %s all the same, and not by %s" % (
-                shorten_list(networks), way.behind, " or ".join(way.exits), " or ".join(way.unanswered)),
-            _FORWARDED)
+            "routed-services",
+            NOTICE,
+            f"{shorten_list(networks)} behind {way.behind} is not masqueraded: where "
+            "others know it by several uplinks, its answers leave by "
+            f"{' or '.join(way.exits)} all the same, and not by "
+            f"{' or '.join(way.unanswered)}",
+            _FORWARDED,
+        )
 
 
 def find_unmarked(case: Case) -> Iterator[Finding]:
     """Our rules by mark while nothing sets the marks."""
     known = case.host.evidence is not None and not any(
-        each.subject == "published ports" for each in case.evidence.unread)
-    if known and any(each.mask for each in case.ours.rules) and not case.evidence.marked:
+        omission.subject == "published ports" for omission in case.evidence.unread
+    )
+    if known and any(rule.mask for rule in case.ours.rules) and not case.evidence.marked:
         yield Finding(
-            "marks-missing", WARNING,
-            "our rules go by marks, but nothing sets them: the firewall was flushed, or %s did not "
-            "run; ports published to containers answer by main's default" % SCRIPT,
-            "symroute-nm apply --forwarded\n%s" % SCRIPT)
+            "marks-missing",
+            WARNING,
+            "our rules go by marks, but nothing sets them: the firewall was flushed, or "
+            f"{SCRIPT} did not run; ports published to containers answer by main's default",
+            f"symroute-nm apply --forwarded\n{SCRIPT}",
+        )
 
 
 class _Routes:
@@ -103,7 +117,7 @@ class _Routes:
     def __init__(self, case: Case) -> None:
         host = case.host
         self._uplinks = case.uplinks
-        self._names = {each.link.name for each in case.survey.uplinks}
+        self._names = {uplink.link.name for uplink in case.survey.uplinks}
         self._wide = find_catch_all_links(host, self._names)
         self._all = Rpdb(host.rules, host.routes, host.links)
         rules = [Rule(version, 0, table=TABLE_MAIN) for version in ANY]
@@ -115,15 +129,19 @@ class _Routes:
         """None where the target is not internal, or every uplink's askers get answers."""
         version = published.target.version
         inward = self._main.decide(Packet(published.target))
-        if inward.type != "unicast" or inward.links & self._names \
-                or self._is_default(inward):
+        if inward.type != "unicast" or inward.links & self._names or self._is_default(inward):
             return None
         behind = min(inward.links)
         exits = self._exits(published.target, behind)
-        unanswered = tuple(sorted(
-            each.link.name for each in self._uplinks
-            if each.gateway(version) and each.link.name not in exits | self._marked
-            and _is_asked(published, each)))
+        unanswered = tuple(
+            sorted(
+                uplink.link.name
+                for uplink in self._uplinks
+                if uplink.gateway(version)
+                and uplink.link.name not in exits | self._marked
+                and _is_asked(published, uplink)
+            )
+        )
         if not exits or not unanswered:
             return None
         return _Way(version, behind, tuple(sorted(exits)), unanswered)
@@ -138,21 +156,27 @@ class _Routes:
     def _find_afar(self, version: int) -> List[IPAddress]:
         """One destination for each way out by which main reaches what it has no network for."""
         found: Dict[Tuple[Hop, ...], IPAddress] = {}
-        for each in self._main.kinds(Packet(ANY[version].network_address)):
-            if self._is_default(each.decision):
-                found.setdefault(each.decision.hops, each.representative)
+        for route in self._main.kinds(Packet(ANY[version].network_address)):
+            if self._is_default(route.decision):
+                found.setdefault(route.decision.hops, route.representative)
         return list(found.values())
 
     def _is_default(self, decision: Decision) -> bool:
         """Whether it is the way to everything, at once or in pieces."""
         route = decision.route
-        return route is not None and decision.type == "unicast" and (
-            route.default or bool(decision.links & self._wide))
+        return (
+            route is not None
+            and decision.type == "unicast"
+            and (route.default or bool(decision.links & self._wide))
+        )
 
 
 def _is_asked(published: Published, uplink: Uplink) -> bool:
-    own = [host_network(each.ip) for each in uplink.addresses
-           if each.version == published.target.version]
+    own = [
+        host_network(address.ip)
+        for address in uplink.addresses
+        if address.version == published.target.version
+    ]
     if not published.at:
         return bool(own)
     return any(contains(network, each) for network in published.at for each in own)
@@ -161,29 +185,43 @@ def _is_asked(published: Published, uplink: Uplink) -> bool:
 def _marked_links(case: Case) -> FrozenSet[str]:
     """The links to which rules by mark send packets: whoever made those restores marks."""
     ours = set(case.ours.rules) if not case.evidence.marked else set()
-    tables = {(each.version, each.table) for each in case.host.rules
-              if each.mask and each._replace(protocol=0) not in ours}
+    tables = {
+        (rule.version, rule.table)
+        for rule in case.host.rules
+        if rule.mask and rule._replace(protocol=0) not in ours
+    }
     return frozenset(
-        hop.link for route in pack(case.host.routes).kinds()
-        if route.default and (route.version, route.table) in tables for hop in route.hops)
+        hop.link
+        for route in pack(case.host.routes).kinds()
+        if route.default and (route.version, route.table) in tables
+        for hop in route.hops
+    )
 
 
 def _describe(published: Published) -> str:
-    target = "[%s]" % published.target if ":" in str(published.target) else str(published.target)
-    target += ":%s" % published.target_port if published.target_port else ""
+    target = f"[{published.target}]" if ":" in str(published.target) else str(published.target)
+    target += f":{published.target_port}" if published.target_port else ""
     words = [published.protocol, published.port or published.target_port]
-    return "%s to %s" % (" ".join(each for each in words if each) or "all ports", target)
+    return f"{' '.join((word for word in words if word)) or 'all ports'} to {target}"
 
 
 def _finding(case: Case, way: _Way, services: List[str]) -> Finding:
     exits = " or ".join(way.exits)
-    at = [str(address.ip) for uplink in case.uplinks if uplink.link.name in way.exits
-          for address in uplink.addresses if address.version == way.version]
-    place = ("%s only (docker run -p %s:PORT:PORT)" % (at[0], at[0]) if at
-             else "an address of %s only" % exits)
+    at = [
+        str(address.ip)
+        for uplink in case.uplinks
+        if uplink.link.name in way.exits
+        for address in uplink.addresses
+        if address.version == way.version
+    ]
+    place = (
+        f"{at[0]} only (docker run -p {at[0]}:PORT:PORT)" if at else f"an address of {exits} only"
+    )
     return Finding(
-        "published-ports", WARNING,
-        "ports published to %s (%s) answer by %s whatever address is asked, for rules by source do "
-        "not see the host's address in a container's answer: who asks them by %s gets none" % (
-            way.behind, shorten_list(services), exits, " or ".join(way.unanswered)),
-        "%s\nor publish them at %s" % (_FORWARDED, place))
+        "published-ports",
+        WARNING,
+        f"ports published to {way.behind} ({shorten_list(services)}) answer by {exits} "
+        "whatever address is asked, for rules by source do not see the host's address in "
+        f"a container's answer: who asks them by {' or '.join(way.unanswered)} gets none",
+        f"{_FORWARDED}\nor publish them at {place}",
+    )

@@ -59,7 +59,7 @@ def os_errors(action: str, path: object, hint: str = "") -> Iterator[None]:
         reason = error.strerror or str(error)
         if error.errno == errno.EPERM and os.geteuid() == 0:
             reason += " (see lsattr: immutable or append-only?)"
-        raise SystemFailure("cannot %s %s: %s" % (action, path, reason), hint) from error
+        raise SystemFailure(f"cannot {action} {path}: {reason}", hint) from error
 
 
 def is_own(root: Path) -> bool:
@@ -78,7 +78,7 @@ class Place(NamedTuple):
     def beside(self, name: str) -> "Place":
         """Another name in the same folder."""
         parent = self.real.rpartition("/")[0]
-        return Place("%s/%s" % (parent, name) if parent else name, name, self.folder, self.blocked)
+        return Place(f"{parent}/{name}" if parent else name, name, self.folder, self.blocked)
 
 
 class Found(NamedTuple):
@@ -110,14 +110,19 @@ class Tree:
                 pass  # it is made on writing
             except NotADirectoryError:
                 if self.root.is_symlink():
-                    raise Refusal("the root %s is a link" % self.root,
-                                  "name the folder that it leads to, if that is meant") from None
+                    raise Refusal(
+                        f"the root {self.root} is a link",
+                        "name the folder that it leads to, if that is meant",
+                    ) from None
                 raise InputError(
-                    "the root %s is not a folder" % self.root, "correct --root") from None
+                    f"the root {self.root} is not a folder", "correct --root"
+                ) from None
         return self
 
     def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
         folders, self._folders = self._folders, {}
@@ -127,7 +132,7 @@ class Tree:
 
     def shown(self, path: str) -> str:
         """A path below the root as people are told it."""
-        whole = "%s/%s" % (str(self.root).rstrip("/"), path.lstrip("/"))
+        whole = f"{str(self.root).rstrip('/')}/{path.lstrip('/')}"
         return whole if path.strip("/") else str(self.root)
 
     def place(self, path: str) -> Place:
@@ -147,8 +152,10 @@ class Tree:
         """As `place` for a path that has no link in it; Refusal where there is one now."""
         found = self.name(real)
         if found.real != "/".join(_parts(real)):
-            raise Refusal("%s: there is a link in this path now" % self.shown(real),
-                          "put back the folder that was there, or remove the link")
+            raise Refusal(
+                f"{self.shown(real)}: there is a link in this path now",
+                "put back the folder that was there, or remove the link",
+            )
         return found
 
     def is_link(self, path: str) -> bool:
@@ -183,8 +190,7 @@ class Tree:
             if status is not None and stat.S_ISLNK(status.st_mode) and (parts or last):
                 links += 1
                 if links > _MAX_LINKS:
-                    raise Refusal("%s: too many levels of symbolic links" % asked,
-                                  "remove the link")
+                    raise Refusal(f"{asked}: too many levels of symbolic links", "remove the link")
                 found = os.readlink(part, dir_fd=self._folders[here])
                 if len(parts) < tail:
                     tail, target = len(parts), found
@@ -205,7 +211,7 @@ class Tree:
             return here, target
         # An absolute link is the host's own, below its root; one written from outside names it.
         inside = os.path.realpath(str(self.root)).rstrip("/") + "/"
-        return (), target[len(inside):] if target.startswith(inside) else target
+        return (), target[len(inside) :] if target.startswith(inside) else target
 
     def _enters(self, here: _Parts, part: str) -> bool:
         """Whether that name is a folder, which is held open then; OSError."""
@@ -325,7 +331,7 @@ class Tree:
     def forget(self, real: str) -> None:
         """No longer hold a folder, and those in it, that has another name now or is gone."""
         gone = tuple(real.split("/"))
-        for parts in [each for each in self._folders if each[:len(gone)] == gone]:
+        for parts in [folder for folder in self._folders if folder[: len(gone)] == gone]:
             os.close(self._folders.pop(parts))
 
     def shared(self) -> str:
@@ -375,16 +381,16 @@ def exists_at(place: Place) -> bool:
 
 
 def _dangles(asked: str, link: str, target: str, root: Path) -> Refusal:
-    below = "" if is_own(root) else " below %s" % root
+    below = "" if is_own(root) else f" below {root}"
     return Refusal(
-        "%s: the link %s points to %s, which does not exist%s" % (asked, link, target, below),
+        f"{asked}: the link {link} points to {target}, which does not exist{below}",
         "create the file that it points to, or remove the link",
     )
 
 
 def _leaves(path: str) -> Refusal:
     return Refusal(
-        "%s: a link in this path leaves the root" % path,
+        f"{path}: a link in this path leaves the root",
         "replace the link by a file, or make it point below the root",
     )
 
@@ -421,8 +427,9 @@ def read_at(place: Place, path: str) -> Optional[Found]:
     """
     with os_errors("read", path, "check its permissions; run as root"):
         if place.blocked:
-            raise Refusal("%s: one of the folders in this path is no folder" % path,
-                          "move it out of the way")
+            raise Refusal(
+                f"{path}: one of the folders in this path is no folder", "move it out of the way"
+            )
         if place.folder is None:
             return None
         found = _status(place.name, place.folder)
@@ -449,7 +456,7 @@ def check_regular(found: os.stat_result, path: str) -> None:
         stat.S_IFLNK: "a link",
     }
     kind = kinds.get(stat.S_IFMT(found.st_mode), "something else")
-    raise Refusal("%s is %s, not a file" % (path, kind), "move it out of the way")
+    raise Refusal(f"{path} is {kind}, not a file", "move it out of the way")
 
 
 def _read_all(descriptor: int, path: str) -> Found:
@@ -464,8 +471,10 @@ def _read_all(descriptor: int, path: str) -> Found:
         pieces.append(piece)
         length += len(piece)
         if length > _LARGEST:
-            raise Refusal("%s is longer than %d MiB" % (path, _LARGEST >> 20),
-                          "this is no file of the network's configuration: move it away")
+            raise Refusal(
+                f"{path} is longer than {_LARGEST >> 20} MiB",
+                "this is no file of the network's configuration: move it away",
+            )
 
 
 def write_at(
@@ -480,7 +489,7 @@ def write_at(
 def _fill(descriptor: int, content: bytes, attributes: Attributes, like: Optional[int]) -> None:
     rest = memoryview(content)
     while rest:
-        rest = rest[os.write(descriptor, rest):]
+        rest = rest[os.write(descriptor, rest) :]
     _own(descriptor, attributes)
     if like is not None:
         _copy_xattrs(like, descriptor)
@@ -497,8 +506,9 @@ def rename(place: Place, name: str) -> None:
 def link(place: Place, name: str) -> None:
     """Give the very thing that stands at a place a second name in its folder; OSError."""
     # By default, given folders, os.link() would follow a link that has come there meanwhile.
-    os.link(place.name, name, src_dir_fd=place.folder, dst_dir_fd=place.folder,
-            follow_symlinks=False)
+    os.link(
+        place.name, name, src_dir_fd=place.folder, dst_dir_fd=place.folder, follow_symlinks=False
+    )
 
 
 def unlink(place: Place) -> None:
@@ -542,7 +552,7 @@ def remove_all(place: Place, depth: int = 0) -> None:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     with _opened(place, _LISTED | os.O_NOFOLLOW) as inner:
         for name in sorted(os.listdir(inner)):  # noqa: PTH208  # no Path lists a descriptor
-            remove_all(Place("%s/%s" % (place.real, name), name, inner), depth + 1)
+            remove_all(Place(f"{place.real}/{name}", name, inner), depth + 1)
     remove_folder(place)
 
 
@@ -686,7 +696,7 @@ def read_small(path: pathlib.Path, limit: int = LIMIT) -> bytes:
         pass_on_exhaustion(error)
         raise _failure(path, error) from error
     except ValueError as error:
-        raise InputError("%r is not a path" % str(path), "name an existing file") from error
+        raise InputError(f"{str(path)!r} is not a path", "name an existing file") from error
 
 
 def read_below(tree: "Tree", path: str) -> bytes:
@@ -699,16 +709,15 @@ def read_below(tree: "Tree", path: str) -> bytes:
         pass_on_exhaustion(error)
         raise _failure(shown, error) from error
     except Refusal as refusal:
-        raise SystemFailure(
-            "%s cannot be read: %s" % (shown, refusal.message), refusal.hint) from refusal
+        raise SystemFailure(f"{shown} cannot be read: {refusal.message}", refusal.hint) from refusal
 
 
 def _content(path: pathlib.Path, descriptor: int, limit: int) -> bytes:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise InputError("%s is not a regular file" % path, "move it away")
+        raise InputError(f"{path} is not a regular file", "move it away")
     text = _drain(descriptor, limit)
     if len(text) > limit:
-        raise InputError("%s is longer than %d bytes" % (path, limit), "move it away")
+        raise InputError(f"{path} is longer than {limit} bytes", "move it away")
     return text
 
 
@@ -726,7 +735,7 @@ def _drain(descriptor: int, limit: int) -> bytes:
 
 def _failure(path: pathlib.Path, error: OSError) -> SystemFailure:
     return SystemFailure(
-        "%s cannot be read: %s" % (path, error.strerror or error),
+        f"{path} cannot be read: {error.strerror or error}",
         "check its permissions, or run as root",
     )
 
@@ -736,4 +745,4 @@ _NAME_LIMIT = 40  # characters of the file's own name; NAME_MAX is 255 bytes
 
 def hidden_name(name: str) -> str:
     """A name that no reader of the folder takes for a file of its own."""
-    return ".symroute-nm.%s.%s" % (name[:_NAME_LIMIT], os.urandom(4).hex())
+    return f".symroute-nm.{name[:_NAME_LIMIT]}.{os.urandom(4).hex()}"

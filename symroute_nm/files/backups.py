@@ -82,7 +82,7 @@ def _count(name: str) -> int:
 
 
 def _load(tree: Tree, name: str) -> Backup:
-    path = "%s/%s/manifest.json" % (BACKUPS, name)
+    path = f"{BACKUPS}/{name}/manifest.json"
     text = read_state(tree.plain(_real(tree, name, "manifest.json")), tree.shown(path))
     check_state(tree)
     try:
@@ -93,13 +93,13 @@ def _load(tree: Tree, name: str) -> Backup:
         return Backup(name, files)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refusal(
-            "%s is damaged (%s)" % (path, error), "remove that backup's folder, or pick another"
+            f"{path} is damaged ({error})", "remove that backup's folder, or pick another"
         ) from error
 
 
 def _real(tree: Tree, name: str, path: str) -> str:
     """A path in a backup, relative to the root, without the links on the way to the backups."""
-    return "%s/%s" % (tree.place("%s/%s" % (BACKUPS, name)).real, path.lstrip("/"))
+    return f"{tree.place(f'{BACKUPS}/{name}').real}/{path.lstrip('/')}"
 
 
 def _check(saved: Saved) -> None:
@@ -109,12 +109,12 @@ def _check(saved: Saved) -> None:
     that is root's alone, and in no other is a backup believed, it can have been anybody.
     """
     if saved.mode not in _MODES or saved.uid not in _OWNERS or saved.gid not in _OWNERS:
-        raise ValueError("%s: impossible mode or owner" % saved.path)
+        raise ValueError(f"{saved.path}: impossible mode or owner")
     parts = saved.path.split("/")[1:]
     if not saved.path.startswith("/") or not parts or {"", ".", ".."} & set(parts):
-        raise ValueError("%r leads elsewhere" % saved.path)
+        raise ValueError(f"{saved.path!r} leads elsewhere")
     if not all(_DIGEST.match(text) for text in (saved.before, saved.after)):
-        raise ValueError("%s: no checksum" % saved.path)
+        raise ValueError(f"{saved.path}: no checksum")
 
 
 def save(tree: Tree, name: str, files: Sequence[Tuple[Change, Attributes]]) -> None:
@@ -124,7 +124,7 @@ def save(tree: Tree, name: str, files: Sequence[Tuple[Change, Attributes]]) -> N
     """
     folder = tree.shown(BACKUPS)
     with os_errors("write a backup to", folder, "nothing was changed"):
-        place = tree.made(tree.name("%s/%s" % (BACKUPS, hidden_name(name))))
+        place = tree.made(tree.name(f"{BACKUPS}/{hidden_name(name)}"))
         make_folder(place, 0o700)
         _fill(tree, place, files)
         tree.forget(place.real)
@@ -135,7 +135,7 @@ def save(tree: Tree, name: str, files: Sequence[Tuple[Change, Attributes]]) -> N
 def new_name(tree: Tree, now: datetime.datetime) -> str:
     """The name of the backup to come; `now` is in UTC."""
     count = max(map(_count, _names(tree)), default=0) + 1
-    return "%s-%d" % (now.strftime("%Y%m%dT%H%M%SZ"), count)
+    return f"{now.strftime('%Y%m%dT%H%M%SZ')}-{count}"
 
 
 def _fill(tree: Tree, backup: Place, files: Sequence[Tuple[Change, Attributes]]) -> None:
@@ -145,8 +145,7 @@ def _fill(tree: Tree, backup: Place, files: Sequence[Tuple[Change, Attributes]])
             copy = tree.made(tree.plain(backup.real + change.path))
             write_at(copy, change.before, Attributes(0o600))
             folders[copy.real.rpartition("/")[0]] = copy
-    text = json.dumps(
-        {"format": 1, "files": [_saved(*pair)._asdict() for pair in files]}, indent=1)
+    text = json.dumps({"format": 1, "files": [_saved(*pair)._asdict() for pair in files]}, indent=1)
     manifest = tree.plain(backup.real + "/manifest.json")
     write_at(manifest, text.encode("ascii") + b"\n", Attributes(0o600))
     # Of the folders above those, each was synced when the next was made in it.
@@ -162,7 +161,7 @@ def _saved(change: Change, attributes: Attributes) -> Saved:
 def prune(tree: Tree) -> None:
     """Remove all but the newest `KEPT` backups, as far as that is possible; OSError."""
     for name in _names(tree)[:-KEPT]:
-        discard(tree, tree.name("%s/%s" % (BACKUPS, name)))
+        discard(tree, tree.name(f"{BACKUPS}/{name}"))
 
 
 def find(tree: Tree, name: str = "") -> Backup:
@@ -174,8 +173,8 @@ def find(tree: Tree, name: str = "") -> Backup:
     names = _names(tree)
     if not names or (name and name not in names):
         raise InputError(
-            "no backup %s in %s" % (name, BACKUPS) if name else "no backup in %s" % BACKUPS,
-            "there are: %s" % ", ".join(names) if names else "nothing was written here yet",
+            f"no backup {name} in {BACKUPS}" if name else f"no backup in {BACKUPS}",
+            f"there are: {', '.join(names)}" if names else "nothing was written here yet",
         )
     return _load(tree, name or names[-1])
 
@@ -198,9 +197,9 @@ def undoing(tree: Tree, backup: Backup) -> Tuple[Change, ...]:
     ]
     if edited:
         raise Refusal(
-            "backup %s no longer fits, these files were changed since: %s\n%s"
-            % (backup.name, ", ".join(change.path for change in edited), unified_diff(edited)),
-            "undo those edits first, or put the files back by hand from %s" % BACKUPS,
+            f"backup {backup.name} no longer fits, these files were changed since: "
+            f"{', '.join((change.path for change in edited))}\n{unified_diff(edited)}",
+            f"undo those edits first, or put the files back by hand from {BACKUPS}",
         )
     return changes
 
@@ -208,9 +207,9 @@ def undoing(tree: Tree, backup: Backup) -> Tuple[Change, ...]:
 def _content(tree: Tree, name: str, saved: Saved) -> Optional[bytes]:
     if not saved.existed:
         return None
-    path = tree.shown("%s/%s%s" % (BACKUPS, name, saved.path))
+    path = tree.shown(f"{BACKUPS}/{name}{saved.path}")
     found = read_at(tree.plain(_real(tree, name, saved.path)), path)
     content = None if found is None else found.content
     if digest(content) != saved.before:
-        raise Refusal("%s is damaged: its checksum differs" % path, "pick another backup")
+        raise Refusal(f"{path} is damaged: its checksum differs", "pick another backup")
     return content

@@ -23,7 +23,8 @@ FIRST = " (with the line before)"
 _BEGIN_MARK = b"# BEGIN symroute-nm"
 _END_MARK = END.encode("ascii")
 _NOTE = re.compile(
-    rb" \((?:no newline before, ([0-9]{1,10}) bytes|the file was empty|with the line before)\)")
+    rb" \((?:no newline before, ([0-9]{1,10}) bytes|the file was empty|with the line before)\)"
+)
 
 
 class Parts(NamedTuple):
@@ -78,11 +79,15 @@ def split(content: bytes, path: str = "the file") -> Parts:
 
 def _refuse_markers(content: bytes, begins: List[int], ends: List[int], path: str) -> NoReturn:
     """Raise Refusal with the line of each marker."""
-    where = sorted((content.count(b"\n", 0, at) + 1, name)
-                   for name, starts in (("BEGIN", begins), ("END", ends)) for at in starts)
+    where = sorted(
+        (content.count(b"\n", 0, at) + 1, name)
+        for name, starts in (("BEGIN", begins), ("END", ends))
+        for at in starts
+    )
     raise Refusal(
-        "%s: the symroute-nm markers are damaged (%s; a block is one BEGIN line, then one END line)"
-        % (path, ", ".join("%s in line %d" % (name, line) for line, name in where)),
+        f"{path}: the symroute-nm markers are damaged "
+        f"({', '.join((f'{name} in line {line}' for line, name in where))}; a block is "
+        "one BEGIN line, then one END line)",
         "delete the generated lines and their markers by hand, keep your own, and run it again",
     )
 
@@ -97,7 +102,7 @@ def put(existing: Optional[bytes], body: str, path: str = "the file") -> bytes:
     first, text = _interpreter(text)
     if has_marker(text):
         raise InputError(
-            "%s: the generated text has a '%s' or BEGIN line of its own" % (path, END),
+            f"{path}: the generated text has a '{END}' or BEGIN line of its own",
             "take the marker lines out of the template: they are added",
         )
     parts = split(existing or b"", path)
@@ -138,7 +143,11 @@ def take_out(existing: bytes, path: str = "the file") -> Optional[bytes]:
     if not parts.after and before.endswith(b"\n") and len(before) == parts.cut + 1:
         before = before[:-1]
     rest = before + parts.after
-    if parts.note == FIRST and before.count(b"\n") == 1 and rest.startswith(b"#!") \
-            and not parts.after:
+    if (
+        parts.note == FIRST
+        and before.count(b"\n") == 1
+        and rest.startswith(b"#!")
+        and not parts.after
+    ):
         return None
     return rest if rest or parts.note == EMPTY else None

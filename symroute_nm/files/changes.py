@@ -32,7 +32,7 @@ def diff(wanted: Iterable[Change]) -> str:
 
 def replaced(wanted: Iterable[Change]) -> List[Change]:
     """The changes that lose a line of an earlier block: it may be one that somebody put there."""
-    return [each for each in wanted if _block_lines(each.before) - _block_lines(each.after)]
+    return [change for change in wanted if _block_lines(change.before) - _block_lines(change.after)]
 
 
 def _block_lines(content: Optional[bytes]) -> Set[bytes]:
@@ -41,7 +41,7 @@ def _block_lines(content: Optional[bytes]) -> Set[bytes]:
 
 def changed(wanted: Iterable[Change]) -> bool:
     """Whether anything is to be written."""
-    return any(each.kind != "keep" for each in wanted)
+    return any(change.kind != "keep" for change in wanted)
 
 
 def unified_diff(changes: Iterable[Change]) -> str:
@@ -57,7 +57,7 @@ def _file_diff(change: Change) -> str:
     old = "/dev/null" if change.before is None else "a" + change.path
     new = "/dev/null" if change.after is None else "b" + change.path
     hunks = list(difflib.unified_diff(_lines(change.before), _lines(change.after), n=3))[2:]
-    return "".join(map(_printable, ["--- %s\n" % old, "+++ %s\n" % new, *hunks]))
+    return "".join(map(_printable, [f"--- {old}\n", f"+++ {new}\n", *hunks]))
 
 
 def _lines(content: Optional[bytes]) -> List[str]:
@@ -76,5 +76,5 @@ def _visible(character: str) -> str:
     if character == "\t" or character.isprintable():
         return character
     if "\udc80" <= character <= "\udcff":
-        return "\\x%02x" % (ord(character) - 0xDC00)
+        return f"\\x{ord(character) - 56320:02x}"
     return character.encode("unicode_escape").decode("ascii")

@@ -96,8 +96,10 @@ def _install(tree: Tree, todo: Sequence[Change], asked: _Asked, note: Note) -> O
     if distrust and asked.attributes is not None:
         raise distrust
     if asked.newest and backups.find(tree).name != asked.newest:
-        raise Refusal("another run wrote meanwhile, and undo takes back the last; nothing was "
-                      "written", "see undo --list, and run it again")
+        raise Refusal(
+            "another run wrote meanwhile, and undo takes back the last; nothing was written",
+            "see undo --list, and run it again",
+        )
     _check_kept(tree, asked)
     if distrust:
         return _write_apart(tree, todo, distrust, note)
@@ -145,7 +147,8 @@ def _check_kept(tree: Tree, asked: _Asked) -> None:
 
 def _changed(path: str) -> Refusal:
     return Refusal(
-        "%s was changed by someone else meanwhile; nothing was written" % path, "run it again")
+        f"{path} was changed by someone else meanwhile; nothing was written", "run it again"
+    )
 
 
 def _prepare(tree: Tree, change: Change, attributes: Optional[Attributes]) -> _Step:
@@ -171,8 +174,10 @@ def _tell_of_links(steps: Sequence[_Step], note: Note) -> None:
     """A hard link of the administrator's own keeps the earlier file: it may be a backup."""
     for step in steps:
         if step.names > 1:
-            note("warning: %s had %d names (hard links): the others keep the earlier text, and are "
-                 "files of their own now" % (step.change.path, step.names))
+            note(
+                f"warning: {step.change.path} had {step.names} names (hard links): the others "
+                "keep the earlier text, and are files of their own now"
+            )
 
 
 def _write(tree: Tree, steps: Sequence[_Step], backup: str, note: Note) -> None:
@@ -180,7 +185,7 @@ def _write(tree: Tree, steps: Sequence[_Step], backup: str, note: Note) -> None:
     record = Journal(backup, tuple(_entry(step) for step in steps), tuple(folders))
     done = False
     try:
-        with os_errors("write", "the files below %s" % tree.root, _AS_BEFORE):
+        with os_errors("write", f"the files below {tree.root}", _AS_BEFORE):
             journal.begin(tree, record)
             backups.save(tree, backup, [(step.change, step.attributes) for step in steps])
             ready = [step._replace(target=tree.made(step.target)) for step in steps]
@@ -270,10 +275,12 @@ def _write_apart(tree: Tree, todo: Sequence[Change], distrust: Distrust, note: N
     finally:
         kept = "no journal and no backup was kept, and undo is refused there"
         if written and len(written) < len(todo):
-            note("%s, so files are replaced one by one, and these were already: %s; %s" % (
-                distrust.message, ", ".join(written), kept))
+            note(
+                f"{distrust.message}, so files are replaced one by one, and these were "
+                f"already: {', '.join(written)}; {kept}"
+            )
         elif written:
-            note("%s: its files were replaced one by one, %s" % (distrust.message, kept))
+            note(f"{distrust.message}: its files were replaced one by one, {kept}")
     return ""
 
 
@@ -286,14 +293,20 @@ def _prepare_apart(tree: Tree, change: Change) -> _Step:
     """
     step = _prepare(tree, change, None)
     if step.names > 1 and step.change.after is not None:
-        raise Refusal("%s has other names (hard links), in a tree that others can write" %
-                      tree.shown(change.path), "make it a file of its own, and run it again")
+        raise Refusal(
+            f"{tree.shown(change.path)} has other names (hard links), in a tree that others "
+            "can write",
+            "make it a file of its own, and run it again",
+        )
     target = tree.made(step.target)
     if change.before is None and target.folder is not None:
         owner = os.fstat(target.folder)
         mine = os.geteuid() != 0
-        step = step._replace(attributes=Attributes(
-            step.attributes.mode, -1 if mine else owner.st_uid, -1 if mine else owner.st_gid))
+        step = step._replace(
+            attributes=Attributes(
+                step.attributes.mode, -1 if mine else owner.st_uid, -1 if mine else owner.st_gid
+            )
+        )
     return step._replace(target=target)
 
 
@@ -307,8 +320,10 @@ def _replace(tree: Tree, step: _Step) -> None:
                 write_at(new, step.change.after, step.attributes, like)
             found = read_at(step.target, path)
             if (None if found is None else found.content) != step.change.before:
-                raise Refusal("%s was changed by someone else meanwhile; it was not written" %
-                              tree.shown(path), "run it again")
+                raise Refusal(
+                    f"{tree.shown(path)} was changed by someone else meanwhile; it was not written",
+                    "run it again",
+                )
             _switch(step)
             done = True
         finally:
@@ -361,15 +376,23 @@ def prepare_restoration(root: Path, name: str = "") -> Restoration:
     with Tree(root) as tree:
         backup = backups.find(tree, name)
         wanted = backups.undoing(tree, backup)
-    return Restoration(backup.name, wanted, {
-        saved.path: Attributes(saved.mode, saved.uid, saved.gid) for saved in backup.files
-    }, "" if name else backup.name)
+    return Restoration(
+        backup.name,
+        wanted,
+        {saved.path: Attributes(saved.mode, saved.uid, saved.gid) for saved in backup.files},
+        "" if name else backup.name,
+    )
 
 
 def bring_back(root: Path, restoration: Restoration, note: Note = lambda _: None) -> None:
     """Bring that state back. InputError, Refusal, SystemFailure."""
-    install(root, restoration.changes, note, attributes=restoration.attributes,
-            newest=restoration.newest)
+    install(
+        root,
+        restoration.changes,
+        note,
+        attributes=restoration.attributes,
+        newest=restoration.newest,
+    )
 
 
 def restore(root: Path, name: str = "", note: Note = lambda _: None) -> Restoration:

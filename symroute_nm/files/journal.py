@@ -72,7 +72,7 @@ def begin(tree: Tree, journal: Journal) -> None:
     """Put the journal on the disk; OSError."""
     files = [entry._asdict() for entry in journal.entries]
     text = json.dumps({"format": 1, **journal._asdict(), "entries": files}, sort_keys=True)
-    place = tree.made(tree.name("%s/%s" % (STATE, hidden_name("journal"))))
+    place = tree.made(tree.name(f"{STATE}/{hidden_name('journal')}"))
     write_at(place, text.encode("ascii"), Attributes())
     rename(place, "journal")
     sync_beside(place)
@@ -95,7 +95,7 @@ def finish(tree: Tree, journal: Journal) -> Tuple[str, ...]:
         _sync_folders(places)
         done = tree.name(STATE + "/journal.done")
     except (OSError, SymrouteError) as error:
-        return (*problems, "the next run tidies up: %s" % error)
+        return (*problems, f"the next run tidies up: {error}")
     return problems or _remove(tree, [done])
 
 
@@ -112,8 +112,9 @@ def roll_back(tree: Tree, journal: Journal) -> Tuple[str, ...]:
     come into the way of a file, SystemFailure.
     """
     begun, done = tree.name(STATE + "/journal"), tree.name(STATE + "/journal.done")
-    with os_errors("put back the files of", tree.shown(STATE + "/journal"),
-                "free the cause, run it again"):
+    with os_errors(
+        "put back the files of", tree.shown(STATE + "/journal"), "free the cause, run it again"
+    ):
         if exists_at(done) and _load(tree, done) == journal:  # an earlier write's is none
             rename(done, begun.name)
         notes = [note for entry in journal.entries for note in _put_back(tree, entry, journal)]
@@ -123,7 +124,7 @@ def roll_back(tree: Tree, journal: Journal) -> Tuple[str, ...]:
         _sync_folders(places)
         _remove_folders(tree, journal)
         if not notes:
-            discard(tree, tree.name("%s/%s" % (BACKUPS, journal.backup)))
+            discard(tree, tree.name(f"{BACKUPS}/{journal.backup}"))
         unlink(begun)
         _sync_folders([begun])
     # The journal and the backup have hidden names of their own until they are whole.
@@ -144,8 +145,8 @@ def _put_back(tree: Tree, entry: Entry, journal: Journal) -> List[str]:
         _sync_folders([target])
     elif current != entry.before:
         return [
-            "%s was changed after the run that was interrupted and stays as it is; "
-            "what it was before stands in %s/%s" % (entry.path, BACKUPS, journal.backup)
+            f"{entry.path} was changed after the run that was interrupted and stays as it "
+            f"is; what it was before stands in {BACKUPS}/{journal.backup}"
         ]
     return []
 
@@ -192,8 +193,7 @@ def _remove_one(tree: Tree, place: Place) -> List[str]:
             return []
         except OSError as error:
             if last:
-                return ["%s is left behind: %s" % (
-                    tree.shown(place.real), error.strerror or error)]
+                return [f"{tree.shown(place.real)} is left behind: {error.strerror or error}"]
     return []
 
 
@@ -222,8 +222,10 @@ def has_interrupted_run(root: Path) -> bool:
 def _journals(tree: Tree) -> Tuple[bool, bool]:
     """Whether there are a ``journal`` and a ``journal.done``; SystemFailure."""
     with os_errors("look up", tree.shown(STATE), "run as root"):
-        return (exists_at(tree.name(STATE + "/journal")),
-                exists_at(tree.name(STATE + "/journal.done")))
+        return (
+            exists_at(tree.name(STATE + "/journal")),
+            exists_at(tree.name(STATE + "/journal.done")),
+        )
 
 
 def repair(root: Path) -> Tuple[str, ...]:
@@ -240,28 +242,32 @@ def repair(root: Path) -> Tuple[str, ...]:
             if begun:
                 notes += _undo(tree)
         except Distrust as distrust:
-            notes += ["%s: the journal of an interrupted run there is not believed, and nothing is "
-                      "put back by it" % distrust.message]
+            notes += [
+                f"{distrust.message}: the journal of an interrupted run there is not "
+                "believed, and nothing is put back by it"
+            ]
         return (*notes, *_remove(tree, list(_strays(tree))))
 
 
 def _tidy_up(tree: Tree) -> List[str]:
     journal = _believed(tree, "journal.done")
-    return ["an interrupted run had written all its files; its hidden files are removed",
-            *finish(tree, journal)]
+    return [
+        "an interrupted run had written all its files; its hidden files are removed",
+        *finish(tree, journal),
+    ]
 
 
 def _undo(tree: Tree) -> List[str]:
     journal = _believed(tree, "journal")
     kept = roll_back(tree, journal)
     paths = ", ".join(entry.path for entry in journal.entries)
-    return ["an interrupted run was undone, as before they are again: %s" % paths, *kept]
+    return [f"an interrupted run was undone, as before they are again: {paths}", *kept]
 
 
 def _believed(tree: Tree, name: str) -> Journal:
     """The journal of that name; Distrust, and Refusal where a link is in the way of any file."""
     check_state(tree)
-    journal = _load(tree, tree.name("%s/%s" % (STATE, name)))
+    journal = _load(tree, tree.name(f"{STATE}/{name}"))
     for path in (*journal.folders, *(entry.target for entry in journal.entries)):
         tree.plain(path)
     check_targets(tree)
@@ -296,9 +302,10 @@ def _check_shared(tree: Tree) -> None:
     others = tree.shared()
     if others:
         raise Distrust(
-            "%s can be written by others than root" % others,
+            f"{others} can be written by others than root",
             "no backup and no journal in such a tree is believed; make its folders root's alone, "
-            "or put the files back by hand")
+            "or put the files back by hand",
+        )
 
 
 def read_state(place: Place, path: str) -> bytes:
@@ -307,7 +314,7 @@ def read_state(place: Place, path: str) -> bytes:
     if found is None:
         return b""
     if may_be_others(found.status):
-        raise Distrust("%s can be written by others than root" % path, "remove it")
+        raise Distrust(f"{path} can be written by others than root", "remove it")
     return found.content
 
 
@@ -334,8 +341,8 @@ def _load(tree: Tree, place: Place) -> Journal:
         return journal
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refusal(
-            "%s is damaged (%s)" % (where, error),
-            "compare the files with the newest backup in %s, then remove it" % BACKUPS,
+            f"{where} is damaged ({error})",
+            f"compare the files with the newest backup in {BACKUPS}, then remove it",
         ) from error
 
 
@@ -345,7 +352,7 @@ def typed(kind: Any, fields: Any) -> Any:
     for name, wanted in kind.__annotations__.items():
         value = getattr(made, name)
         if type(value) is not wanted:
-            raise TypeError("%s is not of type %s" % (name, wanted.__name__))
+            raise TypeError(f"{name} is not of type {wanted.__name__}")
         if isinstance(value, str):
             check_path(value)
     return made
@@ -359,11 +366,14 @@ def check_path(text: str) -> None:
 
 def _check_places(journal: Journal) -> None:
     """TypeError, ValueError where a name is none, or leads elsewhere than a journal's can."""
-    names = [journal.backup, *(name for each in journal.entries for name in (each.new, each.old))]
-    places = [*journal.folders, *(each.target for each in journal.entries)]
+    names = [
+        journal.backup,
+        *(name for entry in journal.entries for name in (entry.new, entry.old)),
+    ]
+    places = [*journal.folders, *(entry.target for entry in journal.entries)]
     for text in (*names, *places):
         if not isinstance(text, str):
             raise TypeError("a name is not text")
         check_path(text)
         if text.startswith("/") or ".." in text.split("/") or (text in names and "/" in text):
-            raise ValueError("%r leads elsewhere" % text)
+            raise ValueError(f"{text!r} leads elsewhere")

@@ -78,8 +78,7 @@ def _make_state(root: Path) -> Path:
         make_folders(missing_folders(place / "journal"))
         if not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if os.geteuid() != 0 and not os.access(
-                str(place), os.W_OK | os.X_OK, effective_ids=True):
+        if os.geteuid() != 0 and not os.access(str(place), os.W_OK | os.X_OK, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise _failure("write to", place, error) from error
@@ -156,7 +155,8 @@ def _is_still(lock: Path, descriptor: int) -> bool:
 def _refusal(descriptor: int, subject: Path, timeout: float) -> Refusal:
     return Refusal(
         f"{subject} is still held by {_holder(descriptor)} after {timeout:g} seconds",
-        "wait until that run is over, then run it again")
+        "wait until that run is over, then run it again",
+    )
 
 
 def _holder(descriptor: int) -> str:
@@ -175,8 +175,10 @@ def _holds(pid: str, descriptor: int) -> bool:
     try:
         for place in (folder / "fd").iterdir():
             with contextlib.suppress(FileNotFoundError):  # closed since
-                if (os.path.samestat(place.stat(), wanted)
-                        and "FLOCK" in (folder / "fdinfo" / place.name).read_text()):
+                if (
+                    os.path.samestat(place.stat(), wanted)
+                    and "FLOCK" in (folder / "fdinfo" / place.name).read_text()
+                ):
                     return True
     except OSError:  # it has gone, or is another user's
         pass

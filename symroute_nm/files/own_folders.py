@@ -87,8 +87,9 @@ def _namespace() -> str:
     try:
         return f"net-{Path(_NAMESPACE).stat().st_ino}"
     except OSError as error:
-        raise SystemFailure(f"cannot look up {_NAMESPACE}: {error.strerror}",
-                            "see whether /proc is mounted") from error
+        raise SystemFailure(
+            f"cannot look up {_NAMESPACE}: {error.strerror}", "see whether /proc is mounted"
+        ) from error
 
 
 def _is_private(folder: str) -> bool:
@@ -97,8 +98,12 @@ def _is_private(folder: str) -> bool:
         found = os.lstat(folder)
     except (OSError, ValueError):
         return False
-    return (folder.startswith("/") and stat.S_ISDIR(found.st_mode)
-            and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == _PRIVATE)
+    return (
+        folder.startswith("/")
+        and stat.S_ISDIR(found.st_mode)
+        and found.st_uid == os.geteuid()
+        and stat.S_IMODE(found.st_mode) == _PRIVATE
+    )
 
 
 def _make(begin: str, shared: Sequence[str], own: Sequence[str], mode: int) -> Path:
@@ -135,8 +140,9 @@ def _open(name: str, parent: Optional[int], place: Path) -> int:
         return os.open(name, flags, dir_fd=parent)
     except OSError as error:
         if error.errno in _NO_FOLDER:
-            raise Refusal(f"{place} is no folder, or a link to one",
-                          "move away what stands there") from error
+            raise Refusal(
+                f"{place} is no folder, or a link to one", "move away what stands there"
+            ) from error
         raise _failure("open", place, error) from error
 
 
@@ -147,11 +153,14 @@ def _check(folder: int, place: Path) -> None:
     except OSError as error:
         raise _failure("look up", place, error) from error
     if found.st_uid != os.geteuid():
-        raise Refusal(f"{place} belongs to user {found.st_uid}",
-                      "see who made it, and move it away")
+        raise Refusal(
+            f"{place} belongs to user {found.st_uid}", "see who made it, and move it away"
+        )
     if found.st_mode & _OTHERS_WRITE:
-        raise Refusal(f"others can write to {place}: its mode is {stat.S_IMODE(found.st_mode):04o}",
-                      "see what stands in it, and move it away")
+        raise Refusal(
+            f"others can write to {place}: its mode is {stat.S_IMODE(found.st_mode):04o}",
+            "see what stands in it, and move it away",
+        )
 
 
 def _set_mode(folder: int, place: Path, mode: int) -> None:

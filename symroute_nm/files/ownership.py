@@ -19,11 +19,17 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MOST_LINKS = 40  # path_resolution(7)
 # What is read or written below the root: as far as the folders are there.
 _USED = (
-    NETWORK_SCRIPTS, str(PurePosixPath(FRAGMENT).parent),
+    NETWORK_SCRIPTS,
+    str(PurePosixPath(FRAGMENT).parent),
     *sorted({str(PurePosixPath(path).parent) for path in MARKING_FILES}),
-    "/etc/NetworkManager/system-connections", "/etc/systemd/system",
-    "/usr/lib/iproute2", "/usr/share/iproute2",
-    "/var/lib/NetworkManager", "/var/lib/dhclient", "/var/lib/dhcp", "/run/NetworkManager/devices",
+    "/etc/NetworkManager/system-connections",
+    "/etc/systemd/system",
+    "/usr/lib/iproute2",
+    "/usr/share/iproute2",
+    "/var/lib/NetworkManager",
+    "/var/lib/dhclient",
+    "/var/lib/dhcp",
+    "/run/NetworkManager/devices",
     STATE + "/backups",
 )
 
@@ -58,7 +64,8 @@ def _check(folder: Path, root: Path) -> None:
     raise InputError(
         f"the kernel is changed only by a tree that is root's alone: {why}",
         f"copy {root} to where every folder is root's, or give it to root (chown -R root, "
-        "chmod -R go-w)")
+        "chmod -R go-w)",
+    )
 
 
 def _walk(top: Path, path: str) -> Iterator[Path]:
@@ -93,7 +100,7 @@ def _walk(top: Path, path: str) -> Iterator[Path]:
 def _follow(top: Path, here: Path, target: str, names: "Deque[str]") -> Path:
     """Put the names of a link's target before the others; where they begin."""
     inside = str(top).rstrip("/") + "/"
-    below = target[len(inside):] if target.startswith(inside) else target
+    below = target[len(inside) :] if target.startswith(inside) else target
     names.extendleft(reversed(_names(below)))
     return top if target.startswith("/") else here
 

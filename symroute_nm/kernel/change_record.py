@@ -60,8 +60,10 @@ def write_record(record: Record) -> None:
 
 
 def _dump_places(places: Iterable[Place]) -> Any:
-    return [codec.encode(Route(network, table=table, metric=metric))
-            for _, table, network, metric in sorted(places, key=str)]
+    return [
+        codec.encode(Route(network, table=table, metric=metric))
+        for _, table, network, metric in sorted(places, key=str)
+    ]
 
 
 def read_record() -> Optional[Record]:
@@ -82,22 +84,35 @@ def read_record() -> Optional[Record]:
             return None
         saved = Saved(*(tuple(map(_message, content[name])) for name in ("rules", "routes")))
         return Record(_territory(content, str(where)), saved, mark_setup.load(content["marks"]))
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
-            InputError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        InputError,
+    ) as error:
         raise Refusal(
             f"{where} is damaged ({error})",
-            "see symroute-nm verify for what is in force, then remove that file") from error
+            "see symroute-nm verify for what is in force, then remove that file",
+        ) from error
 
 
 def _territory(content: Dict[str, Any], where: str) -> Scope:
     rules = codec.decode(Tuple[Rule, ...], content["territory"], where)
-    left, places = (codec.decode(Tuple[Route, ...], content[name], where)
-                    for name in ("left", "places"))
+    left, places = (
+        codec.decode(Tuple[Route, ...], content[name], where) for name in ("left", "places")
+    )
     tables = content["tables"]
     if not all(type(number) is int and 0 < number < 1 << 32 for number in tables):
         raise ValueError("a table is no number of one")
-    return Scope(frozenset(rules), frozenset(tables), frozenset(map(place, left)),
-                     frozenset(map(place, places)))
+    return Scope(
+        frozenset(rules),
+        frozenset(tables),
+        frozenset(map(place, left)),
+        frozenset(map(place, places)),
+    )
 
 
 def _message(text: str) -> bytes:
@@ -150,5 +165,6 @@ def _write(where: Path, content: bytes, mode: int) -> None:
 
 def _remove(where: Path) -> None:
     with os_errors("remove", where, "remove it by hand"), contextlib.suppress(
-            FileNotFoundError, NotADirectoryError):
+        FileNotFoundError, NotADirectoryError
+    ):
         where.unlink()

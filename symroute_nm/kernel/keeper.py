@@ -65,8 +65,10 @@ def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Keepe
         ours, theirs = socket.socketpair()
         child = os.fork()
     except OSError as error:
-        raise SystemFailure("cannot start a process to watch over the change: %s" % error.strerror,
-                            "nothing was changed; see ulimit -a") from error
+        raise SystemFailure(
+            f"cannot start a process to watch over the change: {error.strerror}",
+            "nothing was changed; see ulimit -a",
+        ) from error
     if child == 0:
         ours.close()
         _keep(work, timeout, door, theirs)
@@ -84,8 +86,9 @@ def confirm(door: Path) -> KeeperResult:
     """Confirm the change whose keeper listens at `door`; raises `Refusal` where nobody does."""
     answer = ask(door, _KEEP)
     if not answer:
-        raise SystemFailure("the change was confirmed, but its keeper was killed",
-                            "see symroute-nm verify")
+        raise SystemFailure(
+            "the change was confirmed, but its keeper was killed", "see symroute-nm verify"
+        )
     return _outcome(json.loads(answer.decode("ascii")))
 
 
@@ -160,7 +163,7 @@ class _Words:
         except OSError:
             piece = b""
         *lines, self._rest = (self._rest + piece).split(b"\n")
-        yield from (json.loads(each.decode("ascii")) for each in lines)
+        yield from (json.loads(line.decode("ascii")) for line in lines)
         if not piece:
             yield None
 
@@ -168,6 +171,7 @@ class _Words:
 @contextlib.contextmanager
 def _signals(channel: socket.socket) -> Iterator[None]:
     """SIGUSR1 confirms, SIGINT and SIGTERM take the change back, SIGHUP leaves it to the keeper."""
+
     def leave(number: int, _: Any) -> NoReturn:
         raise SystemExit(128 + number)
 
@@ -199,7 +203,7 @@ def _outcome(answer: Dict[str, Any]) -> KeeperResult:
         raise RuntimeError(answer["bug"])
     if answer.get("error"):
         code, message, hint = answer["error"]
-        raise {each.exit_code: each for each in _KINDS}[code](message, hint)
+        raise {kind.exit_code: kind for kind in _KINDS}[code](message, hint)
     return KeeperResult(answer["kept"], answer["reason"], tuple(answer["notes"]))
 
 
@@ -242,8 +246,9 @@ def _reserve() -> List[int]:
             reserve.append(os.dup(0))
     except OSError as error:
         _release(reserve)
-        raise SystemFailure(f"too few files may be open: {error.strerror}",
-                            "nothing was changed; see ulimit -n") from error
+        raise SystemFailure(
+            f"too few files may be open: {error.strerror}", "nothing was changed; see ulimit -n"
+        ) from error
     return reserve
 
 
@@ -274,9 +279,7 @@ class _Keeper:
         except SymrouteError as error:
             return {"kept": False, "error": [error.exit_code, error.message, error.hint]}
 
-    def _try(
-        self, work: Work, timeout: Optional[float], entrance: socket.socket
-    ) -> Dict[str, Any]:
+    def _try(self, work: Work, timeout: Optional[float], entrance: socket.socket) -> Dict[str, Any]:
         notes: List[str] = []
         kept = False
         reserve = _reserve()
@@ -289,7 +292,8 @@ class _Keeper:
                 kept = True
         except SymrouteError as error:
             raise type(error)(
-                "%s; the kernel is as it was before" % error.message, error.hint) from error
+                f"{error.message}; the kernel is as it was before", error.hint
+            ) from error
         finally:
             _release(reserve)
             if not kept:
@@ -297,7 +301,7 @@ class _Keeper:
         return {"kept": kept, "reason": reason, "notes": notes}
 
     def _wait(self, timeout: float, entrance: socket.socket) -> str:
-        """"" once it is confirmed, else why not."""
+        """ "" once it is confirmed, else why not."""
         self._say({"stage": "made"})
         end = time.monotonic() + timeout
         while True:
@@ -371,13 +375,15 @@ def ask(door: Path, word: bytes) -> bytes:
             connection.sendall(word)
             return _hear_out(connection)
         except PermissionError as error:
-            raise SystemFailure("%s: %s" % (door, error.strerror), "run as root") from error
+            raise SystemFailure(f"{door}: {error.strerror}", "run as root") from error
         except socket.timeout as error:
-            raise SystemFailure("whoever watches over the change does not answer",
-                                "see symroute-nm verify") from error
+            raise SystemFailure(
+                "whoever watches over the change does not answer", "see symroute-nm verify"
+            ) from error
         except OSError as error:
-            raise Refusal("no change waits to be confirmed",
-                          "its time may be over; see symroute-nm verify") from error
+            raise Refusal(
+                "no change waits to be confirmed", "its time may be over; see symroute-nm verify"
+            ) from error
 
 
 def _hear_out(connection: socket.socket) -> bytes:
@@ -396,7 +402,7 @@ def _short(door: Path) -> Iterator[str]:
     """An address for the socket that fits into the 108 bytes of unix(7), however deep it is."""
     folder = os.open(str(door.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield "/proc/self/fd/%d/%s" % (folder, door.name)
+        yield f"/proc/self/fd/{folder}/{door.name}"
     finally:
         os.close(folder)
 
@@ -408,8 +414,9 @@ def listening(door: Path) -> Iterator[socket.socket]:
         try:
             _listen(entrance, door)
         except OSError as error:
-            raise SystemFailure("cannot listen at %s: %s" % (door, error.strerror),
-                                "move away what stands there") from error
+            raise SystemFailure(
+                f"cannot listen at {door}: {error.strerror}", "move away what stands there"
+            ) from error
         try:
             yield entrance
         finally:

@@ -12,19 +12,26 @@ SYSCTL_FILE = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
 
 _NUMBER = r"(0x[0-9a-f]+)"
 # One behind the other in a line, with anything between them.
-_NFT_NEW = tuple(map(re.compile, (
-    r'iifname "([^"]+)" ', f"ct mark & {_NUMBER} == ", rf"ct mark set ct mark \| {_NUMBER}")))
+_NFT_NEW = tuple(
+    map(
+        re.compile,
+        (r'iifname "([^"]+)" ', f"ct mark & {_NUMBER} == ", rf"ct mark set ct mark \| {_NUMBER}"),
+    )
+)
 # nft takes "meta mark" and "mark" for the same, and may list either.
-_NFT_BACK = tuple(map(re.compile, (
-    f"ct mark & {_NUMBER} == {_NUMBER} ", r"(?<!ct )mark set (?:meta )?mark \|")))
+_NFT_BACK = tuple(
+    map(re.compile, (f"ct mark & {_NUMBER} == {_NUMBER} ", r"(?<!ct )mark set (?:meta )?mark \|"))
+)
 # As our template for nft has it, in a script.
-_SCRIPT_NEW = re.compile(r'iifname "([^"]+)" .*ct mark & %s == 0 .*ct mark set ct mark or %s\Z' % (
-    _NUMBER, _NUMBER))
-_SCRIPT_BACK = re.compile(r"ct mark & %s == %s .*meta mark set meta mark or %s\Z" % (
-    _NUMBER, _NUMBER, _NUMBER))
-_NEW = re.compile(r"-A %s -i (\S+) .*-j CONNMARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
-_BACK = re.compile(r"-A %s -m connmark .*-j MARK --set-xmark %s/%s" % (NAME, _NUMBER, _NUMBER))
-_JUMP = re.compile(r"-[AI] (PREROUTING(?:_direct)?)(?: [0-9]+)? -j %s" % NAME)
+_SCRIPT_NEW = re.compile(
+    f'iifname "([^"]+)" .*ct mark & {_NUMBER} == 0 .*ct mark set ct mark or {_NUMBER}\\Z'
+)
+_SCRIPT_BACK = re.compile(
+    f"ct mark & {_NUMBER} == {_NUMBER} .*meta mark set meta mark or {_NUMBER}\\Z"
+)
+_NEW = re.compile(f"-A {NAME} -i (\\S+) .*-j CONNMARK --set-xmark {_NUMBER}/{_NUMBER}")
+_BACK = re.compile(f"-A {NAME} -m connmark .*-j MARK --set-xmark {_NUMBER}/{_NUMBER}")
+_JUMP = re.compile(f"-[AI] (PREROUTING(?:_direct)?)(?: [0-9]+)? -j {NAME}")
 
 
 class LoadedMarks(NamedTuple):
@@ -38,8 +45,10 @@ class LoadedMarks(NamedTuple):
     @property
     def backends(self) -> Tuple[str, ...]:
         """What sets marks: ``nft``, ``iptables``, both after one has replaced the other, none."""
-        return (*(["nft"] if self.nft else []),
-                *(["iptables"] if self.iptables or self.ip6tables else []))
+        return (
+            *(["nft"] if self.nft else []),
+            *(["iptables"] if self.iptables or self.ip6tables else []),
+        )
 
 
 def find_differences(
@@ -50,37 +59,51 @@ def find_differences(
     `versions` are the IP versions that have marks.
     """
     if marking is None:
-        return tuple("%s sets marks, and none are planned" % each for each in loaded.backends)
+        return tuple(f"{backend} sets marks, and none are planned" for backend in loaded.backends)
     return tuple(_differences(marking, loaded, versions))
 
 
 def _differences(marking: Marking, loaded: LoadedMarks, versions: FrozenSet[int]) -> Iterator[str]:
     wanted = set(planned_rules(marking))
     backend = marking.program
-    yield from ("%s sets marks, too, and %s is planned" % (each, backend)
-                for each in loaded.backends if each != backend)
+    yield from (
+        f"{each} sets marks, too, and {backend} is planned"
+        for each in loaded.backends
+        if each != backend
+    )
     if backend not in loaded.backends:
-        yield "nothing sets marks by %s" % backend
+        yield f"nothing sets marks by {backend}"
         return
-    places = [("nft", _nft_settings(loaded.nft))] if backend == "nft" else [
-        (program, _settings(lines)) for version, program, lines in (
-            (4, "iptables", loaded.iptables), (6, "ip6tables", loaded.ip6tables))
-        if version in versions]
+    places = (
+        [("nft", _nft_settings(loaded.nft))]
+        if backend == "nft"
+        else [
+            (program, _settings(lines))
+            for version, program, lines in (
+                (4, "iptables", loaded.iptables),
+                (6, "ip6tables", loaded.ip6tables),
+            )
+            if version in versions
+        ]
+    )
     for place, there in places:
         if there is None:
-            yield "%s: no packet comes to our chain %s" % (place, NAME)
+            yield f"{place}: no packet comes to our chain {NAME}"
             continue
         for sign, settings in (("missing", wanted - there), ("stale", there - wanted)):
-            yield from ("%s: %s: %s" % (place, sign, _describe(each)) for each in sorted(settings))
+            yield from (f"{place}: {sign}: {_describe(setting)}" for setting in sorted(settings))
     if not loaded.valid_mark:
         yield "net.ipv4.conf.all.src_valid_mark is 0: strict rp_filter does not see marks"
 
 
 def _describe(setting: Setting) -> str:
     link, value, mask = setting
-    mark = "0x%x/0x%x" % (value, mask)
-    return "connections from %s get %s" % (link, mark) if link else (
-        "packets of connections marked %s get that mark" % mark)
+    mark = f"0x{value:x}/0x{mask:x}"
+    return (
+        f"connections from {link} get {mark}"
+        if link
+        else (f"packets of connections marked {mark} get that mark")
+    )
 
 
 def nft_rule(line: str) -> Optional[Setting]:
@@ -140,7 +163,7 @@ def _find_all(patterns: Sequence["re.Pattern[str]"], line: str) -> Tuple[str, ..
 
 def _settings(lines: Tuple[str, ...]) -> Optional[FrozenSet[Setting]]:
     """None where nothing jumps to the chain."""
-    if not any(_JUMP.match(each) for each in lines):
+    if not any(_JUMP.match(line) for line in lines):
         return None
     return frozenset(rule for rule in map(iptables_rule, lines) if rule)
 
@@ -153,11 +176,11 @@ def marked_links(text: str) -> FrozenSet[str]:
 
 def unload_commands(loaded: LoadedMarks) -> List[str]:
     """The commands that end the marks that are set."""
-    commands = ["nft delete table inet %s" % NAME] if loaded.nft else []
+    commands = [f"nft delete table inet {NAME}"] if loaded.nft else []
     for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables)):
-        jumps = ["-D %s -j %s" % (each.group(1), NAME) for each in _jumps(lines)]
+        jumps = [f"-D {jump.group(1)} -j {NAME}" for jump in _jumps(lines)]
         chain = ["-F " + NAME, "-X " + NAME] if lines else []
-        commands += ["%s -w -t mangle %s" % (program, words) for words in jumps + chain]
+        commands += [f"{program} -w -t mangle {words}" for words in jumps + chain]
     return commands
 
 
@@ -172,7 +195,6 @@ def script_program(script: Optional[bytes]) -> str:
 
 def unload_script(*backends: str) -> str:
     """The shell script that ends whatever backends have set up; also what firewalld has."""
-    lines = tuple("-A %s -j %s" % (chain, NAME) for chain in PARENTS) \
-        if "iptables" in backends else ()
+    lines = tuple(f"-A {chain} -j {NAME}" for chain in PARENTS) if "iptables" in backends else ()
     commands = unload_commands(LoadedMarks(NAME if "nft" in backends else "", lines, lines))
-    return "".join("%s 2>/dev/null || :\n" % each for each in commands)
+    return "".join(f"{command} 2>/dev/null || :\n" for command in commands)

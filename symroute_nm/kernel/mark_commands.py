@@ -31,8 +31,9 @@ def _unloading(backend: str) -> Iterator[Command]:
     if backend == "iptables":
         for program in PROGRAMS:
             for parent in PARENTS:
-                yield Command((program, "-w", "-t", "mangle", "-D", parent, "-j", NAME),
-                              needed=False)
+                yield Command(
+                    (program, "-w", "-t", "mangle", "-D", parent, "-j", NAME), needed=False
+                )
             for option in ("-F", "-X"):
                 yield Command((program, "-w", "-t", "mangle", option, NAME), needed=False)
 

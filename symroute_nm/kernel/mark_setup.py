@@ -20,16 +20,51 @@ _LINK = re.compile(r"(?!-)[A-Za-z0-9_.:@+-]{1,15}\Z")
 _LARGEST_MARK = 2**32 - 1
 _LARGEST_PLACE = 2**31 - 1
 # What nft and iptables-save write of our rules besides numbers and names; older and newer ones.
-_NFT_WORDS = frozenset((
-    "iifname", "ct", "state", "new", "direction", "original", "mark", "&", "==", "fib", "daddr",
-    "type", "unicast", "set", "|", "meta"))
-_IPTABLES_WORDS = frozenset((
-    "-A", NAME, "-i", "-m", "conntrack", "--ctstate", "NEW", "--ctdir", "ORIGINAL", "connmark",
-    "mark", "--mark", "-j", "CONNMARK", "MARK", "--set-xmark"))
+_NFT_WORDS = frozenset(
+    (
+        "iifname",
+        "ct",
+        "state",
+        "new",
+        "direction",
+        "original",
+        "mark",
+        "&",
+        "==",
+        "fib",
+        "daddr",
+        "type",
+        "unicast",
+        "set",
+        "|",
+        "meta",
+    )
+)
+_IPTABLES_WORDS = frozenset(
+    (
+        "-A",
+        NAME,
+        "-i",
+        "-m",
+        "conntrack",
+        "--ctstate",
+        "NEW",
+        "--ctdir",
+        "ORIGINAL",
+        "connmark",
+        "mark",
+        "--mark",
+        "-j",
+        "CONNMARK",
+        "MARK",
+        "--set-xmark",
+    )
+)
 _NUMBER = re.compile(r"0x[0-9a-f]+\Z|0\Z")
 _NFT_FRAME = re.compile(
     rf"table inet {NAME} \{{|chain prerouting \{{|\}}|"
-    r"type filter hook prerouting priority [-+a-z0-9 ]+; policy accept;")
+    r"type filter hook prerouting priority [-+a-z0-9 ]+; policy accept;"
+)
 _PLACED_JUMP = re.compile(rf"-[AI] ({'|'.join(PARENTS)})(?: ([0-9]+))? -j {NAME}\Z")
 
 
@@ -73,8 +108,10 @@ class Command(NamedTuple):
 
 def read_setup(there: LoadedMarks) -> MarkSetup:
     """What is listed, as data; raises `Refusal` for what our templates would not write again."""
-    chains = (_read_chain(program, lines)
-              for program, lines in zip(PROGRAMS, (there.iptables, there.ip6tables)))
+    chains = (
+        _read_chain(program, lines)
+        for program, lines in zip(PROGRAMS, (there.iptables, there.ip6tables))
+    )
     return MarkSetup(there.valid_mark, _read_table(there.nft), tuple(chains))
 
 
@@ -88,8 +125,10 @@ def read_script(script: bytes) -> Marking:
     answers = {rule.value for rule in rules if not rule.link}
     right = len(masks) == 1 and answers == {mark.value for mark in marks}
     if not right or not all(map(_is_sound, rules)):
-        raise Refusal(f"{SCRIPT} does not set marks as symroute-nm writes it",
-                      "symroute-nm generate --forwarded writes it anew; or leave --apply out")
+        raise Refusal(
+            f"{SCRIPT} does not set marks as symroute-nm writes it",
+            "symroute-nm generate --forwarded writes it anew; or leave --apply out",
+        )
     return Marking(script_program(script), masks.pop(), marks)
 
 
@@ -101,9 +140,14 @@ def _read_table(listing: str) -> Optional[Tuple[Setting, ...]]:
         if not line or line.startswith("#") or _NFT_FRAME.match(line):
             continue
         found = loaded_marks.nft_rule(line)
-        if found is None or not _is_sound(found) or not all(
+        if (
+            found is None
+            or not _is_sound(found)
+            or not all(
                 word in _NFT_WORDS or word == f'"{found.link}"' or _is_number_of(found, word)
-                for word in line.split()):
+                for word in line.split()
+            )
+        ):
             raise _foreign("nft's table inet", line, f"nft delete table inet {NAME}")
         rules.append(found)
     return tuple(rules)
@@ -120,9 +164,14 @@ def _read_chain(program: str, lines: Iterable[str]) -> Optional[Chain]:
             jumps.append(Jump(jump.group(1), int(jump.group(2) or 0)))
         elif line.startswith(f"-A {NAME} "):
             found = loaded_marks.iptables_rule(line)
-            if found is None or not _is_sound(found) or not all(
+            if (
+                found is None
+                or not _is_sound(found)
+                or not all(
                     word in _IPTABLES_WORDS or word == found.link or _is_pair_of(found, word)
-                    for word in line.split()):
+                    for word in line.split()
+                )
+            ):
                 raise _foreign(f"the chain of {program}", line, f"{program} -t mangle -F {NAME}")
             rules.append(found)
     return Chain(tuple(rules), tuple(jumps)) if there else None
@@ -134,20 +183,27 @@ def _is_number_of(rule: Setting, word: str) -> bool:
 
 def _is_pair_of(rule: Setting, word: str) -> bool:
     value, _, mask = word.partition("/")
-    return (bool(_NUMBER.match(value) and _NUMBER.match(mask))
-            and int(value, 16) in (0, rule.value) and int(mask, 16) == rule.mask)
+    return (
+        bool(_NUMBER.match(value) and _NUMBER.match(mask))
+        and int(value, 16) in (0, rule.value)
+        and int(mask, 16) == rule.mask
+    )
 
 
 def _foreign(where: str, line: str, command: str) -> Refusal:
     return Refusal(
         f"{where} {NAME} has a rule that symroute-nm does not write, and could not bring back: "
-        f"{shown(line)}", f"move it to a table or chain of your own; {command} ends all that is "
-        "there")
+        f"{shown(line)}",
+        f"move it to a table or chain of your own; {command} ends all that is there",
+    )
 
 
 def _is_sound(rule: Setting) -> bool:
-    return ((not rule.link or bool(_LINK.match(rule.link)))
-            and 0 <= rule.value <= _LARGEST_MARK and 0 < rule.mask <= _LARGEST_MARK)
+    return (
+        (not rule.link or bool(_LINK.match(rule.link)))
+        and 0 <= rule.value <= _LARGEST_MARK
+        and 0 < rule.mask <= _LARGEST_MARK
+    )
 
 
 # -- on record ------------------------------------------------------------------------------------
@@ -160,8 +216,10 @@ def dump(reversal: Optional[Reversal]) -> Any:
         "backend": reversal.backend,
         "valid_mark": before.valid_mark,
         "nft": None if before.nft is None else list(map(list, before.nft)),
-        "chains": [chain and {"rules": list(map(list, chain.rules)),
-                              "jumps": list(map(list, chain.jumps))} for chain in before.chains],
+        "chains": [
+            chain and {"rules": list(map(list, chain.rules)), "jumps": list(map(list, chain.jumps))}
+            for chain in before.chains
+        ],
     }
 
 

@@ -24,8 +24,10 @@ def run_script(text: str) -> None:
     # Not as an argument: of hundreds of uplinks it would be too long (MAX_ARG_STRLEN).
     ran = programs.run(["sh"], text.encode("utf-8", "surrogateescape")) if text else None
     if ran and ran.code:
-        raise SystemFailure(f"marks cannot be set: {ran.errors.strip() or ran.complaint}",
-                            "see whether nft or iptables work on this host")
+        raise SystemFailure(
+            f"marks cannot be set: {ran.errors.strip() or ran.complaint}",
+            "see whether nft or iptables work on this host",
+        )
 
 
 def run_command(command: Command) -> None:
@@ -38,8 +40,10 @@ def run_command(command: Command) -> None:
     elif not command.needed:
         return
     if ran.code:
-        raise SystemFailure(f"marks cannot be set: {ran.errors.strip() or ran.complaint}",
-                            "see whether nft or iptables work on this host")
+        raise SystemFailure(
+            f"marks cannot be set: {ran.errors.strip() or ran.complaint}",
+            "see whether nft or iptables work on this host",
+        )
 
 
 def set_valid_mark(wanted: bool) -> None:
@@ -50,7 +54,8 @@ def set_valid_mark(wanted: bool) -> None:
         Path(SYSCTL_FILE).write_text("1" if wanted else "0")
     except OSError as error:
         raise SystemFailure(
-            f"cannot write {SYSCTL_FILE}: {error.strerror}", "run as root") from error
+            f"cannot write {SYSCTL_FILE}: {error.strerror}", "run as root"
+        ) from error
 
 
 def _table() -> str:
@@ -76,7 +81,7 @@ def _chain(program: str) -> Tuple[str, ...]:
         if words[:1] == ["-A"]:
             places[words[1]] = places.get(words[1], 0) + 1
         if words[:1] == ["-A"] and words[1] != NAME and NAME in words:
-            lines.append("-I %s %d %s" % (words[1], places[words[1]], " ".join(words[2:])))
+            lines.append(f"-I {words[1]} {places[words[1]]} {' '.join(words[2:])}")
         elif NAME in words or words[:1] == [":" + NAME]:
             lines.append(line)
     return tuple(lines)

@@ -91,8 +91,7 @@ LINKS = Dump(
     frozenset({1, 3, 10, 18, 27, 54}),
 )
 # IFA_ADDRESS, LOCAL, FLAGS (linux/if_addr.h)
-ADDRESSES = Dump(
-    RTM_GETADDR, bytes(8), "pyroute2.netlink.rtnl.ifaddrmsg", 8, frozenset({1, 2, 8}))
+ADDRESSES = Dump(RTM_GETADDR, bytes(8), "pyroute2.netlink.rtnl.ifaddrmsg", 8, frozenset({1, 2, 8}))
 ROUTES = Dump(RTM_GETROUTE, bytes(12), "pyroute2.netlink.rtnl.rtmsg")
 RULES = Dump(RTM_GETRULE, bytes(12), "pyroute2.netlink.rtnl.fibmsg")
 
@@ -106,7 +105,7 @@ def open_netlink() -> socket.socket:
         with contextlib.suppress(OSError):  # Linux 4.20; without it, cached routes are listed, too
             connection.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
     except OSError as error:
-        raise SystemFailure("netlink: %s" % error.strerror, "run it on the host itself") from error
+        raise SystemFailure(f"netlink: {error.strerror}", "run it on the host itself") from error
     return connection
 
 
@@ -159,7 +158,7 @@ def encode(what: Dump, fields: Mapping[str, Any], attributes: Sequence[Tuple[str
 
 def change(connection: socket.socket, kind: int, flags: int, raw: bytes) -> int:
     """Have the kernel do it, as RTM_NEWROUTE or the like; 0, or the errno of its refusal."""
-    _send(connection, kind, _NLM_F_REQUEST | _NLM_F_ACK | flags, raw[_HEADER.size:])
+    _send(connection, kind, _NLM_F_REQUEST | _NLM_F_ACK | flags, raw[_HEADER.size :])
     content = _receive(connection)
     return -int(struct.unpack_from("=i", content, _HEADER.size)[0])
 
@@ -220,7 +219,7 @@ def _send(connection: socket.socket, kind: int, flags: int, body: bytes) -> None
     try:
         connection.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body)
     except OSError as error:
-        raise SystemFailure("netlink: %s" % error.strerror, "try again") from error
+        raise SystemFailure(f"netlink: {error.strerror}", "try again") from error
 
 
 def _receive(connection: socket.socket) -> bytes:
@@ -228,14 +227,15 @@ def _receive(connection: socket.socket) -> bytes:
         return connection.recv(_RECEIVE_SIZE)
     except OSError as error:
         # ENOBUFS: the kernel dropped a part of the answer; socket.timeout has no errno.
-        raise SystemFailure("netlink: %s" % (error.strerror or error), "try again") from error
+        raise SystemFailure(f"netlink: {error.strerror or error}", "try again") from error
 
 
 def _raise(number: int) -> None:
     if number == -errno.EOPNOTSUPP:
-        raise SystemFailure("netlink: this kernel has no policy routing",
-                            "use one with CONFIG_IP_MULTIPLE_TABLES")
-    raise SystemFailure("netlink: %s" % os.strerror(-number), "run it as root, on the host itself")
+        raise SystemFailure(
+            "netlink: this kernel has no policy routing", "use one with CONFIG_IP_MULTIPLE_TABLES"
+        )
+    raise SystemFailure(f"netlink: {os.strerror(-number)}", "run it as root, on the host itself")
 
 
 def _cut(content: bytes, offset: int) -> bytes:
@@ -361,7 +361,11 @@ def head(content: bytes, offset: int) -> Tuple[int, int]:
 
 def make(kind: int, value: bytes) -> bytes:
     """An attribute with that value."""
-    return _ATTRIBUTE_HEADER.pack(SIZE + len(value), kind) + value + bytes(_align(len(value)) - len(value))
+    return (
+        _ATTRIBUTE_HEADER.pack(SIZE + len(value), kind)
+        + value
+        + bytes(_align(len(value)) - len(value))
+    )
 
 
 def pick(content: bytes, offset: int, size: int, asked: AbstractSet[int]) -> bytes:
@@ -371,8 +375,11 @@ def pick(content: bytes, offset: int, size: int, asked: AbstractSet[int]) -> byt
     """
     end = offset + _LENGTH.unpack_from(content, offset)[0]
     parts = [content[offset + _LENGTH.size : offset + size]]
-    parts += (content[at : min(at + max(SIZE, _align(length)), end)]
-              for kind, at, length in walk(content, offset + size, end) if kind in asked)
+    parts += (
+        content[at : min(at + max(SIZE, _align(length)), end)]
+        for kind, at, length in walk(content, offset + size, end)
+        if kind in asked
+    )
     rest = b"".join(parts)
     return _LENGTH.pack(_LENGTH.size + len(rest)) + rest
 

@@ -32,9 +32,21 @@ _NONE = 0xFFFFFFFF  # how the kernel says that a suppress_* is not set
 _FAMILIES = {2: 4, 10: 6}  # AF_INET, AF_INET6; the others are multicast routing's
 ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 _MODELLED = {
-    "FRA_DST", "FRA_SRC", "FRA_IIFNAME", "FRA_OIFNAME", "FRA_FWMARK", "FRA_FWMASK", "FRA_TABLE",
-    "FRA_PRIORITY", "FRA_GOTO", "FRA_SUPPRESS_PREFIXLEN", "FRA_SUPPRESS_IFGROUP", "FRA_L3MDEV",
-    "FRA_PROTOCOL", "FRA_PAD", "FRA_UNSPEC",
+    "FRA_DST",
+    "FRA_SRC",
+    "FRA_IIFNAME",
+    "FRA_OIFNAME",
+    "FRA_FWMARK",
+    "FRA_FWMASK",
+    "FRA_TABLE",
+    "FRA_PRIORITY",
+    "FRA_GOTO",
+    "FRA_SUPPRESS_PREFIXLEN",
+    "FRA_SUPPRESS_IFGROUP",
+    "FRA_L3MDEV",
+    "FRA_PROTOCOL",
+    "FRA_PAD",
+    "FRA_UNSPEC",
 }
 _PROC = Path("/proc/sys/net")
 
@@ -60,7 +72,8 @@ def read_host(probe: bool = True) -> Host:
         kernel=os.uname().release,
         suppress=_suppression(rules, probe),
         forwarding=tuple(
-            version for version, name in ((4, "ipv4/ip_forward"), (6, "ipv6/conf/all/forwarding"))
+            version
+            for version, name in ((4, "ipv4/ip_forward"), (6, "ipv6/conf/all/forwarding"))
             if read_sysctl(name)
         ),
         rp_filter=read_sysctl("ipv4/conf/all/rp_filter"),
@@ -68,7 +81,7 @@ def read_host(probe: bool = True) -> Host:
 
 
 def _suppression(rules: Iterable[Rule], probe: bool) -> Optional[bool]:
-    if any(each.suppress_prefixlength is not None for each in rules):
+    if any(rule.suppress_prefixlength is not None for rule in rules):
         return True
     return netlink.probe_suppression() if probe else None
 
@@ -76,12 +89,14 @@ def _suppression(rules: Iterable[Rule], probe: bool) -> Optional[bool]:
 def _read_links(messages: Iterable[Message]) -> Tuple[Dict[int, str], Tuple[Link, ...]]:
     listed = list(messages)
     names = read_names(listed)
-    return names, tuple(sorted((_link(each, names) for each in listed), key=lambda link: link.name))
+    return names, tuple(sorted((_link(line, names) for line in listed), key=lambda link: link.name))
 
 
 def read_names(messages: Iterable[Message]) -> Dict[int, str]:
     """The links' names from a dump of links: {ifindex: name}."""
-    return {each.fields["index"]: _text(each.attribute("IFLA_IFNAME")) for each in messages}
+    return {
+        message.fields["index"]: _text(message.attribute("IFLA_IFNAME")) for message in messages
+    }
 
 
 def _link(message: Message, names: Dict[int, str]) -> Link:
@@ -100,7 +115,7 @@ def _link(message: Message, names: Dict[int, str]) -> Link:
         up=bool(flags & _IFF_UP),
         carrier=bool(flags & _IFF_LOWER_UP),
         group=message.attribute("IFLA_GROUP") or 0,
-        rp_filter=read_sysctl("ipv4/conf/%s/rp_filter" % name),
+        rp_filter=read_sysctl(f"ipv4/conf/{name}/rp_filter"),
     )
 
 
@@ -113,12 +128,13 @@ def _kind(message: Message) -> Tuple[str, int]:
     return linkinfo.get_attr("IFLA_INFO_KIND") or "", table or 0
 
 
-def _read_addresses(
-    messages: Iterable[Message], names: Dict[int, str]
-) -> Tuple[Address, ...]:
-    found = (_address(each, names) for each in messages if each.fields["family"] in _FAMILIES)
-    return tuple(sorted(
-        found, key=lambda each: (each.link, each.version, each.interface, str(each.peer))))
+def _read_addresses(messages: Iterable[Message], names: Dict[int, str]) -> Tuple[Address, ...]:
+    found = (
+        _address(message, names) for message in messages if message.fields["family"] in _FAMILIES
+    )
+    return tuple(
+        sorted(found, key=lambda each: (each.link, each.version, each.interface, str(each.peer)))
+    )
 
 
 def _address(message: Message, names: Dict[int, str]) -> Address:
@@ -128,7 +144,7 @@ def _address(message: Message, names: Dict[int, str]) -> Address:
     version = _FAMILIES[message.fields["family"]]
     return Address(
         link=names.get(message.fields["index"], ""),
-        interface=ip_interface("%s/%d" % (own, message.fields["prefixlen"])),
+        interface=ip_interface(f"{own}/{message.fields['prefixlen']}"),
         peer=ip_address(far) if far and far != own else None,
         scope=message.fields["scope"],
         dynamic=not flags & _IFA_F_PERMANENT,
@@ -137,9 +153,9 @@ def _address(message: Message, names: Dict[int, str]) -> Address:
 
 
 def _read_rules(messages: Iterable[Message]) -> Tuple[Rule, ...]:
-    rules = [decode_rule(each) for each in messages if each.fields["family"] in _FAMILIES]
+    rules = [decode_rule(message) for message in messages if message.fields["family"] in _FAMILIES]
     # Rules of one priority act in the kernel's order, which a stable sort keeps.
-    return tuple(sorted(rules, key=lambda each: (each.version, each.priority)))
+    return tuple(sorted(rules, key=lambda rule: (rule.version, rule.priority)))
 
 
 def decode_rule(message: Message) -> Rule:
@@ -159,7 +175,7 @@ def decode_rule(message: Message) -> Rule:
         mask=mask if mask is not None else (_NONE if mark else 0),
         tos=fields["tos"],
         invert=bool(fields["flags"] & _FIB_RULE_INVERT),
-        action=ACTIONS.get(fields["action"], "action %d" % fields["action"]),
+        action=ACTIONS.get(fields["action"], f"action {fields['action']}"),
         table=message.attribute("FRA_TABLE") or fields["table"],
         target=message.attribute("FRA_GOTO") or 0,
         suppress_prefixlength=_unless_none(message.attribute("FRA_SUPPRESS_PREFIXLEN")),
@@ -178,11 +194,12 @@ def _opaque(attributes: List[Any]) -> Iterator[str]:
 
 def _describe(name: str, content: Any) -> str:
     if name == "UNKNOWN":  # of a kernel that is newer than pyroute2
-        return "attribute %d" % content["header"]["type"]
+        return f"attribute {content['header']['type']}"
     if isinstance(content, dict):
         content = " ".join(
-            "%s %s" % item for item in sorted(content.items()) if item[0] != "header")
-    return "%s %s" % (name.replace("FRA_", "").lower(), content)
+            "%s %s" % item for item in sorted(content.items()) if item[0] != "header"
+        )
+    return f"{name.replace('FRA_', '').lower()} {content}"
 
 
 def _unless_none(value: Optional[int]) -> Optional[int]:
@@ -233,8 +250,16 @@ _CACHED_EXPIRY = struct.Struct("=8xi16x")  # struct rta_cacheinfo, in hundredths
 _HUNDREDTHS = 100
 _RTM_F_CLONED, _RTNH_F_PERVASIVE, _RTNH_F_ONLINK = 0x200, 0x2, 0x4
 ROUTE_TYPES = {
-    1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast",
-    6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw", 10: "nat",
+    1: "unicast",
+    2: "local",
+    3: "broadcast",
+    4: "anycast",
+    5: "multicast",
+    6: "blackhole",
+    7: "unreachable",
+    8: "prohibit",
+    9: "throw",
+    10: "nat",
 }
 _WITHOUT_HOPS = {"blackhole", "unreachable", "prohibit", "throw"}
 _VERSIONS = {2: 4, 10: 6}  # AF_INET, AF_INET6; the others are multicast routing's
@@ -263,12 +288,13 @@ class RouteReader:
         length, _, _ = netlink.header(content, offset)
         start = offset + netlink.HEADER_SIZE
         family, bits, source_bits, tos, table, protocol, scope, kind, flags = _MESSAGE.unpack_from(
-            content, start)
+            content, start
+        )
         version = _VERSIONS.get(family)
         if version is None or source_bits or flags & _RTM_F_CLONED:
             return None
         found = dict(_attributes(content, start + _MESSAGE.size, offset + length))
-        type_ = ROUTE_TYPES.get(kind) or "type %d" % kind
+        type_ = ROUTE_TYPES.get(kind) or f"type {kind}"
         return Route(
             _network(version, found.get(_DST), bits),
             _number(found.get(_TABLE)) or table,
@@ -317,9 +343,10 @@ class RouteReader:
         hops = self._hops.get(key)
         if hops is None:
             # RFC 5549: of another family than the destination's
-            address = self._address(gateway or via[_FAMILY.size:])
+            address = self._address(gateway or via[_FAMILY.size :])
             hops = self._hops[key] = (
-                Hop(self._names.get(index, ""), address, bool(flags & _RTNH_F_ONLINK)),)
+                Hop(self._names.get(index, ""), address, bool(flags & _RTNH_F_ONLINK)),
+            )
         return hops
 
     def _address(self, packed: bytes) -> Optional[IPAddress]:
@@ -345,7 +372,7 @@ def sendable(raw: bytes, expiry: bool = True) -> bytes:
     Without `expiry`, as one to compare: when it expires is left out.
     """
     listed = list(_attributes(raw, _FLAGS_AT + _NUMBER.size, len(raw)))
-    flags, = _NUMBER.unpack_from(raw, _FLAGS_AT)
+    (flags,) = _NUMBER.unpack_from(raw, _FLAGS_AT)
     dropped = _OF_NEXT_HOP if _NH_ID in dict(listed) else set()
     lasting = 0 if dropped else _RTNH_F_PERVASIVE | _RTNH_F_ONLINK
     # A nexthop that is a blackhole has its routes listed as if they were blackholes themselves.
@@ -362,7 +389,7 @@ def sendable(raw: bytes, expiry: bool = True) -> bytes:
 
 def _expiry(cached: bytes) -> bytes:
     """When the route expires, as it is told; b"" where it does not."""
-    left, = _CACHED_EXPIRY.unpack_from(cached)  # negative where it has, and is still there
+    (left,) = _CACHED_EXPIRY.unpack_from(cached)  # negative where it has, and is still there
     return netlink.make(_EXPIRES, _NUMBER.pack(max(1, left // _HUNDREDTHS))) if left else b""
 
 
@@ -378,13 +405,15 @@ def _hop_offsets(content: bytes) -> Iterator[int]:
     offset = 0
     while offset + _NEXT_HOP.size <= len(content):
         yield offset
-        length, = _FAMILY.unpack_from(content, offset)
+        (length,) = _FAMILY.unpack_from(content, offset)
         offset += max(_NEXT_HOP.size, (length + 3) & ~3)
 
 
 def _attributes(content: bytes, offset: int, end: int) -> Iterator[Tuple[int, bytes]]:
-    return ((kind, content[at + netlink.SIZE:at + length])
-            for kind, at, length in netlink.walk(content, offset, end))
+    return (
+        (kind, content[at + netlink.SIZE : at + length])
+        for kind, at, length in netlink.walk(content, offset, end)
+    )
 
 
 def _split(content: bytes, offset: int) -> Tuple[bytes, bytes]:
@@ -401,9 +430,13 @@ def _split(content: bytes, offset: int) -> Tuple[bytes, bytes]:
     if kind != _DST:
         return b"", b""
     length_at = offset + _LENGTH_AT
-    return content[at + netlink.SIZE:at + size], b"".join((
-        content[offset + netlink.HEADER_SIZE:length_at], content[length_at + 1:at],
-        content[at + size:end]))
+    return content[at + netlink.SIZE : at + size], b"".join(
+        (
+            content[offset + netlink.HEADER_SIZE : length_at],
+            content[length_at + 1 : at],
+            content[at + size : end],
+        )
+    )
 
 
 def _network(version: int, packed: Optional[bytes], bits: int) -> IPNetwork:

@@ -21,7 +21,7 @@ from symroute_nm.model.state import Place, State, bare, place
 def find_tables(host: Host, settings: Settings, plan: Plan) -> FrozenSet[int]:
     """The ids of own tables: those of earlier runs, and those that are planned."""
     choices = (each.table for each in settings.interface.values())
-    return our_tables(host.tables, choices) | {each.table.id for each in plan.uplinks}
+    return our_tables(host.tables, choices) | {planned.table.id for planned in plan.uplinks}
 
 
 class Scope(NamedTuple):
@@ -57,22 +57,30 @@ def find_change(
     host: Host, settings: Settings, wanted: State, tables: Collection[int], files: Files
 ) -> ScopedChange:
     """Our part of the kernel and the way it is to be, without what is the administrator's."""
-    foreign = {place(each) for each in files.foreign.state.routes}
-    owned = {each.id for each in host.tables if each.owned} - {
-        each.id for each in host.tables if not each.owned}
+    foreign = {place(route) for route in files.foreign.state.routes}
+    owned = {table.id for table in host.tables if table.owned} - {
+        table.id for table in host.tables if not table.owned
+    }
     others = frozenset(tables) - owned
-    shared = frozenset(place(each) for each in (*files.ours.state.routes, *wanted.routes)
-                       if each.table in others)
-    aside = {bare(each) for each in files.foreign.state.rules} - set(map(bare, wanted.rules))
+    shared = frozenset(
+        place(route)
+        for route in (*files.ours.state.routes, *wanted.routes)
+        if route.table in others
+    )
+    aside = {bare(rule) for rule in files.foreign.state.rules} - set(map(bare, wanted.rules))
     ours = our_rules(host, settings)
-    rules = tuple(each for each in host.rules if each in ours and bare(each) not in aside)
+    rules = tuple(rule for rule in host.rules if rule in ours and bare(rule) not in aside)
     territory = Scope(
-        frozenset(map(bare, (*rules, *wanted.rules))), frozenset(tables) & owned,
-        frozenset(foreign), shared)
+        frozenset(map(bare, (*rules, *wanted.rules))),
+        frozenset(tables) & owned,
+        frozenset(foreign),
+        shared,
+    )
     present = State(rules, tuple(filter(territory.holds, _near(host, territory.all_tables))))
     if foreign:
         wanted = wanted._replace(
-            routes=tuple(each for each in wanted.routes if place(each) not in foreign))
+            routes=tuple(route for route in wanted.routes if place(route) not in foreign)
+        )
     return ScopedChange(_with_spare(territory, present, wanted), present, wanted)
 
 
@@ -84,25 +92,37 @@ def _with_spare(territory: Scope, present: State, wanted: State) -> Scope:
     moved = (*move(present, tables).rules, *move(wanted, tables).rules)
     return territory._replace(
         rules=territory.rules | set(map(bare, moved)),
-        tables=territory.tables | set(tables.values()))
+        tables=territory.tables | set(tables.values()),
+    )
 
 
 def planned_state(plan: Plan) -> State:
     """The rules and routes of a plan, in the order in which they are to be added."""
-    return State(tuple(rule for each in plan.uplinks for rule in each.rules),
-                 tuple(route for each in plan.uplinks for route in each.routes))
+    return State(
+        tuple(rule for planned in plan.uplinks for rule in planned.rules),
+        tuple(route for planned in plan.uplinks for route in planned.routes),
+    )
 
 
 def add_kept(planned: State, host: Host, kept: Listing) -> State:
     """The planned state and what is there of blocks that stay though nothing plans them now."""
     if not (kept.rules or kept.routes):
         return planned
-    rules = {bare(each) for each in kept.state.rules} - set(planned.rules)
-    routes = {place(each) for each in kept.state.routes} - {place(each) for each in planned.routes}
+    rules = {bare(rule) for rule in kept.state.rules} - set(planned.rules)
+    routes = {place(route) for route in kept.state.routes} - {
+        place(route) for route in planned.routes
+    }
     return State(
-        (*planned.rules, *(each for each in host.rules if bare(each) in rules)),
-        (*planned.routes, *(each for each in _near(host, {each[1] for each in routes})
-                            if place(each) in routes)))
+        (*planned.rules, *(rule for rule in host.rules if bare(rule) in rules)),
+        (
+            *planned.routes,
+            *(
+                each
+                for each in _near(host, {route[1] for route in routes})
+                if place(each) in routes
+            ),
+        ),
+    )
 
 
 def _near(host: Host, tables: Collection[int]) -> Iterator[Route]:

@@ -91,8 +91,10 @@ def bring_to(territory: Scope, wanted: State) -> None:
         left = find_steps(_read(connection, _save(connection, territory)).state, wanted)
     if left:
         raise SystemFailure(
-            "the kernel did not keep what it was told: %s" % _shown(
-                "%s %s" % (each.action, format_item(each.item)) for each in left), _OTHERS)
+            "the kernel did not keep what it was told: "
+            f"{_shown((f'{each.action} {format_item(each.item)}' for each in left))}",
+            _OTHERS,
+        )
 
 
 def restore_state(territory: Scope, saved: Saved) -> None:
@@ -132,8 +134,10 @@ def _mend_all(connection: socket.socket, territory: Scope, saved: Saved) -> List
 def _readable(saved: Saved) -> Saved:
     """What of it can be read at all."""
     reader = RouteReader({})
-    return Saved(tuple(raw for raw in saved.rules if _rule_of(raw) is not None),
-                 tuple(raw for raw in saved.routes if _route_of(reader, raw) is not None))
+    return Saved(
+        tuple(raw for raw in saved.rules if _rule_of(raw) is not None),
+        tuple(raw for raw in saved.routes if _route_of(reader, raw) is not None),
+    )
 
 
 def _rule_of(raw: bytes) -> Optional[Rule]:
@@ -155,17 +159,22 @@ def _route_of(reader: RouteReader, raw: bytes) -> Optional[Route]:
 def _possible(connection: socket.socket, saved: Saved) -> Saved:
     """Without the routes of which no link can have any now."""
     usable = _usable_links(connection) if saved.routes else {}
-    return saved._replace(routes=tuple(
-        raw for raw in saved.routes
-        if not links_of(raw) or links_of(raw) & usable[raw[_FAMILY_AT]]))
+    return saved._replace(
+        routes=tuple(
+            raw
+            for raw in saved.routes
+            if not links_of(raw) or links_of(raw) & usable[raw[_FAMILY_AT]]
+        )
+    )
 
 
 def _usable_links(connection: socket.socket) -> Dict[int, Set[int]]:
     """The indexes of the links that may have routes of a family: {family: indexes}."""
     listed = netlink.dump(connection, netlink.LINKS)
-    names = read_names(each for each in listed if each.fields["flags"] & _IFF_UP)
-    disabled = {index for index, name in names.items()
-                if read_sysctl("ipv6/conf/%s/disable_ipv6" % name)}
+    names = read_names(line for line in listed if line.fields["flags"] & _IFF_UP)
+    disabled = {
+        index for index, name in names.items() if read_sysctl(f"ipv6/conf/{name}/disable_ipv6")
+    }
     return {socket.AF_INET: set(names), socket.AF_INET6: set(names) - disabled}
 
 
@@ -196,7 +205,8 @@ def _differing(
 def _are_same(here: _Messages, there: _Messages) -> bool:
     """Whether two lists are exactly alike; what cannot be compared is not."""
     compared = attempt(
-        lambda: [_exact(*each) for each in here] == [_exact(*each) for each in there])
+        lambda: [_exact(*each) for each in here] == [_exact(*each) for each in there]
+    )
     return bool(compared.value)
 
 
@@ -213,7 +223,7 @@ def _places(connection: socket.socket, saved: Saved) -> Dict[Any, _Messages]:
 def _exact(item: Union[Rule, Route], raw: bytes) -> bytes:
     """What is compared of a message: neither its header nor what tells a state."""
     plain = _plain(raw) if isinstance(item, Rule) else sendable(raw, expiry=False)
-    return plain[netlink.HEADER_SIZE:]
+    return plain[netlink.HEADER_SIZE :]
 
 
 def _shown(texts: Iterable[str]) -> str:
@@ -221,11 +231,16 @@ def _shown(texts: Iterable[str]) -> str:
 
 
 def _save(connection: socket.socket, territory: Scope) -> Saved:
-    rules = [
-        raw for raw in netlink.dump_raw(connection, netlink.RULES)
-        if raw[_FAMILY_AT] in _FAMILIES.values()  # the others are multicast routing's
-        and _is_held(_rule_of(raw), territory)
-    ] if territory.rules else []
+    rules = (
+        [
+            raw
+            for raw in netlink.dump_raw(connection, netlink.RULES)
+            if raw[_FAMILY_AT] in _FAMILIES.values()  # the others are multicast routing's
+            and _is_held(_rule_of(raw), territory)
+        ]
+        if territory.rules
+        else []
+    )
     # Hundreds of thousands of others' routes need not be decoded to be left alone.
     places = {each if each <= _LARGEST_SHORT else _RT_TABLE_COMPAT for each in territory.all_tables}
     routes, reader = [], RouteReader({})
@@ -249,8 +264,9 @@ def _read(connection: socket.socket, saved: Saved) -> _Listed:
     items: List[Union[Rule, Route]] = [*rules, *routes]
     for item, raw in zip(items, [*saved.rules, *saved.routes]):
         messages.setdefault(_key(item), []).append(raw)
-    return _Listed(State(tuple(rules), tuple(routes)), messages,
-                   {name: index for index, name in names.items()})
+    return _Listed(
+        State(tuple(rules), tuple(routes)), messages, {name: index for index, name in names.items()}
+    )
 
 
 def _key(item: Union[Rule, Route]) -> Any:
@@ -287,8 +303,8 @@ def _check(step: Step, number: int) -> None:
 
 def _refusal(step: Step, number: int) -> SystemFailure:
     return SystemFailure(
-        "cannot %s %s: %s" % (step.action, format_item(step.item), os.strerror(number)),
-        _hint(number))
+        f"cannot {step.action} {format_item(step.item)}: {os.strerror(number)}", _hint(number)
+    )
 
 
 def _flags(step: Step) -> int:
@@ -308,8 +324,8 @@ def _hint(number: int) -> str:
 
 def _plain(raw: bytes) -> bytes:
     """A listed rule as a message to send: the kernel refuses flags that only tell a state."""
-    flags, = struct.unpack_from("=I", raw, _FLAGS_AT)
-    return raw[:_FLAGS_AT] + struct.pack("=I", flags & _FIB_RULE_INVERT) + raw[_FLAGS_AT + 4:]
+    (flags,) = struct.unpack_from("=I", raw, _FLAGS_AT)
+    return raw[:_FLAGS_AT] + struct.pack("=I", flags & _FIB_RULE_INVERT) + raw[_FLAGS_AT + 4 :]
 
 
 def _encode(item: Union[Rule, Route], links: Dict[str, int]) -> bytes:
@@ -321,13 +337,16 @@ def _encode(item: Union[Rule, Route], links: Dict[str, int]) -> bytes:
 def _rule_message(rule: Rule) -> Tuple[Dict[str, Any], List[Tuple[str, Any]]]:
     """Fixed fields and attributes, as `ip rule add` sends them."""
     fields = {
-        "family": _FAMILIES[rule.version], "action": _ACTION_NUMBERS[rule.action],
+        "family": _FAMILIES[rule.version],
+        "action": _ACTION_NUMBERS[rule.action],
         "src_len": rule.source.prefixlen if rule.source else 0,
         "table": rule.table if rule.table <= _LARGEST_SHORT else 0,
-        "tos": rule.tos, "flags": _FIB_RULE_INVERT if rule.invert else 0,
+        "tos": rule.tos,
+        "flags": _FIB_RULE_INVERT if rule.invert else 0,
     }
     attributes: List[Tuple[str, Any]] = [
-        ("FRA_PRIORITY", rule.priority), ("FRA_TABLE", rule.table),
+        ("FRA_PRIORITY", rule.priority),
+        ("FRA_TABLE", rule.table),
     ]
     if rule.source:
         attributes.append(("FRA_SRC", str(rule.source.network_address)))
@@ -347,9 +366,12 @@ def _route_message(
     hop = route.hop
     on_link = route.hops and hop.gateway is None and route.version == 4  # noqa: PLR2004  # family
     fields = {
-        "family": _FAMILIES[route.version], "dst_len": route.destination.prefixlen,
+        "family": _FAMILIES[route.version],
+        "dst_len": route.destination.prefixlen,
         "table": route.table if route.table <= _LARGEST_SHORT else _RT_TABLE_COMPAT,
-        "proto": _RTPROT_BOOT, "type": _ROUTE_NUMBERS[route.type], "tos": route.tos,
+        "proto": _RTPROT_BOOT,
+        "type": _ROUTE_NUMBERS[route.type],
+        "tos": route.tos,
         "scope": _SCOPE_LINK if on_link else _SCOPE_UNIVERSE,
         "flags": _RTNH_F_ONLINK if hop.onlink else 0,
     }
@@ -367,7 +389,7 @@ def _route_attributes(route: Route, links: Dict[str, int]) -> Iterator[Tuple[str
     hop = route.hop
     if hop.link:
         if hop.link not in links:
-            raise SystemFailure("%s is gone" % hop.link, "run it again")
+            raise SystemFailure(f"{hop.link} is gone", "run it again")
         yield "RTA_OIF", links[hop.link]
     if hop.gateway is None:
         return

@@ -18,7 +18,7 @@ SPARE_TABLES = range(0xFFFF0000, 0xFFFFF000)
 
 def identity(route: Route) -> Tuple[Any, ...]:
     """What of a route a plan says and the kernel gives back."""
-    hops = tuple((each.link, each.gateway, each.onlink) for each in route.hops)
+    hops = tuple((hop.link, hop.gateway, hop.onlink) for hop in route.hops)
     return (*route_place(route), route.type, hops, route.source)
 
 
@@ -43,8 +43,10 @@ def spare_tables(present: State, wanted: State) -> Dict[int, int]:
     old, new = _askers(present), _askers(wanted)
     here, there = _by_selector(present), _by_selector(wanted)
     asked = {
-        table for table in set(old) & set(new)
-        if any(here.get(each) != there.get(each) for each in old[table] | new[table])}
+        table
+        for table in set(old) & set(new)
+        if any(here.get(each) != there.get(each) for each in old[table] | new[table])
+    }
     content, coming = _contents(present, asked), _contents(wanted, asked)
     changed = [table for table in sorted(asked) if content.get(table) != coming.get(table)]
     return dict(zip(changed, SPARE_TABLES))
@@ -61,8 +63,8 @@ def _askers(state: State) -> Dict[int, Set[Rule]]:
 
 def _by_selector(state: State) -> Dict[Rule, Set[Rule]]:
     found: Dict[Rule, Set[Rule]] = {}
-    for each in state.rules:
-        found.setdefault(_selector(each), set()).add(bare(each))
+    for rule in state.rules:
+        found.setdefault(_selector(rule), set()).add(bare(rule))
     return found
 
 
@@ -82,19 +84,20 @@ def _contents(state: State, tables: AbstractSet[int]) -> Dict[int, Set[Tuple[Any
 def move(state: State, tables: Mapping[int, int]) -> State:
     """The state with other ids for some tables."""
     return State(
-        tuple(each._replace(table=tables.get(each.table, each.table)) for each in state.rules),
-        tuple(each._replace(table=tables.get(each.table, each.table)) for each in state.routes))
+        tuple(rule._replace(table=tables.get(rule.table, rule.table)) for rule in state.rules),
+        tuple(route._replace(table=tables.get(route.table, route.table)) for route in state.routes),
+    )
 
 
 def _steps(present: State, wanted: State) -> Tuple[Step, ...]:
-    here = {identity(each) for each in present.routes}
-    missing = [each for each in wanted.routes if identity(each) not in here]
+    here = {identity(route) for route in present.routes}
+    missing = [route for route in wanted.routes if identity(route) not in here]
     added, deleted = _rule_changes(present.rules, wanted.rules)
     return (
         *_route_additions(present, missing),
-        *(Step(ADD, each) for each in added),
-        *(Step(DELETE, each) for each in deleted),
-        *_route_deletions(present, wanted, {route_place(each) for each in missing}),
+        *(Step(ADD, rule) for rule in added),
+        *(Step(DELETE, rule) for rule in deleted),
+        *_route_deletions(present, wanted, {route_place(route) for route in missing}),
     )
 
 
@@ -103,11 +106,16 @@ def _route_additions(present: State, missing: Sequence[Route]) -> Iterator[Step]
 
     In the others a longer prefix must be there before a shorter one that holds it.
     """
-    looked_up = {each.table for each in present.rules}
-    keys = {route_place(each) for each in present.routes}
+    looked_up = {rule.table for rule in present.rules}
+    keys = {route_place(route) for route in present.routes}
     ordered = sorted(
-        missing, key=lambda each: -each.destination.prefixlen if each.table in looked_up
-        else each.hop.gateway is not None)
+        missing,
+        key=lambda route: (
+            -route.destination.prefixlen
+            if route.table in looked_up
+            else route.hop.gateway is not None
+        ),
+    )
     for route in ordered:
         yield Step(REPLACE if route_place(route) in keys else ADD, route)
         keys.discard(route_place(route))
@@ -120,8 +128,8 @@ def _route_deletions(
 
     Of the keys in `replaced` the first route has been replaced already.
     """
-    there = {identity(each) for each in wanted.routes}
-    over = [each for each in present.routes if identity(each) not in there]
+    there = {identity(route) for route in wanted.routes}
+    over = [route for route in present.routes if identity(route) not in there]
     for route in sorted(over, key=lambda each: each.destination.prefixlen):
         if route_place(route) in replaced:
             replaced.discard(route_place(route))
@@ -129,9 +137,7 @@ def _route_deletions(
             yield Step(DELETE, route)
 
 
-def _rule_changes(
-    present: Sequence[Rule], wanted: Sequence[Rule]
-) -> Tuple[List[Rule], List[Rule]]:
+def _rule_changes(present: Sequence[Rule], wanted: Sequence[Rule]) -> Tuple[List[Rule], List[Rule]]:
     """What is added, in order, and what is deleted, in order."""
     added: List[Rule] = []
     kept: List[Rule] = []
@@ -148,7 +154,7 @@ def _rule_changes(
         if spare[bare(rule)]:
             spare[bare(rule)] -= 1
             deleted.append(rule)
-    return sorted(added, key=lambda each: each.priority), deleted
+    return sorted(added, key=lambda rule: rule.priority), deleted
 
 
 def _common_beginning(present: Sequence[Rule], wanted: Sequence[Rule]) -> int:
@@ -165,6 +171,6 @@ def _common_beginning(present: Sequence[Rule], wanted: Sequence[Rule]) -> int:
 
 def _by_priority(rules: Iterable[Rule]) -> Dict[Tuple[int, int], List[Rule]]:
     found: Dict[Tuple[int, int], List[Rule]] = {}
-    for each in rules:
-        found.setdefault((each.version, each.priority), []).append(each)
+    for rule in rules:
+        found.setdefault((rule.version, rule.priority), []).append(rule)
     return found

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 
 _DOOR = "confirm"
-_AGAIN = ("symroute-nm apply takes it up again, symroute-nm verify shows what is in force; to "
-          "leave it so, remove %s")
+_AGAIN = (
+    "symroute-nm apply takes it up again, symroute-nm verify shows what is in force; to "
+    "leave it so, remove %s"
+)
 
 
 class Marks(NamedTuple):
@@ -67,9 +69,10 @@ def hold() -> Iterator[None]:
         try:
             stack.enter_context(kernel_locked())
         except Refusal as error:
-            raise Refusal(f"another change waits to be confirmed ({error.message})",
-                          "symroute-nm confirm keeps it; else wait until its time is over"
-                          ) from error
+            raise Refusal(
+                f"another change waits to be confirmed ({error.message})",
+                "symroute-nm confirm keeps it; else wait until its time is over",
+            ) from error
         yield
 
 
@@ -79,9 +82,14 @@ def pending_notes() -> List[str]:
         waits = exists(own_folders.record_place())
     except (SymrouteError, OSError):  # then there is none of ours
         waits = False
-    return ["a change of the kernel is not confirmed yet: symroute-nm confirm keeps it; where "
+    return (
+        [
+            "a change of the kernel is not confirmed yet: symroute-nm confirm keeps it; where "
             "nobody watches over it any more, symroute-nm apply takes it back first"
-            ] if waits else []
+        ]
+        if waits
+        else []
+    )
 
 
 def recover(note: Callable[[str], None]) -> None:
@@ -91,12 +99,16 @@ def recover(note: Callable[[str], None]) -> None:
     record = change_record.read_record()
     if record is not None:
         _revert(record)
-        note("an earlier change of the kernel was cut off before it was confirmed; it was taken "
-             "back")
+        note(
+            "an earlier change of the kernel was cut off before it was confirmed; it was taken back"
+        )
 
 
 def make_change(
-    enactment: KernelChange, timeout: Optional[float], watch: "Watch", keep: Callable[[], List[str]],
+    enactment: KernelChange,
+    timeout: Optional[float],
+    watch: "Watch",
+    keep: Callable[[], List[str]],
 ) -> "KeeperResult":
     """Make the changes, then `keep` once they are confirmed; else all is as before.
 
@@ -164,6 +176,7 @@ def _revert(record: "Record", commands: Optional[Sequence[Command]] = None) -> N
     failures += [attempt(netfilter.run_command, command).failure for command in commands]
     told = [failure for failure in failures if failure]
     if told:
-        raise SystemFailure(f"the way back failed: {'; '.join(told)}",
-                            _AGAIN % own_folders.record_place())
+        raise SystemFailure(
+            f"the way back failed: {'; '.join(told)}", _AGAIN % own_folders.record_place()
+        )
     change_record.remove_record()

@@ -22,9 +22,7 @@ from symroute_nm.model.route_set import RouteSet
 
 _LARGEST_NUMBER = 2**32 - 1
 _LONGEST_TEXT = 1 << 20  # a file's content: what bounded.read() takes
-_ADDRESSES = (
-    IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-)
+_ADDRESSES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
 _FROM_TEXT: Mapping[Any, Tuple[Callable[[str], Any], str]] = {
     IPAddress: (ip_address, "an address"),
     IPInterface: (ip_interface, "an address with prefix length"),
@@ -80,7 +78,7 @@ def _decoder(kind: Any) -> _Decoder:
     arguments = kind.__args__
     if _NONE_TYPE in arguments:
         # typing flattens Optional[Union[A, B]]; what is left is one of our unions or one type.
-        rest = tuple(each for each in arguments if each is not _NONE_TYPE)
+        rest = tuple(argument for argument in arguments if argument is not _NONE_TYPE)
         return functools.partial(_decode_optional, _decoder(Union[rest]))
     return functools.partial(_decode_list, _decoder(arguments[0]))
 
@@ -92,7 +90,7 @@ def _decode_optional(decoder: _Decoder, value: Any, where: str) -> Any:
 def _decode_list(decoder: _Decoder, value: Any, where: str) -> Any:
     if not isinstance(value, list):
         fail(where, "not a list")
-    return tuple(decoder(each, "%s[%d]" % (where, index)) for index, each in enumerate(value))
+    return tuple(decoder(each, f"{where}[{index}]") for index, each in enumerate(value))
 
 
 def _decode_fields(
@@ -101,29 +99,28 @@ def _decode_fields(
     if not isinstance(value, dict):
         fail(where, "not an object")
     if not value.keys() <= fields.keys():
-        fail(where, "unknown field %s" % shown(min(value.keys() - fields.keys())))
+        fail(where, f"unknown field {shown(min(value.keys() - fields.keys()))}")
     if not value.keys() >= required:
-        fail(where, "no field %r" % min(required - value.keys()))
-    return kind(**{
-        name: fields[name](each, "%s.%s" % (where, name)) for name, each in value.items()})
+        fail(where, f"no field {min(required - value.keys())!r}")
+    return kind(**{name: fields[name](each, f"{where}.{name}") for name, each in value.items()})
 
 
 def _decode_text(parse: Callable[[str], Any], what: str, value: Any, where: str) -> Any:
     # A zone (fe80::1%eth0) could hold any text, and would come out in a route file.
     # Zeros before other digits are octal to some versions of Python.
     if not isinstance(value, str) or "%" in value or _OCTAL.match(value):
-        fail(where, "%s is not %s" % (shown(value), what))
+        fail(where, f"{shown(value)} is not {what}")
     try:
         return parse(value)
     except ValueError:
-        fail(where, "%s is not %s" % (shown(value), what))
+        fail(where, f"{shown(value)} is not {what}")
 
 
 def _decode_scalar(kind: Type[Any], value: Any, where: str) -> Any:
     if type(value) is not kind:
-        fail(where, "%s is not %s" % (shown(value), _SCALARS[kind]))
+        fail(where, f"{shown(value)} is not {_SCALARS[kind]}")
     if kind is int and not 0 <= value <= _LARGEST_NUMBER:
-        fail(where, "%s is out of range" % shown(value))
+        fail(where, f"{shown(value)} is out of range")
     if kind is str and (len(value) > _LONGEST_TEXT or "\0" in value):
         fail(where, "text too long, or with a NUL")
     return value
@@ -142,4 +139,4 @@ def shown(value: Any) -> str:
 
 def fail(where: str, what: str) -> NoReturn:
     """Raise `InputError` for what stands there (``FILE: host.routes[12].hops[0].link``)."""
-    raise InputError("%s: %s" % (where, what), "make it again with symroute-nm snapshot")
+    raise InputError(f"{where}: {what}", "make it again with symroute-nm snapshot")

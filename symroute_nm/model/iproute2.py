@@ -30,7 +30,7 @@ def shorten_list(words: Sequence[str], number: int = 0) -> str:
     shown = list(words[:MOST_SHOWN])
     more = max(len(words), number) - len(shown)
     if more:
-        shown.append("and %d more" % more)
+        shown.append(f"and {more} more")
     return ", ".join(shown)
 
 
@@ -39,16 +39,16 @@ def format_rule(rule: Rule) -> str:
     words = ["not"] if rule.invert else []
     words += ["from", str(rule.source) if rule.source else "all"]
     words += ["to", str(rule.destination)] if rule.destination else []
-    words += ["tos", "0x%02x" % rule.tos] if rule.tos else []
-    words += ["fwmark", "0x%x/0x%x" % (rule.mark, rule.mask)] if rule.mask else []
+    words += ["tos", f"0x{rule.tos:02x}"] if rule.tos else []
+    words += ["fwmark", f"0x{rule.mark:x}/0x{rule.mask:x}"] if rule.mask else []
     words += ["iif", rule.iif] if rule.iif else []
     words += ["oif", rule.oif] if rule.oif else []
     words += list(rule.opaque)
     table = _KERNEL_TABLES.get(rule.table, str(rule.table))
-    action = {"lookup": "lookup %s" % table, "goto": "goto %d" % rule.target}
+    action = {"lookup": f"lookup {table}", "goto": f"goto {rule.target}"}
     words.append("lookup [l3mdev-table]" if rule.l3mdev else action.get(rule.action, rule.action))
     if rule.suppress_prefixlength is not None:
-        words.append("suppress_prefixlength %d" % rule.suppress_prefixlength)
+        words.append(f"suppress_prefixlength {rule.suppress_prefixlength}")
     return " ".join(words)
 
 
@@ -56,15 +56,14 @@ def delete_rule(rule: Rule) -> str:
     """The command that deletes a rule from the kernel."""
     # A link's name may hold what a shell would act on, but no blank (dev_valid_name).
     words = map(shlex.quote, format_rule(rule).split())
-    return "ip %srule del priority %d %s" % (
-        FAMILY_OPTION[rule.version], rule.priority, " ".join(words))
+    return f"ip {FAMILY_OPTION[rule.version]}rule del priority {rule.priority} {' '.join(words)}"
 
 
 def format_route(route: Route) -> str:
     """The route as `ip route` writes it, with its table."""
     words = [] if route.type == "unicast" else [route.type]
     words.append("default" if route.default else str(route.destination))
-    words += [format_hop(each) for each in route.hops]
+    words += [format_hop(hop) for hop in route.hops]
     words += ["table", str(route.table)]
     words += ["metric", str(route.metric)] if route.metric else []
     return " ".join(words)
@@ -73,8 +72,8 @@ def format_route(route: Route) -> str:
 def format_item(item: Union[Rule, Route]) -> str:
     """``IPv4 rule 20000: from …``, ``route 10.0.5.0/24 …``."""
     if isinstance(item, Rule):
-        return "IPv%d rule %d: %s" % (item.version, item.priority, format_rule(item))
-    return "route %s" % format_route(item)
+        return f"IPv{item.version} rule {item.priority}: {format_rule(item)}"
+    return f"route {format_route(item)}"
 
 
 def format_hop(hop: Hop) -> str:
@@ -86,23 +85,24 @@ def format_hop(hop: Hop) -> str:
 
 def delete_rules(rules: Iterable[Rule]) -> str:
     """The commands that delete rules from the kernel, a line each."""
-    return "\n".join(delete_rule(each) for each in rules)
+    return "\n".join(delete_rule(rule) for rule in rules)
 
 
 def delete_throw(route: Route) -> str:
     """The command that deletes a throw route from the kernel; it belongs to no device."""
-    return "ip %sroute del throw %s table %d" % (
-        FAMILY_OPTION[route.version], route.destination, route.table)
+    return (
+        f"ip {FAMILY_OPTION[route.version]}route del throw {route.destination} table {route.table}"
+    )
 
 
 def some_rules(rules: Sequence[Rule]) -> str:
     """The first few rules with their priorities, as evidence."""
-    return shorten_list(["%d: %s" % (each.priority, format_rule(each)) for each in rules])
+    return shorten_list([f"{rule.priority}: {format_rule(rule)}" for rule in rules])
 
 
 def plural(number: int, noun: str) -> str:
     """``1 rule``, ``3 rules``."""
-    return "%d %s%s" % (number, noun, "" if number == 1 else "s")
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 _IPV4_ROUTE = 4
@@ -123,9 +123,15 @@ def parse_place(line: str, version: int, tables: Mapping[str, int]) -> Optional[
     if words and words[0] in _TYPES | _OTHER_TYPES:
         del words[0]
     try:
-        fields = _route_fields([
-            each for pair in zip(words, words[1:]) if pair[0] == "table" or pair[0] in _METRIC
-            for each in pair], tables)
+        fields = _route_fields(
+            [
+                each
+                for pair in zip(words, words[1:])
+                if pair[0] == "table" or pair[0] in _METRIC
+                for each in pair
+            ],
+            tables,
+        )
         return Route(_destination(words[0], version), **{"table": TABLE_MAIN, **fields})
     except (ValueError, IndexError):
         return None
@@ -147,9 +153,13 @@ def parse_route(line: str, version: int, tables: Mapping[str, int]) -> Optional[
         return None
     hops = _hops(fields.get("link", ""), fields.get("gateway"), fields.get("onlink", False))
     return Route(
-        destination, type=kind, table=fields.get("table", TABLE_MAIN),
-        hops=() if kind in _WITHOUT_HOPS else hops, metric=fields.get("metric", 0),
-        source=fields.get("source"))
+        destination,
+        type=kind,
+        table=fields.get("table", TABLE_MAIN),
+        hops=() if kind in _WITHOUT_HOPS else hops,
+        metric=fields.get("metric", 0),
+        source=fields.get("source"),
+    )
 
 
 @lru_cache(maxsize=_MOST_WORDS)
@@ -213,16 +223,26 @@ _TABLES = {"main": TABLE_MAIN, "local": TABLE_LOCAL, "default": TABLE_DEFAULT}
 # ip-rule(8): the words that we write ourselves, and their other spellings; `ip` takes any beginning
 # of most of them, but nobody writes those.
 _WORDS = {
-    "priority": "priority", "preference": "priority", "pref": "priority", "order": "priority",
-    "from": "source", "to": "destination", "iif": "iif", "dev": "iif", "oif": "oif",
-    "lookup": "table", "table": "table", "suppress_prefixlength": "suppress_prefixlength",
+    "priority": "priority",
+    "preference": "priority",
+    "pref": "priority",
+    "order": "priority",
+    "from": "source",
+    "to": "destination",
+    "iif": "iif",
+    "dev": "iif",
+    "oif": "oif",
+    "lookup": "table",
+    "table": "table",
+    "suppress_prefixlength": "suppress_prefixlength",
     "fwmark": "mark",
 }
 _IPV4 = 4
 _FULL_MASK = 0xFFFFFFFF
 # strtoul(3) with base 0: what Python's int() takes beyond, `ip` refuses.
 _NUMBER = re.compile(
-    r"\+?(?:0[xX](?P<hex>[0-9A-Fa-f]{1,8})|(?P<octal>0[0-7]{0,11})|(?P<plain>[1-9][0-9]{0,9}))")
+    r"\+?(?:0[xX](?P<hex>[0-9A-Fa-f]{1,8})|(?P<octal>0[0-7]{0,11})|(?P<plain>[1-9][0-9]{0,9}))"
+)
 _BASES = {"hex": 16, "octal": 8, "plain": 10}
 
 

@@ -33,14 +33,17 @@ class Listing(NamedTuple):
 
     def of(self, paths: Collection[str]) -> "Listing":
         """What the files at these paths list."""
-        return Listing(tuple(each for each in self.rules if each.path in paths),
-                       tuple(each for each in self.routes if each.path in paths))
+        return Listing(
+            tuple(rule for rule in self.rules if rule.path in paths),
+            tuple(route for route in self.routes if route.path in paths),
+        )
 
     @property
     def state(self) -> State:
         """The rules and routes without where they stand."""
-        return State(tuple(each.rule for each in self.rules),
-                     tuple(each.route for each in self.routes))
+        return State(
+            tuple(rule.rule for rule in self.rules), tuple(route.route for route in self.routes)
+        )
 
 
 class Files(NamedTuple):

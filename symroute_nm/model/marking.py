@@ -50,5 +50,7 @@ PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direc
 
 def planned_rules(marking: Marking) -> Tuple[Setting, ...]:
     """The rules of a marking, in order."""
-    return (*(Setting(mark.link, mark.value, marking.mask) for mark in marking.marks),
-            *(Setting("", mark.value, marking.mask) for mark in marking.marks))
+    return (
+        *(Setting(mark.link, mark.value, marking.mask) for mark in marking.marks),
+        *(Setting("", mark.value, marking.mask) for mark in marking.marks),
+    )

@@ -24,12 +24,15 @@ def looks_like_ours(rule: Rule, settings: Settings) -> bool:
     """Whether a kernel rule has the form of one of ours; known without any file of ours left."""
     base = settings.priority_base
     if rule.priority not in (
-            range(base - MARK_STAGES, base) if rule.mask else range(base, base + STAGES)):
+        range(base - MARK_STAGES, base) if rule.mask else range(base, base + STAGES)
+    ):
         return False
     last = rule.priority == base + STAGES - 1
     return _is_plain(rule) and (
-        rule.suppress_prefixlength in (None, 0) if rule.mask
-        else rule.suppress_prefixlength == (None if last else 0))
+        rule.suppress_prefixlength in (None, 0)
+        if rule.mask
+        else rule.suppress_prefixlength == (None if last else 0)
+    )
 
 
 def our_rules(host: Host, settings: Settings) -> FrozenSet[Rule]:
@@ -38,33 +41,49 @@ def our_rules(host: Host, settings: Settings) -> FrozenSet[Rule]:
     Known at any priority, so that another priority-base finds those of the one before.
     """
     ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
-    plain = [each for each in host.rules if _is_plain(each)]
+    plain = [rule for rule in host.rules if _is_plain(rule)]
     own = [each for each in plain if each.table in ours]
     beside = {(selector(each), each.priority + step) for each in own for step in (-1, 1)}
-    return frozenset(own + [
-        each for each in plain
-        if each.table == TABLE_MAIN and each.suppress_prefixlength == 0
-        and (selector(each), each.priority) in beside
-    ] + [
-        # Before the first rule by a mark: what comes in by its link goes by main.
-        each for each in plain
-        if each.table == TABLE_MAIN and each.mask and each.iif
-        and (selector(each._replace(iif="")), each.priority) in beside
-    ])
+    return frozenset(
+        own
+        + [
+            each
+            for each in plain
+            if each.table == TABLE_MAIN
+            and each.suppress_prefixlength == 0
+            and (selector(each), each.priority) in beside
+        ]
+        + [
+            # Before the first rule by a mark: what comes in by its link goes by main.
+            each
+            for each in plain
+            if each.table == TABLE_MAIN
+            and each.mask
+            and each.iif
+            and (selector(each._replace(iif="")), each.priority) in beside
+        ]
+    )
 
 
 def foreign_rules(host: Host, settings: Settings) -> Tuple[Rule, ...]:
     """The kernel's rules that are not ours, in order."""
     ours = our_rules(host, settings)
-    return tuple(each for each in host.rules if each not in ours)
+    return tuple(rule for rule in host.rules if rule not in ours)
 
 
 def _is_plain(rule: Rule) -> bool:
     """Whether it selects by source, link or masked mark, as ours do, and looks a table up."""
-    plain = Rule(rule.version, rule.priority, source=rule.source, iif=rule.iif,
-                    mark=rule.mark, mask=rule.mask,
-                    table=rule.table, suppress_prefixlength=rule.suppress_prefixlength,
-                    protocol=rule.protocol)
+    plain = Rule(
+        rule.version,
+        rule.priority,
+        source=rule.source,
+        iif=rule.iif,
+        mark=rule.mark,
+        mask=rule.mask,
+        table=rule.table,
+        suppress_prefixlength=rule.suppress_prefixlength,
+        protocol=rule.protocol,
+    )
     if rule.mask:
         through = rule.table == TABLE_MAIN or not rule.iif
         return rule == plain and rule.source is None and through and is_usable(rule.mask)
@@ -82,12 +101,10 @@ def selector(rule: Rule) -> Tuple[int, Optional[IPNetwork], str, int, int]:
     return (rule.version, rule.source, rule.iif, rule.mark, rule.mask)
 
 
-def our_tables(
-    names: Sequence[TableName], choices: Iterable[TableChoice]
-) -> FrozenSet[int]:
+def our_tables(names: Sequence[TableName], choices: Iterable[TableChoice]) -> FrozenSet[int]:
     """The ids of own tables: named in our block, or chosen by the user by id or known name."""
-    said = [each for each in choices if each.id or each.name]
-    known = {each.name: each.id for each in names} if said else {}
+    said = [choice for choice in choices if choice.id or choice.name]
+    known = {name.name: name.id for name in names} if said else {}
     chosen = (each.id or known.get(each.name, TABLE_UNSPEC) for each in said)
-    owned = (each.id for each in names if each.owned)
+    owned = (name.id for name in names if name.owned)
     return frozenset((*chosen, *owned)) - _RESERVED

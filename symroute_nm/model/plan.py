@@ -43,7 +43,7 @@ class Uplink(NamedTuple):
 
     def gateway(self, version: int) -> Optional[Gateway]:
         """The way out in that family, if it has one there."""
-        return next((each for each in self.gateways if each.version == version), None)
+        return next((gateway for gateway in self.gateways if gateway.version == version), None)
 
 
 class OwnTable(NamedTuple):

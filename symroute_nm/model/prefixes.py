@@ -62,10 +62,10 @@ def collapse(ranks: Iterable[int], bits: int) -> List[int]:
     """Of ascending ranks those whose networks lie in none before."""
     kept: List[int] = []
     until = -1
-    for each in ranks:
-        if first_of(each) > until:
-            kept.append(each)
-            until = last_of(each, bits)
+    for key in ranks:
+        if first_of(key) > until:
+            kept.append(key)
+            until = last_of(key, bits)
     return kept
 
 
@@ -92,7 +92,7 @@ class PrefixSet(AbstractSet[_Network]):
         return position < len(self.ranks) and self.ranks[position] == number
 
     def __iter__(self) -> Iterator[_Network]:
-        return (network_at(self.version, each) for each in self.ranks)
+        return (network_at(self.version, key) for key in self.ranks)
 
     def __len__(self) -> int:
         return len(self.ranks)

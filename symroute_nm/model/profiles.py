@@ -45,9 +45,9 @@ def profiles_for(link: Link, profiles: Tuple[Profile, ...]) -> Tuple[Profile, ..
     NetworkManager leave the link alone whatever else there is.
     """
     found: Sequence[Profile] = [each for each in _candidates(link, profiles) if _binds(each, link)]
-    found = _prefer(found, lambda each: _active(each, link))
-    found = _prefer(found, lambda each: not each.problem)
-    found = _prefer(found, lambda each: each.onboot or not each.managed)
+    found = _prefer(found, lambda profile: _active(profile, link))
+    found = _prefer(found, lambda profile: not profile.problem)
+    found = _prefer(found, lambda profile: profile.onboot or not profile.managed)
     return tuple(sorted(found, key=lambda each: (each.device != link.name, each.name)))
 
 
@@ -67,8 +67,11 @@ class _Same:
 def _candidates(link: Link, profiles: Tuple[Profile, ...]) -> Iterator[Profile]:
     """The profiles that share with the link what `_binds` goes by, in their order."""
     index = _index(_Same(profiles))
-    keys = (("device", link.name), ("uuid", link.connection.lower()),
-            ("hwaddr", _significant(link.permanent_mac or link.mac)))
+    keys = (
+        ("device", link.name),
+        ("uuid", link.connection.lower()),
+        ("hwaddr", _significant(link.permanent_mac or link.mac)),
+    )
     return (profiles[at] for at in sorted({at for key in keys for at in index.get(key, ())}))
 
 
@@ -77,8 +80,11 @@ def _index(same: _Same) -> Mapping[Tuple[str, str], Sequence[int]]:
     """Where the profiles stand that bind by a name, an address or a UUID: every link asks."""
     found: Dict[Tuple[str, str], List[int]] = {}
     for at, each in enumerate(same.profiles):
-        keys = [("device", each.device)] if each.device else [
-            ("uuid", each.uuid.lower()), ("hwaddr", _significant(each.hwaddr))]
+        keys = (
+            [("device", each.device)]
+            if each.device
+            else [("uuid", each.uuid.lower()), ("hwaddr", _significant(each.hwaddr))]
+        )
         for key in keys:
             found.setdefault(key, []).append(at)
     return found

@@ -80,8 +80,7 @@ class RouteTable(NamedTuple):
 
     def run(self, position: int) -> List[Route]:
         """All routes to the destination whose first one stands there."""
-        return [self.route(each)
-                for each in range(position, self.runs.get(position, position + 1))]
+        return [self.route(each) for each in range(position, self.runs.get(position, position + 1))]
 
     def within(self, first: int, last: int) -> "RouteTable":
         """The routes to these addresses; those to wider networks around the first, too."""
@@ -101,8 +100,10 @@ class RouteTable(NamedTuple):
         """The routes at these positions, which are ascending."""
         ranks = make_ranks(self.version, [self.ranks[each] for each in positions])
         return self._replace(
-            ranks=ranks, kinds=make_indexes([self.kinds[each] for each in positions]),
-            runs=_find_runs(ranks))
+            ranks=ranks,
+            kinds=make_indexes([self.kinds[each] for each in positions]),
+            runs=_find_runs(ranks),
+        )
 
     def stretches(self) -> Iterator[Tuple[int, int]]:
         """All addresses in pieces in which about `_STRETCH` of the routes begin: first to last."""
@@ -129,12 +130,12 @@ class RouteSet(Sequence[Route]):
         self.packed = tuple(sorted(packed, key=itemgetter(0, 1)))
 
     def __len__(self) -> int:
-        return sum(len(each.ranks) for each in self.packed)
+        return sum(len(table.ranks) for table in self.packed)
 
     def __iter__(self) -> Iterator[Route]:
-        for each in self.packed:
-            templates = each.templates
-            for kind, number in zip(each.kinds, each.ranks):
+        for table in self.packed:
+            templates = table.templates
+            for kind, number in zip(table.kinds, table.ranks):
                 yield _restore(templates[kind], number)
 
     @overload
@@ -154,7 +155,7 @@ class RouteSet(Sequence[Route]):
     __hash__ = None  # type: ignore[assignment]  # a method in the base class
 
     def __repr__(self) -> str:
-        return "Routes(%r)" % (tuple(self),)
+        return f"Routes({tuple(self)!r})"
 
     def of(self, table: int, version: int) -> Optional[RouteTable]:
         """The routes of that table and family; None where it has none."""
@@ -168,7 +169,7 @@ class RouteSet(Sequence[Route]):
 
     def kinds(self) -> Iterator[Route]:
         """All that routes have beside their destinations, each at least once (see `Packed`)."""
-        return chain.from_iterable(each.templates for each in self.packed)
+        return chain.from_iterable(table.templates for table in self.packed)
 
     def where(self, wanted: Wanted) -> Iterator[Route]:
         """The routes that are wanted, in order.
@@ -176,23 +177,24 @@ class RouteSet(Sequence[Route]):
         `wanted` is asked for each kind of route once, and sees of the destination only its family
         and whether it is the default.
         """
-        for each in self.packed:
-            takes = [wanted(template) for template in each.templates]
+        for table in self.packed:
+            takes = [wanted(template) for template in table.templates]
             if any(takes):
-                for kind, number in zip(each.kinds, each.ranks):
+                for kind, number in zip(table.kinds, table.ranks):
                     if takes[kind]:
-                        yield _restore(each.templates[kind], number)
+                        yield _restore(table.templates[kind], number)
 
     def ranks_where(self, wanted: Wanted) -> Iterator[Tuple[Route, List[int]]]:
         """As `where`, the routes of each kind together: what they have in common, their ranks."""
-        for each in self.packed:
+        for table in self.packed:
             found: Dict[int, List[int]] = {
-                kind: [] for kind, template in enumerate(each.templates) if wanted(template)}
+                kind: [] for kind, template in enumerate(table.templates) if wanted(template)
+            }
             if found:
-                for kind, number in zip(each.kinds, each.ranks):
+                for kind, number in zip(table.kinds, table.ranks):
                     if kind in found:
                         found[kind].append(number)
-                yield from ((each.templates[kind], ranks) for kind, ranks in found.items())
+                yield from ((table.templates[kind], ranks) for kind, ranks in found.items())
 
 
 class Column:
@@ -236,8 +238,11 @@ class Column:
         for start, end in runs.items():
             network = network_at(self._place[1], ranks[start])
             by_link = any(contains(each, network) for each in _OF_LINKS)
-            kinds[start:end] = make_indexes(sorted(
-                kinds[start:end], key=lambda each: _preference(self._templates[each], by_link)))
+            kinds[start:end] = make_indexes(
+                sorted(
+                    kinds[start:end], key=lambda kind: _preference(self._templates[kind], by_link)
+                )
+            )
         return RouteTable(*self._place, ranks, kinds, self._templates, runs)
 
 
@@ -273,7 +278,7 @@ class Packer:
 
     def pack(self) -> RouteSet:
         """All of them."""
-        return RouteSet(each.pack() for each in self._columns.values())
+        return RouteSet(column.pack() for column in self._columns.values())
 
 
 def pack(routes: Iterable[Route]) -> RouteSet:
@@ -281,8 +286,8 @@ def pack(routes: Iterable[Route]) -> RouteSet:
     if isinstance(routes, RouteSet):
         return routes
     packer = Packer()
-    for each in routes:
-        packer.add(each)
+    for route in routes:
+        packer.add(route)
     return packer.pack()
 
 
@@ -296,8 +301,11 @@ def _find_runs(ranks: Sequence[int]) -> Dict[int, int]:
     """Where equal ones stand: {first: past the last}."""
     runs: Dict[int, int] = {}
     start = -1
-    equal = (index for index, (one, other) in enumerate(zip(ranks, islice(ranks, 1, None)))
-             if one == other)
+    equal = (
+        index
+        for index, (one, other) in enumerate(zip(ranks, islice(ranks, 1, None)))
+        if one == other
+    )
     for index in equal:
         if start < 0 or runs[start] != index + 1:
             start = index
@@ -311,5 +319,5 @@ def _preference(route: Route, by_link: bool) -> Tuple[Any, ...]:
     Of equal ones (ip route append) the first is taken, and a stable sort keeps it first; but where
     only the packet's own link counts, equal routing tables have one order.
     """
-    hops = tuple((each.link, str(each.gateway)) for each in route.hops) if by_link else ()
+    hops = tuple((hop.link, str(hop.gateway)) for hop in route.hops) if by_link else ()
     return (route.tos, route.metric, hops)

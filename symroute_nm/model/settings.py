@@ -103,12 +103,12 @@ def check_choice(link: str, choice: TableChoice) -> None:
     """Raise `InputError` unless the name and the id can be an own table's."""
     if choice.id and (choice.id in _RESERVED or not 0 < choice.id <= LARGEST_ID):
         raise InputError(
-            "%s: %d cannot be an own table's id" % (link, choice.id),
-            "use 1 to %d, but not 253 to 255" % LARGEST_ID,
+            f"{link}: {choice.id} cannot be an own table's id",
+            f"use 1 to {LARGEST_ID}, but not 253 to 255",
         )
     if choice.name and not is_usable_name(choice.name):
         raise InputError(
-            "%s: %s cannot be a table's name" % (link, shown(choice.name)),
+            f"{link}: {shown(choice.name)} cannot be a table's name",
             "use letters, digits and _.:@+-, not a number and not a name that iproute2 reserves",
         )
 

@@ -36,30 +36,35 @@ def add_floating_addresses(
     known = _Known(host)
     claimed = {ip: name for name, addresses in claims.items() for ip in addresses}
     return tuple(
-        each._replace(addresses=_join(known, each, claimed, claims.get(each.link.name, ())))
-        for each in uplinks)
+        uplink._replace(addresses=_join(known, uplink, claimed, claims.get(uplink.link.name, ())))
+        for uplink in uplinks
+    )
 
 
-def note_addresses(
-    host: Host, settings: Settings, uplinks: Sequence[Uplink]
-) -> Tuple[str, ...]:
+def note_addresses(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[str, ...]:
     """What is said of awaited addresses that get no rules, or that no network of the link holds."""
-    present = {each.name for each in host.links}
-    names = [name for name, each in sorted(settings.interface.items())
-             if each.addresses and name in present]
+    present = {link.name for link in host.links}
+    names = [
+        name
+        for name, each in sorted(settings.interface.items())
+        if each.addresses and name in present
+    ]
     if not names:
         return ()
     known = _Known(host)
-    links = {each.link.name for each in uplinks}
+    links = {uplink.link.name for uplink in uplinks}
     notes = []
     for name in names:
         for ip in settings.interface[name].addresses:
             if name not in links:
-                notes.append("[interface %s] addresses: %s gets no rules, for %s is no uplink "
-                             "now" % (name, ip, name))
+                notes.append(
+                    f"[interface {name}] addresses: {ip} gets no rules, for {name} is no uplink now"
+                )
             elif not known.owners(ip):
-                notes.append("[interface %s] addresses: %s is on no network of %s: right where its "
-                             "router sends it there" % (name, ip, name))
+                notes.append(
+                    f"[interface {name}] addresses: {ip} is on no network of {name}: right "
+                    "where its router sends it there"
+                )
     return tuple(notes)
 
 
@@ -67,12 +72,11 @@ class _Known:
     """The addresses of the host and the networks that main reaches, with their links."""
 
     def __init__(self, host: Host) -> None:
-        self._idle = {
-            each.name for each in host.links if each.loopback or each.kind in _NOWHERE}
-        self.addresses = [each for each in host.addresses if each.link not in self._idle]
+        self._idle = {link.name for link in host.links if link.loopback or link.kind in _NOWHERE}
+        self.addresses = [address for address in host.addresses if address.link not in self._idle]
         self.on_link: Dict[IPNetwork, Set[str]] = {}
-        for each in self.addresses:
-            self.on_link.setdefault(each.network, set()).add(each.link)
+        for address in self.addresses:
+            self.on_link.setdefault(address.network, set()).add(address.link)
         self._routes = pack(host.routes)
 
     def owners(self, ip: IPAddress) -> Tuple[str, ...]:
@@ -81,8 +85,9 @@ class _Known:
         for length in range(bits - 1, 0, -1):
             shift = bits - length
             around = network_at(ip.version, make_rank(int(ip) >> shift << shift, length))
-            routed = {hop.link for route in self._routes.to(TABLE_MAIN, around)
-                      for hop in route.hops}
+            routed = {
+                hop.link for route in self._routes.to(TABLE_MAIN, around) for hop in route.hops
+            }
             links = self.on_link.get(around, set()) | (routed - self._idle)
             if links:
                 return tuple(sorted(links))
@@ -93,17 +98,22 @@ def _join(
     known: _Known, uplink: Uplink, claimed: Mapping[IPAddress, str], wished: Sequence[IPAddress]
 ) -> Tuple[Address, ...]:
     name = uplink.link.name
-    present = {each.ip for each in uplink.addresses}
+    present = {address.ip for address in uplink.addresses}
     for ip in wished:
         problem = next(_problems(known, uplink, ip), "")
         if claimed[ip] != name:
-            problem = "[interface %s] claims it, too" % claimed[ip]
+            problem = f"[interface {claimed[ip]}] claims it, too"
         if problem:
-            raise InputError("[interface %s] addresses: %s: %s" % (name, ip, problem),
-                             "correct it, or leave it out")
+            raise InputError(
+                f"[interface {name}] addresses: {ip}: {problem}", "correct it, or leave it out"
+            )
     added = [Address(name, _single(each)) for each in wished if each not in present]
-    return tuple(sorted((*uplink.addresses, *added),
-                        key=lambda each: (each.version, each.interface, str(each.peer))))
+    return tuple(
+        sorted(
+            (*uplink.addresses, *added),
+            key=lambda each: (each.version, each.interface, str(each.peer)),
+        )
+    )
 
 
 def _problems(known: _Known, uplink: Uplink, ip: IPAddress) -> Iterator[str]:
@@ -113,17 +123,17 @@ def _problems(known: _Known, uplink: Uplink, ip: IPAddress) -> Iterator[str]:
     if not is_global(awaited) or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
         yield "no address at which others can ask a host"
     if gateway is None:
-        yield "no IPv%d gateway of %s is known" % (ip.version, name)
+        yield f"no IPv{ip.version} gateway of {name} is known"
     elif gateway.address == ip:
         yield "that is the gateway"
-    for each in known.addresses:
-        if each.ip == ip and each.link != name:
-            yield "it is %s's" % each.link
+    for address in known.addresses:
+        if address.ip == ip and address.link != name:
+            yield f"it is {address.link}'s"
     if any(is_edge(network, ip) for network in known.on_link):
         yield "a network's own or its broadcast address"
     owners = known.owners(ip)
     if owners and name not in owners:
-        yield "%s leads to its network" % " and ".join(owners)
+        yield f"{' and '.join(owners)} leads to its network"
 
 
 def _single(address: IPAddress) -> IPInterface:

@@ -37,14 +37,19 @@ class DefaultRoutes:
         self.addresses: Dict[str, List[Address]] = {}
         for address in sorted(
             host.addresses,
-            key=lambda each: (each.version, each.interface, str(each.peer), each.dynamic),
+            key=lambda address: (
+                address.version,
+                address.interface,
+                str(address.peer),
+                address.dynamic,
+            ),
         ):
             if is_global(address):
                 self.addresses.setdefault(address.link, []).append(address)
         self.defaults: Dict[Tuple[str, int], List[Tuple[Route, Hop]]] = {}
         self._routes = pack(host.routes)
         self._inward: Optional[Dict[str, List[Tuple[int, int]]]] = None
-        for route in self._routes.where(lambda each: each.type == "unicast" and each.default):
+        for route in self._routes.where(lambda route: route.type == "unicast" and route.default):
             for hop in route.hops:
                 self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
         self._by_link: Dict[Tuple[int, str], Set[int]] = {}
@@ -53,10 +58,9 @@ class DefaultRoutes:
             if rule.action == "lookup" and not rule.invert:
                 self._add_rule(rule)
         self._by_source.sort()
-        self.vrfs = {each.name: each for each in host.links if each.kind == "vrf"}
-        self.ours = our_tables(
-            host.tables, (each.table for each in settings.interface.values()))
-        self.table_names = {each.id: each.name for each in host.tables}
+        self.vrfs = {link.name: link for link in host.links if link.kind == "vrf"}
+        self.ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
+        self.table_names = {table.id: table.name for table in host.tables}
 
     def chosen_tables(self, link: str, version: int) -> Set[int]:
         """The tables that some rule chooses for that link's own addresses.
@@ -64,7 +68,9 @@ class DefaultRoutes:
         A default in any other (wg-quick's, a VPN's) is not evidence that the link is an uplink.
         """
         found = set(self._by_link.get((version, link), ()))
-        for network in {each.network for each in self.addresses[link] if each.version == version}:
+        for network in {
+            address.network for address in self.addresses[link] if address.version == version
+        }:
             own = prefix_key(network)
             beyond = make_rank(last_of(own, network.max_prefixlen) + 1, 0)
             low, high = (bisect_left(self._by_source, (version, each)) for each in (own, beyond))
@@ -84,23 +90,34 @@ class DefaultRoutes:
         return self._inward.get(link, ())
 
     def _find_inward(self) -> Dict[str, List[Tuple[int, int]]]:
-        outward = {hop.link for found in self.defaults.values() for route, hop in found
-                   if route.table == TABLE_MAIN}
+        outward = {
+            hop.link
+            for found in self.defaults.values()
+            for route, hop in found
+            if route.table == TABLE_MAIN
+        }
         found: Dict[str, List[Tuple[int, int]]] = {}
         specific = self._routes.ranks_where(
-            lambda each: each.type == "unicast" and not each.default and each.table == TABLE_MAIN
-            and any(hop.link not in outward for hop in each.hops))
+            lambda route: (
+                route.type == "unicast"
+                and not route.default
+                and route.table == TABLE_MAIN
+                and any(hop.link not in outward for hop in route.hops)
+            )
+        )
         for route, ranks in specific:
             for hop in route.hops:
                 if hop.link not in outward:
-                    found.setdefault(hop.link, []).extend((route.version, each) for each in ranks)
+                    found.setdefault(hop.link, []).extend((route.version, key) for key in ranks)
         return {link: sorted(each) for link, each in found.items()}
 
 
-def find_gateways(ways: DefaultRoutes, link: Link, host: Host, settings: Settings) -> Iterator[Gateway]:
+def find_gateways(
+    ways: DefaultRoutes, link: Link, host: Host, settings: Settings
+) -> Iterator[Gateway]:
     """One gateway for each family in which the link has global addresses and evidence of one."""
     for version in VERSIONS:
-        if any(each.version == version for each in ways.addresses[link.name]):
+        if any(address.version == version for address in ways.addresses[link.name]):
             gateway = _gateway(ways, link, version, host, settings)
             if gateway:
                 yield gateway
@@ -108,11 +125,16 @@ def find_gateways(ways: DefaultRoutes, link: Link, host: Host, settings: Setting
 
 def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
     """Raise `InputError` for a gateway that the link cannot reach, or that is the host itself."""
-    ours = {each.ip for each in host.addresses}
+    ours = {address.ip for address in host.addresses}
     on_link: Dict[str, List[IPNetwork]] = {}
     connected = pack(host.routes).where(
-        lambda route: route.table == TABLE_MAIN and route.type == "unicast" and not route.default
-        and any(hop.gateway is None for hop in route.hops))
+        lambda route: (
+            route.table == TABLE_MAIN
+            and route.type == "unicast"
+            and not route.default
+            and any(hop.gateway is None for hop in route.hops)
+        )
+    )
     for route in connected:
         for hop in route.hops:
             if hop.gateway is None:
@@ -124,9 +146,8 @@ def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
             _check_gateway(uplink.link.name, gateway, on_link.get(uplink.link.name, []))
             if gateway.address in ours:
                 raise InputError(
-                    "%s: the gateway %s is an address of this host" % (
-                        uplink.link.name, gateway.address),
-                    "set gateway in [interface %s]" % uplink.link.name,
+                    f"{uplink.link.name}: the gateway {gateway.address} is an address of this host",
+                    f"set gateway in [interface {uplink.link.name}]",
                 )
 
 
@@ -135,7 +156,7 @@ def _gateway(
 ) -> Optional[Gateway]:
     """The first evidence in DESIGN's order: configuration, main, other tables, ifcfg, lease."""
     interface = settings.interface.get(link.name, InterfaceSettings())
-    said = (each for each in interface.gateways if each.version == version)
+    said = (gateway for gateway in interface.gateways if gateway.version == version)
     routed = list(_routed(ways, link, version))
     evidence = chain(
         (Gateway(version, each, "configuration") for each in said),
@@ -151,12 +172,12 @@ def _written(host: Host, ways: DefaultRoutes, link: Link) -> Iterator[Gateway]:
     """What ifcfg files and DHCP leases say; an old lease of another network says nothing."""
     for profile in profiles_for(link, host.profiles):
         for address in profile.gateways:
-            yield Gateway(address.version, address, "GATEWAY in ifcfg-%s" % profile.name)
+            yield Gateway(address.version, address, f"GATEWAY in ifcfg-{profile.name}")
     for lease in host.leases:
         there = host_network(lease.gateway)
-        near = any(contains(each.network, there) for each in ways.addresses[link.name])
+        near = any(contains(address.network, there) for address in ways.addresses[link.name])
         if lease.link == link.name and (near or lease.gateway.is_link_local):
-            yield Gateway(lease.gateway.version, lease.gateway, "DHCP lease %s" % lease.path)
+            yield Gateway(lease.gateway.version, lease.gateway, f"DHCP lease {lease.path}")
 
 
 def _routed(ways: DefaultRoutes, link: Link, version: int) -> Iterator[Tuple[int, Gateway]]:
@@ -164,14 +185,14 @@ def _routed(ways: DefaultRoutes, link: Link, version: int) -> Iterator[Tuple[int
     found = sorted(ways.defaults.get((link.name, version), []), key=_by_preference)
     for route, hop in found:
         if route.table == TABLE_MAIN:
-            metric = " (metric %d)" % route.metric if route.metric else ""
+            metric = f" (metric {route.metric})" if route.metric else ""
             origin = "main's default route" + metric
             yield route.table, Gateway(version, hop.gateway, origin, hop.onlink)
     chosen = ways.chosen_tables(link.name, version)
     for route, hop in found:
         if route.table in chosen:
             name = ways.table_names.get(route.table, "")
-            origin = "table %d%s" % (route.table, " (%s)" % name if name else "")
+            origin = f"table {route.table}{f' ({name})' if name else ''}"
             yield route.table, Gateway(version, hop.gateway, origin, hop.onlink)
 
 
@@ -185,14 +206,15 @@ def _check_gateway(link: str, gateway: Gateway, networks: Iterable[IPNetwork]) -
     address = gateway.address
     if address is None or gateway.onlink or address.is_link_local:
         return
-    around = [each for each in networks if contains(each, host_network(address))]
+    around = [network for network in networks if contains(network, host_network(address))]
     if around:
         _check_host_address(link, gateway, around)
         return
     if address.version != gateway.version:
         return  # RFC 5549: an IPv4 route by an IPv6 gateway, as main has it
-    raise InputError("%s: %s is on no network of %s" % (link, address, link),
-                     "set gateway in [interface %s]" % link)
+    raise InputError(
+        f"{link}: {address} is on no network of {link}", f"set gateway in [interface {link}]"
+    )
 
 
 def is_edge(network: IPNetwork, address: IPAddress) -> bool:
@@ -207,6 +229,7 @@ def _check_host_address(link: str, gateway: Gateway, around: Iterable[IPNetwork]
     for network in around:
         if gateway.address is not None and is_edge(network, gateway.address):
             raise InputError(
-                "%s: %s is the network's own or its broadcast address in %s" % (
-                    link, gateway.address, network),
-                "set gateway in [interface %s]" % link)
+                f"{link}: {gateway.address} is the network's own or its broadcast address "
+                f"in {network}",
+                f"set gateway in [interface {link}]",
+            )

@@ -41,10 +41,12 @@ def make_marking(
     foreign = tuple(each for each in foreign if each.mask & mask)
     _check_mask(mask, foreign)
     _check_names(marking.backend, [link for link, _ in tables])
-    values = _allocate([table.id for _, table in tables], mask,
-                       frozenset(each.mark & mask for each in foreign))
-    return marking._replace(marks=tuple(
-        Mark(link, value) for (link, _), value in zip(tables, values)))
+    values = _allocate(
+        [table.id for _, table in tables], mask, frozenset(each.mark & mask for each in foreign)
+    )
+    return marking._replace(
+        marks=tuple(Mark(link, value) for (link, _), value in zip(tables, values))
+    )
 
 
 def choose_backend(host: Host) -> str:
@@ -57,31 +59,38 @@ def choose_backend(host: Host) -> str:
     if "iptables" in host.firewalls:
         return "firewalld" if "firewalld" in host.firewalls else "iptables"
     raise Refusal(
-        "marks for forwarded connections need nft or iptables, and %s" % (
-            "its kernel is too old for nft (%s)" % host.kernel if "nft" in host.firewalls
-            else "neither was found"),
+        "marks for forwarded connections need nft or iptables, and "
+        f"{f'its kernel is too old for nft ({host.kernel})' if 'nft' in host.firewalls else 'neither was found'}",
         "install nftables (a snapshot by an earlier version must be made again), or leave "
-        "--forwarded out")
+        "--forwarded out",
+    )
 
 
 def _check_mask(mask: int, foreign: Sequence[Rule]) -> None:
     """Raise `Refusal` where somebody's rule gives bits of the mask a meaning."""
     for rule in foreign:
         if rule.mask != FULL_MASK:
-            free = [each for each in _PROPOSED
-                    if not any(other.mask & each for other in foreign if other.mask != FULL_MASK)]
+            free = [
+                each
+                for each in _PROPOSED
+                if not any(other.mask & each for other in foreign if other.mask != FULL_MASK)
+            ]
             raise Refusal(
-                "the rule %d (%s) goes by bits of our mark mask 0x%x" % (
-                    rule.priority, format_rule(rule), mask),
-                "set mark-mask = 0x%x, or another byte that nobody uses" % free[0] if free
-                else "set mark-mask to bits that nobody uses")
+                f"the rule {rule.priority} ({format_rule(rule)}) goes by bits of our mark "
+                f"mask 0x{mask:x}",
+                f"set mark-mask = 0x{free[0]:x}, or another byte that nobody uses"
+                if free
+                else "set mark-mask to bits that nobody uses",
+            )
 
 
 def _check_names(backend: str, links: Iterable[str]) -> None:
     for link in links:
         if backend != "nft" and link.endswith("+"):
-            raise Refusal("%s: iptables takes a + at the end of a name for a pattern" % link,
-                          "rename the link, install nftables, or exclude it")
+            raise Refusal(
+                f"{link}: iptables takes a + at the end of a name for a pattern",
+                "rename the link, install nftables, or exclude it",
+            )
 
 
 def _allocate(ids: Sequence[int], mask: int, avoided: FrozenSet[int]) -> List[int]:
@@ -92,8 +101,10 @@ def _allocate(ids: Sequence[int], mask: int, avoided: FrozenSet[int]) -> List[in
     step, room = mask & -mask, mask // (mask & -mask)
     free = [number * step for number in range(1, room + 1) if number * step not in avoided]
     if len(free) < len(ids):
-        raise Refusal("%d uplinks, but mark mask 0x%x has room for %d" % (
-            len(ids), mask, len(free)), "exclude some, or set a wider mark-mask")
+        raise Refusal(
+            f"{len(ids)} uplinks, but mark mask 0x{mask:x} has room for {len(free)}",
+            "exclude some, or set a wider mark-mask",
+        )
     chosen: Dict[int, int] = {}
     for each in sorted(ids):
         if each % (room + 1) * step in free:
@@ -130,16 +141,22 @@ def notes_on_marks(
     marking: Marking, foreign: Iterable[Rule], versions: Iterable[int]
 ) -> Iterator[str]:
     """What a person should know of the marks; `versions` are those that the host forwards."""
-    yield "marks (%s): %s" % (marking.backend, ", ".join(
-        "%s 0x%x/0x%x" % (each.link, each.value, marking.mask) for each in marking.marks))
-    families = ["IPv%d" % each for each in sorted(versions)]
+    yield (
+        f"marks ({marking.backend}): "
+        f"{', '.join((f'{mark.link} 0x{mark.value:x}/0x{marking.mask:x}' for mark in marking.marks))}"
+    )
+    families = [f"IPv{version}" for version in sorted(versions)]
     if families:
-        yield ("%s %s forwarded: whatever connection comes in by an uplink and goes on, to a "
-               "container or through this host to another network, is answered by that uplink" % (
-                   " and ".join(families), "are" if families[1:] else "is"))
+        yield (
+            f"{' and '.join(families)} {'are' if families[1:] else 'is'} forwarded: whatever "
+            "connection comes in by an uplink and goes on, to a container or through this "
+            "host to another network, is answered by that uplink"
+        )
     else:
         yield "nothing is forwarded on this host now (net.ipv4.ip_forward): marks have no effect"
     for rule in foreign:
         if rule.mask == FULL_MASK and not rule.invert:
-            yield ("the rule %d (%s) looks at the whole mark: what carries ours besides will not "
-                   "match it; give it a mask" % (rule.priority, format_rule(rule)))
+            yield (
+                f"the rule {rule.priority} ({format_rule(rule)}) looks at the whole mark: "
+                "what carries ours besides will not match it; give it a mask"
+            )

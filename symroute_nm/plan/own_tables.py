@@ -117,9 +117,12 @@ def _pair(
     other = 1 << (BITS[version] - length)
     firsts, values = level
     halves = {
-        position for position, (first, following) in enumerate(zip(firsts, islice(firsts, 1, None)))
-        if following == first | other and values[position] == values[position + 1]
-        and not first & other}
+        position
+        for position, (first, following) in enumerate(zip(firsts, islice(firsts, 1, None)))
+        if following == first | other
+        and values[position] == values[position + 1]
+        and not first & other
+    }
     if not halves:
         return level
     made.update((firsts[each], values[each]) for each in halves)
@@ -161,15 +164,16 @@ def widen(version: int, entries: Mapping[int, bool], most: int) -> Dict[int, boo
             else:
                 count -= whole in wider
                 wider.add(whole)
-    found.update((make_rank(first, length), True)
-                 for length, here in growing.items() for first in here)
+    found.update(
+        (make_rank(first, length), True) for length, here in growing.items() for first in here
+    )
     return found
 
 
 def _by_length(ranks: Iterable[int]) -> Dict[int, Set[int]]:
     found: Dict[int, Set[int]] = {}
-    for each in ranks:
-        found.setdefault(each & LENGTH_MASK, set()).add(first_of(each))
+    for key in ranks:
+        found.setdefault(key & LENGTH_MASK, set()).add(first_of(key))
     return found
 
 
@@ -221,7 +225,7 @@ def find_networks(host: Host, uplinks: Sequence[Uplink]) -> Dict[int, Networks]:
     """All that main knows specifically: {IP version: networks}."""
     routes, networks = pack(host.routes), {}
     for version in VERSIONS:
-        links = {each.link.name for each in uplinks if each.gateway(version)}
+        links = {uplink.link.name for uplink in uplinks if uplink.gateway(version)}
         packed = routes.of(TABLE_MAIN, version)
         found = _reach_all(packed, links) if packed else iter(())
         connected: Dict[int, Dict[str, Hop]] = {}
@@ -260,9 +264,13 @@ def _reach_all(packed: RouteTable, links: AbstractSet[str]) -> Iterator[Tuple[in
 def _reach(routes: Sequence[Route], links: AbstractSet[str], local: bool) -> Reach:
     """How the routes to one destination reach it, the best of which comes first."""
     ways = [
-        {hop.link: Hop(hop.link, hop.gateway, hop.onlink)
-         for hop in reversed(route.hops) if hop.link in links and route.type == "unicast"}
-        for route in routes]
+        {
+            hop.link: Hop(hop.link, hop.gateway, hop.onlink)
+            for hop in reversed(route.hops)
+            if hop.link in links and route.type == "unicast"
+        }
+        for route in routes
+    ]
     by = {link: hop for each in reversed(ways) for link, hop in each.items()}
     best = routes[0]
     only = len(routes) == 1 and bool(ways[0]) and len(best.hops) == 1 and not best.tos
@@ -278,7 +286,7 @@ def _sort_routes(routes: Iterable[Route], links: AbstractSet[str]) -> List[Route
 
     def preference(route: Route) -> Tuple[Any, ...]:
         """What the kernel prefers, of routes to one destination."""
-        hops = [(each.link, str(each.gateway), each.onlink, each.weight) for each in route.hops]
+        hops = [(hop.link, str(hop.gateway), hop.onlink, hop.weight) for hop in route.hops]
         by_uplink = route.type == "unicast" and not links.isdisjoint(hop[0] for hop in hops)
         return (route.tos, route.metric, not by_uplink, route.type, hops)
 
@@ -334,9 +342,14 @@ class TableFiller:
             if reach.main and reach.by[reach.main].gateway is not None:
                 self._routed.setdefault(reach.main, set()).add(kind)
         forwarded = [each.forwarded for each in networks.reaches]
-        self._exact = _gather(self.version, needed(
-            self.version, ((number, forwarded[kind])
-                           for number, kind in zip(networks.ranks, networks.kinds)), self._default))
+        self._exact = _gather(
+            self.version,
+            needed(
+                self.version,
+                ((number, forwarded[kind]) for number, kind in zip(networks.ranks, networks.kinds)),
+                self._default,
+            ),
+        )
         self._aggregated: Optional[SharedEntries] = None
         self._common: Dict[str, SharedEntries] = {}
         self._named: Dict[int, IPNetwork] = {}
@@ -374,8 +387,10 @@ class TableFiller:
         """What that uplink's table holds, with the default route `out`; throw: an empty `Hop`."""
         fallback = out if self._default else Hop()
         if self._guard == "none":
-            plain = [(self._networks.ranks[each], self._networks.reach(each).by[link])
-                     for each in self._own.get(link, ())]
+            plain = [
+                (self._networks.ranks[each], self._networks.reach(each).by[link])
+                for each in self._own.get(link, ())
+            ]
             return list(needed(self.version, [(_DEFAULT, out), *plain], fallback))
         common, spare = self.common(link), self._spare(link)
         found: Iterable[Tuple[int, Hop]] = self._guarded(common, link, out, spare)
@@ -394,11 +409,14 @@ class TableFiller:
     ) -> Iterator[Tuple[int, Hop]]:
         """What is said of networks, or of some that more than one are made of; ascending."""
         ways = (Hop(), out)
-        shared = ((number, ways[forwarded])
-                  for number, forwarded in zip(common.ranks, common.forwarded))
+        shared = (
+            (number, ways[forwarded]) for number, forwarded in zip(common.ranks, common.forwarded)
+        )
         decided: Dict[int, Hop] = {}  # by kind; most of them are of other links
-        around = ((self._networks.ranks[each], self._decide(link, out, each, spare, decided))
-                  for each in self._around(link))
+        around = (
+            (self._networks.ranks[each], self._decide(link, out, each, spare, decided))
+            for each in self._around(link)
+        )
         before = -1
         for number, hop in merge(around, shared, key=itemgetter(0)):
             if number != before:  # what is around the link came first
@@ -452,43 +470,56 @@ class TableFiller:
         del joined  # as long as all that main knows
         version, default = self.version, self._default
         connected = [each.forwarded and each.connected for each in self._networks.reaches]
-        known = ((number, connected[kind])
-                 for number, kind in zip(self._networks.ranks, self._networks.kinds))
+        known = (
+            (number, connected[kind])
+            for number, kind in zip(self._networks.ranks, self._networks.kinds)
+        )
         kept = dict(needed(version, join(version, needed(version, known, default)), default))
         entries = kept
         if sum(kept.values()) > self._most:
             entries = self._widen(kept, connected)
-        widened = tuple(network_at(version, each) for each, forwarded in sorted(entries.items())
-                        if forwarded and each not in kept)
+        widened = tuple(
+            network_at(version, each)
+            for each, forwarded in sorted(entries.items())
+            if forwarded and each not in kept
+        )
         routed = PrefixSet(version, self._behind_routers())
         if sum(entries.values()) + len(routed) <= self._most:
             entries = {**entries, **dict.fromkeys(routed.ranks, True)}
             routed = PrefixSet(version)
         return _gather(version, sorted(entries.items()))._replace(
-            aggregated=True, left_out=routed if len(routed) else None, widened=widened)
+            aggregated=True, left_out=routed if len(routed) else None, widened=widened
+        )
 
     def _join_exact(self) -> SharedEntries:
-        pairs = ((number, bool(value))
-                 for number, value in zip(self._exact.ranks, self._exact.forwarded))
-        return _gather(self.version, needed(
-            self.version, join(self.version, pairs), self._default))
+        pairs = (
+            (number, bool(value)) for number, value in zip(self._exact.ranks, self._exact.forwarded)
+        )
+        return _gather(self.version, needed(self.version, join(self.version, pairs), self._default))
 
     def _widen(self, kept: Mapping[int, bool], connected: Sequence[bool]) -> Dict[int, bool]:
         """The connected networks made wider."""
         # All that is not to be taken in
-        avoided = [number for number, kind in zip(self._networks.ranks, self._networks.kinds)
-                   if not connected[kind]]
+        avoided = [
+            number
+            for number, kind in zip(self._networks.ranks, self._networks.kinds)
+            if not connected[kind]
+        ]
         avoided.append(prefix_key(LINK_LOCAL[self.version]))
         wide = widen(self.version, {**dict.fromkeys(avoided, False), **kept}, self._most)
-        left = sorted((each, forwarded) for each, forwarded in wide.items()
-                      if forwarded or each in kept)
+        left = sorted(
+            (each, forwarded) for each, forwarded in wide.items() if forwarded or each in kept
+        )
         return dict(needed(self.version, join(self.version, left), self._default))
 
     def _behind_routers(self) -> Iterator[int]:
         """The networks behind routers of uplinks."""
         routed = [each.forwarded and not each.connected for each in self._networks.reaches]
-        return (number for number, kind in zip(self._networks.ranks, self._networks.kinds)
-                if routed[kind])
+        return (
+            number
+            for number, kind in zip(self._networks.ranks, self._networks.kinds)
+            if routed[kind]
+        )
 
 
 def _find_own(networks: Networks) -> Dict[str, Sequence[int]]:
@@ -528,8 +559,11 @@ def find_left_out(
 ) -> Iterator[LeftOut]:
     """What own tables leave to main, and those of which uplinks: at most one a family."""
     for version, known in knowledge.items():
-        common = {each.link.name: known.common(each.link.name)
-                  for each in uplinks if each.gateway(version)}
+        common = {
+            uplink.link.name: known.common(uplink.link.name)
+            for uplink in uplinks
+            if uplink.gateway(version)
+        }
         left_out = {link: each.left_out for link, each in common.items() if each.left_out}
         for networks in list(left_out.values())[:1]:
             yield LeftOut(tuple(left_out), networks)

@@ -61,39 +61,51 @@ def notes_on_guard(
     if guard.name == "throw":
         yield "guard by throw routes: generate again whenever a container network is added"
         for version in without_iif:
-            yield "IPv%d is forwarded, so no rule catches transit (iif)" % version
+            yield f"IPv{version} is forwarded, so no rule catches transit (iif)"
     if guard.name == "none":
         yield "no guard: replies to containers and other internal networks leave by the uplinks"
 
 
 def notes_on_size(
-    knowledge: Mapping[int, TableFiller], uplinks: Sequence[Uplink], left_out: Iterable[LeftOut],
-    most: int
+    knowledge: Mapping[int, TableFiller],
+    uplinks: Sequence[Uplink],
+    left_out: Iterable[LeftOut],
+    most: int,
 ) -> Iterator[str]:
     """What own tables leave to main or know less exactly, so that they hold no more than `most`."""
     for each in left_out:
         ways = knowledge[each.networks.version].ways(each.networks).items()
         yield (
             "%d IPv%d networks behind routers (%s) are answered by the link that main reaches them "
-            "by, whichever was asked: so many do not go into own tables (most-networks = %d)" % (
-                len(each.networks), each.networks.version,
-                shorten_list(["%s: %d" % way for way in ways if way[1]]), most))
+            "by, whichever was asked: so many do not go into own tables (most-networks = %d)"
+            % (
+                len(each.networks),
+                each.networks.version,
+                shorten_list(["%s: %d" % way for way in ways if way[1]]),
+                most,
+            )
+        )
     for known in knowledge.values():
-        links = [each.link.name for each in uplinks if each.gateway(known.version)]
+        links = [uplink.link.name for uplink in uplinks if uplink.gateway(known.version)]
         found = {wide for link in links for wide in known.common(link).widened}
         wide = [str(each) for each in sorted(found, key=network_key)]
         if wide:
             yield (
-                "own tables know the other uplinks' networks as %s (most-networks = %d): generate "
-                "again whenever a container network is added inside" % (shorten_list(wide), most))
+                f"own tables know the other uplinks' networks as {shorten_list(wide)} "
+                f"(most-networks = {most}): generate again whenever a container network "
+                "is added inside"
+            )
 
 
 def notes_on_uplinks(
     host: Host, settings: Settings, found: Sequence[Uplink], planned: Sequence[UplinkPlan]
 ) -> Tuple[str, ...]:
     """What is left out; `found` are the uplinks before families with one only were."""
-    notes = [*_lone_families(found), *_without_gateway(host, found),
-             *_other_gateways(host, planned)]
+    notes = [
+        *_lone_families(found),
+        *_without_gateway(host, found),
+        *_other_gateways(host, planned),
+    ]
     if settings.sources == "auto":
         notes += _moving_addresses(planned)
     return tuple(notes)
@@ -103,7 +115,7 @@ def _lone_families(found: Sequence[Uplink]) -> Iterator[str]:
     for version in VERSIONS:
         names = [each.link.name for each in found if each.gateway(version)]
         if len(names) == 1:
-            yield "IPv%d: %s is the only uplink: nothing is written for it" % (version, names[0])
+            yield f"IPv{version}: {names[0]} is the only uplink: nothing is written for it"
 
 
 def _without_gateway(host: Host, found: Sequence[Uplink]) -> Iterator[str]:
@@ -111,41 +123,55 @@ def _without_gateway(host: Host, found: Sequence[Uplink]) -> Iterator[str]:
     for version in VERSIONS:
         if not any(each.gateway(version) for each in found):
             continue
-        addressed = {each.link for each in host.addresses
-                     if each.version == version and is_global(each)}
+        addressed = {
+            address.link
+            for address in host.addresses
+            if address.version == version and is_global(address)
+        }
         for each in found:
             name = each.link.name
             if name in addressed and not each.gateway(version):
-                yield ("%s: no IPv%d gateway of it is known, so its IPv%d addresses get no rules "
-                       "(--gateway %s=ADDRESS)" % (name, version, version, name))
+                yield (
+                    f"{name}: no IPv{version} gateway of it is known, so its IPv{version} "
+                    f"addresses get no rules (--gateway {name}=ADDRESS)"
+                )
 
 
 def _other_gateways(host: Host, planned: Sequence[UplinkPlan]) -> Iterator[str]:
     """The gateways of a multipath default on one link that its own table does without."""
     chosen: Dict[str, str] = {
         each.uplink.link.name: str(gateway.address)
-        for each in planned for gateway in each.uplink.gateways}
+        for each in planned
+        for gateway in each.uplink.gateways
+    }
     for route in pack(host.routes).where(
-            lambda each: len(each.hops) != 1 and each.table == TABLE_MAIN and each.default):
+        lambda route: len(route.hops) != 1 and route.table == TABLE_MAIN and route.default
+    ):
         for link, gateway in chosen.items():
-            others = [str(hop.gateway) for hop in route.hops
-                      if hop.link == link and str(hop.gateway) != gateway]
+            others = [
+                str(hop.gateway)
+                for hop in route.hops
+                if hop.link == link and str(hop.gateway) != gateway
+            ]
             if others:
-                yield "%s: its own table goes by %s alone, not by %s" % (
-                    link, gateway, ", ".join(others))
+                yield (f"{link}: its own table goes by {gateway} alone, not by {', '.join(others)}")
 
 
 def _moving_addresses(planned: Sequence[UplinkPlan]) -> Iterator[str]:
     """Dynamic addresses that are rules' sources themselves, since their network cannot be."""
     for each in planned:
         sources = {rule.source for rule in each.rules}
-        moving = [str(address.ip) for address in each.uplink.addresses
-                  if address.dynamic and address.peer is None
-                  and host_network(address.ip) in sources]
+        moving = [
+            str(address.ip)
+            for address in each.uplink.addresses
+            if address.dynamic and address.peer is None and host_network(address.ip) in sources
+        ]
         if moving:
-            yield ("%s: the rules for %s are for the address itself, since its network is another "
-                   "link's, too: generate again whenever it changes" % (
-                       each.uplink.link.name, ", ".join(moving)))
+            yield (
+                f"{each.uplink.link.name}: the rules for {', '.join(moving)} are for the "
+                "address itself, since its network is another link's, too: generate again "
+                "whenever it changes"
+            )
 
 
 NO_TABLES: Mapping[str, int] = MappingProxyType({})
@@ -180,14 +206,18 @@ def make_plan(
     check_addresses(survey.uplinks)
     check_gateways(host, survey.uplinks)
     guard = choose_guard(host, settings)
-    plan = Plan(skips=survey.skips, guard=guard.name, guard_reason=guard.reason,
-                table_names=settings.table_names)
+    plan = Plan(
+        skips=survey.skips,
+        guard=guard.name,
+        guard_reason=guard.reason,
+        table_names=settings.table_names,
+    )
     if not survey.uplinks:
         return plan._replace(notes=(NOTHING_TO_DO,))
     uplinks = bind(host, settings, survey.uplinks)
     check_block(host, settings)
     tables = allocate_tables(
-        [each.link.name for each in uplinks],
+        [uplink.link.name for uplink in uplinks],
         {name: each.table for name, each in settings.interface.items()},
         host.tables,
         used_tables(host),
@@ -197,34 +227,41 @@ def make_plan(
     marking = _marking(host, settings, tables)
     knowledge = know(host, settings, uplinks, guard.name)
     draft = _Draft(host, settings, uplinks, guard.name, knowledge, marking)
-    planned = tuple(_plan_uplink(draft, each, tables[each.link.name]) for each in uplinks)
+    planned = tuple(_plan_uplink(draft, uplink, tables[uplink.link.name]) for uplink in uplinks)
     left_out = tuple(find_left_out(draft.knowledge, uplinks))
     return plan._replace(
-        uplinks=planned, left_out=left_out, marking=marking,
-        notes=(*notes_on_guard(settings, guard, host, _without_iif(host, settings, guard.name)),
-               *(notes_on_marks(marking, foreign_rules(host, settings), host.forwarding)
-                 if marking else ()),
-               *notes_on_size(draft.knowledge, uplinks, left_out, settings.most_networks),
-               *note_addresses(host, settings, uplinks),
-               *notes_on_uplinks(host, settings, found.uplinks, planned)))
+        uplinks=planned,
+        left_out=left_out,
+        marking=marking,
+        notes=(
+            *notes_on_guard(settings, guard, host, _without_iif(host, settings, guard.name)),
+            *(
+                notes_on_marks(marking, foreign_rules(host, settings), host.forwarding)
+                if marking
+                else ()
+            ),
+            *notes_on_size(draft.knowledge, uplinks, left_out, settings.most_networks),
+            *note_addresses(host, settings, uplinks),
+            *notes_on_uplinks(host, settings, found.uplinks, planned),
+        ),
+    )
 
 
 def _tables_by_link(uplinks: Sequence[Uplink], earlier: Mapping[str, int]) -> Dict[str, int]:
-    return {each.link.name: earlier[each.profile.name] for each in uplinks
-            if each.profile and each.profile.name in earlier}
+    return {
+        uplink.link.name: earlier[uplink.profile.name]
+        for uplink in uplinks
+        if uplink.profile and uplink.profile.name in earlier
+    }
 
 
-def _marking(
-    host: Host, settings: Settings, tables: Mapping[str, OwnTable]
-) -> Optional[Marking]:
+def _marking(host: Host, settings: Settings, tables: Mapping[str, OwnTable]) -> Optional[Marking]:
     if not settings.forwarded:
         return None
     return make_marking(host, settings, sorted(tables.items()), foreign_rules(host, settings))
 
 
-def left_to_main(
-    host: Host, settings: Settings, uplinks: Sequence[Uplink]
-) -> Tuple[LeftOut, ...]:
+def left_to_main(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[LeftOut, ...]:
     """What a plan for these uplinks would leave to main, as too much for own tables."""
     if len(host.routes) <= settings.most_networks:
         return ()
@@ -236,8 +273,10 @@ def know(
     host: Host, settings: Settings, uplinks: Sequence[Uplink], guard: str
 ) -> Dict[int, TableFiller]:
     """What the own tables of these uplinks may have to know: {IP version: knowledge}."""
-    return {version: TableFiller(networks, guard, settings.most_networks)
-            for version, networks in find_networks(host, uplinks).items()}
+    return {
+        version: TableFiller(networks, guard, settings.most_networks)
+        for version, networks in find_networks(host, uplinks).items()
+    }
 
 
 def choose_guard(host: Host, settings: Settings) -> Guard:
@@ -247,17 +286,19 @@ def choose_guard(host: Host, settings: Settings) -> Guard:
     if host.suppress is not None:
         return Guard("rules" if host.suppress else "throw", "probed")
     if suppresses(host.kernel):
-        return Guard("rules", "not probed; by kernel release %s" % host.kernel)
-    return Guard("throw", "not probed; kernel release %s may lack suppress_prefixlength" % (
-        host.kernel or "unknown"))
+        return Guard("rules", f"not probed; by kernel release {host.kernel}")
+    return Guard(
+        "throw",
+        f"not probed; kernel release {host.kernel or 'unknown'} may lack suppress_prefixlength",
+    )
 
 
 def used_tables(host: Host) -> FrozenSet[int]:
     """The ids that kernel routes, rules and VRFs use."""
     return frozenset(
-        [each.table for each in pack(host.routes).packed]
-        + [each.table for each in host.rules]
-        + [each.table for each in host.links]
+        [table.table for table in pack(host.routes).packed]
+        + [rule.table for rule in host.rules]
+        + [link.table for link in host.links]
     )
 
 
@@ -267,27 +308,35 @@ def check_block(host: Host, settings: Settings) -> None:
     `InputError` where rules by mark have no room before the others.
     """
     if priorities(settings)[0] <= 0:  # there is the kernel's own, for local
-        raise InputError("priority-base = %d leaves no room for rules by mark" % (
-            settings.priority_base), "they take the four priorities before it: set 5 or more")
+        raise InputError(
+            f"priority-base = {settings.priority_base} leaves no room for rules by mark",
+            "they take the four priorities before it: set 5 or more",
+        )
     ours = our_rules(host, settings)
-    for rule in sorted(host.rules, key=lambda each: (each.version, each.priority)):
+    for rule in sorted(host.rules, key=lambda rule: (rule.version, rule.priority)):
         if rule.priority in priorities(settings) and rule not in ours:
-            left = "; if an earlier run left it, delete it (%s)" % (
-                delete_rule(rule)) if looks_like_ours(rule, settings) else ""
+            left = (
+                f"; if an earlier run left it, delete it ({delete_rule(rule)})"
+                if looks_like_ours(rule, settings)
+                else ""
+            )
             raise Refusal(
-                "priority %d is taken by a rule that is not ours (%s)" % (
-                    rule.priority, format_rule(rule)),
-                "set priority-base to the first of three free priorities%s%s" % (
-                    ", with four free ones before it" if settings.forwarded else "", left))
+                f"priority {rule.priority} is taken by a rule that is not ours "
+                f"({format_rule(rule)})",
+                "set priority-base to the first of three free "
+                f"priorities{', with four free ones before it' if settings.forwarded else ''}{left}",
+            )
 
 
 def _check_vrfs(host: Host, tables: Iterable[OwnTable]) -> None:
     """A VRF's table cannot be an uplink's: its rule looks it up for others' packets."""
-    vrfs = {each.table: each.name for each in host.links if each.table}
+    vrfs = {link.table: link.name for link in host.links if link.table}
     for table in tables:
         if table.id in vrfs:
-            raise InputError("table %d is the VRF %s's" % (table.id, vrfs[table.id]),
-                             "choose another id for %s" % table.name)
+            raise InputError(
+                f"table {table.id} is the VRF {vrfs[table.id]}'s",
+                f"choose another id for {table.name}",
+            )
 
 
 def _plan_uplink(draft: _Draft, uplink: Uplink, table: OwnTable) -> UplinkPlan:
@@ -310,10 +359,15 @@ def _rules(draft: _Draft, uplink: Uplink, table: OwnTable) -> Tuple[Rule, ...]:
             rules += _stages(draft, Rule(version, 0, iif=uplink.link.name), table)
         for mark in draft.marking.marks if draft.marking else ():
             if mark.link == uplink.link.name:
-                marked = Marked(mark, draft.settings.mark_mask, table.id, draft.guard,
-                                draft.settings.priority_base)
+                marked = Marked(
+                    mark,
+                    draft.settings.mark_mask,
+                    table.id,
+                    draft.guard,
+                    draft.settings.priority_base,
+                )
                 rules += mark_rules(version, marked, transit)
-    return tuple(sorted(rules, key=lambda each: (each.version, each.priority)))
+    return tuple(sorted(rules, key=lambda rule: (rule.version, rule.priority)))
 
 
 def uses_iif(host: Host, settings: Settings, guard: str, version: int) -> bool:
@@ -333,12 +387,14 @@ def _stages(draft: _Draft, selector: Rule, table: OwnTable) -> List[Rule]:
     last = selector._replace(priority=third, table=table.id)
     if draft.guard != "rules":
         return [last]
-    specific = selector._replace(
-        priority=second, table=TABLE_MAIN, suppress_prefixlength=0)
+    specific = selector._replace(priority=second, table=TABLE_MAIN, suppress_prefixlength=0)
     if selector.iif:
         return [specific, last]
-    return [selector._replace(priority=first, table=table.id, suppress_prefixlength=0),
-            specific, last]
+    return [
+        selector._replace(priority=first, table=table.id, suppress_prefixlength=0),
+        specific,
+        last,
+    ]
 
 
 def _sources(draft: _Draft, uplink: Uplink, version: int) -> Tuple[IPNetwork, ...]:
@@ -358,33 +414,44 @@ def _find_network(host: Host, address: Address) -> IPNetwork:
     if network.prefixlen < network.max_prefixlen:
         return network
     on_link = pack(host.routes).where(
-        lambda route: route.table == TABLE_MAIN and not route.default
-        and any(hop.link == address.link and hop.gateway is None for hop in route.hops))
-    wider = [route.destination for route in on_link
-             if contains(route.destination, network) and route.destination != network]
+        lambda route: (
+            route.table == TABLE_MAIN
+            and not route.default
+            and any(hop.link == address.link and hop.gateway is None for hop in route.hops)
+        )
+    )
+    wider = [
+        route.destination
+        for route in on_link
+        if contains(route.destination, network) and route.destination != network
+    ]
     return max(wider, key=lambda each: each.prefixlen, default=network)
 
 
-def _selects_network(
-    draft: _Draft, uplink: Uplink, address: Address, network: IPNetwork
-) -> bool:
+def _selects_network(draft: _Draft, uplink: Uplink, address: Address, network: IPNetwork) -> bool:
     if draft.settings.sources != "auto":
         return draft.settings.sources == "network"
     if not address.dynamic or address.peer is not None:
         return False
     others = (
         other.interface.network
-        for each in draft.uplinks if each.link.name != uplink.link.name
-        for other in each.addresses
+        for planned in draft.uplinks
+        if planned.link.name != uplink.link.name
+        for other in planned.addresses
     )
     shared = any(contains(network, each) or contains(each, network) for each in others)
     return not shared and not any(
-        contains(network, each) for each in _elsewhere(draft.host, uplink))
+        contains(network, each) for each in _elsewhere(draft.host, uplink)
+    )
 
 
 def _elsewhere(host: Host, uplink: Uplink) -> Iterator[IPNetwork]:
     """What main reaches by other links: a rule for a network around it would catch its packets."""
     elsewhere = pack(host.routes).where(
-        lambda route: route.table == TABLE_MAIN and not route.default
-        and uplink.link.name not in {each.link for each in route.hops})
+        lambda route: (
+            route.table == TABLE_MAIN
+            and not route.default
+            and uplink.link.name not in {hop.link for hop in route.hops}
+        )
+    )
     return (route.destination for route in elsewhere)

@@ -46,15 +46,17 @@ class _Allotment:
     def __init__(
         self, names: Sequence[TableName], used: AbstractSet[int], earlier: Mapping[str, int]
     ) -> None:
-        owned = {each.id for each in names if each.owned}
+        owned = {name.id for name in names if name.owned}
         self._earlier = {link: each for link, each in earlier.items() if each in owned}
-        self._foreign = {each.name: each for each in names if not each.owned}
+        self._foreign = {name.name: name for name in names if not name.owned}
         self._ambiguous = {
-            each.name: each for each in names
-            if not each.owned and each.id != self._foreign[each.name].id}
-        self._owned = {each.name: each.id for each in names if each.owned}
-        self._named = {each.id: each for each in names if not each.owned}
-        self._busy: Set[int] = _RESERVED | set(used) | {each.id for each in names}
+            name.name: name
+            for name in names
+            if not name.owned and name.id != self._foreign[name.name].id
+        }
+        self._owned = {name.name: name.id for name in names if name.owned}
+        self._named = {name.id: name for name in names if not name.owned}
+        self._busy: Set[int] = _RESERVED | set(used) | {name.id for name in names}
         self._new = iter(NEW_IDS)  # each is asked for once: what is busy stays so
         self._given: Dict[int, str] = {}
         self._given_names: Set[str] = set()
@@ -70,15 +72,19 @@ class _Allotment:
         if foreign and name in self._ambiguous:
             other = self._ambiguous[name]
             raise InputError(
-                "%s: table %s is %d in %s and %d in %s" % (
-                    link, name, other.id, other.path, foreign.id, foreign.path),
-                "make them one, or choose another name")
+                f"{link}: table {name} is {other.id} in {other.path} and {foreign.id} in "
+                f"{foreign.path}",
+                "make them one, or choose another name",
+            )
         # Named otherwise than before, a table keeps its id, by which the kernel has it in use.
-        known = foreign.id if foreign else self._owned.get(
-            name, self._owned.get(link, self._earlier.get(link)))
+        known = (
+            foreign.id
+            if foreign
+            else self._owned.get(name, self._owned.get(link, self._earlier.get(link)))
+        )
         if foreign and choice.id not in (0, foreign.id):
             raise InputError(
-                "%s: table %s is already %d in %s" % (link, name, foreign.id, foreign.path),
+                f"{link}: table {name} is already {foreign.id} in {foreign.path}",
                 "choose another name or id",
             )
         number = choice.id or self._free(known)
@@ -92,7 +98,7 @@ class _Allotment:
     def _default_name(self, link: str) -> str:
         if is_usable_name(link) and link not in self._foreign:
             return link
-        return "%s-uplink" % link
+        return f"{link}-uplink"
 
     def _free(self, known: Optional[int]) -> int:
         if known is not None and known not in _RESERVED and known not in self._given:
@@ -100,19 +106,21 @@ class _Allotment:
         for number in self._new:
             if number not in self._busy:
                 return number
-        raise Refusal("no table id from %d to %d is free" % (NEW_IDS[0], NEW_IDS[-1]),
-                      "give ids with --table LINK=NAME:ID")
+        raise Refusal(
+            f"no table id from {NEW_IDS[0]} to {NEW_IDS[-1]} is free",
+            "give ids with --table LINK=NAME:ID",
+        )
 
     def _claim(self, link: str, number: int, name: str) -> None:
         named = self._named.get(number)
         if named and named.name != name:
             raise InputError(
-                "%s: table %d is already %s in %s" % (link, number, named.name, named.path),
+                f"{link}: table {number} is already {named.name} in {named.path}",
                 "choose another id",
             )
         if number in self._given or name in self._given_names:
             raise InputError(
-                "%s: table %s (%d) is already another uplink's" % (link, name, number),
+                f"{link}: table {name} ({number}) is already another uplink's",
                 "each uplink needs a table of its own",
             )
         self._given[number] = name

@@ -31,13 +31,14 @@ def find_uplinks(host: Host, settings: Settings) -> Survey:
     ways = DefaultRoutes(host, settings)
     uplinks: List[Uplink] = []
     skips: List[Skip] = []
-    for link in sorted(host.links, key=lambda each: each.name):
+    for link in sorted(host.links, key=lambda link: link.name):
         skip = _find_skip(link, ways, settings)
         gateways = () if skip else tuple(find_gateways(ways, link, host, settings))
         if gateways:
             addresses = tuple(
-                each for each in ways.addresses[link.name]
-                if each.version in {gateway.version for gateway in gateways}
+                address
+                for address in ways.addresses[link.name]
+                if address.version in {gateway.version for gateway in gateways}
             )
             uplinks.append(Uplink(link=link, addresses=addresses, gateways=gateways))
         else:
@@ -48,18 +49,19 @@ def find_uplinks(host: Host, settings: Settings) -> Survey:
 def pair_families(survey: Survey) -> Survey:
     """The survey without the families that have one uplink only, where nothing is to choose."""
     shared = [
-        version for version in VERSIONS
-        if _TWO <= sum(1 for each in survey.uplinks if each.gateway(version))
+        version
+        for version in VERSIONS
+        if _TWO <= sum(1 for uplink in survey.uplinks if uplink.gateway(version))
     ]
     kept, skips = [], list(survey.skips)
     for uplink in survey.uplinks:
-        gateways = tuple(each for each in uplink.gateways if each.version in shared)
-        addresses = tuple(each for each in uplink.addresses if each.version in shared)
+        gateways = tuple(gateway for gateway in uplink.gateways if gateway.version in shared)
+        addresses = tuple(address for address in uplink.addresses if address.version in shared)
         if gateways:
             kept.append(uplink._replace(gateways=gateways, addresses=addresses))
         else:
-            families = " and ".join("IPv%d" % each.version for each in uplink.gateways)
-            skips.append(Skip(uplink.link.name, "the only uplink in %s" % families))
+            families = " and ".join(f"IPv{gateway.version}" for gateway in uplink.gateways)
+            skips.append(Skip(uplink.link.name, f"the only uplink in {families}"))
     return Survey(tuple(kept), tuple(sorted(skips)))
 
 
@@ -67,12 +69,13 @@ def check_addresses(uplinks: Sequence[Uplink]) -> None:
     """Raise `Refusal` for an address on two uplinks: a rule for it can lead to one of them only."""
     links: Dict[IPAddress, str] = {}
     for uplink in uplinks:
-        for ip in dict.fromkeys(each.ip for each in uplink.addresses):
+        for ip in dict.fromkeys(address.ip for address in uplink.addresses):
             if ip in links:
                 raise Refusal(
-                    "%s is an address of %s and of %s, so it does not tell by which of them a "
-                    "request came" % (ip, links[ip], uplink.link.name),
-                    "take it off one of them, or leave one out (--exclude %s)" % uplink.link.name)
+                    f"{ip} is an address of {links[ip]} and of {uplink.link.name}, so it "
+                    "does not tell by which of them a request came",
+                    f"take it off one of them, or leave one out (--exclude {uplink.link.name})",
+                )
             links[ip] = uplink.link.name
 
 
@@ -94,18 +97,19 @@ def _find_skip(link: Link, ways: DefaultRoutes, settings: Settings) -> Optional[
 
 def _in_vrf(link: Link, ways: DefaultRoutes) -> str:
     if link.kind == "vrf":
-        return "VRF device: its table %d is left alone" % link.table
+        return f"VRF device: its table {link.table} is left alone"
     if link.master in ways.vrfs:
-        return "member of VRF %s: its table %d is left alone" % (
-            link.master, ways.vrfs[link.master].table)
+        return (
+            f"member of VRF {link.master}: its table {ways.vrfs[link.master].table} is left alone"
+        )
     return ""
 
 
 def _without_address(link: Link) -> str:
     if link.master:
-        return "port of %s" % link.master
+        return f"port of {link.master}"
     state = "" if link.carrier else "no carrier, "
-    return "%sno global address" % (state if link.up else "down, ")
+    return f"{state if link.up else 'down, '}no global address"
 
 
 def _internal(ways: DefaultRoutes, link: Link) -> str:
@@ -113,5 +117,5 @@ def _internal(ways: DefaultRoutes, link: Link) -> str:
         return "down: no default route through it now"
     found = ways.inward(link.name)
     networks = shorten_list([str(network_at(*each)) for each in found[:MOST_SHOWN]], len(found))
-    what = "internal network %s" % networks if networks else "nothing behind it"
-    return "no default route through it: %s" % what
+    what = f"internal network {networks}" if networks else "nothing behind it"
+    return f"no default route through it: {what}"

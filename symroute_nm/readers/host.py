@@ -35,9 +35,10 @@ def read_host(
     connections = leases.connections(root)
     return kernel._replace(
         links=tuple(
-            each._replace(connection=connections.get(each.ifindex, "")) for each in kernel.links),
+            link._replace(connection=connections.get(link.ifindex, "")) for link in kernel.links
+        ),
         profiles=ifcfg.read(root),
-        leases=leases.read(root, {each.ifindex: each.name for each in kernel.links}),
+        leases=leases.read(root, {link.ifindex: link.name for link in kernel.links}),
         # What files say is newer than what a run before has noted, and comes after it.
         tables=(*rt_tables.read_kernel_tables(), *rt_tables.read_tables(root)),
         dispatcher=system.find_dispatcher(root),
@@ -58,14 +59,14 @@ def require_root(root: Path) -> None:
         folder = False
     except OSError as error:
         hint = "correct --root, or run as root"
-        raise SystemFailure("%s: %s" % (root, error.strerror), hint) from error
+        raise SystemFailure(f"{root}: {error.strerror}", hint) from error
     if not folder:
-        raise InputError("%s: no such folder" % root, "correct --root")
+        raise InputError(f"{root}: no such folder", "correct --root")
 
 
 def _with_tables_of(root: Path, host: Host) -> Host:
     """The host with the table names below `root`, which win over the snapshot's of that name."""
     found = rt_tables.read_tables(root)
     names = {each.name for each in found}
-    older = tuple(each for each in host.tables if each.name not in names)
+    older = tuple(table for table in host.tables if table.name not in names)
     return host._replace(tables=tuple(sorted(older + found)))

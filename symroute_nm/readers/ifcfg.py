@@ -45,7 +45,7 @@ def read(root: pathlib.Path) -> Tuple[Profile, ...]:
     """
     with Tree(root) as tree:
         names = _names(tree)
-        aliases = frozenset(each for each in names if ":" in each)
+        aliases = frozenset(name for name in names if ":" in name)
         found = [
             _load_with_aliases(tree, name, aliases)
             for name in sorted(names)
@@ -68,7 +68,7 @@ def parse(name: str, text: Union[bytes, str]) -> Profile:
     return Profile(
         name=name,
         # make_connection_name() in nms-ifcfg-rh-reader.c
-        id=values.get("NAME", "") or "System %s" % name,
+        id=values.get("NAME", "") or f"System {name}",
         device=_device(values),
         hwaddr=hardware_address(values.get("HWADDR", "")),
         uuid=values.get("UUID", "").lower() or generated_uuid(name),
@@ -99,7 +99,7 @@ def hardware_address(text: str) -> str:
     if not _HARDWARE.fullmatch(text):
         return ""
     octets = re.split("[:-]", text.lower())
-    return ":".join(each.zfill(2) for each in octets) if len(octets) in _HARDWARE_LENGTHS else ""
+    return ":".join(octet.zfill(2) for octet in octets) if len(octets) in _HARDWARE_LENGTHS else ""
 
 
 def generated_uuid(name: str) -> str:
@@ -109,7 +109,7 @@ def generated_uuid(name: str) -> str:
     """
     import uuid  # few need it
 
-    path = "%s/%s%s" % (FOLDER, PREFIX, name)
+    path = f"{FOLDER}/{PREFIX}{name}"
     digest = _md5(path.encode("utf-8", "surrogateescape"))
     return str(uuid.UUID(bytes=digest)) if digest else ""
 
@@ -137,7 +137,7 @@ def _names(tree: Tree) -> FrozenSet[str]:
     except (OSError, Refusal) as error:
         reason = error.message if isinstance(error, Refusal) else error.strerror or str(error)
         raise SystemFailure(
-            "%s cannot be listed: %s" % (tree.shown(FOLDER), reason),
+            f"{tree.shown(FOLDER)} cannot be listed: {reason}",
             "check its permissions, or run as root",
         ) from error
 
@@ -157,18 +157,20 @@ def _load_with_aliases(tree: Tree, name: str, aliases: FrozenSet[str]) -> Profil
 def _alias_gateways(tree: Tree, alias: str) -> Iterator[IPAddress]:
     """What read_aliases() takes: the IPv4 gateway of a file that names itself as its device."""
     try:
-        text = access.read_below(tree, "%s/%s" % (FOLDER, alias))
+        text = access.read_below(tree, f"{FOLDER}/{alias}")
     except SymrouteError:
         return
     values = _values(text)
     if not is_ignored(alias) and values.get("DEVICE") == alias[len(PREFIX) :]:
-        yield from (each for each in _gateways(values) if isinstance(each, ipaddress.IPv4Address))
+        yield from (
+            gateway for gateway in _gateways(values) if isinstance(gateway, ipaddress.IPv4Address)
+        )
 
 
 def _load(tree: Tree, name: str) -> Profile:
     profile = name[len(PREFIX) :]
     try:
-        return parse(profile, access.read_below(tree, "%s/%s" % (FOLDER, name)))
+        return parse(profile, access.read_below(tree, f"{FOLDER}/{name}"))
     except SymrouteError as error:
         # The message names the path, and a file's name can hold anything.
         return Profile(name=profile, problem=" ".join(error.message.split()))
@@ -222,13 +224,13 @@ def _problems(values: _Values) -> Iterator[str]:
     if not kind and "DEVICE" not in values:
         yield "it has neither TYPE nor DEVICE that NetworkManager can read"
     if kind and kind != "CTC" and kind.lower() not in _TYPES:
-        yield "NetworkManager does not know %s" % _shown(values, "TYPE")
+        yield f"NetworkManager does not know {_shown(values, 'TYPE')}"
     if values.get("BOOTPROTO", "").lower() not in _METHODS:
-        yield "NetworkManager does not know %s" % _shown(values, "BOOTPROTO")
+        yield f"NetworkManager does not know {_shown(values, 'BOOTPROTO')}"
     if "HWADDR" in values and not hardware_address(values["HWADDR"]):
-        yield "%s is not a hardware address" % _shown(values, "HWADDR")
+        yield f"{_shown(values, 'HWADDR')} is not a hardware address"
     for key in itertools.chain(_unreadable4(values), _unreadable6(values)):
-        yield "%s is not an address" % _shown(values, key)
+        yield f"{_shown(values, key)} is not an address"
 
 
 def _unreadable4(values: _Values) -> Iterator[str]:
@@ -269,4 +271,4 @@ def _unreadable6(values: _Values) -> Iterator[str]:
 
 def _shown(values: _Values, key: str) -> str:
     value = values.get(key, "")[:60]
-    return "%s=%s" % (key, value if value.isprintable() else ascii(value))
+    return f"{key}={value if value.isprintable() else ascii(value)}"

@@ -31,7 +31,7 @@ _INTERNAL = (
 _STATES = "run/NetworkManager/devices"
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_INTERNAL_NAME = re.compile(r"internal-%s-(?P<link>.+)\.lease" % _UUID, re.DOTALL)
+_INTERNAL_NAME = re.compile(f"internal-{_UUID}-(?P<link>.+)\\.lease", re.DOTALL)
 # A string may lack its end: were that a failure, each of many quotes would be tried up to the end.
 _TOKEN = re.compile(
     r'"(?P<string>(?:[^"\\]|\\.)*)\\?(?:"|\Z)|(?P<word>[^\s{};,"#]+|[{};,])|#[^\n]*', re.DOTALL
@@ -99,19 +99,23 @@ def parse_dhclient(text: str) -> Mapping[str, _Gateway]:
 def parse_internal(text: str) -> _Gateway:
     """The gateway in a lease of NetworkManager's own client (ROUTER=, ROUTES=); never raises."""
     values = _keyfile("[lease]\n" + text)["lease"]
-    return _choose({
-        "classless": _default_route(re.sub(r"[\"']", "", values.get("ROUTES", ""))),
-        "router": _first(re.split(r"[\s,\"']+", values.get("ROUTER", ""))),
-    })
+    return _choose(
+        {
+            "classless": _default_route(re.sub(r"[\"']", "", values.get("ROUTES", ""))),
+            "router": _first(re.split(r"[\s,\"']+", values.get("ROUTER", ""))),
+        }
+    )
 
 
 def parse_state(text: str) -> _Gateway:
     """The gateway among the DHCP options in a device's state (NetworkManager 1.42)."""
     options = _keyfile(text).get("dhcp4", {})
-    return _choose({
-        "classless": _default_route(options.get("dhcp4.rfc3442_classless_static_routes", "")),
-        "router": _first(options.get("dhcp4.routers", "").split()),
-    })
+    return _choose(
+        {
+            "classless": _default_route(options.get("dhcp4.rfc3442_classless_static_routes", "")),
+            "router": _first(options.get("dhcp4.routers", "").split()),
+        }
+    )
 
 
 def _dhclient_sources(tree: Tree) -> Iterator[_Source]:
@@ -161,7 +165,7 @@ def _files(tree: Tree, places: Iterable[Tuple[str, str]]) -> List[str]:
         except OSError as error:  # NetworkManager's folder is root's alone
             pass_on_exhaustion(error)
             continue
-        found += ["%s/%s" % (folder, name) for name in names if fnmatch.fnmatchcase(name, pattern)]
+        found += [f"{folder}/{name}" for name in names if fnmatch.fnmatchcase(name, pattern)]
     return found
 
 
@@ -210,7 +214,7 @@ def _option(words: Sequence[str]) -> Mapping[str, _Gateway]:
     if name == ["routers"]:
         return {"router": _first(values)}
     if name in (["rfc3442-classless-static-routes"], ["ms-classless-static-routes"]):
-        return {"classless": _default_octets([each for each in values if each != ","])}
+        return {"classless": _default_octets([value for value in values if value != ","])}
     if name == ["classless-static-routes"]:  # as RHEL's dhclient calls and prints it
         return {"classless": _default_route(" ".join(values))}
     return {}

@@ -63,7 +63,7 @@ def read_evidence(root: Path, links: Iterable[Link]) -> Observations:
         files=files,
         dispatcher_service=service,
         ipv6_rpfilter=rpfilter,
-        arp=tuple(_arp(each.name for each in links if not each.loopback)),
+        arp=tuple(_arp(link.name for link in links if not link.loopback)),
         published=tuple(sorted(published, key=str)),
         masqueraded=tuple(sorted(masqueraded, key=str)),
         marked=tuple(sorted(marked)),
@@ -75,8 +75,8 @@ def read_config_files(root: Path) -> Tuple[ConfigFile, ...]:
     """The route and rule files below `root`; raises `SystemFailure` for one that is unreadable."""
     with Tree(root) as tree:
         files, unread = _read_files(tree)
-    for each in unread:
-        raise SystemFailure(each.reason, "check its permissions; run as root")
+    for omission in unread:
+        raise SystemFailure(omission.reason, "check its permissions; run as root")
     return files
 
 
@@ -88,18 +88,18 @@ def _read_files(tree: Tree) -> Tuple[Tuple[ConfigFile, ...], List[Unread]]:
         return (), []
     except OSError as error:
         folder = tree.shown(NETWORK_SCRIPTS)
-        return (), [Unread(FILES, "%s: %s" % (folder, error.strerror or error))]
+        return (), [Unread(FILES, f"{folder}: {error.strerror or error}")]
     except Refusal as refusal:
         return (), [Unread(FILES, refusal.message)]
     for name in names:
         if not _NAME.fullmatch(name) or BACKUP_NAME.fullmatch(name):
             continue
         try:
-            content = access.read_below(tree, "%s/%s" % (NETWORK_SCRIPTS, name))
+            content = access.read_below(tree, f"{NETWORK_SCRIPTS}/{name}")
         except SymrouteError as error:
             unread.append(Unread(FILES, error.message))
         else:
-            path = "%s/%s" % (NETWORK_SCRIPTS, _printable(name))
+            path = f"{NETWORK_SCRIPTS}/{_printable(name)}"
             text = content.decode("utf-8", "replace")
             found.append(ConfigFile(path, text.replace("\0", "\ufffd")))
     return tuple(found), unread
@@ -112,12 +112,13 @@ def _printable(name: str) -> str:
 
 def _dispatcher_service(tree: Tree) -> str:
     """What keeps systemd from starting the dispatcher: ``masked``, ``disabled`` or ""."""
-    if any(_is_masked(tree, "%s/%s" % (folder, name))
-           for folder in _ADMIN_UNITS for name in (_UNIT, _ALIAS)):
+    if any(
+        _is_masked(tree, f"{folder}/{name}") for folder in _ADMIN_UNITS for name in (_UNIT, _ALIAS)
+    ):
         return "masked"
-    shipped = any(tree.mode("%s/%s" % (folder, _UNIT)) for folder in _VENDOR_UNITS)
+    shipped = any(tree.mode(f"{folder}/{_UNIT}") for folder in _VENDOR_UNITS)
     # What the link leads to may be missing in a tree: that it is there must do.
-    enabled = any(tree.has("%s/%s" % (folder, _ALIAS)) for folder in _ADMIN_UNITS + _VENDOR_UNITS)
+    enabled = any(tree.has(f"{folder}/{_ALIAS}") for folder in _ADMIN_UNITS + _VENDOR_UNITS)
     return "disabled" if shipped and not enabled else ""
 
 
@@ -150,7 +151,7 @@ def _arp(links: Iterable[str]) -> Iterator[Arp]:
 
 def _sysctl(link: str, name: str) -> int:
     try:
-        with open("%s/%s/%s" % (_PROC, link, name), "rb") as file:
+        with open(f"{_PROC}/{link}/{name}", "rb") as file:
             return int(file.read().split()[0])
     except OSError as error:
         pass_on_exhaustion(error)

@@ -23,13 +23,19 @@ _IPTABLES_FREE = re.compile(r'"(?:[^"\\]|\\.)*"?')
 _MASQUERADE = re.compile(r"\bmasquerade\b")
 _BETWEEN, _BETWEEN_TARGETS = re.compile(r"[\s,]+"), re.compile(r"[\s,{}]+")
 _FREE_OPTIONS = {"!", "--comment", "--log-prefix", "--nflog-prefix", "--string", "--hex-string"}
-_MASQUERADED = re.compile(
-    r"(?:^| )-s (\S+)|\bip6? saddr (?!!=|map\b|\.|@)(?:\{([^}]*)\}|(\S+))")
+_MASQUERADED = re.compile(r"(?:^| )-s (\S+)|\bip6? saddr (?!!=|map\b|\.|@)(?:\{([^}]*)\}|(\S+))")
 # iptables-save(8) and iptables-extensions(8): the options that matter, each with its value.
 _IPTABLES = {
-    "-p": "protocol", "--protocol": "protocol", "-d": "at", "--destination": "at",
-    "--dport": "port", "--destination-port": "port", "--dports": "port",
-    "--to-destination": "target", "-j": "jump", "--jump": "jump",
+    "-p": "protocol",
+    "--protocol": "protocol",
+    "-d": "at",
+    "--destination": "at",
+    "--dport": "port",
+    "--destination-port": "port",
+    "--dports": "port",
+    "--to-destination": "target",
+    "-j": "jump",
+    "--jump": "jump",
 }
 
 
@@ -49,7 +55,7 @@ def parse_nft(text: str) -> Iterator[Published]:
         line = _NFT_FREE.sub('""', whole)
         sent = _NFT_DNAT.search(line)
         if sent:
-            yield from _nft_rule(line[:sent.start()], sent.group(1))
+            yield from _nft_rule(line[: sent.start()], sent.group(1))
 
 
 def parse_masqueraded(text: str) -> Iterator[IPNetwork]:
@@ -58,7 +64,7 @@ def parse_masqueraded(text: str) -> Iterator[IPNetwork]:
         line = (_IPTABLES_FREE if whole.startswith("-A ") else _NFT_FREE).sub('""', whole)
         if "MASQUERADE" in line or _MASQUERADE.search(line):
             named = _MASQUERADED.search(line)
-            words = next((each for each in named.groups() if each), "") if named else ""
+            words = next((group for group in named.groups() if group), "") if named else ""
             yield from _networks(words) or tuple(ANY.values())
 
 
@@ -70,8 +76,9 @@ def _iptables_rule(line: str) -> Iterator[Published]:
             found[_IPTABLES[word]] = value
     target = _TARGET.fullmatch(found.get("target", "").partition("-")[0])
     if found.get("jump") == "DNAT" and target:
-        yield from _publish(target, found.get("protocol", ""), found.get("port", ""),
-                            _networks(found.get("at", "")))
+        yield from _publish(
+            target, found.get("protocol", ""), found.get("port", ""), _networks(found.get("at", ""))
+        )
 
 
 def _nft_rule(conditions: str, targets: str) -> Iterator[Published]:

@@ -39,7 +39,8 @@ def read_kernel_tables() -> Tuple[TableName, ...]:
     return tuple(
         TableName(named.id, named.name, RUN_TABLES, owned)
         for text, owned in _split(_read_own(tables_place()))
-        for named in parse_tables(text))
+        for named in parse_tables(text)
+    )
 
 
 def own_tables(root: Path, lasting: bool = False) -> FrozenSet[OwnTable]:
@@ -64,7 +65,7 @@ def _table_files(tree: Tree) -> Iterator[str]:
         names = tree.names(_DROP_INS)
     except (OSError, SymrouteError):
         return
-    yield from ("%s/%s" % (_DROP_INS, name) for name in names if name.endswith(".conf"))
+    yield from (f"{_DROP_INS}/{name}" for name in names if name.endswith(".conf"))
 
 
 def _texts(tree: Tree, path: str) -> List[Tuple[str, bool]]:

@@ -40,7 +40,7 @@ def read_settings(path: Path, required: bool = False) -> Settings:
     """
     if not _is_there(path):
         if required:
-            raise InputError("%s: no such file" % path, "check --config")
+            raise InputError(f"{path}: no such file", "check --config")
         return Settings()
     return _decoded(access.read_small(path), str(path))
 
@@ -64,7 +64,7 @@ def _decoded(content: bytes, where: str) -> Settings:
     try:
         return parse_settings(content.decode("utf-8-sig"), where)
     except UnicodeDecodeError as error:
-        raise InputError("%s: not UTF-8" % where, "save it as UTF-8") from error
+        raise InputError(f"{where}: not UTF-8", "save it as UTF-8") from error
 
 
 def _is_there(path: Path) -> bool:
@@ -86,7 +86,7 @@ def _links_nowhere(path: Path) -> bool:
         return False
     except OSError:
         return True
-    raise InputError("%s: a link to nowhere" % path, "mend the link or remove it")
+    raise InputError(f"{path}: a link to nowhere", "mend the link or remove it")
 
 
 def parse_settings(text: str, where: str = DEFAULT_PATH) -> Settings:
@@ -105,17 +105,16 @@ def parse_settings(text: str, where: str = DEFAULT_PATH) -> Settings:
     interface: Dict[str, InterfaceSettings] = {}
     for section in parser.sections():
         keys = dict(parser.items(section))
-        place = "%s: [%s]" % (where, section[:_LONGEST_NAME])
+        place = f"{where}: [{section[:_LONGEST_NAME]}]"
         if section == _MAIN_SECTION:
             settings = _parse_main(keys, place)
-        elif section.startswith(_INTERFACE_PREFIX) and section[len(_INTERFACE_PREFIX):].strip():
-            name = section[len(_INTERFACE_PREFIX):].strip()
+        elif section.startswith(_INTERFACE_PREFIX) and section[len(_INTERFACE_PREFIX) :].strip():
+            name = section[len(_INTERFACE_PREFIX) :].strip()
             if name in interface:
-                raise InputError("%s: a second section for this interface" % place, "keep one")
+                raise InputError(f"{place}: a second section for this interface", "keep one")
             interface[name] = _parse_interface(keys, place)
         else:
-            raise InputError("%s: unknown section" % place,
-                             "use [symroute] or [interface NAME]")
+            raise InputError(f"{place}: unknown section", "use [symroute] or [interface NAME]")
     return settings._replace(interface=interface)
 
 
@@ -125,13 +124,16 @@ def apply_options(settings: Settings, options: Options) -> Settings:
     for text in options.tables:
         link, choice = _split("--table", text, "eth0=users:2")
         before = interface.get(link, InterfaceSettings())
-        interface[link] = before._replace(table=_parse_table("--table %s" % link, choice))
+        interface[link] = before._replace(table=_parse_table(f"--table {link}", choice))
     for text in options.gateways:
         link, address = _split("--gateway", text, "eth1=10.0.5.1")
         before = interface.get(link, InterfaceSettings())
-        said = _addresses("--gateway %s" % link, address)
-        kept = tuple(each for each in before.gateways
-                     if each.version not in {new.version for new in said})
+        said = _addresses(f"--gateway {link}", address)
+        kept = tuple(
+            gateway
+            for gateway in before.gateways
+            if gateway.version not in {new.version for new in said}
+        )
         interface[link] = before._replace(gateways=kept + said)
     for option, patterns in (("--interface", options.interfaces), ("--exclude", options.exclude)):
         for pattern in patterns:
@@ -140,9 +142,7 @@ def apply_options(settings: Settings, options: Options) -> Settings:
         guard=_one_of("--guard", options.guard or settings.guard, GUARDS),
         sources=_one_of("--sources", options.sources or settings.sources, SOURCES),
         iif=settings.iif if options.iif is None else options.iif,
-        table_names=(
-            settings.table_names if options.table_names is None else options.table_names
-        ),
+        table_names=(settings.table_names if options.table_names is None else options.table_names),
         forwarded=settings.forwarded if options.forwarded is None else options.forwarded,
         interfaces=options.interfaces or settings.interfaces,
         exclude=settings.exclude + options.exclude,
@@ -156,7 +156,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
     choices = sorted(known)
     close = difflib.get_close_matches(word, choices, 1)
-    return "did you mean %s?" % close[0] if close else "known: %s" % ", ".join(choices)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(choices)}"
 
 
 def _parse_main(keys: Mapping[str, str], place: str) -> Settings:
@@ -198,17 +198,15 @@ def _parse_keys(
     values = {}
     for key, text in keys.items():
         if key not in parsers:
-            raise InputError("%s %s: unknown key" % (place, key[:_LONGEST_NAME]),
-                             nearest(key, parsers))
-        values[key.replace("-", "_")] = parsers[key]("%s %s" % (place, key), text.strip())
+            raise InputError(f"{place} {key[:_LONGEST_NAME]}: unknown key", nearest(key, parsers))
+        values[key.replace("-", "_")] = parsers[key](f"{place} {key}", text.strip())
     return values
 
 
 def _split(option: str, text: str, example: str) -> Tuple[str, str]:
     link, separator, value = text.partition("=")
     if not separator or not link or not value:
-        raise InputError("%s: %s is not LINK=VALUE" % (option, shown(text)),
-                         "for example %s" % example)
+        raise InputError(f"{option}: {shown(text)} is not LINK=VALUE", f"for example {example}")
     return link, value
 
 
@@ -223,8 +221,9 @@ def _parse_table(where: str, text: str) -> TableChoice:
 
 def _one_of(where: str, text: str, choices: Sequence[str]) -> str:
     if text not in choices:
-        raise InputError("%s: %s is not one of %s" % (where, shown(text), ", ".join(choices)),
-                         nearest(text, choices))
+        raise InputError(
+            f"{where}: {shown(text)} is not one of {', '.join(choices)}", nearest(text, choices)
+        )
     return text
 
 
@@ -233,13 +232,13 @@ def _boolean(where: str, text: str) -> bool:
 
     value = configparser.ConfigParser.BOOLEAN_STATES.get(text.lower())
     if value is None:
-        raise InputError("%s: %s is neither yes nor no" % (where, shown(text)), "write yes or no")
+        raise InputError(f"{where}: {shown(text)} is neither yes nor no", "write yes or no")
     return value
 
 
 def _integer(where: str, text: str) -> int:
     if not re.match(r"^[0-9]{1,10}$", text):
-        raise InputError("%s: %s is not a number" % (where, shown(text)), "write it in digits")
+        raise InputError(f"{where}: {shown(text)} is not a number", "write it in digits")
     return int(text)
 
 
@@ -247,15 +246,17 @@ def _table_id(where: str, text: str) -> int:
     number = _integer(where, text)
     check_choice(where, TableChoice(id=number))
     if number == 0:
-        raise InputError("%s: 0 cannot be an own table's id" % where, "leave it out to get one")
+        raise InputError(f"{where}: 0 cannot be an own table's id", "leave it out to get one")
     return number
 
 
 def _priority(where: str, text: str) -> int:
     number = _integer(where, text)
     if number not in _PRIORITY_RANGE:
-        raise InputError("%s: %d is out of range" % (where, number),
-                         "use %d to %d" % (_PRIORITY_RANGE[0], _PRIORITY_RANGE[-1]))
+        raise InputError(
+            f"{where}: {number} is out of range",
+            f"use {_PRIORITY_RANGE[0]} to {_PRIORITY_RANGE[-1]}",
+        )
     return number
 
 
@@ -265,7 +266,7 @@ def _unless_auto(where: str, text: str) -> Optional[bool]:
 
 def _text(where: str, text: str) -> str:
     if not text:
-        raise InputError("%s: empty" % where, "give a value, or leave the key out")
+        raise InputError(f"{where}: empty", "give a value, or leave the key out")
     return text
 
 
@@ -284,8 +285,9 @@ def _check_pattern(where: str, pattern: str) -> None:
     except re.error:  # [z-a]
         usable = False
     if not usable:
-        raise InputError("%s: %s cannot be a pattern" % (where, shown(pattern)),
-                         "for example eth*, veth? or eth[0-3]")
+        raise InputError(
+            f"{where}: {shown(pattern)} cannot be a pattern", "for example eth*, veth? or eth[0-3]"
+        )
 
 
 def _words(text: str) -> Tuple[str, ...]:
@@ -308,14 +310,16 @@ def _parse_address(where: str, word: str) -> IPAddress:
     try:
         return _address(word)
     except ValueError:
-        raise InputError("%s: %s is not an address" % (where, shown(word)),
-                         "write an address without prefix length or zone") from None
+        raise InputError(
+            f"{where}: {shown(word)} is not an address",
+            "write an address without prefix length or zone",
+        ) from None
 
 
 def _addresses(where: str, text: str) -> Tuple[IPAddress, ...]:
     addresses = [_parse_address(where, word) for word in _words(text)]
-    if not addresses or len({each.version for each in addresses}) < len(addresses):
-        raise InputError("%s: give one address a family" % where, "for example 10.0.6.1")
+    if not addresses or len({address.version for address in addresses}) < len(addresses):
+        raise InputError(f"{where}: give one address a family", "for example 10.0.6.1")
     return tuple(addresses)
 
 
@@ -327,8 +331,10 @@ def _awaited(where: str, text: str) -> Tuple[IPAddress, ...]:
     words = _words(_text(where, text))
     for word in words:
         if not word.startswith("+"):
-            raise InputError("%s: %r lacks the +" % (where, word),
-                             "write +%s: it comes to the addresses that the link has" % word)
+            raise InputError(
+                f"{where}: {word!r} lacks the +",
+                f"write +{word}: it comes to the addresses that the link has",
+            )
     return tuple(dict.fromkeys(_parse_address(where, word[1:]) for word in words))
 
 
@@ -339,6 +345,8 @@ def parse_mask(where: str, text: str) -> int:
     except ValueError:
         mask = 0
     if not is_usable(mask):
-        raise InputError("%s: %s is no mask of neighbouring bits" % (where, shown(text)),
-                         "for example 0x7f, or 0xff000000")
+        raise InputError(
+            f"{where}: {shown(text)} is no mask of neighbouring bits",
+            "for example 0x7f, or 0xff000000",
+        )
     return mask

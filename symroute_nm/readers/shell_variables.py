@@ -91,10 +91,8 @@ def _unquote(token: Match[bytes], old_style: bool) -> bytes:
     kind = token.lastgroup or ""
     content = token.group(kind)
     if kind == "double":
-        dropped = b"$`\"\\'~" if old_style else b"$`\"\\"
-        return _DOUBLE_ESCAPE.sub(
-            lambda escape: escape.group(escape.group(1) in dropped), content
-        )
+        dropped = b"$`\"\\'~" if old_style else b'$`"\\'
+        return _DOUBLE_ESCAPE.sub(lambda escape: escape.group(escape.group(1) in dropped), content)
     return _ANSI_ESCAPE.sub(_ansi, content) if kind == "ansi" else content
 
 

@@ -36,7 +36,8 @@ _SPACE = rb"[ \t\n\r]*"
 _LIST = re.compile(rb'"routes"%b:%b(?=\[)' % (_SPACE, _SPACE))
 _ROUTE = re.compile(
     rb'%b\{%b"destination"%b:%b"([0-9A-Fa-f.:/]+)"' % (_SPACE, _SPACE, _SPACE, _SPACE)
-    + rb"([^][{}]*(?:\[[^][]*\][^][{}]*)?\})%b([],])" % _SPACE)
+    + rb"([^][{}]*(?:\[[^][]*\][^][{}]*)?\})%b([],])" % _SPACE
+)
 
 
 def dump_host(host: Host) -> str:
@@ -62,7 +63,8 @@ def _dump_routes(routes: RouteSet) -> Iterator[str]:
     separator = "["
     for packed in routes.packed:
         around = functools.lru_cache(maxsize=_MOST_KNOWN)(
-            functools.partial(_around_destination, packed.templates))
+            functools.partial(_around_destination, packed.templates)
+        )
         for kind, number in zip(packed.kinds, packed.ranks):
             before, after = around(kind)
             yield "".join((separator, before, str(network_at(packed.version, number)), after))
@@ -94,9 +96,11 @@ def load_host(content: bytes, where: str) -> Host:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         fail(where, "no snapshot of a host")
     if type(document.get("version")) is not int or document["version"] != VERSION:
-        fail(where, "version %s, but this program reads version %d" % (
-            shown(document.get("version")), VERSION))
-    host: Host = decode(Host, document.get("host"), "%s: host" % where)
+        fail(
+            where,
+            f"version {shown(document.get('version'))}, but this program reads version {VERSION}",
+        )
+    host: Host = decode(Host, document.get("host"), f"{where}: host")
     _check(host, where)
     return host._replace(routes=pack(host.routes) if routes is None else routes)
 
@@ -105,12 +109,16 @@ def _parse(content: bytes, where: str) -> Any:
     try:
         return _parse_text(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        fail(where, "not JSON (%s)" % error)
+        fail(where, f"not JSON ({error})")
 
 
 def _parse_text(text: str, parse_constant: Optional[Callable[[str], Any]] = None) -> Any:
-    return json.loads(text, parse_int=_parse_integer, parse_constant=parse_constant,
-                      object_pairs_hook=_make_object)
+    return json.loads(
+        text,
+        parse_int=_parse_integer,
+        parse_constant=parse_constant,
+        object_pairs_hook=_make_object,
+    )
 
 
 def _take_apart(content: bytes) -> Optional[Tuple[Any, RouteSet]]:
@@ -150,7 +158,8 @@ def _read_routes(content: bytes, start: int) -> Tuple[RouteSet, int]:
     packer = Packer()
     parse = json.JSONDecoder(parse_int=_parse_integer, object_pairs_hook=_make_object).decode
     find_slot = functools.lru_cache(maxsize=_MOST_KNOWN)(
-        functools.partial(_find_slot, packer, parse))
+        functools.partial(_find_slot, packer, parse)
+    )
     end, more = start + 1, b","
     while more == b",":
         found = _ROUTE.match(content, end)
@@ -170,7 +179,7 @@ def _find_slot(
     """Where routes with this text behind the destination go."""
     network = ANY[version] if default else host_network(ANY[version].network_address)
     # Where it ends was a guess, and right if this is JSON: no object is the beginning of another.
-    text = '{"destination": "%s"%s' % (network, rest.decode("utf-8"))
+    text = f'{{"destination": "{network}"{rest.decode("utf-8")}'
     route: Route = decode(Route, parse(text), "")
     _check_route(route, "")
     return packer.slot(route)
@@ -181,36 +190,36 @@ def _check(host: Host, where: str) -> None:
     _check_links(host, where)
     for index, address in enumerate(host.addresses):
         if address.peer is not None and address.peer.version != address.version:
-            fail("%s: host.addresses[%d]" % (where, index), "address and peer are of two families")
+            fail(f"{where}: host.addresses[{index}]", "address and peer are of two families")
     for index, table in enumerate(host.tables):
         if _CONTROL.search(table.name):  # it would come out in files and on terminals
-            fail("%s: host.tables[%d].name" % (where, index), "a control character")
+            fail(f"{where}: host.tables[{index}].name", "a control character")
     _check_routes(host, where)
     _check_rules(host, where)
 
 
 def _check_links(host: Host, where: str) -> None:
-    names = [each.name for each in host.links]
+    names = [link.name for link in host.links]
     if len(set(names)) < len(names):
         fail(where, "two links of one name")
     for index, name in enumerate(names):
         if not _LINK_NAME.fullmatch(name) or name in (".", ".."):
-            fail("%s: host.links[%d].name" % (where, index), "%s names no link" % shown(name))
+            fail(f"{where}: host.links[{index}].name", f"{shown(name)} names no link")
 
 
 def _check_rules(host: Host, where: str) -> None:
     for index, rule in enumerate(host.rules):
         for network in (rule.source, rule.destination):
             if rule.version not in VERSIONS or (network and network.version != rule.version):
-                fail("%s: host.rules[%d]" % (where, index), "selectors of another family")
+                fail(f"{where}: host.rules[{index}]", "selectors of another family")
         # fib_nl_newrule() refuses the others, of which some would go in circles.
         if rule.action == "goto" and rule.target <= rule.priority:
-            fail("%s: host.rules[%d]" % (where, index), "a goto that does not lead forward")
+            fail(f"{where}: host.rules[{index}]", "a goto that does not lead forward")
 
 
 def _check_routes(host: Host, where: str) -> None:
     for index, route in enumerate(host.routes):
-        _check_route(route, "%s: host.routes[%d]" % (where, index))
+        _check_route(route, f"{where}: host.routes[{index}]")
 
 
 def _check_route(route: Route, where: str) -> None:
@@ -219,7 +228,7 @@ def _check_route(route: Route, where: str) -> None:
     for hop in route.hops:
         # An IPv4 route may go by an IPv6 gateway (RFC 5549), not the reverse.
         if hop.gateway is not None and hop.gateway.version < route.version:
-            fail(where, "an IPv6 route cannot have the gateway %s" % hop.gateway)
+            fail(where, f"an IPv6 route cannot have the gateway {hop.gateway}")
 
 
 def _make_object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
@@ -227,11 +236,11 @@ def _make_object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         again, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError("the key %s twice" % shown(again))
+        raise ValueError(f"the key {shown(again)} twice")
     return made
 
 
 def _parse_integer(text: str) -> int:
     if len(text) > _MOST_DIGITS:  # Python forbids, or takes long for, thousands of digits
-        raise ValueError("a number of %d digits" % len(text))
+        raise ValueError(f"a number of {len(text)} digits")
     return int(text)

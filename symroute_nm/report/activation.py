@@ -9,9 +9,9 @@ _BRING_UP = "nmcli "
 
 def command_lines(commands: Sequence[str]) -> List[str]:
     """The commands with a word on what they do."""
-    ups = ["  %s" % each for each in commands if each.startswith(_BRING_UP)]
-    marks = ["  %s" % each for each in commands if each == SCRIPT]
-    rest = ["  %s" % each for each in commands if not each.startswith((_BRING_UP, SCRIPT))]
+    ups = [f"  {command}" for command in commands if command.startswith(_BRING_UP)]
+    marks = [f"  {command}" for command in commands if command == SCRIPT]
+    rest = [f"  {command}" for command in commands if not command.startswith((_BRING_UP, SCRIPT))]
     lines = ["to set the marks now (no connection goes down):", *marks] if marks else []
     if ups:
         lines += ["to bring it to life now, symroute-nm apply (no connection goes down), or:", *ups]

@@ -17,12 +17,16 @@ def as_json(found: Diagnosis) -> Dict[str, Any]:
     return {
         "symmetric": found.symmetric,
         "addresses": [
-            {"address": str(each.address.ip), "link": each.address.link,
-             "symmetric": each.symmetric, "rp_filter": each.rp_filter,
-             "failures": [_astray(each, failed) for failed in each.astray]}
-            for each in found.outcomes
+            {
+                "address": str(outcome.address.ip),
+                "link": outcome.address.link,
+                "symmetric": outcome.symmetric,
+                "rp_filter": outcome.rp_filter,
+                "failures": [_astray(outcome, failed) for failed in outcome.astray],
+            }
+            for outcome in found.outcomes
         ],
-        "findings": [each._asdict() for each in found.findings],
+        "findings": [finding._asdict() for finding in found.findings],
     }
 
 
@@ -30,7 +34,7 @@ def _astray(outcome: Outcome, astray: Astray) -> Dict[str, Any]:
     failure = astray.failure
     decision = failure.decision
     # Of several ways out, one that is wrong.
-    hops = sorted(decision.hops, key=lambda each: each.link == outcome.address.link)
+    hops = sorted(decision.hops, key=lambda hop: hop.link == outcome.address.link)
     hop = hops[0] if hops and decision.type == "unicast" else None
     rule, route = decision.rule, decision.route
     return {
@@ -39,7 +43,7 @@ def _astray(outcome: Outcome, astray: Astray) -> Dict[str, Any]:
         "type": decision.type,
         "leaves_by": hop.link if hop else None,
         "gateway": str(hop.gateway) if hop and hop.gateway else None,
-        "rule": "%d: %s" % (rule.priority, format_rule(rule)) if rule else None,
+        "rule": f"{rule.priority}: {format_rule(rule)}" if rule else None,
         "route": format_route(route) if route else None,
         "dropped_on_arrival": astray.dropped,
         "message": describe_failure(failure),
@@ -48,13 +52,13 @@ def _astray(outcome: Outcome, astray: Astray) -> Dict[str, Any]:
 
 def lines(found: Diagnosis) -> List[str]:
     """A line for each address, what fails below it, and then the findings."""
-    text = [line for each in found.outcomes for line in _outcome(each)]
+    text = [line for outcome in found.outcomes for line in _outcome(outcome)]
     if not found.outcomes:
         text.append("fewer than two uplinks in any family: replies have one way out")
     if not found.symmetric and not any(map(_is_in_kernel_alone, found.findings)):
         text += ["", "to cure it: symroute-nm generate (first with --dry-run)"]
-    for each in found.findings:
-        text += ["", *_finding(each)]
+    for finding in found.findings:
+        text += ["", *_finding(finding)]
     return text
 
 
@@ -63,14 +67,14 @@ def _is_in_kernel_alone(finding: Finding) -> bool:
 
 
 def _outcome(outcome: Outcome) -> Iterator[str]:
-    yield "%s (%s): %s" % (outcome.address.ip, outcome.address.link, _WORDS[outcome.symmetric])
-    for each in outcome.astray:
-        yield "  %s" % describe_failure(each.failure)
-        if each.dropped:
+    yield f"{outcome.address.ip} ({outcome.address.link}): {_WORDS[outcome.symmetric]}"
+    for reply in outcome.astray:
+        yield f"  {describe_failure(reply.failure)}"
+        if reply.dropped:
             by = "firewalld's IPv6_rpfilter" if outcome.rp_filter is None else "rp_filter"
-            yield "  such requests do not even get in: %s drops them" % by
+            yield f"  such requests do not even get in: {by} drops them"
 
 
 def _finding(finding: Finding) -> Iterator[str]:
-    yield "%s: %s [%s]" % (finding.severity, finding.message, finding.code)
-    yield from ("  %s" % each for each in finding.remedy.split("\n") if each)
+    yield f"{finding.severity}: {finding.message} [{finding.code}]"
+    yield from (f"  {line}" for line in finding.remedy.split("\n") if line)

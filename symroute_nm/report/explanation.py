@@ -21,15 +21,19 @@ def as_json(explained: Explanation) -> Dict[str, Any]:
             "table": decision.table,
             "priority": decision.priority,
             "hops": [
-                {"device": each.link, "gateway": str(each.gateway) if each.gateway else None}
-                for each in decision.hops
+                {"device": hop.link, "gateway": str(hop.gateway) if hop.gateway else None}
+                for hop in decision.hops
             ],
             "doubts": list(decision.doubts),
         },
         "trace": [
-            {"priority": each.rule.priority, "rule": format_rule(each.rule),
-             "outcome": each.outcome, "decided": each.decided}
-            for each in explained.steps
+            {
+                "priority": step.rule.priority,
+                "rule": format_rule(step.rule),
+                "outcome": step.outcome,
+                "decided": step.decided,
+            }
+            for step in explained.steps
         ],
     }
 
@@ -40,19 +44,20 @@ def lines(explained: Explanation) -> List[str]:
     words = ["from", str(packet.source or "any"), "to", str(packet.destination)]
     words += ["iif", packet.iif] if packet.iif else []
     words += ["mark", hex(packet.mark)] if packet.mark else []
-    words += ["(of what came in by %s)" % explained.marked_by] if explained.marked_by else []
-    heading = "%s%s:" % (" ".join(words), " (as after generate)" if explained.planned else "")
-    steps = ["%7d  %s: %s" % (each.rule.priority, format_rule(each.rule), each.outcome)
-             for each in explained.steps]
-    doubts = ["in doubt: %s" % each for each in decision.doubts]
-    return [heading, *steps, *doubts, "=> %s" % _conclude(decision)]
+    words += [f"(of what came in by {explained.marked_by})"] if explained.marked_by else []
+    heading = f"{' '.join(words)}{' (as after generate)' if explained.planned else ''}:"
+    steps = [
+        f"{step.rule.priority:7}  {format_rule(step.rule)}: {step.outcome}"
+        for step in explained.steps
+    ]
+    doubts = [f"in doubt: {doubt}" for doubt in decision.doubts]
+    return [heading, *steps, *doubts, f"=> {_conclude(decision)}"]
 
 
 def _conclude(decision: Decision) -> str:
     if decision.type == "local":
         return "delivered on this host"
     if decision.type != "unicast":
-        return "dropped (%s)" % decision.type
-    way = " or ".join(format_hop(each) for each in decision.hops)
-    return "leaves %s%s" % (
-        way, " (route %s)" % format_route(decision.route) if decision.route else "")
+        return f"dropped ({decision.type})"
+    way = " or ".join(format_hop(hop) for hop in decision.hops)
+    return f"leaves {way}{f' (route {format_route(decision.route)})' if decision.route else ''}"

@@ -9,7 +9,9 @@ def as_json(outcome: Outcome) -> Dict[str, Any]:
     """{"host", "exit", "error", "notes"} and, if it went well, all that `generate` alone says."""
     return {
         **(outcome.summary or {}),
-        "host": outcome.host, "exit": outcome.code, "error": outcome.error or None,
+        "host": outcome.host,
+        "exit": outcome.code,
+        "error": outcome.error or None,
         "notes": list(outcome.notes),
     }
 
@@ -20,6 +22,7 @@ def describe(outcome: Outcome) -> str:
     changed = sum(each["change"] != "keep" for each in summary["files"])
     short = sum(not each["after"] for each in summary["addresses"])
     verb = "to write" if summary["dry_run"] else "written"
-    what = "%d files %s" % (changed, verb) if changed else "nothing to change"
-    return "%s: %s%s" % (
-        outcome.host, what, "; %d addresses are not wholly symmetric" % short if short else "")
+    what = f"{changed} files {verb}" if changed else "nothing to change"
+    return (
+        f"{outcome.host}: {what}{f'; {short} addresses are not wholly symmetric' if short else ''}"
+    )

@@ -14,11 +14,12 @@ def inspection_tables(found: Dict[str, Any]) -> List[Any]:
     for each in found["uplinks"]:
         uplinks.add_row(
             _safe(each["link"]),
-            _safe(each["profile"] or "none: %s" % each["problem"]),
-            "\n".join([*each["addresses"], *("%s (awaited)" % ip for ip in each["awaited"])]),
+            _safe(each["profile"] or f"none: {each['problem']}"),
+            "\n".join([*each["addresses"], *(f"{ip} (awaited)" for ip in each["awaited"])]),
             "\n".join(
-                "%s: %s" % (way["address"] or "on the link", _safe(way["origin"]))
-                for way in each["gateways"]),
+                f"{way['address'] or 'on the link'}: {_safe(way['origin'])}"
+                for way in each["gateways"]
+            ),
         )
     internal = _table("Internal networks", "network", "by")
     for network, link in _shorten(found["internal"]):
@@ -28,14 +29,21 @@ def inspection_tables(found: Dict[str, Any]) -> List[Any]:
         skipped.add_row(_safe(links), _safe(reason))
     rules = _table("Rules besides the kernel's", "IP", "priority", "rule", "ours")
     for each in found["rules"]:
-        rules.add_row(str(each["version"]), str(each["priority"]), _safe(each["rule"]),
-                      "yes" if each["ours"] else "no")
+        rules.add_row(
+            str(each["version"]),
+            str(each["priority"]),
+            _safe(each["rule"]),
+            "yes" if each["ours"] else "no",
+        )
     tables = _table("Tables", "id", "name", "from")
     for each in found["tables"]:
         tables.add_row(str(each["id"]), _safe(each["name"]), _safe(each["path"]))
     for each in found["unnamed"]:
-        tables.add_row(str(each["id"]), "", "no name: %d routes, %d rules in the kernel" % (
-            each["routes"], each["rules"]))
+        tables.add_row(
+            str(each["id"]),
+            "",
+            f"no name: {each['routes']} routes, {each['rules']} rules in the kernel",
+        )
     return [uplinks, internal, skipped, rules, tables, *_facts(found)]
 
 
@@ -47,14 +55,14 @@ def _shorten(internal: Sequence[Dict[str, str]]) -> Iterator[Tuple[str, str]]:
     for link, networks in by_link.items():
         yield from ((network, link) for network in networks[:_MOST_NETWORKS])
         if len(networks) > _MOST_NETWORKS:
-            yield "and %d more (--json has all)" % (len(networks) - _MOST_NETWORKS), link
+            yield f"and {len(networks) - _MOST_NETWORKS} more (--json has all)", link
 
 
 def _table(title: str, *columns: str) -> Any:
     """A table that cuts nothing off: half an address would be a wrong one."""
     from rich.table import Column, Table  # for people's tables only: --json does without
 
-    return Table(*(Column(each, overflow="fold") for each in columns), title=title)
+    return Table(*(Column(column, overflow="fold") for column in columns), title=title)
 
 
 def _facts(found: Dict[str, Any]) -> List[str]:
@@ -62,8 +70,8 @@ def _facts(found: Dict[str, Any]) -> List[str]:
     if found["network_service"]:
         script += " (network.service is enabled and applies the files, too)"
     return [
-        "guard: %s (%s)" % (found["guard"]["name"], found["guard"]["reason"]),
-        "dispatcher script: %s" % _safe(script),
+        f"guard: {found['guard']['name']} ({found['guard']['reason']})",
+        f"dispatcher script: {_safe(script)}",
     ]
 
 

@@ -18,7 +18,7 @@ from symroute_nm.workflow.query import _gateways
 
 def summary(made: Proposal, commands: Sequence[str], dry_run: bool) -> Dict[str, Any]:
     """What `generate` did or would do: {"changed": bool, "files": [{"path", "change"}], …}."""
-    files = [{"path": each.path, "change": each.kind} for each in made.changes]
+    files = [{"path": change.path, "change": change.kind} for change in made.changes]
     return {
         "changed": changed(made.changes),
         "dry_run": dry_run,
@@ -26,22 +26,25 @@ def summary(made: Proposal, commands: Sequence[str], dry_run: bool) -> Dict[str,
         "files": files,
         "uplinks": [
             {
-                "link": each.uplink.link.name,
-                "profile": each.uplink.profile.name if each.uplink.profile else None,
-                "table": {"id": each.table.id, "name": each.table.name},
-                "gateways": _gateways(each.uplink),
+                "link": planned.uplink.link.name,
+                "profile": planned.uplink.profile.name if planned.uplink.profile else None,
+                "table": {"id": planned.table.id, "name": planned.table.name},
+                "gateways": _gateways(planned.uplink),
             }
-            for each in made.plan.uplinks
+            for planned in made.plan.uplinks
         ],
         "addresses": [
-            {"address": str(before.address.ip), "link": before.address.link,
-             "before": before.symmetric,
-             "after": after.symmetric and not _left_out(made.plan, after.address),
-             "left_to_main": _left_out(made.plan, after.address)}
+            {
+                "address": str(before.address.ip),
+                "link": before.address.link,
+                "before": before.symmetric,
+                "after": after.symmetric and not _left_out(made.plan, after.address),
+                "left_to_main": _left_out(made.plan, after.address),
+            }
             for before, after in zip(made.proof.before, made.proof.after)
         ],
         "skipped": skip_json(made.plan.skips),
-        "alterations": [each._asdict() for each in made.alterations],
+        "alterations": [alteration._asdict() for alteration in made.alterations],
         "notes": list(made.plan.notes),
         "commands": list(commands),
     }
@@ -50,13 +53,13 @@ def summary(made: Proposal, commands: Sequence[str], dry_run: bool) -> Dict[str,
 def change_lines(changes: Sequence[Change]) -> List[str]:
     """What was done to each file."""
     verbs = {"create": "wrote", "update": "updated", "delete": "removed", "keep": "unchanged"}
-    lines = ["%-9s %s" % (verbs[each.kind], each.path) for each in changes]
+    lines = [f"{verbs[change.kind]:<9} {change.path}" for change in changes]
     return lines if changed(changes) else [*lines, "nothing to change"]
 
 
 def backup_lines(name: str) -> List[str]:
     """Where the files are as they were before; nothing for ""."""
-    return ["as they were before: backup %s (symroute-nm undo)" % name] if name else []
+    return [f"as they were before: backup {name} (symroute-nm undo)"] if name else []
 
 
 def written_lines(written: Written) -> List[str]:
@@ -77,15 +80,17 @@ def kernel_json(change: Optional[KernelChange]) -> Dict[str, Any]:
 def step_lines(steps: Sequence[Step], marks: Sequence[str], dry_run: bool) -> List[str]:
     """What was, or would be, done to the kernel; `marks` are words on those."""
     words = {ADD: ("added", "add"), REPLACE: ("replaced", "replace"), DELETE: ("deleted", "delete")}
-    lines = ["%s %s" % (words[each.action][dry_run], format_item(each.item)) for each in steps]
-    lines += ["%s marks: %s" % (("changed", "change")[dry_run], "; ".join(marks))] if marks else []
+    lines = [f"{words[step.action][dry_run]} {format_item(step.item)}" for step in steps]
+    lines += [f"{('changed', 'change')[dry_run]} marks: {'; '.join(marks)}"] if marks else []
     return lines or ["the kernel is as planned: nothing to change"]
 
 
 def kernel_changes(steps: Sequence[Step], marks: Sequence[str]) -> List[Dict[str, str]]:
     """The same for programs: [{"change", "item"}]."""
-    return [*({"change": each.action, "item": format_item(each.item)} for each in steps),
-            *({"change": "marks", "item": each} for each in marks)]
+    return [
+        *({"change": step.action, "item": format_item(step.item)} for step in steps),
+        *({"change": "marks", "item": mark} for mark in marks),
+    ]
 
 
 def verdict_lines(made: Proposal) -> List[str]:
@@ -94,24 +99,28 @@ def verdict_lines(made: Proposal) -> List[str]:
     lines = []
     for before, after in zip(made.proof.before, made.proof.after):
         left_out = _left_out(made.plan, after.address)
-        but = " but for %d networks" % left_out if left_out and after.symmetric else ""
-        lines.append("%s (%s): %s -> %s%s" % (
-            before.address.ip, before.address.link, words[before.symmetric],
-            words[after.symmetric], but))
+        but = f" but for {left_out} networks" if left_out and after.symmetric else ""
+        lines.append(
+            f"{before.address.ip} ({before.address.link}): {words[before.symmetric]} -> "
+            f"{words[after.symmetric]}{but}"
+        )
     return lines
 
 
 def _left_out(plan: Plan, address: Address) -> int:
     """How many networks the replies of that address go to as main says."""
-    return sum(len(each.networks) for each in plan.left_out
-               if address.link in each.links and each.networks.version == address.version)
+    return sum(
+        len(each.networks)
+        for each in plan.left_out
+        if address.link in each.links and each.networks.version == address.version
+    )
 
 
 def group_skips(skips: Iterable[Skip]) -> List[Tuple[str, str]]:
     """The skips as (links, reason), links of one reason together."""
     groups: Dict[str, List[str]] = {}
-    for each in skips:
-        groups.setdefault(each.reason, []).append(each.link)
+    for skip in skips:
+        groups.setdefault(skip.reason, []).append(skip.link)
     return [(_some(links), reason) for reason, links in groups.items()]
 
 
@@ -122,11 +131,11 @@ def skip_json(skips: Iterable[Skip]) -> List[Dict[str, str]]:
 
 def skip_lines(skips: Iterable[Skip]) -> List[str]:
     """The skips as lines of text."""
-    return ["skipped %s: %s" % (links, reason) for links, reason in group_skips(skips)]
+    return [f"skipped {links}: {reason}" for links, reason in group_skips(skips)]
 
 
 def _some(links: Sequence[str]) -> str:
     most = 8
     if len(links) <= most:
         return ", ".join(links)
-    return "%s and %d more" % (", ".join(links[:most]), len(links) - most)
+    return f"{', '.join(links[:most])} and {len(links) - most} more"

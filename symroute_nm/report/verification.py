@@ -9,10 +9,13 @@ def drift_lines(found: Verification) -> List[str]:
     """The table for people, and a line for each file and mark."""
     lines = []
     if found.drift:
-        lines.append("%-8s %-5s %-6s %-6s  %s" % ("", "plan", "files", "kernel", ""))
-    for each in found.drift:
-        marks = ["yes" if one else "no" for one in (each.planned, each.listed, each.present)]
-        lines.append("%-8s %-5s %-6s %-6s  %s" % (each.kind, *marks, each.text))
+        lines.append(f"{'':<8} {'plan':<5} {'files':<6} {'kernel':<6}  {''}")
+    for difference in found.drift:
+        marks = [
+            "yes" if one else "no"
+            for one in (difference.planned, difference.listed, difference.present)
+        ]
+        lines.append("%-8s %-5s %-6s %-6s  %s" % (difference.kind, *marks, difference.text))
     lines += [*file_lines(found.files), *found.marks]
     return lines or ["plan, files and kernel agree"]
 
@@ -22,9 +25,14 @@ def drift_json(found: Verification) -> Dict[str, Any]:
     return {
         "agree": found.agree,
         "differences": [
-            {"kind": each.kind, "item": each.text, "plan": each.planned, "files": each.listed,
-             "kernel": each.present}
-            for each in found.drift
+            {
+                "kind": difference.kind,
+                "item": difference.text,
+                "plan": difference.planned,
+                "files": difference.listed,
+                "kernel": difference.present,
+            }
+            for difference in found.drift
         ],
         "files": file_lines(found.files),
         "marks": list(found.marks),
@@ -34,9 +42,11 @@ def drift_json(found: Verification) -> Dict[str, Any]:
 def file_lines(files: Iterable[FileDrift]) -> List[str]:
     """A line for each file."""
     words = {
-        "create": "is missing", "delete": "is not planned any more", "update": "differs",
+        "create": "is missing",
+        "delete": "is not planned any more",
+        "update": "differs",
         NOT_RUN: "is not run by NetworkManager: it must be root's, executable, and no one else's "
-                 "to write",
+        "to write",
     }
     lines = []
     for file in files:

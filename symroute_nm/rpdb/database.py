@@ -93,8 +93,9 @@ class DecidedPart(NamedTuple):
         if self.selector is not None:
             choice = None
             if self.table is not None:
-                choice = (self.table.find(address, query) if by_way
-                          else self.table.choice(value, query))
+                choice = (
+                    self.table.find(address, query) if by_way else self.table.choice(value, query)
+                )
             tried = RuleTrial(self.selector, "found", choice)
         return settle(conclude(tried, self.doubts), template, asked)
 
@@ -119,19 +120,24 @@ class DecidedPart(NamedTuple):
                 if len(known) >= _MOST_KNOWN:
                     known.clear()
                 known[value] = self.decide(first, value)
-            yield DestinationClass(self.inquiry.template.version, first, flat.ends[position], known[value])
+            yield DestinationClass(
+                self.inquiry.template.version, first, flat.ends[position], known[value]
+            )
 
 
 # rt6_need_strict: to these an IPv6 packet is routed by its own link only (::1, fe80::/10, ff00::/8)
 STRICT = make_intervals(
-    6, (1, 1), (0xFE80 << 112, (0xFEC0 << 112) - 1), (0xFF00 << 112, (1 << 128) - 1))
+    6, (1, 1), (0xFE80 << 112, (0xFEC0 << 112) - 1), (0xFF00 << 112, (1 << 128) - 1)
+)
 RELAXED = complement(STRICT.starts, STRICT.ends, WHOLE[6])
 
 # Some of the destination space; None: all
 Within = Union[IPNetwork, Intervals, None]
 
-_EMPTY = {version: Table(RouteTable(0, version, make_ranks(version), make_indexes(), (), {}))
-          for version in VERSIONS}
+_EMPTY = {
+    version: Table(RouteTable(0, version, make_ranks(version), make_indexes(), (), {}))
+    for version in VERSIONS
+}
 
 # The verdicts that decide: the actions of rules, and a route
 FINAL = (*ERRORS, "found")
@@ -157,13 +163,14 @@ class Rpdb:
         if groups is None and self._links:
             groups = {name: link.group for name, link in self._links.items()}
         self._selectors: Dict[int, List[CompiledRule]] = {4: [], 6: []}
-        for rule in sorted(rules, key=lambda each: each.priority):
+        for rule in sorted(rules, key=lambda rule: rule.priority):
             self._selectors[rule.version].append(compile_rule(rule, groups))
         self._targets = {
-            version: _index_priorities(each) for version, each in self._selectors.items()
+            version: _index_priorities(selector) for version, selector in self._selectors.items()
         }
         self._selections = {
-            version: Selection(each) for version, each in self._selectors.items()}
+            version: Selection(selector) for version, selector in self._selectors.items()
+        }
         known = like._tables if like else {}
         self._tables: Dict[Tuple[int, int], Table] = _build_tables(routes, known)
         self._known: Known = {}
@@ -174,8 +181,8 @@ class Rpdb:
 
         So little is needed at a time, however many routes there are.
         """
-        tables = [each for key, each in self._tables.items() if key[0] == version]
-        largest = max(tables, key=lambda each: len(each.packed.ranks), default=_EMPTY[version])
+        tables = [table for key, table in self._tables.items() if key[0] == version]
+        largest = max(tables, key=lambda table: len(table.packed.ranks), default=_EMPTY[version])
         for stretch in largest.packed.stretches():
             yield make_intervals(version, stretch), self.within(version, *stretch)
 
@@ -184,8 +191,11 @@ class Rpdb:
         if [first, last] == [*WHOLE[version].starts, *WHOLE[version].ends]:
             return self
         one = copy(self)
-        one._tables = {key: each.within(first, last)
-                       for key, each in self._tables.items() if key[0] == version}
+        one._tables = {
+            key: table.within(first, last)
+            for key, table in self._tables.items()
+            if key[0] == version
+        }
         one._known, one._last = {}, None
         return one
 
@@ -207,7 +217,7 @@ class Rpdb:
         for tried in self._walk(packet, asked):
             words, final = describe(tried, asked, packet), tried.verdict in FINAL
             if final and decision.rule is None:
-                words += "; but IPv4 sends what is bound to %s out there all the same" % asked.bound
+                words += f"; but IPv4 sends what is bound to {asked.bound} out there all the same"
             steps.append(TraceStep(tried.selector.rule, words, final and decision.rule is not None))
         return decision, tuple(steps)
 
@@ -230,7 +240,9 @@ class Rpdb:
         parts = (each.classes() for each in self._cut(template, within, by_way=False))
         return join(merge(*parts, key=lambda each: each.first))
 
-    def parts(self, template: Packet, within: Within = None, by_way: bool = True) -> List[DecidedPart]:
+    def parts(
+        self, template: Packet, within: Within = None, by_way: bool = True
+    ) -> List[DecidedPart]:
         """The same as parts that cover the family, or `within`: each of one rule."""
         return list(self._cut(template, within, by_way))
 
@@ -240,9 +252,11 @@ class Rpdb:
         Routes of one kind have all in common but their destination, and that none is a default.
         """
         return [
-            each for stretch, database in self.stretches(template.version)
+            each
+            for stretch, database in self.stretches(template.version)
             for part in database._cut(template, stretch, by_way=False)
-            for each in part.firsts(part.table.likeness if part.table else None)]
+            for each in part.firsts(part.table.likeness if part.table else None)
+        ]
 
     def ways(self, template: Packet, within: Within = None) -> List[DestinationClass]:
         """One class for each rule, type and ways out (and doubts) that destinations get.
@@ -251,9 +265,15 @@ class Rpdb:
         of 20,000 routes by one gateway is one way; all that is local is one.
         """
         found: Dict[Tuple[object, ...], DestinationClass] = {}
-        parts = self._cut(template, within, by_way=True) if within else (
-            part for stretch, database in self.stretches(template.version)
-            for part in database._cut(template, stretch, by_way=True))
+        parts = (
+            self._cut(template, within, by_way=True)
+            if within
+            else (
+                part
+                for stretch, database in self.stretches(template.version)
+                for part in database._cut(template, stretch, by_way=True)
+            )
+        )
         for part in parts:
             for each in part.firsts():
                 decision = each.decision
@@ -286,7 +306,9 @@ class Rpdb:
             return RuleTrial(selector, "missing")
         if choice.type == "throw":
             return RuleTrial(selector, "throw", choice)
-        return RuleTrial(selector, "suppressed" if selector.suppress.drops(choice) else "found", choice)
+        return RuleTrial(
+            selector, "suppressed" if selector.suppress.drops(choice) else "found", choice
+        )
 
     def _table(self, rule: Rule, asked: FlowKey) -> Table:
         # fib_get_table, fib6_get_table: table 0 is main

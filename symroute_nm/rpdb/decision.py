@@ -111,18 +111,16 @@ def describe(tried: RuleTrial, asked: FlowKey, packet: Packet) -> str:
     if tried.verdict in ("mismatch", "unsure"):
         return explain_mismatch(tried.selector, asked, packet)
     if rule.action == "goto":
-        return "goes on from priority %d" % rule.target
+        return f"goes on from priority {rule.target}"
     if rule.action == "nop":
         return "matches and does nothing (nop)"
     if rule.action != "lookup":
-        return "decides: %s" % rule.action
-    where = (
-        "the VRF's table %d" % asked.vrf if rule.l3mdev else "table %d" % (rule.table or TABLE_MAIN)
-    )
+        return f"decides: {rule.action}"
+    where = f"the VRF's table {asked.vrf}" if rule.l3mdev else f"table {rule.table or TABLE_MAIN}"
     if choice is None:
-        by = " by %s" % asked.bound if asked.bound else ""
-        return "%s has no route to %s%s" % (where, packet.destination, by)
-    return "%s: %s%s" % (where, _show(choice), _explain_verdict(tried))
+        by = f" by {asked.bound}" if asked.bound else ""
+        return f"{where} has no route to {packet.destination}{by}"
+    return f"{where}: {_show(choice)}{_explain_verdict(tried)}"
 
 
 def _explain_verdict(tried: RuleTrial) -> str:
@@ -133,11 +131,11 @@ def _explain_verdict(tried: RuleTrial) -> str:
         return ""
     length = choice.route.destination.prefixlen
     if length <= tried.selector.suppress.prefixlength:
-        return ", suppressed: its prefix length %d is not above %d (suppress_prefixlength)" % (
-            length,
-            tried.selector.suppress.prefixlength,
+        return (
+            f", suppressed: its prefix length {length} is not above "
+            f"{tried.selector.suppress.prefixlength} (suppress_prefixlength)"
         )
-    return ", suppressed: its link is in group %d (suppress_ifgroup)" % (rule.suppress_ifgroup or 0)
+    return f", suppressed: its link is in group {rule.suppress_ifgroup or 0} (suppress_ifgroup)"
 
 
 def _show(choice: Choice) -> str:
@@ -149,5 +147,5 @@ def _show(choice: Choice) -> str:
 
 
 def _show_hop(hop: Hop) -> str:
-    by = "" if hop.gateway is None else " via %s" % hop.gateway
-    return by + (" dev %s" % hop.link if hop.link else "")
+    by = "" if hop.gateway is None else f" via {hop.gateway}"
+    return by + (f" dev {hop.link}" if hop.link else "")

@@ -50,7 +50,9 @@ _SHORT = 1000
 _LINK_SCOPE_TABLE = 1  # in a database of our own, which has no other but local and main
 _LINK_SCOPE_ROUTES = pack(
     Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
-    for version in VERSIONS for network in _LINK_SCOPE[version])
+    for version in VERSIONS
+    for network in _LINK_SCOPE[version]
+)
 
 
 class Expectation(NamedTuple):
@@ -76,8 +78,11 @@ class Expectations:
         """The dues of a stretch of that family's addresses; ascending, without link scope."""
         database = self._database.within(version, within.starts[0], within.ends[0])
         template = Packet(ANY[version].network_address)
-        found = [due for part in database.parts(template, within, by_way=False)
-                 for due in self._divide(part)]
+        found = [
+            due
+            for part in database.parts(template, within, by_way=False)
+            for due in self._divide(part)
+        ]
         return sorted(_unite(version, found), key=lambda each: each.spans.starts[0])
 
     def _divide(self, part: DecidedPart) -> Iterator[Expectation]:
@@ -88,7 +93,9 @@ class Expectations:
             yield Expectation("own", Intervals(*part.flat[:2]), part.flat, [decision])
             return
         dues: Dict[str, Expectation] = {}
-        known: Dict[Tuple[int, int], Tuple[LabelledIntervals, int]] = {}  # very many are of few kinds
+        known: Dict[
+            Tuple[int, int], Tuple[LabelledIntervals, int]
+        ] = {}  # very many are of few kinds
         left = self._find_left_out(table.packed)
         for first, last, position in zip(*part.flat):
             key = (table.likeness(position), left[position])
@@ -145,15 +152,21 @@ def find_catch_all_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str
     """The links that are no uplinks and yet lead to most of a family: a VPN's default in pieces."""
     spans: Dict[Tuple[str, int], List[int]] = {}
     others = pack(host.routes).ranks_where(
-        lambda route: route.type == "unicast" and not route.default
-        and any(hop.link not in uplinks for hop in route.hops))
+        lambda route: (
+            route.type == "unicast"
+            and not route.default
+            and any(hop.link not in uplinks for hop in route.hops)
+        )
+    )
     for route, ranks in others:
         for hop in route.hops:
             if hop.link not in uplinks:
                 spans.setdefault((hop.link, route.version), []).extend(ranks)
     return frozenset(
-        link for (link, version), ranks in spans.items()
-        if _count_addresses(ranks, BITS[version]) >= (1 << BITS[version]) // _WIDE_SHARE)
+        link
+        for (link, version), ranks in spans.items()
+        if _count_addresses(ranks, BITS[version]) >= (1 << BITS[version]) // _WIDE_SHARE
+    )
 
 
 def _count_addresses(ranks: List[int], bits: int) -> int:
@@ -167,7 +180,9 @@ def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
     """
     route = decision.route
     return (
-        decision.type == "unicast" and route is not None and not route.default
+        decision.type == "unicast"
+        and route is not None
+        and not route.default
         and not decision.links & outward
     )
 
@@ -175,11 +190,15 @@ def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
 def _build_database(host: Host, like: Rpdb) -> Rpdb:
     """What local and what main knows specifically decide."""
     rules = [
-        rule for version in VERSIONS for rule in (
+        rule
+        for version in VERSIONS
+        for rule in (
             Rule(version, 0, table=TABLE_LOCAL),
             Rule(version, 1, table=_LINK_SCOPE_TABLE),
-            Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0))]
-    kept = [each for each in pack(host.routes).packed if each.table in (TABLE_LOCAL, TABLE_MAIN)]
+            Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0),
+        )
+    ]
+    kept = [table for table in pack(host.routes).packed if table.table in (TABLE_LOCAL, TABLE_MAIN)]
     return Rpdb(rules, RouteSet([*kept, *_LINK_SCOPE_ROUTES.packed]), host.links, like=like)
 
 

@@ -110,8 +110,7 @@ class Table:
         """The route for an address, ``throw`` included; None where the table has none."""
         bits = BITS[self.packed.version]
         if not self._lengths:
-            self._lengths = sorted(
-                {each & LENGTH_MASK for each in self.packed.ranks}, reverse=True)
+            self._lengths = sorted({key & LENGTH_MASK for key in self.packed.ranks}, reverse=True)
         for length in self._lengths:
             shift = bits - length
             position = self.packed.find(make_rank(address >> shift << shift, length))
@@ -143,7 +142,8 @@ class Table:
     def _ordered(self, routes: List[Route]) -> List[Route]:
         """The higher TOS first (IPv4), then the lower metric, then as listed."""
         return sorted(
-            routes, key=lambda each: (-each.tos * (self.packed.version == 4), each.metric))
+            routes, key=lambda route: (-route.tos * (self.packed.version == 4), route.metric)
+        )
 
     def _choose(self, routes: Sequence[Route], query: Query) -> Optional[Choice]:
         return (_choose_v4 if self.packed.version == 4 else _choose_v6)(routes, query)
@@ -180,8 +180,11 @@ class Table:
             found = merge(self.packed.version, self._see(flat, key[0], suppress, by_way))
             found = _share(found, flat, *([other.found] if other else []))
             # Whatever the values are, what is missing is the same.
-            missing = other.missing if other else complement(
-                found.starts, found.ends, WHOLE[self.packed.version])
+            missing = (
+                other.missing
+                if other
+                else complement(found.starts, found.ends, WHOLE[self.packed.version])
+            )
             self._lookups[key] = Lookup(found, missing)
         return self._lookups[key]
 
@@ -278,9 +281,14 @@ def _siblings(route: Route, equal: Sequence[Route]) -> Tuple[Hop, ...]:
     if not _gatewayed(route):
         return route.hops
     by_router = route.protocol == PROTOCOL_RA
-    return tuple(dict.fromkeys(
-        hop for each in equal
-        if _gatewayed(each) and (each.protocol == PROTOCOL_RA) == by_router for hop in each.hops))
+    return tuple(
+        dict.fromkeys(
+            hop
+            for each in equal
+            if _gatewayed(each) and (each.protocol == PROTOCOL_RA) == by_router
+            for hop in each.hops
+        )
+    )
 
 
 def _gatewayed(route: Route) -> bool:

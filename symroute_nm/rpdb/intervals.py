@@ -70,8 +70,10 @@ class Piece(NamedTuple):
 
 def make_intervals(version: int, *intervals: Tuple[int, int]) -> Intervals:
     """Ascending intervals of addresses of that family."""
-    return Intervals(make_addresses(version, [first for first, _ in intervals]),
-                 make_addresses(version, [last for _, last in intervals]))
+    return Intervals(
+        make_addresses(version, [first for first, _ in intervals]),
+        make_addresses(version, [last for _, last in intervals]),
+    )
 
 
 def make_labelled(version: int) -> LabelledIntervals:
@@ -97,7 +99,9 @@ def flatten(version: int, entries: Iterable[Tuple[int, int, int]]) -> LabelledIn
     return flat
 
 
-def _close(flat: LabelledIntervals, stack: List[Tuple[int, int]], cursor: int, until: Optional[int]) -> int:
+def _close(
+    flat: LabelledIntervals, stack: List[Tuple[int, int]], cursor: int, until: Optional[int]
+) -> int:
     while stack and (until is None or stack[-1][0] < until):
         last, value = stack.pop()
         _append(flat, cursor, last, value)
@@ -152,7 +156,9 @@ class Overlap(NamedTuple):
     last: int
 
 
-def find_overlap(one: LabelledIntervals, other: LabelledIntervals) -> Dict[Tuple[int, int], Overlap]:
+def find_overlap(
+    one: LabelledIntervals, other: LabelledIntervals
+) -> Dict[Tuple[int, int], Overlap]:
     """What holds together: {the values of both: where}; all of `one` lies in `other`."""
     found: Dict[Tuple[int, int], Overlap] = {}
     starts, ends, values = other
@@ -197,7 +203,10 @@ def intersect(one: Intervals, other: Intervals) -> Intervals:
 
 
 def _clip(
-    source: Union[Intervals, LabelledIntervals], first: int, last: int, out: Union[Intervals, LabelledIntervals]
+    source: Union[Intervals, LabelledIntervals],
+    first: int,
+    last: int,
+    out: Union[Intervals, LabelledIntervals],
 ) -> Tuple[int, int]:
     """Append to `out` what of `source` lies in first … last; the range of positions there."""
     low, high = bisect_left(source.ends, first), bisect_right(source.starts, last)
@@ -245,15 +254,16 @@ def sweep(stages: Sequence[Stage], space: Intervals, known: Known) -> List[Piece
     return pieces
 
 
-def _look(lookup: Lookup, spans: Intervals, known: Optional[Known]) -> Tuple[LabelledIntervals, Intervals]:
+def _look(
+    lookup: Lookup, spans: Intervals, known: Optional[Known]
+) -> Tuple[LabelledIntervals, Intervals]:
     """What is found, and what is left; kept where that took long and may be asked for again."""
     short = min(len(spans.starts), len(lookup.found.starts)) < _LONG
     if known is None or short:
         return overlay(lookup.found, spans), intersect(spans, lookup.missing)
     key = (id(spans), id(lookup))
     if key not in known:
-        known[key] = (
-            spans, lookup, overlay(lookup.found, spans), intersect(spans, lookup.missing))
+        known[key] = (spans, lookup, overlay(lookup.found, spans), intersect(spans, lookup.missing))
     return known[key][2:]
 
 

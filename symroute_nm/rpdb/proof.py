@@ -34,18 +34,24 @@ class Proof(NamedTuple):
     @property
     def holds(self) -> bool:
         """Whether nothing was found against the plan."""
-        return not self.intrusions and all(
-            each.symmetric for each in (*self.after, *self.marked))
+        return not self.intrusions and all(each.symmetric for each in (*self.after, *self.marked))
 
 
 def prove(host: Host, settings: Settings, plan: Plan) -> Proof:
     """The plan judged in the host's whole RPDB: every uplink address to every destination class."""
-    uplinks = [each.uplink for each in plan.uplinks]
+    uplinks = [planned.uplink for planned in plan.uplinks]
     planned = put_plan(host, settings, plan)
     before, after = judge_each([host, planned], uplinks, plan.left_out)
-    marked = judge_replies(
-        planned, uplinks, chain(_marked(host, plan), _passed_on(host, settings, plan)),
-        plan.left_out) if plan.marking else ()
+    marked = (
+        judge_replies(
+            planned,
+            uplinks,
+            chain(_marked(host, plan), _passed_on(host, settings, plan)),
+            plan.left_out,
+        )
+        if plan.marking
+        else ()
+    )
     return Proof(before, after, tuple(_find_intrusions(host, settings, plan)), marked)
 
 
@@ -54,17 +60,24 @@ def _marked(host: Host, plan: Plan) -> Iterator[Reply]:
 
     A request's answer is also what the strict rp_filter asks for (fib_validate_source).
     """
-    uplinks = {each.uplink.link.name: each.uplink for each in plan.uplinks}
+    uplinks = {planned.uplink.link.name: planned.uplink for planned in plan.uplinks}
     outward = set(uplinks) | find_catch_all_links(host, set(uplinks))
     inward = pack(host.routes).where(
-        lambda route: route.table == TABLE_MAIN and not route.default
-        and any(hop.link not in outward for hop in route.hops))
+        lambda route: (
+            route.table == TABLE_MAIN
+            and not route.default
+            and any(hop.link not in outward for hop in route.hops)
+        )
+    )
     inside = [
-        (route.destination, hop.link) for route in inward
+        (route.destination, hop.link)
+        for route in inward
         if not contains(LINK_LOCAL[route.version], route.destination)
-        for hop in route.hops if hop.link not in outward]
+        for hop in route.hops
+        if hop.link not in outward
+    ]
     for mark in plan.marking.marks if plan.marking else ():
-        versions = [each.version for each in uplinks[mark.link].gateways]
+        versions = [gateway.version for gateway in uplinks[mark.link].gateways]
         for version in versions:
             asker = Address(mark.link, ip_interface(str(ANY[version].network_address)))
             yield Reply(asker, mark.link, mark.value, request=True)
@@ -82,13 +95,19 @@ def _passed_on(host: Host, settings: Settings, plan: Plan) -> Iterator[Reply]:
     """
     selected = {rule.iif for rule in foreign_rules(host, settings)}
     for mark in plan.marking.marks if plan.marking else ():
-        others = [each.uplink for each in plan.uplinks if each.uplink.link.name != mark.link]
-        versions = {gateway.version for each in plan.uplinks for gateway in each.uplink.gateways
-                    if each.uplink.link.name == mark.link}
+        others = [
+            planned.uplink for planned in plan.uplinks if planned.uplink.link.name != mark.link
+        ]
+        versions = {
+            gateway.version
+            for planned in plan.uplinks
+            for gateway in planned.uplink.gateways
+            if planned.uplink.link.name == mark.link
+        }
         for number, other in enumerate(others):
             if number and other.link.name not in selected:
                 continue
-            servers = [each.interface.network for each in other.addresses]
+            servers = [address.interface.network for address in other.addresses]
             servers += [ANY[version] for version in versions]
             for network in servers:
                 if network.version in versions:
@@ -99,28 +118,31 @@ def _passed_on(host: Host, settings: Settings, plan: Plan) -> Iterator[Reply]:
 def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
     """The host as it will be once the planned connections have been brought up."""
     ours = our_rules(host, settings)
-    rules = [each for each in host.rules if each not in ours]
-    rules += [rule for each in plan.uplinks for rule in each.rules]
-    rules.sort(key=lambda each: (each.version, each.priority))
+    rules = [rule for rule in host.rules if rule not in ours]
+    rules += [rule for planned in plan.uplinks for rule in planned.rules]
+    rules.sort(key=lambda rule: (rule.version, rule.priority))
     # What the plan has nothing to do with stays as it is packed.
-    tables = {each.table.id for each in plan.uplinks}
-    owned = {each.id for each in host.tables if each.owned}
-    packed = [each for each in pack(host.routes).packed if each.table not in owned]
-    routes = list(_staying([each for each in packed if each.table in tables], plan))
+    tables = {planned.table.id for planned in plan.uplinks}
+    owned = {table.id for table in host.tables if table.owned}
+    packed = [table for table in pack(host.routes).packed if table.table not in owned]
+    routes = list(_staying([table for table in packed if table.table in tables], plan))
     # A route that somebody else's table has already stays: adding ours says "File exists".
     taken = set(map(_identity, routes))
     routes += [
-        route for each in plan.uplinks for route in each.routes if _identity(route) not in taken
+        route
+        for planned in plan.uplinks
+        for route in planned.routes
+        if _identity(route) not in taken
     ]
-    apart = [each for each in packed if each.table not in tables]
+    apart = [table for table in packed if table.table not in tables]
     return host._replace(rules=tuple(rules), routes=RouteSet([*apart, *pack(routes).packed]))
 
 
 def _staying(packed: Iterable[RouteTable], plan: Plan) -> Iterator[Route]:
     """In a table that an administrator named, only the uplink's own go when it is brought up."""
-    links = {each.table.id: {each.uplink.link.name} for each in plan.uplinks}
+    links = {planned.table.id: {planned.uplink.link.name} for planned in plan.uplinks}
     for route in RouteSet(packed):
-        if links[route.table] != {each.link for each in route.hops}:
+        if links[route.table] != {hop.link for hop in route.hops}:
             yield route
 
 
@@ -130,17 +152,17 @@ def _find_intrusions(host: Host, settings: Settings, plan: Plan) -> Iterator[str
     They meet the same other rules in the same order, so they can only notice our routes in a
     table that another rule looks up, or our rules as the target of another rule's goto.
     """
-    tables = {each.table.id for each in plan.uplinks}
+    tables = {planned.table.id for planned in plan.uplinks}
     ours = our_rules(host, settings)
     for rule in host.rules:
         if rule in ours:
             continue
         if rule.action == "lookup" and rule.table in tables:
-            yield "the rule %d (%s) looks up our table %d" % (
-                rule.priority, format_rule(rule), rule.table)
+            yield (
+                f"the rule {rule.priority} ({format_rule(rule)}) looks up our table {rule.table}"
+            )
         if rule.action == "goto" and rule.target in priorities(settings):
-            yield "the rule %d (%s) goes into our priorities" % (
-                rule.priority, format_rule(rule))
+            yield f"the rule {rule.priority} ({format_rule(rule)}) goes into our priorities"
 
 
 def _identity(route: Route) -> Tuple[int, IPNetwork, int, int]:

@@ -117,9 +117,8 @@ def _compile_suppress(rule: Rule, groups: Mapping[str, int]) -> Suppress:
 
 def _describe_doubt(rule: Rule, groups: Optional[Mapping[str, int]]) -> str:
     if rule.opaque:
-        return "rule %d: %s is not modelled, taken as not matching" % (
-            rule.priority,
-            ", ".join(rule.opaque),
+        return (
+            f"rule {rule.priority}: {', '.join(rule.opaque)} is not modelled, taken as not matching"
         )
     if rule.suppress_ifgroup is None:
         return ""
@@ -130,7 +129,7 @@ def _describe_doubt(rule: Rule, groups: Optional[Mapping[str, int]]) -> str:
         words = "of a route by several links, taken as all being in the group of the first"
     else:
         return ""
-    return "rule %d: suppress_ifgroup %d: %s" % (rule.priority, rule.suppress_ifgroup, words)
+    return f"rule {rule.priority}: suppress_ifgroup {rule.suppress_ifgroup}: {words}"
 
 
 def _divides(group: int, groups: Mapping[str, int]) -> bool:
@@ -142,8 +141,7 @@ def translate(packet: Packet, links: Mapping[str, Link]) -> FlowKey:
     version, source = packet.version, None if packet.source is None else int(packet.source)
     if packet.source is not None and packet.source.version != version:
         raise InputError(
-            "source %s and destination %s are of two families"
-            % (packet.source, packet.destination),
+            f"source {packet.source} and destination {packet.destination} are of two families",
             "give two IPv4 or two IPv6 addresses",
         )
     if source is None and version == 4:
@@ -209,7 +207,7 @@ def explain_mismatch(selector: CompiledRule, asked: FlowKey, packet: Packet) -> 
     """In plain words why a rule does not match a packet."""
     rule = selector.rule
     if rule.opaque and selected(selector, asked) and _within(selector.inside, packet):
-        return "not tried: %s is not modelled" % ", ".join(rule.opaque)
+        return f"not tried: {', '.join(rule.opaque)} is not modelled"
     if rule.invert:
         return "does not match: the packet has all that this rule excludes (not)"
     reasons = [words for wrong, words in _list_mismatches(selector, asked, packet) if wrong]
@@ -229,27 +227,27 @@ def _list_mismatches(
     return (
         (
             bool(mask) and (source is None or source & mask != selector.source),
-            "source %s is not in %s" % (packet.source or "none", rule.source),
+            f"source {packet.source or 'none'} is not in {rule.source}",
         ),
         (
             not _within(selector.inside, packet),
-            "destination %s is not in %s" % (packet.destination, rule.destination),
+            f"destination {packet.destination} is not in {rule.destination}",
         ),
         (
             bool(rule.iif) and rule.iif not in asked.iif,
-            "it came in by %s, not by %s" % (packet.iif or "lo (the host itself)", rule.iif),
+            f"it came in by {packet.iif or 'lo (the host itself)'}, not by {rule.iif}",
         ),
         (
             bool(rule.oif) and rule.oif not in asked.oif,
-            "its socket is bound to %s, not to %s" % (packet.oif or "no link", rule.oif),
+            f"its socket is bound to {packet.oif or 'no link'}, not to {rule.oif}",
         ),
         (
             bool((rule.mark ^ asked.mark) & rule.mask),
-            "mark 0x%x is not 0x%x/0x%x" % (asked.mark, rule.mark, rule.mask),
+            f"mark 0x{asked.mark:x} is not 0x{rule.mark:x}/0x{rule.mask:x}",
         ),
         (
             bool(rule.tos) and rule.tos != asked.tos,
-            "tos 0x%02x is not 0x%02x" % (asked.tos, rule.tos),
+            f"tos 0x{asked.tos:02x} is not 0x{rule.tos:02x}",
         ),
         (rule.l3mdev and not asked.vrf, "the packet is in no VRF"),
     )

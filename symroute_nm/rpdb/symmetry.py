@@ -58,7 +58,10 @@ class Judge:
     """A host's RPDB beside what is due; what many addresses share is worked out once."""
 
     def __init__(
-        self, database: Rpdb, dues: Sequence[Expectation], outward: FrozenSet[str],
+        self,
+        database: Rpdb,
+        dues: Sequence[Expectation],
+        outward: FrozenSet[str],
         excused: FrozenSet[str],
     ) -> None:
         self._database = database
@@ -75,8 +78,10 @@ class Judge:
             if due.kind in sender.unjudged:
                 continue
             # The few ways out tell at once whether all is right; the many classes, what is not.
-            if all(self._is_plainly_right(each, due, link)
-                   for each in self._ways(sender.template, signature, due)):
+            if all(
+                self._is_plainly_right(each, due, link)
+                for each in self._ways(sender.template, signature, due)
+            ):
                 continue
             judged = self._judge(sender.template, signature, due, link in self._excused)
             wrong = (group for group, right in judged.groups if right != link)
@@ -144,19 +149,29 @@ class Judge:
 def merge(parts: Iterable[Group]) -> List[Group]:
     """The groups with those that are alike made one; by where they begin."""
     groups: Dict[Tuple[object, ...], Group] = {}
-    for each in parts:
-        actual, specific = each.actual, each.specific
+    for part in parts:
+        actual, specific = part.actual, part.specific
         # Of somebody's rule the default route takes replies away, the specific ones need not.
         default = actual.route is None or actual.route.default
-        key = (id(actual.rule), actual.type, actual.hops, actual.doubts, default,
-               specific.type, specific.hops)
-        known = groups.setdefault(key, each)
-        if known is not each:
-            wider = max(known, each, key=lambda group: group.found.last - group.found.first)
-            groups[key] = wider._replace(found=wider.found._replace(
-                number=known.found.number + each.found.number,
-                begin=min(known.found.begin, each.found.begin)))
-    return sorted(groups.values(), key=lambda each: each.found.begin)
+        key = (
+            id(actual.rule),
+            actual.type,
+            actual.hops,
+            actual.doubts,
+            default,
+            specific.type,
+            specific.hops,
+        )
+        known = groups.setdefault(key, part)
+        if known is not part:
+            wider = max(known, part, key=lambda group: group.found.last - group.found.first)
+            groups[key] = wider._replace(
+                found=wider.found._replace(
+                    number=known.found.number + part.found.number,
+                    begin=min(known.found.begin, part.found.begin),
+                )
+            )
+    return sorted(groups.values(), key=lambda group: group.found.begin)
 
 
 def _speaker(found: Overlap) -> int:
@@ -164,4 +179,4 @@ def _speaker(found: Overlap) -> int:
 
 
 def _leaves_by(actual: Decision, link: str) -> bool:
-    return actual.type == "unicast" and all(each.link == link for each in actual.hops)
+    return actual.type == "unicast" and all(hop.link == link for hop in actual.hops)

@@ -72,29 +72,39 @@ def judge_each(
     """
     senders = [
         Flow(address, Packet(ANY[address.version].network_address, source=address.ip))
-        for uplink in uplinks for address in uplink.addresses]
+        for uplink in uplinks
+        for address in uplink.addresses
+    ]
     first = Rpdb(hosts[0].rules, hosts[0].routes, hosts[0].links)
-    databases = [first, *(Rpdb(each.rules, each.routes, each.links, like=first)
-                          for each in hosts[1:])]
+    databases = [
+        first,
+        *(Rpdb(host.rules, host.routes, host.links, like=first) for host in hosts[1:]),
+    ]
     trials = [_Trial(each, frozenset(), brief=True) for each in databases]
     trials[-1] = _Trial(databases[-1], _excused(left_out))
     return tuple(_try(hosts[0], uplinks, left_out, trials, senders))
 
 
 def judge_replies(
-    host: Host, uplinks: Sequence[Uplink], replies: Iterable[Reply],
-    left_out: Sequence[LeftOut] = ()
+    host: Host,
+    uplinks: Sequence[Uplink],
+    replies: Iterable[Reply],
+    left_out: Sequence[LeftOut] = (),
 ) -> Tuple[Verdict, ...]:
     """The verdicts on marked packets, one for all that meet the same rules."""
     database = Rpdb(host.rules, host.routes, host.links)
     senders = {}
-    for each in replies:
-        template = Packet(ANY[each.address.version].network_address, each.address.ip,
-                          iif=each.iif, mark=each.mark)
-        unjudged = (*_UNMARKED, *(("own", "main") if each.request else ()))
+    for reply in replies:
+        template = Packet(
+            ANY[reply.address.version].network_address,
+            reply.address.ip,
+            iif=reply.iif,
+            mark=reply.mark,
+        )
+        unjudged = (*_UNMARKED, *(("own", "main") if reply.request else ()))
         version, _, vrf, rules = database.signature(template)
-        kind = (version, vrf, rules, each.address.link, each.request)
-        senders[kind] = Flow(each.address, template, unjudged)
+        kind = (version, vrf, rules, reply.address.link, reply.request)
+        senders[kind] = Flow(reply.address, template, unjudged)
     trial = _Trial(database, _excused(left_out))
     return _try(host, uplinks, left_out, [trial], list(senders.values()))[0]
 
@@ -106,23 +116,29 @@ def is_by_destination(failure: Failure) -> bool:
     """
     rule, route = failure.decision.rule, failure.decision.route
     return (
-        rule is not None and rule.source is None and not rule.iif
-        and route is not None and not route.default and not failure.decision.doubts
+        rule is not None
+        and rule.source is None
+        and not rule.iif
+        and route is not None
+        and not route.default
+        and not failure.decision.doubts
     )
 
 
 def describe_failure(failure: Failure) -> str:
     """The packet that fails and why, in one line."""
     decision = failure.decision
-    way = " or ".join(format_hop(each) for each in decision.hops) or decision.type
-    because = " by rule %d (%s)" % (
-        decision.rule.priority, format_rule(decision.rule)) if decision.rule else ""
-    route = ", route %s" % format_route(decision.route) if decision.route else ""
-    more = " (and %d more destination ranges)" % (
-        failure.classes - 1) if failure.classes > 1 else ""
-    mark = " marked 0x%x" % failure.mark if failure.mark else ""
-    return "from %s%s to %s%s: goes %s%s%s; should %s" % (
-        failure.address.ip, mark, failure.destination, more, way, because, route, failure.wanted)
+    way = " or ".join(format_hop(hop) for hop in decision.hops) or decision.type
+    because = (
+        f" by rule {decision.rule.priority} ({format_rule(decision.rule)})" if decision.rule else ""
+    )
+    route = f", route {format_route(decision.route)}" if decision.route else ""
+    more = f" (and {failure.classes - 1} more destination ranges)" if failure.classes > 1 else ""
+    mark = f" marked 0x{failure.mark:x}" if failure.mark else ""
+    return (
+        f"from {failure.address.ip}{mark} to {failure.destination}{more}: goes "
+        f"{way}{because}{route}; should {failure.wanted}"
+    )
 
 
 class _Trial(NamedTuple):
@@ -142,16 +158,25 @@ _Wrong = Dict[str, Astray]
 
 
 def _try(
-    host: Host, uplinks: Sequence[Uplink], left_out: Sequence[LeftOut], trials: Sequence[_Trial],
+    host: Host,
+    uplinks: Sequence[Uplink],
+    left_out: Sequence[LeftOut],
+    trials: Sequence[_Trial],
     senders: Sequence[Flow],
 ) -> List[Tuple[Verdict, ...]]:
     """The verdicts on all senders in each trial, stretch by stretch of the destinations."""
-    names = frozenset(each.link.name for each in uplinks)
-    dues = Expectations(host, names | find_catch_all_links(host, names),
-                [each.networks for each in left_out], trials[0].database)
+    names = frozenset(uplink.link.name for uplink in uplinks)
+    dues = Expectations(
+        host,
+        names | find_catch_all_links(host, names),
+        [each.networks for each in left_out],
+        trials[0].database,
+    )
     wrong: List[List[_Wrong]] = [[{} for _ in senders] for _ in trials]
     for version in VERSIONS:
-        here = [number for number, each in enumerate(senders) if each.address.version == version]
+        here = [
+            number for number, sender in enumerate(senders) if sender.address.version == version
+        ]
         for stretch, _ in trials[0].database.stretches(version) if here else ():
             due = dues.of(version, stretch)
             for trial, found in zip(trials, wrong):
@@ -163,8 +188,10 @@ def _try(
     return [
         tuple(
             Verdict(sender.address, tuple(islice(_tell(sender, each), 1 if trial.brief else None)))
-            for sender, each in zip(senders, found))
-        for trial, found in zip(trials, wrong)]
+            for sender, each in zip(senders, found)
+        )
+        for trial, found in zip(trials, wrong)
+    ]
 
 
 def _add(wrong: _Wrong, found: Iterable[Tuple[str, Astray]]) -> None:
@@ -175,33 +202,40 @@ def _add(wrong: _Wrong, found: Iterable[Tuple[str, Astray]]) -> None:
 def _tell(sender: Flow, wrong: _Wrong) -> Iterator[Failure]:
     """One for each way to go wrong; the last of too many speaks for the rest of them."""
     for kind, (groups, number) in wrong.items():
-        for group in groups[:MOST_WAYS - 1]:
+        for group in groups[: MOST_WAYS - 1]:
             yield _failure(sender, kind, group)
-        rest = number - sum(each.found.number for each in groups[:MOST_WAYS - 1])
-        for group in groups[MOST_WAYS - 1:]:
+        rest = number - sum(group.found.number for group in groups[: MOST_WAYS - 1])
+        for group in groups[MOST_WAYS - 1 :]:
             yield _failure(sender, kind, group._replace(found=group.found._replace(number=rest)))
 
 
 def _failure(sender: Flow, kind: str, group: Group) -> Failure:
     address = sender.address
     destination = _address(address.version, group.speaker)
-    return Failure(address, destination, group.actual, _word(group, kind, address.link),
-                   classes=group.found.number, internal=kind == "internal",
-                   mark=sender.template.mark)
+    return Failure(
+        address,
+        destination,
+        group.actual,
+        _word(group, kind, address.link),
+        classes=group.found.number,
+        internal=kind == "internal",
+        mark=sender.template.mark,
+    )
 
 
 def _word(group: Group, kind: str, link: str) -> str:
     """Where the packet should go instead, in plain words."""
     if group.actual.doubts:
-        return "be judged, but a rule that cannot be may catch it: %s" % "; ".join(
-            group.actual.doubts)
+        return (
+            f"be judged, but a rule that cannot be may catch it: {'; '.join(group.actual.doubts)}"
+        )
     if kind == "internal":
-        way = " or ".join(format_hop(each) for each in group.specific.hops)
-        return "go to the internal network %s" % way
+        way = " or ".join(format_hop(hop) for hop in group.specific.hops)
+        return f"go to the internal network {way}"
     return {
         "local": "be delivered on this host",
         "drop": "be dropped, as main says",
-    }.get(kind, "leave by %s" % link)
+    }.get(kind, f"leave by {link}")
 
 
 def _address(version: int, number: int) -> IPAddress:

@@ -104,9 +104,7 @@ class Target(abc.ABC):
         """Why nothing would apply what is written; None where something does."""
 
     @abc.abstractmethod
-    def bind(
-        self, host: Host, settings: Settings, uplinks: Sequence[Uplink]
-    ) -> Tuple[Uplink, ...]:
+    def bind(self, host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[Uplink, ...]:
         """The uplinks with their profiles; raises one `Refusal` that tells all that is wrong."""
 
     @abc.abstractmethod
@@ -169,7 +167,7 @@ def choose_target(name: str = "ifcfg") -> Target:
 
 def bring_up(profile: Profile) -> str:
     """The command that has NetworkManager apply a profile and its files again."""
-    return "nmcli connection up %s" % shlex.quote(profile.id or profile.name)
+    return f"nmcli connection up {shlex.quote(profile.id or profile.name)}"
 
 
 def bring_up_link(host: Host, link: Link) -> str:
@@ -177,7 +175,7 @@ def bring_up_link(host: Host, link: Link) -> str:
     profiles = profiles_for(link, host.profiles)
     if profiles:
         return bring_up(profiles[0])
-    return "nmcli device connect %s" % shlex.quote(link.name)
+    return f"nmcli device connect {shlex.quote(link.name)}"
 
 
 def with_rules(host: Host, plan: Plan, rules: Iterable[Rule]) -> Host:
@@ -185,12 +183,12 @@ def with_rules(host: Host, plan: Plan, rules: Iterable[Rule]) -> Host:
 
     fib_default_rule_pref() in net/core/fib_rules.c: one less than the lowest there is.
     """
-    taken = [each.priority for each in host.rules if each.priority]
-    taken += [rule.priority for each in plan.uplinks for rule in each.rules]
+    taken = [rule.priority for rule in host.rules if rule.priority]
+    taken += [rule.priority for planned in plan.uplinks for rule in planned.rules]
     lowest = min(taken, default=1)
     added: List[Rule] = []
     for rule in rules:
         lowest = lowest if rule.priority else max(1, lowest - 1)
         added.append(rule if rule.priority else rule._replace(priority=lowest))
-    ordered = sorted((*host.rules, *added), key=lambda each: (each.version, each.priority))
+    ordered = sorted((*host.rules, *added), key=lambda rule: (rule.version, rule.priority))
     return host._replace(rules=tuple(ordered))

@@ -16,8 +16,7 @@ _TAIL = b"</direct>\n"
 # A blank begins none of these behind another: each of many would be tried up to the last.
 _END = re.compile(rb"(?<![ \t])[ \t]*</direct>")
 # firewalld.direct(5): <chain …/> and <rule …>arguments</rule>, of which no one else names ours.
-_ELEMENT = re.compile(
-    rb"(?<![ \t])[ \t]*<(?:chain\b([^<>]*)/>|rule\b([^<>]*)>([^<]*)</rule>)")
+_ELEMENT = re.compile(rb"(?<![ \t])[ \t]*<(?:chain\b([^<>]*)/>|rule\b([^<>]*)>([^<]*)</rule>)")
 _REST = re.compile(rb"[ \t]*\n?")
 _ATTRIBUTE = re.compile(rb"(?<!\w)(\w+)=[\"']([^\"'<>]*)[\"']")
 _NAME = NAME.encode("ascii")
@@ -41,11 +40,13 @@ def put(existing: Optional[bytes], body: str, path: str) -> bytes:
     rest = _without_ours(existing)
     ends = [each.start() for each in _END.finditer(rest)]
     if len(ends) != 1:
-        raise Refusal("%s: not one </direct>, so there is no place for our rules" % path,
-                      "mend it (firewall-cmd --check-config), or remove it")
+        raise Refusal(
+            f"{path}: not one </direct>, so there is no place for our rules",
+            "mend it (firewall-cmd --check-config), or remove it",
+        )
     if _elements(existing) == _elements(text):
         return existing
-    before, after = rest[:ends[0]], rest[ends[0]:]
+    before, after = rest[: ends[0]], rest[ends[0] :]
     newline = b"" if before.endswith(b"\n") else b"\n"
     return before + newline + text + after
 
@@ -74,7 +75,7 @@ def _ours(content: bytes) -> List[_Element]:
 def _without_ours(content: bytes) -> bytes:
     pieces, position = [], 0
     for element in _ours(content):
-        pieces.append(content[position:element.start])
+        pieces.append(content[position : element.start])
         position = element.end
     return b"".join([*pieces, content[position:]])
 
@@ -99,13 +100,17 @@ def render_script(marking: Marking) -> str:
 
 def _render_marking(marking: Marking) -> Dict[str, str]:
     """The dispatcher script with its rules, the sysctl, and firewalld's copy of the rules."""
-    templates = load_templates("marks", "dispatcher", "nft", "iptables", "matches", "sysctl",
-                                "direct")
+    templates = load_templates(
+        "marks", "dispatcher", "nft", "iptables", "matches", "sysctl", "direct"
+    )
     planned = planned_rules(marking)
     matches = templates["matches"].render(rules=planned).splitlines()
     nft = marking.backend == "nft"
-    rules = (templates["nft"].render(name=NAME, rules=planned) if nft
-             else templates["iptables"].render(name=NAME, rules=matches))
+    rules = (
+        templates["nft"].render(name=NAME, rules=planned)
+        if nft
+        else templates["iptables"].render(name=NAME, rules=matches)
+    )
     texts = {
         SCRIPT: templates["dispatcher"].render(name=NAME, backend=marking.backend, rules=rules),
         SYSCTL: templates["sysctl"].render(),

@@ -27,25 +27,33 @@ def find_commands(
     Rules and throw routes that no file lists any more would stay: they are deleted by hand.
     """
     profile_of = choose_target().profile_of
-    changed = {profile_of(each.path) for each in made.changes if each.kind != "keep"}
-    rules = {bare(each) for each in host.rules}
+    changed = {profile_of(change.path) for change in made.changes if change.kind != "keep"}
+    rules = {bare(rule) for rule in host.rules}
     tables = _planned_tables(made)
-    present = [(identity(each), each)
-               for each in pack(host.routes).where(lambda route: route.table in tables)]
+    present = [
+        (identity(each), each)
+        for each in pack(host.routes).where(lambda route: route.table in tables)
+    ]
     known = {there for there, _ in present}
-    planned = {each.table.id: {identity(route) for route in each.routes}
-               for each in made.plan.uplinks}
+    planned = {
+        planned.table.id: {identity(route) for route in planned.routes}
+        for planned in made.plan.uplinks
+    }
     superfluous = [each for there, each in present if there not in planned[each.table]]
     over = {each.table for each in superfluous if each.hops}  # these go with their link
     uplinks = [
-        each.uplink for each in made.plan.uplinks
-        if each.uplink.profile and (
+        each.uplink
+        for each in made.plan.uplinks
+        if each.uplink.profile
+        and (
             not (rules.issuperset(each.rules) and planned[each.table.id] <= known)
-            or (each.uplink.profile.name in changed and each.table.id in over))]
-    uplinks.sort(key=lambda each: session in {address.ip for address in each.addresses})
+            or (each.uplink.profile.name in changed and each.table.id in over)
+        )
+    ]
+    uplinks.sort(key=lambda uplink: session in {address.ip for address in uplink.addresses})
     return [
         *_marking_commands(made.changes, bool(uplinks)),
-        *(bring_up(each.profile) for each in uplinks if each.profile),
+        *(bring_up(uplink.profile) for uplink in uplinks if uplink.profile),
         *map(delete_rule, _stale_rules(host, settings, made)),
         # Throw routes belong to no device, and stay.
         *(delete_throw(each) for each in superfluous if each.type == "throw"),
@@ -54,14 +62,14 @@ def find_commands(
 
 def _marking_commands(changes: Iterable[Change], brought_up: bool) -> Iterator[str]:
     """What the script of the marks leaves to do: bringing a connection up runs it, too."""
-    for each in changes:
-        if each.path != SCRIPT:
+    for change in changes:
+        if change.path != SCRIPT:
             continue
-        before = script_program(each.before)
-        if before and before != script_program(each.after):
+        before = script_program(change.before)
+        if before and before != script_program(change.after):
             script = unload_script(before)
             yield from (line.split(" 2>")[0] for line in script.splitlines())
-        if each.after is not None and each.kind != "keep" and not brought_up:
+        if change.after is not None and change.kind != "keep" and not brought_up:
             yield SCRIPT
 
 
@@ -69,14 +77,13 @@ def _stale_rules(host: Host, settings: Settings, made: Proposal) -> Iterator[Rul
     """Rules of ours that nothing plans; blocks that are kept may list them unless they conflict."""
     if not (made.plan.uplinks or made.leftovers.gone):
         return
-    planned = {bare(rule) for each in made.plan.uplinks for rule in each.rules}
+    planned = {bare(rule) for planned in made.plan.uplinks for rule in planned.rules}
     ours = our_rules(host, settings)
-    stale = [each for each in host.rules if each in ours and bare(each) not in planned]
+    stale = [rule for rule in host.rules if rule in ours and bare(rule) not in planned]
     tables = _planned_tables(made)
     replaced = {selector(each) for each in stale if each.table in tables}
-    yield from (each for each in stale
-                if not made.leftovers.kept or selector(each) in replaced)
+    yield from (each for each in stale if not made.leftovers.kept or selector(each) in replaced)
 
 
 def _planned_tables(made: Proposal) -> FrozenSet[int]:
-    return frozenset(each.table.id for each in made.plan.uplinks)
+    return frozenset(planned.table.id for planned in made.plan.uplinks)

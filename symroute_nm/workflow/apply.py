@@ -25,7 +25,11 @@ class Applied(NamedTuple):
 
 
 def apply(
-    root: Path, settings: Settings, options: Options, force: bool, say: Say,
+    root: Path,
+    settings: Settings,
+    options: Options,
+    force: bool,
+    say: Say,
     make: Optional[Maker],
 ) -> Applied:
     """Bring the kernel to the plan by `make`, None for a dry run; raises `SymrouteError`."""
@@ -33,8 +37,12 @@ def apply(
     host = read_host(root, None, probe=settings.guard == "auto")
     proposal.check_names(host, options)
     made = proposal.propose(root, host, settings, manner)
-    say(*made.plan.notes, *made.check.sleeping.notes, *proposal.name_notes(host, settings),
-        *proposal.check_proof(made, manner))
+    say(
+        *made.plan.notes,
+        *made.check.sleeping.notes,
+        *proposal.name_notes(host, settings),
+        *proposal.check_proof(made, manner),
+    )
     change = for_generation(root, host, settings, made)
     if make is not None:
         make(change, list)

@@ -33,13 +33,17 @@ class KernelPart(NamedTuple):
 
 
 def write_changes(
-    root: Path, changes: Sequence[Change], kernel: Optional[KernelPart], say: Say,
+    root: Path,
+    changes: Sequence[Change],
+    kernel: Optional[KernelPart],
+    say: Say,
     everything: bool = False,
 ) -> Written:
     """Install the changes, all or nothing; raises `SymrouteError` with everything as before.
 
     `everything`: no block is to be left.
     """
+
     def write(note: Callable[[str], None]) -> str:
         return install_changes(root, changes, note, everything)
 
@@ -65,7 +69,9 @@ def recover_files(root: Path, note: Callable[[str], None]) -> None:
 
 
 def commit(
-    root: Path, write: Callable[[Callable[[str], None]], str], kernel: Optional[KernelPart],
+    root: Path,
+    write: Callable[[Callable[[str], None]], str],
+    kernel: Optional[KernelPart],
     say: Say,
 ) -> Written:
     """Write by `write`, which returns the backup's name: at once, or once the kernel is kept.

@@ -31,6 +31,5 @@ def make_draft(root: Path, host: Host, settings: Settings, manner: GenerateOptio
     owned = target.find_owned(root)
     earlier = read_previous_uplinks(target.read_earlier(root, host, owned).ours)
     plan = make_plan(host, settings, target.bind, earlier_tables(earlier))
-    kept = target.draft(
-        root, host, plan, owned, DraftOptions(manner.prune, manner.convert))
+    kept = target.draft(root, host, plan, owned, DraftOptions(manner.prune, manner.convert))
     return Draft(plan, kept.changes, kept.earlier, earlier)

@@ -60,12 +60,14 @@ class Verification(NamedTuple):
 
 def find_drift(three: States) -> Tuple[Drift, ...]:
     """All rules and routes on which they do not agree: rules first, as they are listed."""
-    rules = [{bare(each): each for each in one.rules} for one in three]
-    routes = [{identity(each): each for each in one.routes} for one in three]
+    rules = [{bare(rule): rule for rule in one.rules} for one in three]
+    routes = [{identity(route): route for route in one.routes} for one in three]
     found = [*_differences(rules, ()), *_differences(routes, three.plan.routes)]
     again = [rule for rule, times in Counter(map(bare, three.kernel.rules)).items() if times > 1]
-    return (*found, *(
-        Drift(rule, rule in rules[0], rule in rules[1], True, TWICE) for rule in again))
+    return (
+        *found,
+        *(Drift(rule, rule in rules[0], rule in rules[1], True, TWICE) for rule in again),
+    )
 
 
 def _differences(three: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> List[Drift]:
@@ -86,5 +88,8 @@ def _differences(three: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> L
 
 def find_file_drift(changes: Iterable[Change], by_hand: Collection[str]) -> List[FileDrift]:
     """The files that `generate` would change; `by_hand` are those that somebody wrote to."""
-    return [FileDrift(change.path, change.kind, change.path in by_hand)
-            for change in changes if change.kind != "keep"]
+    return [
+        FileDrift(change.path, change.kind, change.path in by_hand)
+        for change in changes
+        if change.kind != "keep"
+    ]

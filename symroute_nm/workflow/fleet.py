@@ -52,28 +52,36 @@ def find_snapshots(order: Order) -> List[str]:
     """
     folder = order.folder
     if access.is_own(order.out):
-        raise InputError("--host names a folder of snapshots, whose trees cannot go to /",
-                         "give --root DIR: each host's tree goes to DIR/NAME")
+        raise InputError(
+            "--host names a folder of snapshots, whose trees cannot go to /",
+            "give --root DIR: each host's tree goes to DIR/NAME",
+        )
     try:
         names = [each.name for each in os.scandir(str(folder)) if each.name.endswith(_SUFFIX)]
     except OSError as error:
-        raise SystemFailure("%s: %s" % (folder, error.strerror), "check --host") from error
+        raise SystemFailure(f"{folder}: {error.strerror}", "check --host") from error
     if not names:
-        raise InputError("%s: no snapshot (*%s) in this folder" % (folder, _SUFFIX),
-                         "make some: symroute-nm snapshot > NAME%s" % _SUFFIX)
+        raise InputError(
+            f"{folder}: no snapshot (*{_SUFFIX}) in this folder",
+            f"make some: symroute-nm snapshot > NAME{_SUFFIX}",
+        )
     for name in sorted(names):
         # Hidden, empty, "." or "..": "...json" would be planned into the folder above.
         if name.startswith("."):
-            raise InputError("%s: %s is no name of a host" % (folder, shown(name)),
-                             "name it NAME%s, and no NAME begins with a dot" % _SUFFIX)
-    return sorted(name[:-len(_SUFFIX)] for name in names)
+            raise InputError(
+                f"{folder}: {shown(name)} is no name of a host",
+                f"name it NAME{_SUFFIX}, and no NAME begins with a dot",
+            )
+    return sorted(name[: -len(_SUFFIX)] for name in names)
 
 
 def plan_fleet(names: List[str], order: Order) -> Generator[Outcome, None, None]:
     """An outcome for each of these snapshots, in order."""
     lost = functools.partial(
-        Outcome, code=SystemFailure.exit_code,
-        error="its process ended unexpectedly; plan this host alone to see why")
+        Outcome,
+        code=SystemFailure.exit_code,
+        error="its process ended unexpectedly; plan this host alone to see why",
+    )
     jobs = order.jobs or len(os.sched_getaffinity(0))
     yield from workers.run(names, functools.partial(_plan_apart, order), lost, jobs)
     if not order.manner.dry_run:
@@ -99,10 +107,13 @@ def plan_host(order: Order, name: str) -> Outcome:
         settings = read_settings(root, order.config, order.options)
         worked = work_out(
             Request(root, host_file, settings, order.options, order.manner, order.as_json),
-            note, shown.append)
+            note,
+            shown.append,
+        )
         if not order.manner.dry_run:
             install_changes(
-                root, worked.made.changes, note, everything=not worked.made.leftovers.kept)
+                root, worked.made.changes, note, everything=not worked.made.leftovers.kept
+            )
     except SymrouteError as error:
         return Outcome(name, error.exit_code, str(error), tuple(notes), "".join(shown))
     found = order.manner.check and worked.made.changed

@@ -68,8 +68,7 @@ def generate(
     written = Written()
     if not request.manner.dry_run:
         kernel = KernelPart(change, make) if change and make else None
-        written = write_changes(
-            root, made.changes, kernel, say, everything=not made.leftovers.kept)
+        written = write_changes(root, made.changes, kernel, say, everything=not made.leftovers.kept)
     return Generated(host, made, commands, written, change)
 
 
@@ -87,10 +86,16 @@ def work_out(request: Request, say: Say, show: Callable[[str], None]) -> Worked:
     warnings = proposal.preflight(root, host, host_file is not None, made, manner)
     warnings += proposal.check_lines(made.check, manner)
     commands = activation.find_commands(host, settings, made, session_address())
-    say(*warnings, *made.plan.notes, *made.check.sleeping.notes, *proposal.name_notes(host, settings),
-        *choose_target().notes_on_earlier(made.leftovers), *(f"warning: {flaw}" for flaw in made.check.flaws))
+    say(
+        *warnings,
+        *made.plan.notes,
+        *made.check.sleeping.notes,
+        *proposal.name_notes(host, settings),
+        *choose_target().notes_on_earlier(made.leftovers),
+        *(f"warning: {flaw}" for flaw in made.check.flaws),
+    )
     if manner.dry_run and not quiet:
-        say(*(each.text for each in made.alterations))
+        say(*(alteration.text for alteration in made.alterations))
     if manner.dry_run and not (manner.check or quiet):
         show(changes.diff(made.changes))
     say(*proposal.check_proof(made, manner))

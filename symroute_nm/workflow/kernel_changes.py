@@ -34,17 +34,19 @@ def for_plan(
     """The kernel as planned; blocks that stay, at the paths `kept`, keep what they have there."""
     wanted = add_kept(planned_state(plan), host, files.ours.of(kept))
     tables = find_tables(host, settings, plan)
-    named = {(each.id, each.name) for each in host.tables if each.path != RUN_TABLES}
+    named = {(table.id, table.name) for table in host.tables if table.path != RUN_TABLES}
     return KernelChange(
         find_change(host, settings, wanted, tables, files),
-        tuple(each.table for each in plan.uplinks
-              if (each.table.id, each.table.name) not in named),
-        _planned_marks(plan))
+        tuple(
+            planned.table
+            for planned in plan.uplinks
+            if (planned.table.id, planned.table.name) not in named
+        ),
+        _planned_marks(plan),
+    )
 
 
-def for_generation(
-    root: Path, host: Host, settings: Settings, made: "Proposal"
-) -> KernelChange:
+def for_generation(root: Path, host: Host, settings: Settings, made: "Proposal") -> KernelChange:
     """The kernel as planned, beside the files that are there. Raises `SymrouteError`."""
     files = read_listing(root, host)
     return for_plan(host, settings, made.plan, files, made.leftovers.kept)
@@ -63,12 +65,15 @@ def for_files(
     """The kernel as our blocks will list it after these changes, as far as their links are up."""
     host = host._replace(tables=(*host.tables, *_names_in(changes)))
     files = read_listing(root, host, changes)
-    up = {each.name for each in host.links if each.up}
-    wanted = State(files.ours.state.rules, tuple(
-        each for each in files.ours.state.routes if {hop.link for hop in each.hops} <= up))
+    up = {link.name for link in host.links if link.up}
+    wanted = State(
+        files.ours.state.rules,
+        tuple(route for route in files.ours.state.routes if {hop.link for hop in route.hops} <= up),
+    )
     tables = find_tables(host, settings, Plan())
     return KernelChange(
-        find_change(host, settings, wanted, tables, files), (), _listed_marks(root, changes))
+        find_change(host, settings, wanted, tables, files), (), _listed_marks(root, changes)
+    )
 
 
 def _planned_marks(plan: Plan) -> Optional[Marks]:
@@ -76,7 +81,7 @@ def _planned_marks(plan: Plan) -> Optional[Marks]:
     if plan.marking is None or os.geteuid() != 0:
         return _no_marks()
     there = netfilter.read_loaded()
-    versions = frozenset(rule.version for each in plan.uplinks for rule in each.rules)
+    versions = frozenset(rule.version for planned in plan.uplinks for rule in planned.rules)
     found = find_differences(plan.marking, there, versions)
     if not found:
         return None
@@ -92,7 +97,7 @@ def _no_marks() -> Optional[Marks]:
 
 def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
     """What is to be done for the script as it will be after these changes."""
-    coming = {each.path: each.after for each in changes}
+    coming = {change.path: change.after for change in changes}
     content = coming[SCRIPT] if SCRIPT in coming else read(root, SCRIPT)
     if content is None or not blocks.has_marker(content):
         return _no_marks()
@@ -100,8 +105,12 @@ def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
 
     # A file's text is never run: what it says is, in our own words.
     marking = read_script(content)
-    return _change(netfilter.read_loaded(), marking.program, render_script(marking),
-                   (f"marks are set by {SCRIPT}",))
+    return _change(
+        netfilter.read_loaded(),
+        marking.program,
+        render_script(marking),
+        (f"marks are set by {SCRIPT}",),
+    )
 
 
 def _change(there: LoadedMarks, backend: str, script: str, words: Tuple[str, ...]) -> Marks:
@@ -112,16 +121,15 @@ def _change(there: LoadedMarks, backend: str, script: str, words: Tuple[str, ...
 
 def _names_in(changes: Iterable[Change]) -> Iterator[TableName]:
     """The table names that our block will hold."""
-    for each in changes:
-        if each.path in (FRAGMENT, RT_TABLES) and each.after is not None:
-            block = blocks.split(each.after, each.path).block or b""
-            yield from parse_tables(block.decode("utf-8", "replace"), each.path, owned=True)
+    for change in changes:
+        if change.path in (FRAGMENT, RT_TABLES) and change.after is not None:
+            block = blocks.split(change.after, change.path).block or b""
+            yield from parse_tables(block.decode("utf-8", "replace"), change.path, owned=True)
 
 
 def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> Files:
     """What the route and rule files list, as they will be after these changes."""
-    coming = {each.path: each.after for each in changes}
-    found = [each for each in read_config_files(root) if each.path not in coming]
-    found += [config_file(path, content)
-              for path, content in coming.items() if content is not None]
+    coming = {change.path: change.after for change in changes}
+    found = [file for file in read_config_files(root) if file.path not in coming]
+    found += [config_file(path, content) for path, content in coming.items() if content is not None]
     return choose_target().sort_stored(found, host)

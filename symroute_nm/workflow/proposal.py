@@ -38,17 +38,19 @@ class Proposal(NamedTuple):
 
 def check_names(host: Host, options: Options) -> None:
     """Raise `InputError` for a link that the command line names and the host does not have."""
-    links = {each.name for each in host.links}
+    links = {link.name for link in host.links}
     for name in named_links(options):
         if name not in links:
-            raise InputError("%s: no such interface" % name, nearest(name, links))
+            raise InputError(f"{name}: no such interface", nearest(name, links))
 
 
 def name_notes(host: Host, settings: Settings) -> List[str]:
     """What is said about sections of the configuration whose link the host does not have."""
-    links = {each.name for each in host.links}
-    return ["[interface %s]: no such interface here; %s" % (name, nearest(name, links))
-            for name in sorted(set(settings.interface) - links)]
+    links = {link.name for link in host.links}
+    return [
+        f"[interface {name}]: no such interface here; {nearest(name, links)}"
+        for name in sorted(set(settings.interface) - links)
+    ]
 
 
 def propose(root: Path, host: Host, settings: Settings, manner: GenerateOptions) -> Proposal:
@@ -59,10 +61,16 @@ def propose(root: Path, host: Host, settings: Settings, manner: GenerateOptions)
     awake = with_rules(host, made.plan, check.sleeping.rules)
     check_block(awake, settings)
     alterations = find_uplink_changes(
-        made.earlier, made.plan, host, set(map(target.profile_of, made.leftovers.gone)))
+        made.earlier, made.plan, host, set(map(target.profile_of, made.leftovers.gone))
+    )
     return Proposal(
-        made.plan, made.changes, made.leftovers, prove(awake, settings, made.plan), check,
-        alterations)
+        made.plan,
+        made.changes,
+        made.leftovers,
+        prove(awake, settings, made.plan),
+        check,
+        alterations,
+    )
 
 
 def check_proof(made: Proposal, manner: GenerateOptions) -> List[str]:
@@ -70,22 +78,32 @@ def check_proof(made: Proposal, manner: GenerateOptions) -> List[str]:
 
     The plain recipe (guard none) is known to cut internal networks off: who asks for it is warned.
     """
-    failures = [each for verdict in (*made.proof.after, *made.proof.marked)
-                for each in verdict.failures]
-    expected = [each for each in failures if made.plan.guard == "none" and each.internal]
-    others = [each for each in failures if _is_others(each, made.plan)]
-    against = [describe_failure(each) for each in failures if each not in expected + others]
+    failures = [
+        failure
+        for verdict in (*made.proof.after, *made.proof.marked)
+        for failure in verdict.failures
+    ]
+    expected = [failure for failure in failures if made.plan.guard == "none" and failure.internal]
+    others = [failure for failure in failures if _is_others(failure, made.plan)]
+    against = [
+        describe_failure(failure) for failure in failures if failure not in expected + others
+    ]
     against += made.proof.intrusions
     if against and not manner.force:
-        more = ["and %d more" % (len(against) - _MOST_SHOWN)] if len(against) > _MOST_SHOWN else []
+        more = [f"and {len(against) - _MOST_SHOWN} more"] if len(against) > _MOST_SHOWN else []
         raise Refusal(
             "\n".join(["this plan cannot be proved:", *against[:_MOST_SHOWN], *more]),
             "see symroute-nm diagnose and explain; exclude the link, remove what stands in the "
-            "way, or write the files all the same with --force")
-    known = [*map(describe_failure, expected), *(
-        "%s; that rule is not ours, comes before ours, and stays" % describe_failure(each)
-        for each in others)]
-    return ["warning: %s" % each for each in [*against, *known]]
+            "way, or write the files all the same with --force",
+        )
+    known = [
+        *map(describe_failure, expected),
+        *(
+            f"{describe_failure(each)}; that rule is not ours, comes before ours, and stays"
+            for each in others
+        ),
+    ]
+    return [f"warning: {each}" for each in [*against, *known]]
 
 
 def _is_others(failure: Failure, plan: Plan) -> bool:
@@ -95,7 +113,7 @@ def _is_others(failure: Failure, plan: Plan) -> bool:
     all, the plan would be in vain and is refused.
     """
     rule = failure.decision.rule
-    first = min(each.priority for uplink in plan.uplinks for each in uplink.rules)
+    first = min(rule.priority for uplink in plan.uplinks for rule in uplink.rules)
     return rule is not None and rule.priority < first and is_by_destination(failure)
 
 
@@ -122,16 +140,21 @@ def preflight(
     obstacle = choose_target().find_obstacle(host)
     problem = f"{obstacle.reason}; {obstacle.remedy}" if obstacle else ""
     if here and snapshot:
-        problem = ("these files would describe the snapshot's host, but would be written to this "
-                   "one; give --root DIR")
+        problem = (
+            "these files would describe the snapshot's host, but would be written to this "
+            "one; give --root DIR"
+        )
     if not problem:
         return []
     if here and not manner.force and not manner.dry_run:
         raise Refusal(problem, "or write them all the same with --force")
-    return ["warning: %s" % problem]
+    return [f"warning: {problem}"]
 
 
 def unwritten_notes(wanted: Iterable[Change]) -> List[str]:
     """What is said where the kernel is changed and the files are not."""
-    return ["the files do not say the same yet, and they count at the next boot: symroute-nm "
-            "generate"] if changed(wanted) else []
+    return (
+        ["the files do not say the same yet, and they count at the next boot: symroute-nm generate"]
+        if changed(wanted)
+        else []
+    )

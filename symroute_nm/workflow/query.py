@@ -58,7 +58,8 @@ def explain(
 
     host = read_host(root, host_file, probe=question.planned and settings.guard == "auto")
     packet = explain.parse_packet(
-        host, question.source, question.destination, question.iif, question.mark)
+        host, question.source, question.destination, question.iif, question.mark
+    )
     plan = make_plan(host, settings, choose_target().bind) if question.planned else None
     return explain.explain(host, settings, packet, plan)
 
@@ -73,15 +74,20 @@ def inspection(host: Host, settings: Settings) -> Dict[str, Any]:
     guard = choose_guard(host, settings)
     ours = our_rules(host, settings)
     return {
-        "uplinks": [_uplink(host, settings, each) for each in survey.uplinks],
+        "uplinks": [_uplink(host, settings, uplink) for uplink in survey.uplinks],
         "internal": _internal(host, survey),
         "skipped": [{"link": skip.link, "reason": skip.reason} for skip in survey.skips],
-        "tables": [each._asdict() for each in host.tables],
+        "tables": [table._asdict() for table in host.tables],
         "unnamed": _unnamed(host),
         "rules": [
-            {"version": each.version, "priority": each.priority, "rule": format_rule(each),
-             "ours": each in ours}
-            for each in host.rules if each.priority not in _KERNEL_PRIORITIES
+            {
+                "version": rule.version,
+                "priority": rule.priority,
+                "rule": format_rule(rule),
+                "ours": rule in ours,
+            }
+            for rule in host.rules
+            if rule.priority not in _KERNEL_PRIORITIES
         ],
         "guard": {"name": guard.name, "reason": guard.reason, "suppress": host.suppress},
         "dispatcher": host.dispatcher or None,
@@ -93,14 +99,16 @@ def inspection(host: Host, settings: Settings) -> Dict[str, Any]:
 
 def _unnamed(host: Host) -> List[Dict[str, int]]:
     """The tables that the kernel has and no file names: [{"id", "routes", "rules"}]."""
-    named = {each.id for each in host.tables} | _KERNEL_TABLES
+    named = {table.id for table in host.tables} | _KERNEL_TABLES
     routes: Counter[int] = Counter()
     for packed in pack(host.routes).packed:
         if packed.table not in named:
             routes[packed.table] += len(packed.ranks)
-    rules = Counter(each.table for each in host.rules if each.table not in named)
-    return [{"id": each, "routes": routes[each], "rules": rules[each]}
-            for each in sorted({*routes, *rules})]
+    rules = Counter(rule.table for rule in host.rules if rule.table not in named)
+    return [
+        {"id": each, "routes": routes[each], "rules": rules[each]}
+        for each in sorted({*routes, *rules})
+    ]
 
 
 def _uplink(host: Host, settings: Settings, uplink: Uplink) -> Dict[str, Any]:
@@ -110,14 +118,14 @@ def _uplink(host: Host, settings: Settings, uplink: Uplink) -> Dict[str, Any]:
         profile = choose_target().find_profile(host, settings, uplink.link)
     except SymrouteError as error:
         problem = str(error)
-    present = [each for each in uplink.addresses if each in host.addresses]
+    present = [address for address in uplink.addresses if address in host.addresses]
     return {
         "link": uplink.link.name,
         "profile": profile.name if profile else None,
         "problem": problem,
         "addresses": [str(each.interface) for each in present],
         "dynamic": [str(each.interface) for each in present if each.dynamic],
-        "awaited": [str(each.ip) for each in uplink.addresses if each not in present],
+        "awaited": [str(address.ip) for address in uplink.addresses if address not in present],
         "networks": sorted({str(each.network) for each in present}),
         "gateways": _gateways(uplink),
     }
@@ -125,18 +133,26 @@ def _uplink(host: Host, settings: Settings, uplink: Uplink) -> Dict[str, Any]:
 
 def _gateways(uplink: Uplink) -> List[Dict[str, Any]]:
     return [
-        {"version": each.version, "address": str(each.address) if each.address else None,
-         "origin": each.origin}
-        for each in uplink.gateways
+        {
+            "version": gateway.version,
+            "address": str(gateway.address) if gateway.address else None,
+            "origin": gateway.origin,
+        }
+        for gateway in uplink.gateways
     ]
 
 
 def _internal(host: Host, survey: Survey) -> List[Dict[str, str]]:
-    uplinks = {each.link.name for each in survey.uplinks}
+    uplinks = {uplink.link.name for uplink in survey.uplinks}
     return [
         {"network": str(route.destination), "link": hop.link}
         for route in pack(host.routes).where(
-            lambda each: each.table == TABLE_MAIN and not each.default
-            and any(hop.link not in uplinks for hop in each.hops))
-        for hop in route.hops if hop.link not in uplinks
+            lambda route: (
+                route.table == TABLE_MAIN
+                and not route.default
+                and any(hop.link not in uplinks for hop in route.hops)
+            )
+        )
+        for hop in route.hops
+        if hop.link not in uplinks
     ]

@@ -44,7 +44,11 @@ class Undone(NamedTuple):
 
 
 def remove(
-    root: Path, settings: Settings, dry_run: bool, say: Say, show: Callable[[str], None],
+    root: Path,
+    settings: Settings,
+    dry_run: bool,
+    say: Say,
+    show: Callable[[str], None],
     make: Optional[Maker] = None,
 ) -> Removed:
     """Take every block of ours away; with `make` from the kernel first. Raises `SymrouteError`.
@@ -118,4 +122,5 @@ def commands(root: Path, settings: Settings) -> List[str]:
     ours = our_rules(host, settings)
     marks = unload_commands(netfilter.read_loaded()) if os.geteuid() == 0 else []
     return marks + [
-        delete_rule(each) for each in host.rules if each in ours or looks_like_ours(each, settings)]
+        delete_rule(rule) for rule in host.rules if rule in ours or looks_like_ours(rule, settings)
+    ]

@@ -45,25 +45,25 @@ class UplinkChange(NamedTuple):
     @property
     def text(self) -> str:
         """For people, e.g. ``eth1: address 10.0.5.5 -> 10.0.7.5``."""
-        why = " (%s)" % self.why if self.why else ""
+        why = f" ({self.why})" if self.why else ""
         words = {
-            NEW: "%s: new uplink, table %s" % (self.link, self.after),
-            GONE: "%s: no uplink any more" % self.link,
-            NAME: "%s: was %s" % (self.link, self.before),
-            GUARD: "guard by %s -> %s" % (self.before, self.after),
+            NEW: f"{self.link}: new uplink, table {self.after}",
+            GONE: f"{self.link}: no uplink any more",
+            NAME: f"{self.link}: was {self.before}",
+            GUARD: f"guard by {self.before} -> {self.after}",
         }
-        return words.get(self.what, "%s: %s" % (self.link, self._passage())) + why
+        return words.get(self.what, f"{self.link}: {self._passage()}") + why
 
     def _passage(self) -> str:
         if self.what == ROUTES:
-            words = ["now has %s" % self.after] if self.after else []
-            words += ["no longer has %s" % self.before] if self.before else []
-            return "its table %s" % " and ".join(words)
+            words = [f"now has {self.after}"] if self.after else []
+            words += [f"no longer has {self.before}"] if self.before else []
+            return f"its table {' and '.join(words)}"
         if not self.before:
-            return "new %s %s" % (self.what, self.after)
+            return f"new {self.what} {self.after}"
         if not self.after:
-            return "%s %s is gone" % (self.what, self.before)
-        return "%s %s -> %s" % (self.what, self.before, self.after)
+            return f"{self.what} {self.before} is gone"
+        return f"{self.what} {self.before} -> {self.after}"
 
 
 class PreviousUplink(NamedTuple):
@@ -84,14 +84,16 @@ def read_previous_uplinks(listing: Listing) -> Tuple[PreviousUplink, ...]:
         rules.setdefault(rule.profile, []).append(rule.rule)
     for route in listing.routes:
         routes.setdefault(route.profile, []).append(route.route)
-    found = (_read_previous(each, routes.get(each, []), rules.get(each, []))
-             for each in sorted({*rules, *routes}))
+    found = (
+        _read_previous(each, routes.get(each, []), rules.get(each, []))
+        for each in sorted({*rules, *routes})
+    )
     return tuple(each for each in found if each.table)
 
 
 def earlier_tables(portraits: Iterable[PreviousUplink]) -> Mapping[str, int]:
     """The id of each profile's table: {profile: id}."""
-    return {each.profile: each.table for each in portraits}
+    return {portrait.profile: portrait.table for portrait in portraits}
 
 
 def find_uplink_changes(
@@ -105,7 +107,7 @@ def find_uplink_changes(
     if not earlier:
         return ()
     profiles = {each.profile: each for each in earlier}
-    planned = {_profile(each) for each in plan.uplinks}
+    planned = {_profile(planned) for planned in plan.uplinks}
     links = {each.link: each for each in earlier if each.profile not in planned}
     found: List[UplinkChange] = []
     known = set()
@@ -118,8 +120,10 @@ def find_uplink_changes(
             known.add(before.profile)
             found += _compare(before, uplink)
     lost = [each for each in earlier if each.profile in set(gone) - known]
-    found += [UplinkChange(each.link, GONE, str(each.table), "", _reason(each, plan, host))
-              for each in lost]
+    found += [
+        UplinkChange(each.link, GONE, str(each.table), "", _reason(each, plan, host))
+        for each in lost
+    ]
     return (*_guard(earlier, plan), *found)
 
 
@@ -128,21 +132,26 @@ def _profile(uplink: UplinkPlan) -> str:
 
 
 def _read_previous(profile: str, routes: Sequence[Route], rules: Sequence[Rule]) -> PreviousUplink:
-    links = [*(hop.link for each in routes for hop in each.hops), *(each.iif for each in rules)]
-    tables = [*(each.table for each in routes), *(each.table for each in rules)]
+    links = [*(hop.link for route in routes for hop in route.hops), *(rule.iif for rule in rules)]
+    tables = [*(route.table for route in routes), *(rule.table for rule in rules)]
     return PreviousUplink(
-        profile, next(filter(None, links), profile),
-        next((each for each in tables if each != TABLE_MAIN), 0), tuple(routes), tuple(rules))
+        profile,
+        next(filter(None, links), profile),
+        next((table for table in tables if table != TABLE_MAIN), 0),
+        tuple(routes),
+        tuple(rules),
+    )
 
 
 def _compare(before: PreviousUplink, uplink: UplinkPlan) -> Iterator[UplinkChange]:
-    after = PreviousUplink(_profile(uplink), uplink.uplink.link.name, uplink.table.id,
-                     uplink.routes, uplink.rules)
+    after = PreviousUplink(
+        _profile(uplink), uplink.uplink.link.name, uplink.table.id, uplink.routes, uplink.rules
+    )
     link = after.link
     if before.link != link:
         profile = uplink.uplink.profile
         bound = profile is not None and profile.hwaddr
-        why = "same HWADDR" if bound else "same profile ifcfg-%s" % after.profile
+        why = "same HWADDR" if bound else f"same profile ifcfg-{after.profile}"
         yield UplinkChange(link, NAME, before.link, link, why)
     if before.profile != after.profile:
         yield UplinkChange(link, PROFILE, before.profile, after.profile)
@@ -158,8 +167,9 @@ def _compare(before: PreviousUplink, uplink: UplinkPlan) -> Iterator[UplinkChang
 
 def _of(portrait: PreviousUplink, version: int) -> PreviousUplink:
     return portrait._replace(
-        routes=tuple(each for each in portrait.routes if each.version == version),
-        rules=tuple(each for each in portrait.rules if each.version == version))
+        routes=tuple(route for route in portrait.routes if route.version == version),
+        rules=tuple(rule for rule in portrait.rules if rule.version == version),
+    )
 
 
 def _changed(
@@ -172,20 +182,27 @@ def _changed(
 
 def _words(networks: Iterable[IPNetwork]) -> str:
     """Networks, addresses without their length."""
-    return shorten_list([
-        str(each.network_address if each.prefixlen == each.max_prefixlen else each)
-        for each in sorted(networks, key=network_key)])
+    return shorten_list(
+        [
+            str(network.network_address if network.prefixlen == network.max_prefixlen else network)
+            for network in sorted(networks, key=network_key)
+        ]
+    )
 
 
 def _senders(portrait: PreviousUplink) -> FrozenSet[IPNetwork]:
-    return frozenset(each.source for each in portrait.rules if each.source is not None)
+    return frozenset(rule.source for rule in portrait.rules if rule.source is not None)
 
 
 def _connected(portrait: PreviousUplink) -> FrozenSet[IPNetwork]:
     return frozenset(
-        each.destination for each in portrait.routes
-        if each.hops and each.hop.gateway is None and not each.default
-        and not contains(LINK_LOCAL[each.version], each.destination))
+        route.destination
+        for route in portrait.routes
+        if route.hops
+        and route.hop.gateway is None
+        and not route.default
+        and not contains(LINK_LOCAL[route.version], route.destination)
+    )
 
 
 def _gateway_changed(
@@ -199,16 +216,20 @@ def _gateway_changed(
 
 def _gateway(portrait: PreviousUplink) -> str:
     """By what the default route leads; "" where there is none."""
-    hop = next((each.hop for each in portrait.routes if each.default), None)
+    hop = next((route.hop for route in portrait.routes if route.default), None)
     return "" if hop is None else str(hop.gateway or "on the link")
 
 
 def _beside(before: PreviousUplink, after: PreviousUplink) -> Iterator[UplinkChange]:
     """Networks of others, which the own table has by its gateway, or throws."""
     one, other = (
-        {(each.destination, each.type) for each in portrait.routes
-         if not each.default and (each.type == "throw" or each.hop.gateway is not None)}
-        for portrait in (before, after))
+        {
+            (route.destination, route.type)
+            for route in portrait.routes
+            if not route.default and (route.type == "throw" or route.hop.gateway is not None)
+        }
+        for portrait in (before, after)
+    )
     lost, found = (_words({each for each, _ in some_}) for some_ in (one - other, other - one))
     if lost or found:
         yield UplinkChange(after.link, ROUTES, lost, found)
@@ -216,11 +237,11 @@ def _beside(before: PreviousUplink, after: PreviousUplink) -> Iterator[UplinkCha
 
 def _reason(portrait: PreviousUplink, plan: Plan, host: Host) -> str:
     """Why a profile's blocks go."""
-    if portrait.profile not in {each.name for each in host.profiles}:
-        return "ifcfg-%s is gone" % portrait.profile
-    if portrait.link not in {each.name for each in host.links}:
+    if portrait.profile not in {profile.name for profile in host.profiles}:
+        return f"ifcfg-{portrait.profile} is gone"
+    if portrait.link not in {link.name for link in host.links}:
         return "there is no such link now"
-    return next((each.reason for each in plan.skips if each.link == portrait.link), "")
+    return next((skip.reason for skip in plan.skips if skip.link == portrait.link), "")
 
 
 def _guard(earlier: Sequence[PreviousUplink], plan: Plan) -> Iterator[UplinkChange]:
@@ -231,8 +252,10 @@ def _guard(earlier: Sequence[PreviousUplink], plan: Plan) -> Iterator[UplinkChan
 
 def _guard_of(portraits: Sequence[PreviousUplink]) -> Optional[str]:
     """The guard of earlier blocks, where they show it."""
-    if any(rule.suppress_prefixlength is not None for each in portraits for rule in each.rules):
+    if any(
+        rule.suppress_prefixlength is not None for portrait in portraits for rule in portrait.rules
+    ):
         return "rules"
-    if any(route.type == "throw" for each in portraits for route in each.routes):
+    if any(route.type == "throw" for portrait in portraits for route in portrait.routes):
         return "throw"
     return None

@@ -39,12 +39,18 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     kept = files.ours.of(made.leftovers.kept)
     wanted = kernel_changes.for_plan(host, settings, made.plan, files, made.leftovers.kept)
     holding = wanted.holding
-    three = States(*(_without(each, kept) for each in (
-        holding.wanted, files.ours.state, holding.present)))
-    notes = (*transaction.pending_notes(), *made.plan.notes,
-             *choose_target().notes_on_earlier(made.leftovers))
-    differing = [*find_file_drift(made.changes, _changed_by_hand(root)),
-                 *_script_drift(root, made.plan)]
+    three = States(
+        *(_without(each, kept) for each in (holding.wanted, files.ours.state, holding.present))
+    )
+    notes = (
+        *transaction.pending_notes(),
+        *made.plan.notes,
+        *choose_target().notes_on_earlier(made.leftovers),
+    )
+    differing = [
+        *find_file_drift(made.changes, _changed_by_hand(root)),
+        *_script_drift(root, made.plan),
+    ]
     if made.plan.marking and os.geteuid() != 0:
         notes = (*notes, "what sets marks was not looked at: run it as root")
     return Verification(find_drift(three), tuple(differing), notes, wanted.words)
@@ -64,10 +70,12 @@ def _script_drift(root: Path, plan: Plan) -> List[FileDrift]:
 def _without(state: State, kept: Listing) -> State:
     if not (kept.rules or kept.routes):
         return state
-    rules = {bare(each) for each in kept.state.rules}
-    routes = {place(each) for each in kept.state.routes}
-    return State(tuple(each for each in state.rules if bare(each) not in rules),
-                 tuple(each for each in state.routes if place(each) not in routes))
+    rules = {bare(rule) for rule in kept.state.rules}
+    routes = {place(route) for route in kept.state.routes}
+    return State(
+        tuple(rule for rule in state.rules if bare(rule) not in rules),
+        tuple(route for route in state.routes if place(route) not in routes),
+    )
 
 
 def _changed_by_hand(root: Path) -> Set[str]:
@@ -75,8 +83,7 @@ def _changed_by_hand(root: Path) -> Set[str]:
     written: Dict[str, str] = {}
     try:
         for backup in backups.backups(root):
-            written.update((each.path, each.after) for each in backup.files)
-        return {path for path, after in written.items()
-                if after != digest(access.read(root, path))}
+            written.update((file.path, file.after) for file in backup.files)
+        return {path for path, after in written.items() if after != digest(access.read(root, path))}
     except SymrouteError:  # without root, or damaged: then it is not known
         return set()

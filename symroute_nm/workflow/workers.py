@@ -39,8 +39,8 @@ def run(
             except EOFError:
                 _stop(workers[number])
                 yield lost(task)
-                others = workers[:number] + workers[number + 1:]
-                workers[number] = _start(tasks[position + jobs::jobs], do, others)
+                others = workers[:number] + workers[number + 1 :]
+                workers[number] = _start(tasks[position + jobs :: jobs], do, others)
     finally:
         for each in workers:
             _stop(each)

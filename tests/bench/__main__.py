@@ -95,8 +95,12 @@ def install() -> Path:
 def _interpreter() -> Python:
     """The distribution's Python, which runs netplan, too; else the current one."""
     code = "import sys, ensurepip; print(*sys.version_info[:2])"
-    ran = subprocess.run(["/usr/bin/python3", "-c", code], stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL, check=False)
+    ran = subprocess.run(
+        ["/usr/bin/python3", "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
     if ran.returncode:
         say("not the same Python as netplan's: /usr/bin/python3 has no ensurepip")
         return current_python()
@@ -125,7 +129,10 @@ def peers(commands: Path, folder: Path) -> Dict[str, List[str]]:
     rows = {
         "python -c pass": [python, "-c", "pass"],
         "python -c 'import typer, jinja2, pyroute2'": [
-            python, "-c", "import typer, jinja2, pyroute2"],
+            python,
+            "-c",
+            "import typer, jinja2, pyroute2",
+        ],
     }
     netplan = shutil.which("netplan", path="/usr/sbin:/usr/bin:/sbin:/bin")
     if netplan:
@@ -153,8 +160,10 @@ def live(commands: Path, folder: Path) -> Iterator[Dict[str, List[str]]]:
         profile = root / (IFCFG % name).lstrip("/")
         profile.parent.mkdir(parents=True, exist_ok=True)
         # With a UUID, as NetworkManager and the installer write them.
-        profile.write_text("DEVICE=%s\nTYPE=Ethernet\nONBOOT=yes\nUUID=%s\n" % (
-            name, "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e0" + name[-1]))
+        profile.write_text(
+            "DEVICE=%s\nTYPE=Ethernet\nONBOOT=yes\nUUID=%s\n"
+            % (name, "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e0" + name[-1])
+        )
     with namespaces.Namespace() as space:
         namespaces.two_uplinks(space)
         # All commands alike are started from there, so that no nsenter(1) is measured with some.
@@ -184,8 +193,12 @@ def start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start a command with nothing to say and little in its environment."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
     return subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL)
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def run(command: Sequence[str]) -> Cost:
@@ -220,15 +233,24 @@ def peak_memory(command: Sequence[str]) -> int:
 def show(costs: Dict[str, List[Cost]], memory: Dict[str, int], version: str, runs: int) -> None:
     """Print medians, the slowest first."""
     rows = sorted(
-        ((statistics.median(each.seconds for each in found),
-          min(each.seconds for each in found),
-          statistics.median(each.processor for each in found), name)
-         for name, found in costs.items()), reverse=True)
+        (
+            (
+                statistics.median(each.seconds for each in found),
+                min(each.seconds for each in found),
+                statistics.median(each.processor for each in found),
+                name,
+            )
+            for name, found in costs.items()
+        ),
+        reverse=True,
+    )
     print("\n%s, medians of %d runs" % (version, runs))
     print("%8s %8s %8s %8s  %s" % ("ms", "best ms", "CPU ms", "MiB", "command"))
     for seconds, best, processor, name in rows:
-        print("%8.1f %8.1f %8.1f %8.1f  %s" % (
-            seconds * 1000, best * 1000, processor * 1000, memory[name] / 1024, name))
+        print(
+            "%8.1f %8.1f %8.1f %8.1f  %s"
+            % (seconds * 1000, best * 1000, processor * 1000, memory[name] / 1024, name)
+        )
 
 
 if __name__ == "__main__":

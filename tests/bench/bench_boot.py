@@ -33,8 +33,9 @@ def boot(uplinks: int, guard: str) -> Tuple[float, List[float]]:
     lines = sum(not line.startswith("#") for text in files.values() for line in text.splitlines())
     with Namespace() as space:
         run_lines(space, uplink_lines(uplinks))
-        profiles = {each.link.name: each.link.name
-                    for each in [planned.uplink for planned in made.uplinks]}
+        profiles = {
+            each.link.name: each.link.name for each in [planned.uplink for planned in made.uplinks]
+        }
         machine = Machine(dispatcher.find_script(), space.name, profiles)
         try:
             machine.lay_out_files()
@@ -63,21 +64,28 @@ def ip_seconds() -> float:
         times = []
         for number in range(1, 102):
             begun = time.perf_counter()
-            subprocess.run(["ip", "-n", space.name, "rule", "add", "priority", str(number),
-                            "lookup", "7"], check=True)
+            subprocess.run(
+                ["ip", "-n", space.name, "rule", "add", "priority", str(number), "lookup", "7"],
+                check=True,
+            )
             times.append(time.perf_counter() - begun)
     return statistics.median(times)
 
 
 def main() -> int:
     """Print the table."""
-    print("%8s %7s %16s %12s   (one ip command: %.1f ms)" % (
-        "uplinks", "guard", "lines an uplink", "ms an uplink", ip_seconds() * 1000))
+    print(
+        "%8s %7s %16s %12s   (one ip command: %.1f ms)"
+        % ("uplinks", "guard", "lines an uplink", "ms an uplink", ip_seconds() * 1000)
+    )
     for uplinks in UPLINKS:
         for guard in GUARDS:
             lines, seconds = boot(uplinks, guard)
-            print("%8d %7s %16.1f %12.1f" % (
-                uplinks, guard, lines, statistics.median(seconds) * 1000), flush=True)
+            print(
+                "%8d %7s %16.1f %12.1f"
+                % (uplinks, guard, lines, statistics.median(seconds) * 1000),
+                flush=True,
+            )
     return 0
 
 

@@ -25,8 +25,10 @@ def main() -> int:
     """Print the table."""
     hosts = int(sys.argv[1]) if sys.argv[1:] else HOSTS
     folder = sys.argv[2] if sys.argv[2:] else None
-    print("%7s %5s %-10s %8s %8s %9s %9s %6s" % (
-        "hosts", "jobs", "", "wall s", "CPU s", "hosts/s", "/CPU s", "MiB"))
+    print(
+        "%7s %5s %-10s %8s %8s %9s %9s %6s"
+        % ("hosts", "jobs", "", "wall s", "CPU s", "hosts/s", "/CPU s", "MiB")
+    )
     for number in (hosts // 10, hosts):
         for jobs in JOBS:
             for words in (["--dry-run", "--json"], []):
@@ -42,11 +44,23 @@ def measure(hosts: int, jobs: int, words: List[str], folder: Optional[str]) -> N
         content = SNAPSHOT.read_bytes()
         for number in range(hosts):
             (snapshots / ("host%05d.json" % number)).write_bytes(content)
-        command = [sys.executable, "-m", "symroute_nm", "generate", "--host", str(snapshots),
-                   "--root", str(Path(name, "out")), "--jobs", str(jobs), *words]
+        command = [
+            sys.executable,
+            "-m",
+            "symroute_nm",
+            "generate",
+            "--host",
+            str(snapshots),
+            "--root",
+            str(Path(name, "out")),
+            "--jobs",
+            str(jobs),
+            *words,
+        ]
         begun, before = time.perf_counter(), os.times()
-        child = subprocess.Popen(command, cwd=str(TESTS.parent), stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            command, cwd=str(TESTS.parent), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         peaks: Dict[int, int] = {}
         watcher = threading.Thread(target=watch, args=(child, peaks))
         watcher.start()
@@ -55,9 +69,20 @@ def measure(hosts: int, jobs: int, words: List[str], folder: Optional[str]) -> N
         wall, after = time.perf_counter() - begun, os.times()
         watcher.join()
         processor = sum(after[2:4]) - sum(before[2:4])
-        print("%7d %5d %-10s %8.1f %8.1f %9.0f %9.0f %6.0f" % (
-            hosts, jobs, "planned" if words else "written", wall, processor, hosts / wall,
-            hosts / processor, max(peaks.values()) / 1024), flush=True)
+        print(
+            "%7d %5d %-10s %8.1f %8.1f %9.0f %9.0f %6.0f"
+            % (
+                hosts,
+                jobs,
+                "planned" if words else "written",
+                wall,
+                processor,
+                hosts / wall,
+                hosts / processor,
+                max(peaks.values()) / 1024,
+            ),
+            flush=True,
+        )
 
 
 def watch(child: "subprocess.Popen[bytes]", peaks: Dict[int, int]) -> None:
@@ -75,8 +100,9 @@ def watch(child: "subprocess.Popen[bytes]", peaks: Dict[int, int]) -> None:
 def peak(number: int) -> int:
     """KiB at the peak of a process; 0 where it is gone."""
     try:
-        found = re.search(r"^VmHWM:\s+([0-9]+) kB$", Path("/proc/%d/status" % number).read_text(),
-                          re.M)
+        found = re.search(
+            r"^VmHWM:\s+([0-9]+) kB$", Path("/proc/%d/status" % number).read_text(), re.M
+        )
     except OSError:
         return 0
     return int(found.group(1)) if found else 0

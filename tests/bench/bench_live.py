@@ -64,12 +64,21 @@ class Cost(NamedTuple):
 
 def run(space: Namespace, root: Path, words: Sequence[str]) -> Cost:
     """One run of symroute-nm in the namespace."""
-    command = ["nsenter", "--net=/run/netns/" + space.name, sys.executable, "-c", MEASURED, *words,
-               "--root", str(root)]
+    command = [
+        "nsenter",
+        "--net=/run/netns/" + space.name,
+        sys.executable,
+        "-c",
+        MEASURED,
+        *words,
+        "--root",
+        str(root),
+    ]
     environment = dict(os.environ, PYTHONPATH=str(TESTS.parent))
     begun = time.perf_counter()
-    ran = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                         env=environment, check=False)
+    ran = subprocess.run(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, check=False
+    )
     wall = time.perf_counter() - begun
     lines = ran.stderr.decode().splitlines()
     if ran.returncode not in (0, 1) or not lines or not lines[-1].startswith("used "):
@@ -81,11 +90,15 @@ def run(space: Namespace, root: Path, words: Sequence[str]) -> Cost:
 def peer(space: Namespace) -> float:
     """Processor seconds of `ip route`."""
     before = os.times()
-    subprocess.run(["ip", "-n", space.name, "route", "show", "table", "all"], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["ip", "-n", space.name, "route", "show", "table", "all"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     after = os.times()
-    return after.children_user - before.children_user + after.children_system \
-        - before.children_system
+    return (
+        after.children_user - before.children_user + after.children_system - before.children_system
+    )
 
 
 def show(name: str, size: Dict[str, int], runs: int) -> None:
@@ -96,17 +109,28 @@ def show(name: str, size: Dict[str, int], runs: int) -> None:
             put_in_force(space, size["uplinks"])
         for words in COMMANDS:
             costs: List[Cost] = [run(space, root, words) for _ in range(runs + 1)][1:]
-            print("%10s %8d %7d %7d  %-18s %8.2f %8.2f %8.0f %10.2f" % (
-                name, size["uplinks"], size.get("veths", 0),
-                size.get("containers", 0) + size.get("table", 0), " ".join(words),
-                *(statistics.median(each) for each in zip(*costs)), peer(space)), flush=True)
+            print(
+                "%10s %8d %7d %7d  %-18s %8.2f %8.2f %8.0f %10.2f"
+                % (
+                    name,
+                    size["uplinks"],
+                    size.get("veths", 0),
+                    size.get("containers", 0) + size.get("table", 0),
+                    " ".join(words),
+                    *(statistics.median(each) for each in zip(*costs)),
+                    peer(space),
+                ),
+                flush=True,
+            )
 
 
 def main() -> int:
     """Print the table."""
     runs = int(sys.argv[1]) if sys.argv[1:] else RUNS
-    print("%10s %8s %7s %7s  %-18s %8s %8s %8s %10s" % (
-        "host", "uplinks", "veths", "routes", "command", "CPU s", "wall s", "MiB", "ip: CPU s"))
+    print(
+        "%10s %8s %7s %7s  %-18s %8s %8s %8s %10s"
+        % ("host", "uplinks", "veths", "routes", "command", "CPU s", "wall s", "MiB", "ip: CPU s")
+    )
     for name, size in ROWS:
         show(name, size, 1 if name == FULL else runs)
     return 0

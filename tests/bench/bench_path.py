@@ -53,8 +53,10 @@ def rows(uplinks: int, guard: str) -> List[float]:
 
 def main() -> int:
     """Print the table."""
-    print("%8s %7s %6s %10s %10s   ns a datagram, medians of %d x %d" % (
-        "uplinks", "guard", "rules", "own", "others", RUNS, SENDS))
+    print(
+        "%8s %7s %6s %10s %10s   ns a datagram, medians of %d x %d"
+        % ("uplinks", "guard", "rules", "own", "others", RUNS, SENDS)
+    )
     for uplinks in UPLINKS:
         for guard in GUARDS if uplinks else ("-",):
             print("%8d %7s %6d %10.0f %10.0f" % (uplinks, guard, *rows(uplinks, guard)), flush=True)

@@ -33,8 +33,9 @@ def build(uplinks: int, containers: int) -> hosts.Host:
         for number, (name, base) in enumerate(zip(names, networks))
     ]
     routes += [
-        hosts.route("172.%d.%d.%d/32" % (16 + number // 65536, number // 256 % 256, number % 256),
-                    "docker0")
+        hosts.route(
+            "172.%d.%d.%d/32" % (16 + number // 65536, number // 256 % 256, number % 256), "docker0"
+        )
         for number in range(containers)
     ]
     docker = hosts.link(uplinks + 2, "docker0", kind="bridge")
@@ -50,18 +51,29 @@ def measure(uplinks: int, containers: int) -> None:
     planned = time.perf_counter()
     proof = prove(there, settings, plan)
     proved = time.perf_counter()
-    print("%7d %10d %8.2f %8.2f %14d %6d  %s" % (
-        uplinks, containers, planned - begin, proved - planned,
-        sum(len(each.routes) for each in plan.uplinks),
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "proved" if proof.holds else "refused"), flush=True)
+    print(
+        "%7d %10d %8.2f %8.2f %14d %6d  %s"
+        % (
+            uplinks,
+            containers,
+            planned - begin,
+            proved - planned,
+            sum(len(each.routes) for each in plan.uplinks),
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "proved" if proof.holds else "refused",
+        ),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
         measure(int(sys.argv[1]), int(sys.argv[2]))
     else:
-        print("%7s %10s %8s %8s %14s %6s" % (
-            "uplinks", "containers", "plan s", "prove s", "planned routes", "MiB"), flush=True)
+        print(
+            "%7s %10s %8s %8s %14s %6s"
+            % ("uplinks", "containers", "plan s", "prove s", "planned routes", "MiB"),
+            flush=True,
+        )
         for row in ROWS:
             subprocess.run([sys.executable, __file__, *map(str, row)], check=True)

@@ -51,8 +51,10 @@ def container_lines(veths: int, routes: int) -> List[str]:
         bridge = "cni%d" % (each // _MOST_PORTS)
         if each and not each % _MOST_PORTS:
             lines += ["link add %s type bridge" % bridge, "link set %s up" % bridge]
-        lines += ["link add veth%d type veth peer peer%d" % (each, each),
-                  "link set veth%d master %s up" % (each, bridge)]
+        lines += [
+            "link add veth%d type veth peer peer%d" % (each, each),
+            "link set veth%d master %s up" % (each, bridge),
+        ]
     for each in range(routes):
         address = (172 << 24) + (16 << 16) + 2 * each
         octets = ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
@@ -65,15 +67,17 @@ def table_lines(routes: int) -> List[str]:
     lines = []
     for each in range(routes):
         number = (11 << 16) + 7 * each
-        lines.append("route add %d.%d.%d.0/24 via %s.254" % (
-            number >> 16, number >> 8 & 255, number & 255, network(each % 2)))
+        lines.append(
+            "route add %d.%d.%d.0/24 via %s.254"
+            % (number >> 16, number >> 8 & 255, number & 255, network(each % 2))
+        )
     return lines
 
 
 def run_lines(space: namespaces.Namespace, lines: List[str]) -> None:
     """Run ip commands in a namespace."""
     for first in range(0, len(lines), _BATCH):
-        space.ip("\n".join(lines[first:first + _BATCH]))
+        space.ip("\n".join(lines[first : first + _BATCH]))
 
 
 @contextlib.contextmanager
@@ -103,9 +107,12 @@ def model(uplinks: int) -> hosts.Host:
     return hosts.host(
         [hosts.link(each + 2, name) for each, name in enumerate(names)],
         [hosts.address(name, network(each) + ".5/24") for each, name in enumerate(names)],
-        [hosts.route("default", name, network(each) + ".1", metric=100 + each)
-         for each, name in enumerate(names)],
-        profiles=tuple(Profile(name, id=name, device=name) for name in names))
+        [
+            hosts.route("default", name, network(each) + ".1", metric=100 + each)
+            for each, name in enumerate(names)
+        ],
+        profiles=tuple(Profile(name, id=name, device=name) for name in names),
+    )
 
 
 def put_in_force(space: namespaces.Namespace, uplinks: int, guard: str = "auto") -> int:

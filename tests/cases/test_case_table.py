@@ -19,15 +19,22 @@ every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.case)
 
 def files(folder: Path) -> Dict[str, str]:
     """{path: text} of a tree."""
-    return {str(each.relative_to(folder)): each.read_text(encoding="utf-8", errors="replace")
-            for each in folder.rglob("*") if each.is_file()}
+    return {
+        str(each.relative_to(folder)): each.read_text(encoding="utf-8", errors="replace")
+        for each in folder.rglob("*")
+        if each.is_file()
+    }
 
 
 def generated(row: Row) -> Set[str]:
     """The links whose rules stand in files that the case writes or rewrites."""
     before = files(FOLDER / row.case / "before" / "etc")
-    return {link for path, text in files(FOLDER / row.case / "etc").items()
-            if before.get(path) != text for link in _RULES_OF.findall(text)}
+    return {
+        link
+        for path, text in files(FOLDER / row.case / "etc").items()
+        if before.get(path) != text
+        for link in _RULES_OF.findall(text)
+    }
 
 
 def message(row: Row) -> str:
@@ -53,15 +60,15 @@ def test_a_row_is_refused_where_the_case_is(row):
 
 @every_row
 def test_what_a_row_quotes_is_in_the_case(row):
-    lines = {line for text in files(FOLDER / row.case / "etc").values()
-             for line in text.splitlines()}
+    lines = {
+        line for text in files(FOLDER / row.case / "etc").values() for line in text.splitlines()
+    }
     assert [] == [each for each in row.says if each not in message(row)]
     assert [] == [each for each in row.writes if each not in lines]
 
 
 def test_a_row_that_is_shown_quotes_its_case():
-    assert [] == [each.case for each in ROWS
-                  if each.shown and not each.says and not each.writes]
+    assert [] == [each.case for each in ROWS if each.shown and not each.says and not each.writes]
 
 
 def section() -> List[str]:

@@ -29,8 +29,15 @@ STATE = Path("var/lib/symroute-nm")
 WRITING = bool(os.environ.get("SYMROUTE_WRITE_CASES"))
 # What remove leaves otherwise than it was before: our own earlier blocks, a converted file.
 NOT_RESTORED = {
-    "addresses-form-converted", "earlier-fragment", "edited-block", "fragment-disagrees",
-    "link-down", "stale-alone", "stale-alone-pruned", "stale-excluded", "stale-kept",
+    "addresses-form-converted",
+    "earlier-fragment",
+    "edited-block",
+    "fragment-disagrees",
+    "link-down",
+    "stale-alone",
+    "stale-alone-pruned",
+    "stale-excluded",
+    "stale-kept",
     "stale-pruned",
 }
 
@@ -99,8 +106,11 @@ def tree(root: Path) -> Tree:
 
 def everything(root: Path) -> List[Tuple[str, int, int]]:
     """All there is, with mode and time of change: what shows any write."""
-    return [(str(each), each.lstat().st_mode, each.lstat().st_mtime_ns)
-            for each in [root, *sorted(root.rglob("*"))] if each.exists()]
+    return [
+        (str(each), each.lstat().st_mode, each.lstat().st_mtime_ns)
+        for each in [root, *sorted(root.rglob("*"))]
+        if each.exists()
+    ]
 
 
 def backups(root: Path) -> List[str]:
@@ -111,10 +121,12 @@ def backups(root: Path) -> List[str]:
 
 def expected(case: Case) -> Tree:
     """What stands below etc/ in the case, and what stood elsewhere before."""
-    found = {path: content for path, content in tree(case.folder).items()
-             if path.startswith("etc/")}
-    elsewhere = {path: content for path, content in case.before.items()
-                 if not path.startswith("etc/")}
+    found = {
+        path: content for path, content in tree(case.folder).items() if path.startswith("etc/")
+    }
+    elsewhere = {
+        path: content for path, content in case.before.items() if not path.startswith("etc/")
+    }
     return {**elsewhere, **found}
 
 
@@ -183,7 +195,8 @@ def test_generate_again_changes_nothing(case):
     # The snapshot's kernel has nothing of it yet: the commands are said again.
     assert first.code or "nothing to change" in again.out
     assert [each for each in first.out.splitlines() if "nmcli" in each] == [
-        each for each in again.out.splitlines() if "nmcli" in each]
+        each for each in again.out.splitlines() if "nmcli" in each
+    ]
 
 
 @every_case
@@ -223,7 +236,9 @@ def test_modes_of_files_stay(case):
             place.chmod(0o640)
     case.generate()
     modes = {path: (case.root / path).stat().st_mode & 0o777 for path in tree(case.root)}
-    assert {path: 0o640 if path in case.before else NEW_MODES.get("/" + path, 0o644) for path in modes} == modes
+    assert {
+        path: 0o640 if path in case.before else NEW_MODES.get("/" + path, 0o644) for path in modes
+    } == modes
 
 
 def test_not_restored_is_said_only_where_it_is_so():
@@ -231,7 +246,15 @@ def test_not_restored_is_said_only_where_it_is_so():
 
 
 def test_as_a_program(tmp_path):
-    command = [sys.executable, "-m", "symroute_nm", "generate", "--root", str(tmp_path), "--host",
-               str(FOLDER / "two-uplinks" / "host.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "symroute_nm",
+        "generate",
+        "--root",
+        str(tmp_path),
+        "--host",
+        str(FOLDER / "two-uplinks" / "host.json"),
+    ]
     subprocess.run(command, check=True, cwd=str(ROOT), stdout=subprocess.DEVNULL)
     assert tree(FOLDER / "two-uplinks" / "etc") == tree(tmp_path / "etc")

@@ -61,12 +61,14 @@ def test_asymmetric_before_and_symmetric_after(lab: Lab) -> None:
     assert (1, False) == (code, before["symmetric"])
     # Each address is asymmetric at least for the other uplink's neighbours.
     assert {(address, link) for link in SERVER for address in SERVER[link]} == {
-        (each["address"], each["link"]) for each in before["addresses"] if not each["symmetric"]}
+        (each["address"], each["link"]) for each in before["addresses"] if not each["symmetric"]
+    }
     generate(lab)
     code, between = diagnose(lab)
     assert 1 == code
-    assert {"error"} == {each["severity"] for each in between["findings"]
-                         if each["code"] == "missing-rules"}
+    assert {"error"} == {
+        each["severity"] for each in between["findings"] if each["code"] == "missing-rules"
+    }
     lab.boot()
     code, after = diagnose(lab)
     assert (0, True) == (code, after["symmetric"])
@@ -77,8 +79,9 @@ def test_asymmetric_before_and_symmetric_after(lab: Lab) -> None:
 def test_what_is_said_to_be_dropped_on_arrival_is(lab: Lab) -> None:
     _, found = diagnose(lab)
     (other,) = set(SERVER) - {lab.best}
-    (failures,) = [each["failures"] for each in found["addresses"]
-                   if each["address"] == SERVER[other][0]]
+    (failures,) = [
+        each["failures"] for each in found["addresses"] if each["address"] == SERVER[other][0]
+    ]
     assert {True} == {each["dropped_on_arrival"] for each in failures}
     assert {lab.best} == {each["leaves_by"] for each in failures}
     assert GATEWAY[lab.best][0] in {each["gateway"] for each in failures}
@@ -139,26 +142,38 @@ def test_a_line_without_priority_is_doubled_by_each_boot(cured: Lab) -> None:
 
 def test_a_link_set_down_and_up_by_hand(cured: Lab) -> None:
     four, six = GATEWAY["eth0"]
-    cured.ip("srv", [
-        "link set eth0 down", "link set eth0 up",
-        "addr add %s/64 dev eth0 nodad" % SERVER["eth0"][1],
-        "route add default via %s dev eth0 metric 101" % four,
-        "route add default via %s dev eth0 metric 101" % six])
+    cured.ip(
+        "srv",
+        [
+            "link set eth0 down",
+            "link set eth0 up",
+            "addr add %s/64 dev eth0 nodad" % SERVER["eth0"][1],
+            "route add default via %s dev eth0 metric 101" % four,
+            "route add default via %s dev eth0 metric 101" % six,
+        ],
+    )
     code, found = diagnose(cured)
     assert 1 == code
     empty = [each for each in found["findings"] if each["code"] == "routes-missing"]
     assert ["nmcli connection up 'System Wired_connection_1'"] * 2 == [
-        each["remedy"] for each in empty]
+        each["remedy"] for each in empty
+    ]
     cured.down_up()
     assert (0, ALWAYS) == (diagnose(cured)[0], codes(diagnose(cured)[1]))
 
 
 def test_what_the_kernel_lacks_is_told_by_generate_again(cured: Lab) -> None:
     assert "nmcli" not in cured.symroute("generate").stdout
-    cured.ip("srv", ["link set eth0 down", "link set eth0 up",
-                     "addr add %s/64 dev eth0 nodad" % SERVER["eth0"][1],
-                     "route add default via %s dev eth0 metric 101" % GATEWAY["eth0"][0],
-                     "route add default via %s dev eth0 metric 101" % GATEWAY["eth0"][1]])
+    cured.ip(
+        "srv",
+        [
+            "link set eth0 down",
+            "link set eth0 up",
+            "addr add %s/64 dev eth0 nodad" % SERVER["eth0"][1],
+            "route add default via %s dev eth0 metric 101" % GATEWAY["eth0"][0],
+            "route add default via %s dev eth0 metric 101" % GATEWAY["eth0"][1],
+        ],
+    )
     said = cured.symroute("generate").stdout
     assert "nmcli connection up 'System Wired_connection_1'\n" in said
     assert 1 == said.count("nmcli")
@@ -167,9 +182,15 @@ def test_what_the_kernel_lacks_is_told_by_generate_again(cured: Lab) -> None:
 
 
 def test_throw_routes_outlive_their_network(plain: Lab) -> None:
-    plain.ip("srv", ["link add br9 type bridge", "link set br9 up",
-                     "addr add 10.0.6.128/28 dev br9",
-                     "addr add 2001:db8:6::128/124 dev br9 nodad"])
+    plain.ip(
+        "srv",
+        [
+            "link add br9 type bridge",
+            "link set br9 up",
+            "addr add 10.0.6.128/28 dev br9",
+            "addr add 2001:db8:6::128/124 dev br9 nodad",
+        ],
+    )
     generate(plain)
     assert "" == plain.boot()
     assert [] == [each for each in diagnose(plain)[1]["findings"] if each["code"] == "stale-routes"]
@@ -178,7 +199,8 @@ def test_throw_routes_outlive_their_network(plain: Lab) -> None:
     commands = [each.strip() for each in ran.stdout.splitlines() if "route del throw" in each]
     stale = [each for each in diagnose(plain)[1]["findings"] if each["code"] == "stale-routes"]
     assert commands and sorted(commands) == sorted(
-        line for each in stale for line in each["remedy"].split("\n"))
+        line for each in stale for line in each["remedy"].split("\n")
+    )
     for each in stale:
         mend(plain, each)
     assert "stale-routes" not in codes(diagnose(plain)[1])
@@ -203,8 +225,14 @@ def test_files_named_after_the_device(plain: Lab) -> None:
 
 
 def test_a_lease_in_another_network(cured: Lab) -> None:
-    cured.ip("srv", ["addr del 10.0.6.5/24 dev eth0", "addr add 10.0.9.5/24 dev eth0",
-                     "route add default via 10.0.9.1 dev eth0 metric 101"])
+    cured.ip(
+        "srv",
+        [
+            "addr del 10.0.6.5/24 dev eth0",
+            "addr add 10.0.9.5/24 dev eth0",
+            "route add default via 10.0.9.1 dev eth0 metric 101",
+        ],
+    )
     message = the(diagnose(cured)[1], "stale-source")["message"]
     assert "our rules from 10.0.6.5/32" in message and "eth0 has 10.0.9.5/24 now" in message
 
@@ -244,8 +272,11 @@ def test_neighbours_on_one_network(plain: Lab) -> None:
     assert 2 == len(commands)
     if plain.run(["sh", "-c", "command -v sysctl"]).returncode:
         # The same words without procps: NAME=VALUE below /proc/sys.
-        commands = ["echo %s > /proc/sys/%s" % tuple(reversed(word.split("=")))
-                    for each in commands for word in each.split()[2:]]
+        commands = [
+            "echo %s > /proc/sys/%s" % tuple(reversed(word.split("=")))
+            for each in commands
+            for word in each.split()[2:]
+        ]
     for each in commands:
         assert 0 == plain.run(["sh", "-c", each]).returncode
     assert "shared-network" not in codes(diagnose(plain)[1])
@@ -275,8 +306,9 @@ def namespace(script: Path) -> Iterator[Namespace]:
     """The examples' host in a network namespace of its own."""
     with Namespace() as made:
         lay_out(made)
-        made.ip("link add docker0 type bridge\nlink set docker0 up\naddr add 172.17.0.1/16 "
-                "dev docker0")
+        made.ip(
+            "link add docker0 type bridge\nlink set docker0 up\naddr add 172.17.0.1/16 dev docker0"
+        )
         yield made
 
 

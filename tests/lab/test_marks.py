@@ -19,7 +19,8 @@ NOTHING: Set[str] = set()
 BACKENDS = ("nft", "iptables")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 NEEDED = {
-    "nft": ("nft", "iptables-save"), "iptables": ("iptables-legacy", "ip6tables-legacy"),
+    "nft": ("nft", "iptables-save"),
+    "iptables": ("iptables-legacy", "ip6tables-legacy"),
     "firewalld": ("firewalld", "firewall-cmd", "dbus-daemon", "dbus-send"),
 }
 SYSCTLS = ("all", *SERVER, "docker0", "docker1")
@@ -63,8 +64,11 @@ def generate(lab: PublishingLab, *options: str) -> str:
 
 
 def rp_filter(lab: PublishingLab, value: int) -> None:
-    lab.inside("srv", traffic.set_sysctls, tuple(
-        ("ipv4/conf/%s/rp_filter" % each, str(value)) for each in SYSCTLS))
+    lab.inside(
+        "srv",
+        traffic.set_sysctls,
+        tuple(("ipv4/conf/%s/rp_filter" % each, str(value)) for each in SYSCTLS),
+    )
 
 
 def loaded(lab: PublishingLab) -> List[str]:
@@ -77,8 +81,13 @@ def loaded(lab: PublishingLab) -> List[str]:
 def unanswered(best: str) -> Set[str]:
     """What fails without marks: the other uplink's addresses from afar, and across."""
     (other,) = set(SERVER) - {best}
-    flows = [Flow(client, kind, address, port) for client in ("user", "admin")
-             for kind in ("tcp", "udp") for address in SERVER[other] for port in (8080, 8081)]
+    flows = [
+        Flow(client, kind, address, port)
+        for client in ("user", "admin")
+        for kind in ("tcp", "udp")
+        for address in SERVER[other]
+        for port in (8080, 8081)
+    ]
     for neighbour, link in (("neighbour0", "eth1"), ("neighbour1", "eth0")):
         four, six = SERVER[link]
         for port in (8080, 8081):
@@ -103,9 +112,7 @@ def test_published_ports_answer_by_one_uplink_without_marks_and_by_both_with(
 
 
 @pytest.mark.parametrize("guard", ["rules", "throw"])
-def test_a_container_network_made_later_answers_at_once(
-    plain: PublishingLab, guard: str
-) -> None:
+def test_a_container_network_made_later_answers_at_once(plain: PublishingLab, guard: str) -> None:
     generate(plain, "--forwarded", "--guard", guard)
     plain.add_container("late", "docker2", "172.19")
     plain.add_ipv6("late", "docker2", "fd00:19")
@@ -147,14 +154,24 @@ table inet watch {
 def test_transit_between_the_uplinks_is_not_broken(host: PublishingLab, iif: str) -> None:
     # By its own gateway it would arrive as well, past this host.
     host._nft("srv", NO_TURNING_BACK)
-    host.ip("neighbour0", ["route add 10.0.5.0/24 via 10.0.6.5",
-                           "route add 2001:db8:5::/64 via 2001:db8:6::5"])
-    host.ip("neighbour1", ["route add 10.0.6.0/24 via 10.0.5.5",
-                           "route add 2001:db8:6::/64 via 2001:db8:5::5"])
-    flows = [Flow("neighbour0", kind, address) for kind in ("ping", "tcp")
-             for address in ("10.0.5.7", "2001:db8:5::7")]
-    flows += [Flow("neighbour1", kind, address) for kind in ("ping", "tcp")
-              for address in ("10.0.6.7", "2001:db8:6::7")]
+    host.ip(
+        "neighbour0",
+        ["route add 10.0.5.0/24 via 10.0.6.5", "route add 2001:db8:5::/64 via 2001:db8:6::5"],
+    )
+    host.ip(
+        "neighbour1",
+        ["route add 10.0.6.0/24 via 10.0.5.5", "route add 2001:db8:6::/64 via 2001:db8:5::5"],
+    )
+    flows = [
+        Flow("neighbour0", kind, address)
+        for kind in ("ping", "tcp")
+        for address in ("10.0.5.7", "2001:db8:5::7")
+    ]
+    flows += [
+        Flow("neighbour1", kind, address)
+        for kind in ("ping", "tcp")
+        for address in ("10.0.6.7", "2001:db8:6::7")
+    ]
     generate(host, iif)
     assert NOTHING == broken(host.check(flows))
     generate(host, "--forwarded", iif)
@@ -182,9 +199,15 @@ def test_a_port_sent_on_to_a_server_behind_the_other_uplink_answers(
 ) -> None:
     plain._nft("srv", ONWARD)
     generate(plain, "--forwarded", *options)
-    assert NOTHING == broken(plain.check([
-        Flow(client, "tcp", address, 8085)
-        for client in ("user", "admin") for address, _ in SERVER.values()]))
+    assert NOTHING == broken(
+        plain.check(
+            [
+                Flow(client, "tcp", address, 8085)
+                for client in ("user", "admin")
+                for address, _ in SERVER.values()
+            ]
+        )
+    )
 
 
 OTHERS = """
@@ -220,8 +243,9 @@ def test_other_bits_of_marks_are_never_changed(plain: PublishingLab) -> None:
     assert 0 < counted["both"] and 0 < counted["theirs"]
 
 
-@pytest.mark.parametrize(("backend", "firewalld"), [
-    ("nft", "nftables"), ("nft", "iptables"), ("iptables", "iptables")])
+@pytest.mark.parametrize(
+    ("backend", "firewalld"), [("nft", "nftables"), ("nft", "iptables"), ("iptables", "iptables")]
+)
 def test_firewalld_may_reload_and_docker_restart(
     script: Path, backend: str, firewalld: str
 ) -> None:
@@ -311,8 +335,11 @@ def test_remove_and_undo_with_apply(host: PublishingLab) -> None:
 
 
 def prerouting(lab: PublishingLab) -> List[str]:
-    lines = [line for program in ("iptables", "ip6tables")
-             for line in lab.must([program + "-save", "-t", "mangle"]).splitlines()]
+    lines = [
+        line
+        for program in ("iptables", "ip6tables")
+        for line in lab.must([program + "-save", "-t", "mangle"]).splitlines()
+    ]
     return [line for line in lines if line.startswith("-A ")]
 
 

@@ -48,45 +48,86 @@ def swap(host: NicHost) -> None:
 
 def lose(link: str, network: str) -> Tuple[str, ...]:
     """What is told of another uplink whose table no longer has a network."""
-    return tuple("%s: its table no longer has %s" % (link, each)
-                 for each in ("10.0.%s.0/24" % network, "2001:db8:%s::/64" % network))
+    return tuple(
+        "%s: its table no longer has %s" % (link, each)
+        for each in ("10.0.%s.0/24" % network, "2001:db8:%s::/64" % network)
+    )
 
 
 NAMED = (USERS._replace(profile="users"), ADMINS._replace(profile="admins"))
 SWAPPED = (NAMED[0]._replace(name="eth1"), NAMED[1]._replace(name="eth0"))
 RENAMED = ADMINS._replace(name="ens4", profile="eth1")
 CASES: Dict[str, Case] = {
-    "added": Case(TWO, lambda host: host.plug(BACKUP), THREE, (
-        "eth0: its table now has 10.0.7.0/24", "eth0: its table now has 2001:db8:7::/64",
-        "eth1: its table now has 10.0.7.0/24", "eth1: its table now has 2001:db8:7::/64",
-        "eth2: new uplink, table 102")),
-    "taken out": Case(THREE, take_out, TWO, (
-        *lose("eth0", "7"), *lose("eth1", "7"),
-        "eth2: no uplink any more (ifcfg-eth2 is gone)")),
-    "taken out for good": Case(THREE, lambda host: host.unplug("eth2"), TWO, (
-        *lose("eth0", "7"), *lose("eth1", "7"),
-        "eth2: no uplink any more (there is no such link now)"), ("--prune",)),
+    "added": Case(
+        TWO,
+        lambda host: host.plug(BACKUP),
+        THREE,
+        (
+            "eth0: its table now has 10.0.7.0/24",
+            "eth0: its table now has 2001:db8:7::/64",
+            "eth1: its table now has 10.0.7.0/24",
+            "eth1: its table now has 2001:db8:7::/64",
+            "eth2: new uplink, table 102",
+        ),
+    ),
+    "taken out": Case(
+        THREE,
+        take_out,
+        TWO,
+        (*lose("eth0", "7"), *lose("eth1", "7"), "eth2: no uplink any more (ifcfg-eth2 is gone)"),
+    ),
+    "taken out for good": Case(
+        THREE,
+        lambda host: host.unplug("eth2"),
+        TWO,
+        (
+            *lose("eth0", "7"),
+            *lose("eth1", "7"),
+            "eth2: no uplink any more (there is no such link now)",
+        ),
+        ("--prune",),
+    ),
     "renamed": Case(
-        THREE, lambda host: host.change([(ADMINS, RENAMED)]), (USERS, RENAMED, BACKUP),
-        ("ens4: was eth1 (same HWADDR)",)),
-    "swapped": Case(NAMED, swap, SWAPPED, (
-        "eth0: was eth1 (same HWADDR)", "eth0: table 101 -> 100",
-        "eth1: was eth0 (same HWADDR)", "eth1: table 100 -> 101")),
-    "moved": changed(ADMINS, network=8)._replace(told=(
-        "eth0: its table now has 10.0.8.0/24 and no longer has 10.0.5.0/24",
-        "eth0: its table now has 2001:db8:8::/64 and no longer has 2001:db8:5::/64",
-        "eth1: address 10.0.5.5 -> 10.0.8.5", "eth1: network 10.0.5.0/24 -> 10.0.8.0/24",
-        "eth1: gateway 10.0.5.1 -> 10.0.8.1 (main's default route (metric 102))",
-        "eth1: address 2001:db8:5::5 -> 2001:db8:8::5",
-        "eth1: network 2001:db8:5::/64 -> 2001:db8:8::/64",
-        "eth1: gateway 2001:db8:5::1 -> 2001:db8:8::1 (main's default route (metric 102))")),
-    "another address": changed(ADMINS, host=9)._replace(told=(
-        "eth1: address 10.0.5.5 -> 10.0.5.9", "eth1: address 2001:db8:5::5 -> 2001:db8:5::9")),
-    "another gateway": changed(ADMINS, gateway=2)._replace(told=(
-        "eth1: gateway 10.0.5.1 -> 10.0.5.2 (main's default route (metric 102))",
-        "eth1: gateway 2001:db8:5::1 -> 2001:db8:5::2 (main's default route (metric 102))")),
-    "another profile": changed(ADMINS, profile="admins")._replace(told=(
-        "eth1: profile eth1 -> admins",)),
+        THREE,
+        lambda host: host.change([(ADMINS, RENAMED)]),
+        (USERS, RENAMED, BACKUP),
+        ("ens4: was eth1 (same HWADDR)",),
+    ),
+    "swapped": Case(
+        NAMED,
+        swap,
+        SWAPPED,
+        (
+            "eth0: was eth1 (same HWADDR)",
+            "eth0: table 101 -> 100",
+            "eth1: was eth0 (same HWADDR)",
+            "eth1: table 100 -> 101",
+        ),
+    ),
+    "moved": changed(ADMINS, network=8)._replace(
+        told=(
+            "eth0: its table now has 10.0.8.0/24 and no longer has 10.0.5.0/24",
+            "eth0: its table now has 2001:db8:8::/64 and no longer has 2001:db8:5::/64",
+            "eth1: address 10.0.5.5 -> 10.0.8.5",
+            "eth1: network 10.0.5.0/24 -> 10.0.8.0/24",
+            "eth1: gateway 10.0.5.1 -> 10.0.8.1 (main's default route (metric 102))",
+            "eth1: address 2001:db8:5::5 -> 2001:db8:8::5",
+            "eth1: network 2001:db8:5::/64 -> 2001:db8:8::/64",
+            "eth1: gateway 2001:db8:5::1 -> 2001:db8:8::1 (main's default route (metric 102))",
+        )
+    ),
+    "another address": changed(ADMINS, host=9)._replace(
+        told=("eth1: address 10.0.5.5 -> 10.0.5.9", "eth1: address 2001:db8:5::5 -> 2001:db8:5::9")
+    ),
+    "another gateway": changed(ADMINS, gateway=2)._replace(
+        told=(
+            "eth1: gateway 10.0.5.1 -> 10.0.5.2 (main's default route (metric 102))",
+            "eth1: gateway 2001:db8:5::1 -> 2001:db8:5::2 (main's default route (metric 102))",
+        )
+    ),
+    "another profile": changed(ADMINS, profile="admins")._replace(
+        told=("eth1: profile eth1 -> admins",)
+    ),
 }
 every_case = pytest.mark.parametrize("name", sorted(CASES))
 
@@ -107,31 +148,40 @@ def ids(tree: Dict[str, str]) -> Dict[str, str]:
 
 def written(host: NicHost) -> Dict[str, str]:
     """{path: text} of all that `generate` may write to."""
-    return {path: content.decode() for path, (content, _) in host.files().items()
-            if not (path.startswith("var-lib") or "/ifcfg-" in path)}
+    return {
+        path: content.decode()
+        for path, (content, _) in host.files().items()
+        if not (path.startswith("var-lib") or "/ifcfg-" in path)
+    }
 
 
 def by_name(tree: Dict[str, str]) -> Dict[str, List[str]]:
     """The same with names for ids, so that kept ids do not count."""
     names = {number: name for name, number in ids(tree).items()}
     number = re.compile(r"\b(?<=table )[0-9]+\b|\b(?<=lookup )[0-9]+\b|^[0-9]+ ", re.M)
-    found = {path: number.sub(lambda each: names.get(each.group().strip(), each.group()), text)
-             for path, text in tree.items()}
-    return {path: sorted(text.split("\n")) if path == FRAGMENT else text.split("\n")
-            for path, text in found.items()}
+    found = {
+        path: number.sub(lambda each: names.get(each.group().strip(), each.group()), text)
+        for path, text in tree.items()
+    }
+    return {
+        path: sorted(text.split("\n")) if path == FRAGMENT else text.split("\n")
+        for path, text in found.items()
+    }
 
 
 def assert_ids_are_kept(before: Dict[str, str], after: Dict[str, str]) -> None:
     """A table that stays has its id; of a card with another name, too."""
     assert {name: number for name, number in before.items() if name in after} == {
-        name: number for name, number in after.items() if name in before}
+        name: number for name, number in after.items() if name in before
+    }
     assert len(set(after.values()) - set(before.values())) == max(0, len(after) - len(before))
 
 
 def kernel(host: NicHost) -> Tuple[List[str], List[str]]:
     """All rules and own tables' routes, with names for ids: iproute2 reads the fragment."""
-    return sorted(host.rules()), sorted(re.sub(r" \[detached\]", "", each)
-                                        for each in host.routes())
+    return sorted(host.rules()), sorted(
+        re.sub(r" \[detached\]", "", each) for each in host.routes()
+    )
 
 
 def fresh(script: Path, nics: Sequence[Nic]) -> Tuple[Dict[str, List[str]], object]:
@@ -143,9 +193,7 @@ def fresh(script: Path, nics: Sequence[Nic]) -> Tuple[Dict[str, List[str]], obje
 
 
 @every_case
-def test_generating_again_gives_what_a_fresh_host_gets(
-    script: Path, name: str
-) -> None:
+def test_generating_again_gives_what_a_fresh_host_gets(script: Path, name: str) -> None:
     case = CASES[name]
     tree, rules_and_routes = fresh(script, case.after)
     with NicHost(script, case.before) as host:
@@ -180,9 +228,7 @@ def test_generating_again_gives_what_a_fresh_host_gets(
 
 
 @pytest.mark.parametrize("name", ["renamed", "moved"])
-def test_apply_alone_leaves_nothing_to_do_but_the_files(
-    script: Path, name: str
-) -> None:
+def test_apply_alone_leaves_nothing_to_do_but_the_files(script: Path, name: str) -> None:
     case = CASES[name]
     _, rules_and_routes = fresh(script, case.after)
     with NicHost(script, case.before) as host:
@@ -197,9 +243,7 @@ def test_apply_alone_leaves_nothing_to_do_but_the_files(
         assert 0 == host.symroute("verify").returncode
 
 
-def test_a_card_that_is_out_for_a_while_keeps_its_blocks_and_its_table(
-    script: Path
-) -> None:
+def test_a_card_that_is_out_for_a_while_keeps_its_blocks_and_its_table(script: Path) -> None:
     with NicHost(script, THREE) as host:
         generate(host)
         host.boot()
@@ -210,7 +254,8 @@ def test_a_card_that_is_out_for_a_while_keeps_its_blocks_and_its_table(
         assert told.count("kept /etc/sysconfig/network-scripts/") == 4
         found = generate(host)
         assert {path: text for path, text in tree.items() if "-eth2" in path} == {
-            path: text for path, text in written(host).items() if "-eth2" in path}
+            path: text for path, text in written(host).items() if "-eth2" in path
+        }
         assert ids(tree) == ids(written(host))
         host.follow(found["commands"])
         assert 0 == host.symroute("verify").returncode

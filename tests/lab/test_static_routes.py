@@ -26,10 +26,13 @@ NETMASK2=255.255.255.255
 GATEWAY2=10.0.6.7
 """
 # What RHEL's ipcalc prints for ``-p ADDRESS NETMASK``, of which the script takes the prefix.
-IPCALC = """#!%s
+IPCALC = (
+    """#!%s
 import ipaddress, sys
 print("PREFIX=%%d" %% ipaddress.ip_network("0.0.0.0/" + sys.argv[3]).prefixlen)
-""" % sys.executable
+"""
+    % sys.executable
+)
 
 
 def static_routes(lab: Lab) -> List[str]:
@@ -40,9 +43,13 @@ def static_routes(lab: Lab) -> List[str]:
 
 def applied_by_networkmanager(lab: Lab) -> None:
     """The routes of STATIC as they are without a rule file."""
-    lab.ip("srv", [
-        "route add %s via 10.0.6.7 dev eth0 proto static metric %d" % each
-        for each in (("10.77.0.0/16", 101), ("10.78.0.0/16", 101), ("10.79.1.2", 7))])
+    lab.ip(
+        "srv",
+        [
+            "route add %s via 10.0.6.7 dev eth0 proto static metric %d" % each
+            for each in (("10.77.0.0/16", 101), ("10.78.0.0/16", 101), ("10.79.1.2", 7))
+        ],
+    )
 
 
 def test_routes_in_ip_form_are_still_applied(plain: Lab) -> None:
@@ -56,8 +63,11 @@ def test_routes_in_ip_form_are_still_applied(plain: Lab) -> None:
     assert lab.path(ROUTE).read_text().startswith(STATIC + "\n# BEGIN symroute-nm")
     lab.boot()
     assert "" == lab.down_up()
-    assert ["10.77.0.0/16 via 10.0.6.7 dev eth0", "10.78.0.0/16 via 10.0.6.7 dev eth0",
-            "10.79.1.2 via 10.0.6.7 dev eth0 metric 7"] == static_routes(lab)
+    assert [
+        "10.77.0.0/16 via 10.0.6.7 dev eth0",
+        "10.78.0.0/16 via 10.0.6.7 dev eth0",
+        "10.79.1.2 via 10.0.6.7 dev eth0 metric 7",
+    ] == static_routes(lab)
     assert set() == broken(lab.flows())
     assert lab.run(["ping", "-c1", "-W1", "10.77.0.1"]).returncode == 0
     written = lab.files()

@@ -41,9 +41,14 @@ CHANGES = (
 )
 
 
-@pytest.mark.parametrize(("best", "program"), [
-    ("eth0", ("-m", "symroute_nm")), ("eth1", ("-c", SLOWLY)),
-], ids=("at once", "slowly"))
+@pytest.mark.parametrize(
+    ("best", "program"),
+    [
+        ("eth0", ("-m", "symroute_nm")),
+        ("eth1", ("-c", SLOWLY)),
+    ],
+    ids=("at once", "slowly"),
+)
 def test_what_is_answered_before_and_after_is_answered_meanwhile(
     script: Path, best: str, program: Tuple[str, str]
 ) -> None:
@@ -58,7 +63,8 @@ def test_what_is_answered_before_and_after_is_answered_meanwhile(
             kept = {each.name for each in before} & {each.name for each in after}
             assert LEAST_FLOWS <= len(kept)
             lost[number, arguments] = {
-                name: count for name, count in streams.lost().items() if name in kept}
+                name: count for name, count in streams.lost().items() if name in kept
+            }
             streams.close()
             before = after
     assert {} == {change: found for change, found in lost.items() if found}

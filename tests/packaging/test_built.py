@@ -19,7 +19,8 @@ from support.program import SOURCE
 SNAPSHOT = FOLDER / "two-uplinks" / "host.json"
 TEMPLATES = sorted(
     path.relative_to(SOURCE / "templates").as_posix()
-    for path in (SOURCE / "templates").rglob("*.j2"))
+    for path in (SOURCE / "templates").rglob("*.j2")
+)
 
 
 def built(pattern: str) -> Path:
@@ -35,10 +36,22 @@ def generate(python: Path, root: Path, **environment: str) -> List[str]:
     """The files that the package of this Python writes for the two-uplink host."""
     root.mkdir()
     ran = subprocess.run(
-        [str(python), "-m", "symroute_nm", "generate", "--host", str(SNAPSHOT),
-         "--root", str(root)],
-        cwd=str(root), env=dict(environment, PATH=os.environ["PATH"]), stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, check=False)
+        [
+            str(python),
+            "-m",
+            "symroute_nm",
+            "generate",
+            "--host",
+            str(SNAPSHOT),
+            "--root",
+            str(root),
+        ],
+        cwd=str(root),
+        env=dict(environment, PATH=os.environ["PATH"]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stdout.decode()
     return sorted(path.name for path in root.rglob("*") if path.is_file())
 
@@ -57,8 +70,9 @@ def test_the_wheel_holds_the_templates_once_and_nothing_else() -> None:
     assert ["symroute_nm/templates/" + name for name in TEMPLATES] == sorted(found)
     assert {"symroute_nm"} == {name.partition("/")[0] for name in names}
     modules = {path.name for path in (SOURCE / "symroute_nm").glob("*.py")}
-    assert modules == {Path(name).name for name in names if name.endswith(".py")
-                       and name.count("/") == 1}
+    assert modules == {
+        Path(name).name for name in names if name.endswith(".py") and name.count("/") == 1
+    }
 
 
 def test_the_package_under_test_is_the_installed_one(tmp_path: Path) -> None:

@@ -56,10 +56,16 @@ def declared() -> Dict[str, Set[str]]:
     """{command: every spelling of its options} as the application declares them; "" for its own."""
     group = typer.main.get_command(main.app)
     assert isinstance(group, click.Group)
-    return {name: {"-h", "--help"} | {
-        spelling for each in command.params if isinstance(each, click.Option)
-        for spelling in (*each.opts, *each.secondary_opts)
-    } for name, command in {"": group, **group.commands}.items()}
+    return {
+        name: {"-h", "--help"}
+        | {
+            spelling
+            for each in command.params
+            if isinstance(each, click.Option)
+            for spelling in (*each.opts, *each.secondary_opts)
+        }
+        for name, command in {"": group, **group.commands}.items()
+    }
 
 
 COMMANDS = sorted(set(declared()) - {""})
@@ -96,8 +102,11 @@ def spelt_out(options: Set[str]) -> Set[str]:
 def test_troff_finds_nothing_wrong_with_the_man_pages(made: Path, page: str) -> None:
     try:
         ran = subprocess.run(
-            ["groff", "-man", "-Tutf8", "-P-cbou", "-ww", str(made / page)], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, check=False)
+            ["groff", "-man", "-Tutf8", "-P-cbou", "-ww", str(made / page)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
     except FileNotFoundError:
         pytest.skip("groff is not installed")
     assert (0, b"") == (ran.returncode, ran.stderr)
@@ -173,10 +182,22 @@ printf '%s\\n' "${COMPREPLY[@]}"
 def complete(made: Path, *words: str) -> List[str]:
     """What bash would offer for the last word."""
     ran = subprocess.run(
-        ["bash", "--norc", "-c", COMPLETE, "bash", str(made / "symroute-nm.bash"), "symroute-nm",
-         *words],
-        cwd=str(made), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
-        check=True)
+        [
+            "bash",
+            "--norc",
+            "-c",
+            COMPLETE,
+            "bash",
+            str(made / "symroute-nm.bash"),
+            "symroute-nm",
+            *words,
+        ],
+        cwd=str(made),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        check=True,
+    )
     return sorted(ran.stdout.split())
 
 
@@ -215,11 +236,26 @@ def test_completion_names_links_and_runs_none_of_them(made: Path, namespace: Nam
     # As long a name as there can be, with a command in it.
     namespace.link(b"$(>ran)", "type", "veth", "peer", "name", "a;b")
     script = 'mount -t sysfs none /sys && exec bash --norc -c "$0" "$@"'
-    for option, expected in (("--interface", ["eth0", "eth1", "lo"]),
-                             ("--table", ["eth0=", "eth1=", "lo="])):
+    for option, expected in (
+        ("--interface", ["eth0", "eth1", "lo"]),
+        ("--table", ["eth0=", "eth1=", "lo="]),
+    ):
         ran = namespace.run(
-            ["unshare", "--mount", "sh", "-c", "cd %s && %s" % (made, script), COMPLETE, "bash",
-             str(made / "symroute-nm.bash"), "symroute-nm", "generate", option, ""])
+            [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                "cd %s && %s" % (made, script),
+                COMPLETE,
+                "bash",
+                str(made / "symroute-nm.bash"),
+                "symroute-nm",
+                "generate",
+                option,
+                "",
+            ]
+        )
         assert expected == sorted(ran.stdout.decode().split()), ran.stderr
         assert not mark.exists()
 
@@ -228,9 +264,14 @@ def test_completion_works_at_a_prompt(made: Path) -> None:
     """Readline itself, in a terminal: TAB completes a word as if it had been typed."""
     shell, terminal = pty.openpty()
     running = subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-i"], stdin=terminal, stdout=terminal, stderr=terminal,
-        cwd=str(made), env={"PATH": os.environ["PATH"], "PS1": "$ ", "TERM": "dumb"},
-        start_new_session=True)
+        ["bash", "--norc", "--noprofile", "-i"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=str(made),
+        env={"PATH": os.environ["PATH"], "PS1": "$ ", "TERM": "dumb"},
+        start_new_session=True,
+    )
     os.close(terminal)
     typed = b"source ./symroute-nm.bash; symroute-nm() { echo got:$*:; }\n"
     typed += b"symroute-nm gen\t--gua\tth\t--no-i\t\nexit\n"

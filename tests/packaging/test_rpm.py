@@ -28,11 +28,24 @@ SNAPSHOT = FOLDER / "two-uplinks" / "host.json"
 SCRIPT_PACKAGE = "NetworkManager-dispatcher-routing-rules"
 # What rpm 4.11.3 provides of itself (rpmlibProvides in its lib/rpmds.c).
 RPM_4_11 = {
-    "rpmlib(%s)" % each for each in (
-        "VersionedDependencies", "CompressedFileNames", "PayloadIsBzip2", "PayloadIsXz",
-        "PayloadFilesHavePrefix", "ExplicitPackageProvide", "HeaderLoadSortsTags",
-        "ScriptletInterpreterArgs", "PartialHardlinkSets", "ConcurrentAccess",
-        "BuiltinLuaScripts", "FileDigests", "FileCaps", "ScriptletExpansion", "TildeInVersions")
+    "rpmlib(%s)" % each
+    for each in (
+        "VersionedDependencies",
+        "CompressedFileNames",
+        "PayloadIsBzip2",
+        "PayloadIsXz",
+        "PayloadFilesHavePrefix",
+        "ExplicitPackageProvide",
+        "HeaderLoadSortsTags",
+        "ScriptletInterpreterArgs",
+        "PartialHardlinkSets",
+        "ConcurrentAccess",
+        "BuiltinLuaScripts",
+        "FileDigests",
+        "FileCaps",
+        "ScriptletExpansion",
+        "TildeInVersions",
+    )
 }
 # Whether bytecode is this Python's, belongs to its source as it is, and names its installed path.
 CHECK_BYTECODE = """
@@ -67,8 +80,10 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
 def needed(tmp_path_factory: pytest.TempPathFactory) -> List[Path]:
     """What the packages require, as empty packages."""
     folder = tmp_path_factory.mktemp("needed")
-    return [installed.stub(folder, "python3", "3.6.8"),
-            installed.stub(folder, SCRIPT_PACKAGE, "1.18.8")]
+    return [
+        installed.stub(folder, "python3", "3.6.8"),
+        installed.stub(folder, SCRIPT_PACKAGE, "1.18.8"),
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +116,8 @@ def query(package: Path, *options: str) -> List[str]:
 def test_one_package_a_release(packages: Dict[str, Path]) -> None:
     name = "symroute-nm-%s-1.%%s.noarch.rpm" % symroute_nm.__version__
     assert {each: name % each for each in RELEASES} == {
-        release: path.name for release, path in packages.items()}
+        release: path.name for release, path in packages.items()
+    }
 
 
 def test_a_commit_gives_the_same_bytes_wherever_and_whenever(
@@ -114,13 +130,21 @@ def test_a_commit_gives_the_same_bytes_wherever_and_whenever(
     before = os.umask(0o077)
     try:
         again = installed.build(
-            PYTHONS[3, 6], copy, tmp_path / "again", "el7", "el10", within=("unshare", "--net"),
-            TZ="Asia/Kathmandu", LANG="C", PYTHONHASHSEED="7", HOME=str(tmp_path))
+            PYTHONS[3, 6],
+            copy,
+            tmp_path / "again",
+            "el7",
+            "el10",
+            within=("unshare", "--net"),
+            TZ="Asia/Kathmandu",
+            LANG="C",
+            PYTHONHASHSEED="7",
+            HOME=str(tmp_path),
+        )
     finally:
         os.umask(before)
     assert {"el7", "el10"} == set(again)
-    assert [] == [each for each in again
-                  if packages[each].read_bytes() != again[each].read_bytes()]
+    assert [] == [each for each in again if packages[each].read_bytes() != again[each].read_bytes()]
     assert [EPOCH] == query(packages["el8"], "--qf", "%{BUILDTIME}\n")
 
 
@@ -131,9 +155,18 @@ def test_a_wheel_that_is_not_the_pinned_one_is_not_built_in(
     shutil.copytree(str(SOURCE / ".cache" / "rpm"), str(cache))
     (wheel,) = cache.glob("click-*.whl")
     wheel.write_bytes(wheel.read_bytes() + b"\n")
-    ran = run([sys.executable, SOURCE / "rpm" / "build", "--cache", cache, "--output",
-               tmp_path / "output", "el8"],
-              env=dict(os.environ, PIP_NO_INDEX="1", SOURCE_DATE_EPOCH=EPOCH))
+    ran = run(
+        [
+            sys.executable,
+            SOURCE / "rpm" / "build",
+            "--cache",
+            cache,
+            "--output",
+            tmp_path / "output",
+            "el8",
+        ],
+        env=dict(os.environ, PIP_NO_INDEX="1", SOURCE_DATE_EPOCH=EPOCH),
+    )
     assert ran.returncode == 1
     assert "click" in ran.stdout
     assert "rpm/build: pip did not bring the wheels" in ran.stdout
@@ -153,14 +186,16 @@ def test_it_requires_only_what_the_release_has(packages: Dict[str, Path], releas
     script_package = set() if release == "el10" else {SCRIPT_PACKAGE}
     # RPM may tie a configuration file to its package.
     assert {"python3 >= 3.6"} | script_package == {
-        each for each in own if not each.startswith("config(symroute-nm)")}
+        each for each in own if not each.startswith("config(symroute-nm)")
+    }
     assert set() == {each.split()[0] for each in required if each not in own} - RPM_4_11
 
 
 @every_release
 def test_rpm_4_11_can_read_it(packages: Dict[str, Path], release: str) -> None:
-    (line,) = query(packages[release], "--qf",
-                    "%{PAYLOADFORMAT} %{PAYLOADCOMPRESSOR} %{FILEDIGESTALGO}\n")
+    (line,) = query(
+        packages[release], "--qf", "%{PAYLOADFORMAT} %{PAYLOADCOMPRESSOR} %{FILEDIGESTALGO}\n"
+    )
     assert "cpio xz 8" == line  # 8: SHA-256
     for weak in ("recommends", "suggests", "supplements", "enhances"):
         assert [] == query(packages[release], "--" + weak)
@@ -172,29 +207,40 @@ def test_what_it_bundles_is_what_the_lock_file_pins(
     packages: Dict[str, Path], roots: Dict[str, Root], release: str
 ) -> None:
     lock = (SOURCE / "rpm" / "bundled.txt").read_text()
-    pins = {name.lower().replace("_", "-"): version
-            for name, version in re.findall(r"(?m)^(\S+)==(\S+) ", lock)}
+    pins = {
+        name.lower().replace("_", "-"): version
+        for name, version in re.findall(r"(?m)^(\S+)==(\S+) ", lock)
+    }
     assert {"jinja2", "typer", "click", "markupsafe", "pyroute2"} <= set(pins)
-    provided = {each for each in query(packages[release], "--provides")
-                if not each.startswith(("symroute-nm = ", "config(symroute-nm)"))}
+    provided = {
+        each
+        for each in query(packages[release], "--provides")
+        if not each.startswith(("symroute-nm = ", "config(symroute-nm)"))
+    }
     assert {"bundled(python3-%s) = %s" % each for each in pins.items()} == provided
-    modules = {each.name for each in roots[release].path(PRIVATE).iterdir()
-               if each.name != "__pycache__"}
+    modules = {
+        each.name for each in roots[release].path(PRIVATE).iterdir() if each.name != "__pycache__"
+    }
     assert {"symroute_nm", "pr2modules"} | {
         each.replace("-", "_") + suffix
-        for each, suffix in ((name, ".py" if name in ("dataclasses", "typing-extensions") else "")
-                             for name in pins)} == modules
+        for each, suffix in (
+            (name, ".py" if name in ("dataclasses", "typing-extensions") else "") for name in pins
+        )
+    } == modules
     licences = roots[release].path("/usr/share/licenses/symroute-nm")
     assert set(pins) | {"licenses"} == {
         each.parent.name.lower().replace("_", "-").replace("symroute-nm", "licenses")
-        for each in licences.rglob("LICENSE*")}
+        for each in licences.rglob("LICENSE*")
+    }
 
 
 def test_the_lock_file_is_enough_for_what_the_project_depends_on() -> None:
     lock = (SOURCE / "rpm" / "bundled.txt").read_text().lower()
     project = (SOURCE / "pyproject.toml").read_text()
-    dependencies = project[project.index("\ndependencies = ["):]
-    names = re.findall(r'^    "([a-z0-9]+)', dependencies[:dependencies.index("]\n")], re.MULTILINE)
+    dependencies = project[project.index("\ndependencies = [") :]
+    names = re.findall(
+        r'^    "([a-z0-9]+)', dependencies[: dependencies.index("]\n")], re.MULTILINE
+    )
     assert {"typer", "jinja2"} <= set(names)
     assert [] == [each for each in names if "\n%s==" % each not in lock]
 
@@ -210,8 +256,11 @@ def test_it_holds_what_it_should_and_pure_python_alone(
 ) -> None:
     files = set(roots[release].files())
     assert {
-        COMMAND, "/etc/symroute-nm.conf", "/usr/share/man/man8/symroute-nm.8.gz",
-        "/usr/share/man/man5/symroute-nm.conf.5.gz", "/usr/share/licenses/symroute-nm/LICENSE",
+        COMMAND,
+        "/etc/symroute-nm.conf",
+        "/usr/share/man/man8/symroute-nm.8.gz",
+        "/usr/share/man/man5/symroute-nm.conf.5.gz",
+        "/usr/share/licenses/symroute-nm/LICENSE",
         "/usr/share/bash-completion/completions/symroute-nm",
         PRIVATE + "/symroute_nm/templates/ifcfg/rule.j2",
         PRIVATE + "/symroute_nm/cli.py",
@@ -253,8 +302,16 @@ def test_it_needs_nothing_that_an_empty_tree_lacks_but_what_it_says(
 def example(python: Python, root: Root, *options: str) -> Dict[str, bytes]:
     """What the installed command writes into its own tree for the two-uplink host."""
     before = root.files()
-    ran = root.run(python, "generate", "--host", SNAPSHOT, "--root", root.folder, *options,
-                   env={"PATH": os.environ["PATH"], "HOME": "/root"})
+    ran = root.run(
+        python,
+        "generate",
+        "--host",
+        SNAPSHOT,
+        "--root",
+        root.folder,
+        *options,
+        env={"PATH": os.environ["PATH"], "HOME": "/root"},
+    )
     assert ran.returncode == 0, ran.stdout
     return {name: content for name, content in root.files().items() if before.get(name) != content}
 
@@ -263,8 +320,11 @@ def test_every_supported_python_writes_what_the_checkout_does(root: Root, tmp_pa
     plain = tmp_path / "plain"
     plain.mkdir()
     must([sys.executable, "-m", "symroute_nm", "generate", "--host", SNAPSHOT, "--root", plain])
-    expected = {"/" + str(each.relative_to(plain)): each.read_bytes()
-                for each in plain.rglob("*") if each.is_file()}
+    expected = {
+        "/" + str(each.relative_to(plain)): each.read_bytes()
+        for each in plain.rglob("*")
+        if each.is_file()
+    }
     kept = {each: text for each, text in expected.items() if not each.startswith("/var")}
     assert len(kept) > 4
     for python in PYTHONS.values():
@@ -277,13 +337,15 @@ def test_every_supported_python_writes_what_the_checkout_does(root: Root, tmp_pa
             root.path(name).unlink()
     # Pythons without bytecode of their own left none behind.
     assert "" == root.rpm("-V", "symroute-nm").stdout
-    assert {".cpython-36.pyc"} == {each.name[each.name.index("."):]
-                                   for each in root.folder.rglob("*.pyc")}
+    assert {".cpython-36.pyc"} == {
+        each.name[each.name.index(".") :] for each in root.folder.rglob("*.pyc")
+    }
 
 
 def test_an_unchanged_installation_verifies(roots: Dict[str, Root]) -> None:
     assert dict.fromkeys(RELEASES, "") == {
-        release: root.rpm("-V", "symroute-nm").stdout for release, root in roots.items()}
+        release: root.rpm("-V", "symroute-nm").stdout for release, root in roots.items()
+    }
 
 
 EVIL = "import os; os.write(2, b'IMPORTED '+__name__.encode()); os._exit(99)\n"
@@ -291,13 +353,23 @@ EVIL = "import os; os.write(2, b'IMPORTED '+__name__.encode()); os._exit(99)\n"
 
 @pytest.mark.parametrize("release, version", [("el7", (3, 6)), ("el10", (3, 12))])
 def test_nothing_else_is_imported(
-    roots: Dict[str, Root], tmp_path: Path, release: str,
-    version: Tuple[int, int]
+    roots: Dict[str, Root], tmp_path: Path, release: str, version: Tuple[int, int]
 ) -> None:
     """Neither from the current folder, nor by the environment, nor from any site-packages."""
     python = PYTHONS[version]
-    names = ("jinja2", "typer", "click", "rich", "symroute_nm", "json", "typing", "usercustomize",
-             "sitecustomize", "pyroute2", "markupsafe")
+    names = (
+        "jinja2",
+        "typer",
+        "click",
+        "rich",
+        "symroute_nm",
+        "json",
+        "typing",
+        "usercustomize",
+        "sitecustomize",
+        "pyroute2",
+        "markupsafe",
+    )
     user = tmp_path / ".local" / "lib" / ("python" + python.name) / "site-packages"
     for folder in (tmp_path, user, tmp_path / "sub"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -305,15 +377,19 @@ def test_nothing_else_is_imported(
             (folder / (name + ".py")).write_text(EVIL)
         (folder / "evil.pth").write_text("import os; os._exit(98)\n")
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "sub"),
-        "PYTHONSTARTUP": str(tmp_path / "json.py"), "PYTHONINSPECT": "", "PYTHONHOME": "/nowhere",
-        "PYTHONUSERBASE": str(tmp_path / ".local"), "PYTHONDONTWRITEBYTECODE": "",
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(tmp_path / "sub"),
+        "PYTHONSTARTUP": str(tmp_path / "json.py"),
+        "PYTHONINSPECT": "",
+        "PYTHONHOME": "/nowhere",
+        "PYTHONUSERBASE": str(tmp_path / ".local"),
+        "PYTHONDONTWRITEBYTECODE": "",
     }
     system = must([python.path, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
     over = "mount --bind %s %s" % (user, system.strip())
     arguments = ("inspect", "--host", SNAPSHOT)
-    ran = roots[release].run(
-        python, *arguments, before=[over], cwd=str(tmp_path), env=environment)
+    ran = roots[release].run(python, *arguments, before=[over], cwd=str(tmp_path), env=environment)
     assert ran.returncode == 0, ran.stdout
     assert "Uplinks" in ran.stdout
     # The same traps do spring for a Python that is not isolated.
@@ -333,9 +409,7 @@ def test_the_interpreter_is_the_system_s_and_isolated(roots: Dict[str, Root]) ->
 
 
 @pytest.fixture(scope="session")
-def following(
-    packages: Dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def following(packages: Dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The next version for EL8, with another example configuration and a module less."""
     copy = tmp_path_factory.mktemp("next") / "checkout"
     copy_tree(copy, source=SOURCE)
@@ -358,7 +432,8 @@ def test_an_upgrade_keeps_a_changed_configuration_and_all_generated_files(
     assert "c /etc/symroute-nm.conf" in root.rpm("-V", "symroute-nm").stdout
     said = root.rpm("-U", following).stdout
     assert ["warning: /etc/symroute-nm.conf created as /etc/symroute-nm.conf.rpmnew"] == [
-        line.replace(str(root.folder), "") for line in said.splitlines()]
+        line.replace(str(root.folder), "") for line in said.splitlines()
+    ]
     assert changed == config.read_bytes()
     assert b"next version" in root.path("/etc/symroute-nm.conf.rpmnew").read_bytes()
     files = root.files()
@@ -379,7 +454,8 @@ def test_erasing_leaves_what_was_generated_and_nothing_else(root: Root) -> None:
     config.write_text(config.read_text() + "[interface eth0]\nid = 7\n")
     said = root.rpm("-e", "symroute-nm").stdout
     assert ["warning: /etc/symroute-nm.conf saved as /etc/symroute-nm.conf.rpmsave"] == [
-        line.replace(str(root.folder), "") for line in said.splitlines()]
+        line.replace(str(root.folder), "") for line in said.splitlines()
+    ]
     assert set(written) | {"/etc/symroute-nm.conf.rpmsave"} == set(root.files())
     assert written == {name: root.files()[name] for name in written}
     assert not root.path("/usr/share/symroute-nm").exists()
@@ -435,8 +511,11 @@ def test_every_flow_works_by_the_installed_command(server: InstalledLab) -> None
         assert ran.returncode == 0, ran.stdout + ran.stderr
     removed = server.symroute("remove")
     assert removed.returncode == 0, removed.stderr
-    assert [] == [each for each in server.files()
-                  if each.startswith("etc") and Path(each).name.startswith(("route", "rule"))]
+    assert [] == [
+        each
+        for each in server.files()
+        if each.startswith("etc") and Path(each).name.startswith(("route", "rule"))
+    ]
 
 
 def test_the_installed_command_changes_the_kernel_and_takes_it_back(server: InstalledLab) -> None:

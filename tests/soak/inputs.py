@@ -38,9 +38,18 @@ def soak(name, seconds):
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(target.seeds):
             (Path(corpus) / str(number)).write_bytes(seed)
-        atheris.Setup([
-            sys.argv[0], corpus, "-max_total_time=%d" % seconds, "-max_len=%d" % _LONGEST_INPUT,
-            "-timeout=%d" % _HANG, "-print_final_stats=1", "-verbosity=0"], target.check)
+        atheris.Setup(
+            [
+                sys.argv[0],
+                corpus,
+                "-max_total_time=%d" % seconds,
+                "-max_len=%d" % _LONGEST_INPUT,
+                "-timeout=%d" % _HANG,
+                "-print_final_stats=1",
+                "-verbosity=0",
+            ],
+            target.check,
+        )
         atheris.Fuzz()
 
 
@@ -54,8 +63,11 @@ def main():
     broken = 0
     for name in words[1:] or sorted(targets()):
         ran = subprocess.run(
-            [sys.executable, __file__, _ONE, name, str(seconds)], check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            [sys.executable, __file__, _ONE, name, str(seconds)],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         output = ran.stdout.decode("utf-8", "replace")
         counts = [line.split()[-1] for line in output.splitlines() if "number_of_executed" in line]
         count = counts[-1] if counts else "no"

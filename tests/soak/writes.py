@@ -40,9 +40,15 @@ def kills(folder: Path, number: int) -> None:
     for name in SCENES:
         killing = Killing(folder, name, time.time())
         found = Counter(killing.once(turn) for turn in range(number))
-        print("%s: %d kills, %d of them after the new state counted, %d left hidden files" % (
-            name, sum(found.values()), sum(n for each, n in found.items() if each[1]),
-            sum(n for each, n in found.items() if each[2])))
+        print(
+            "%s: %d kills, %d of them after the new state counted, %d left hidden files"
+            % (
+                name,
+                sum(found.values()),
+                sum(n for each, n in found.items() if each[1]),
+                sum(n for each, n in found.items() if each[2]),
+            )
+        )
 
 
 def faults(folder: Path) -> None:
@@ -52,18 +58,25 @@ def faults(folder: Path) -> None:
         root, output = copy(stage.start, folder / "root"), folder / "output"
         calls = []
         syscalls.follow(
-            stage.action(root), lambda call, calls=calls: calls.append((call.turn, call.path)))
+            stage.action(root), lambda call, calls=calls: calls.append((call.turn, call.path))
+        )
         copy(stage.start, root)
         found = Counter()
         for (turn, path), number in itertools.product(calls, ERRORS):
             if path in OUTSIDE:
                 continue
             code = syscalls.follow(
-                stage.action(root), lambda _, number=number: Fail(number), only={turn},
-                output=str(output))
+                stage.action(root),
+                lambda _, number=number: Fail(number),
+                only={turn},
+                output=str(output),
+            )
             found[code] += 1
-            said = [line for line in output.read_text(errors="replace").splitlines()
-                    if line.startswith("symroute-nm: ")]
+            said = [
+                line
+                for line in output.read_text(errors="replace").splitlines()
+                if line.startswith("symroute-nm: ")
+            ]
             where = (name, turn, path, errno.errorcode[number], output.read_text(errors="replace"))
             if code == 0:
                 assert stage.after == tree(root), where

@@ -24,8 +24,13 @@ def say(text: str) -> None:
 
 def execute(*command: Any, **options: Any) -> None:
     """Run a command that must work; exits with its output if it does not."""
-    ran = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, check=False, **options)
+    ran = subprocess.run(
+        [str(word) for word in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        **options,
+    )
     if ran.returncode:
         said, words = ran.stdout.decode(errors="replace"), " ".join(map(str, command))
         sys.exit(f"{said}\ntests/run: failed: {words}")
@@ -48,8 +53,15 @@ def make_venv(name: str, python: Python, *packages: str) -> Path:
 
 def pip(folder: Path, *arguments: Any) -> None:
     """Run pip install in a virtual environment."""
-    execute(folder / "bin" / "python", "-m", "pip", "install", "--quiet",
-            "--disable-pip-version-check", *arguments)
+    execute(
+        folder / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        *arguments,
+    )
 
 
 def _read(path: Path) -> str:
@@ -76,17 +88,29 @@ def build_wheel(pythons: Sequence[Python] = ()) -> Path:
 
     Any Python that can does it: the current one, the newest of `pythons`, any other.
     """
-    able = [python for python in [current_python(), *reversed(pythons), *find_pythons()]
-            if python.version >= BUILDS]
+    able = [
+        python
+        for python in [current_python(), *reversed(pythons), *find_pythons()]
+        if python.version >= BUILDS
+    ]
     if not able:
-        sys.exit(f"tests/run: building the wheel needs a Python of {spell(BUILDS)} or later "
-                 "besides this one; on RHEL 8: dnf install python3.11")
+        sys.exit(
+            f"tests/run: building the wheel needs a Python of {spell(BUILDS)} or later "
+            "besides this one; on RHEL 8: dnf install python3.11"
+        )
     say("sdist and wheel")
     # Not isolated: the environment is kept, and building takes a few seconds and no network.
     commands = make_venv("builder", able[0], "build", "setuptools>=70.1")
     copy_tree(CACHE / "source")
     shutil.rmtree(str(CACHE / "dist"), ignore_errors=True)
-    execute(commands / "python", "-m", "build", "--no-isolation", "--outdir", CACHE / "dist",
-            CACHE / "source")
+    execute(
+        commands / "python",
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+        CACHE / "dist",
+        CACHE / "source",
+    )
     (wheel,) = (CACHE / "dist").glob("*.whl")
     return wheel

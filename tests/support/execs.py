@@ -44,8 +44,11 @@ def watch(
         finally:
             os._exit(99)
     os.waitpid(pid, 0)
-    syscalls._ptrace(syscalls._SETOPTIONS, pid, (
-        syscalls._TRACESECCOMP | syscalls._EXITKILL | _FORK | _VFORK | _CLONE | _EXEC))
+    syscalls._ptrace(
+        syscalls._SETOPTIONS,
+        pid,
+        (syscalls._TRACESECCOMP | syscalls._EXITKILL | _FORK | _VFORK | _CLONE | _EXEC),
+    )
     syscalls._ptrace(syscalls._CONT, pid)
     executed: List[str] = []
     codes: Dict[int, int] = {}
@@ -80,9 +83,15 @@ def _path(pid: int) -> str:
 def _stop_at_executions() -> None:
     code = [
         (syscalls._LOAD, 0, 0, syscalls._NUMBER_AT),
-        (syscalls._EQUAL, 2, 0, _EXECVE), (syscalls._EQUAL, 1, 0, _EXECVEAT),
-        (syscalls._RETURN, 0, 0, syscalls._ALLOW), (syscalls._RETURN, 0, 0, syscalls._TRACE)]
+        (syscalls._EQUAL, 2, 0, _EXECVE),
+        (syscalls._EQUAL, 1, 0, _EXECVEAT),
+        (syscalls._RETURN, 0, 0, syscalls._ALLOW),
+        (syscalls._RETURN, 0, 0, syscalls._TRACE),
+    ]
     program = syscalls._Program(len(code), (syscalls._Instruction * len(code))(*code))
     syscalls._checked(syscalls._libc.prctl(syscalls._SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    syscalls._checked(syscalls._libc.prctl(
-        syscalls._SET_SECCOMP, syscalls._MODE_FILTER, ctypes.byref(program), 0, 0))
+    syscalls._checked(
+        syscalls._libc.prctl(
+            syscalls._SET_SECCOMP, syscalls._MODE_FILTER, ctypes.byref(program), 0, 0
+        )
+    )

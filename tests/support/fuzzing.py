@@ -132,8 +132,10 @@ def parse_conversion(content: bytes) -> None:
 
 def parse_rules(content: bytes) -> None:
     text = content.decode("utf-8", "surrogateescape")
-    files = [ConfigFile("/etc/sysconfig/network-scripts/%s-eth0" % each, text)
-             for each in ("rule", "rule6")]
+    files = [
+        ConfigFile("/etc/sysconfig/network-scripts/%s-eth0" % each, text)
+        for each in ("rule", "rule6")
+    ]
     found = sleeping_rules.find_sleeping_rules(files, HOST, {"eth0"})
     for each in found.rules:
         networks = [each.source, each.destination]
@@ -183,12 +185,34 @@ def _texts(*patterns: str) -> List[bytes]:
 
 
 _JOURNAL = {
-    "format": 1, "backup": _BACKUP, "folders": ["etc/iproute2"],
-    "entries": [{"path": "/etc/x", "target": "etc/x", "new": ".symroute-nm.x.01234567",
-                 "old": "", "before": "", "after": journal.digest(b"x")}]}
-_MANIFEST = {"format": 1, "files": [
-    {"path": "/etc/x", "existed": True, "mode": 0o644, "uid": 0, "gid": 0,
-     "before": journal.digest(b"x"), "after": journal.digest(b"y")}]}
+    "format": 1,
+    "backup": _BACKUP,
+    "folders": ["etc/iproute2"],
+    "entries": [
+        {
+            "path": "/etc/x",
+            "target": "etc/x",
+            "new": ".symroute-nm.x.01234567",
+            "old": "",
+            "before": "",
+            "after": journal.digest(b"x"),
+        }
+    ],
+}
+_MANIFEST = {
+    "format": 1,
+    "files": [
+        {
+            "path": "/etc/x",
+            "existed": True,
+            "mode": 0o644,
+            "uid": 0,
+            "gid": 0,
+            "before": journal.digest(b"x"),
+            "after": journal.digest(b"y"),
+        }
+    ],
+}
 _SETTINGS = b"""\
 [symroute]
 guard = throw
@@ -290,11 +314,16 @@ def read_root(content: Dict[str, bytes]) -> None:
         put_files(root, content)
         names = {1: "lo", 2: "eth0"}
         host = HOST._replace(
-            profiles=ifcfg.read(root), tables=rt_tables.read_tables(root),
-            leases=leases.read(root, names), dispatcher=system.find_dispatcher(root),
+            profiles=ifcfg.read(root),
+            tables=rt_tables.read_tables(root),
+            leases=leases.read(root, names),
+            dispatcher=system.find_dispatcher(root),
             evidence=observations.read_evidence(root, ()),
-            links=tuple(each._replace(connection=leases.connections(root).get(each.ifindex, ""))
-                        for each in HOST.links))
+            links=tuple(
+                each._replace(connection=leases.connections(root).get(each.ifindex, ""))
+                for each in HOST.links
+            ),
+        )
         text = snapshot.dump_host(host)
         assert host == snapshot.load_host(text.encode("ascii"), WHERE)
 
@@ -314,6 +343,7 @@ def put_files(root: Path, content: Dict[str, bytes]) -> None:
 @contextlib.contextmanager
 def limited(seconds: float = 10) -> Iterator[None]:
     """Whatever takes longer hangs: an AssertionError."""
+
     def ring(number: int, frame: Any) -> None:
         raise AssertionError("no end after %s seconds" % seconds)
 
@@ -339,10 +369,20 @@ _written: List[str] = []  # what was written where, while somebody watches
 _watching: List[bool] = []
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # {audit event: (number of paths, at which argument the descriptors of their folders begin)}
-_CHANGES = {"os.rename": (2, 2), "os.link": (2, 2), "os.symlink": (2, 2), "os.remove": (1, 1),
-            "os.mkdir": (1, 2), "os.rmdir": (1, 1), "os.chmod": (1, 2), "os.chown": (1, 3),
-            "os.truncate": (1, 0), "os.utime": (1, 0), "os.setxattr": (1, 0),
-            "shutil.rmtree": (1, 0)}
+_CHANGES = {
+    "os.rename": (2, 2),
+    "os.link": (2, 2),
+    "os.symlink": (2, 2),
+    "os.remove": (1, 1),
+    "os.mkdir": (1, 2),
+    "os.rmdir": (1, 1),
+    "os.chmod": (1, 2),
+    "os.chown": (1, 3),
+    "os.truncate": (1, 0),
+    "os.utime": (1, 0),
+    "os.setxattr": (1, 0),
+    "shutil.rmtree": (1, 0),
+}
 
 
 def _audit(event: str, arguments: Tuple[Any, ...]) -> None:
@@ -362,8 +402,7 @@ def _audit(event: str, arguments: Tuple[Any, ...]) -> None:
 
 def _whole(name: str, folder: int) -> str:
     """The path of a name in the folder of a descriptor, -1 for none."""
-    return name if folder < 0 else str(
-        Path(os.readlink("/proc/self/fd/%d" % folder)) / name)
+    return name if folder < 0 else str(Path(os.readlink("/proc/self/fd/%d" % folder)) / name)
 
 
 if hasattr(sys, "addaudithook"):  # 3.8
@@ -381,8 +420,14 @@ def watched(root: Path) -> Iterator[None]:
     finally:
         _watching.pop()
     inside = (str(root) + "/", "/run/symroute-nm/locks/")
-    outside = [each for each in _written if not each.startswith(inside) and each != str(root)
-               and each != os.devnull and "__pycache__" not in each]
+    outside = [
+        each
+        for each in _written
+        if not each.startswith(inside)
+        and each != str(root)
+        and each != os.devnull
+        and "__pycache__" not in each
+    ]
     assert ([], here) == (outside, set(Path.cwd().iterdir()))
 
 
@@ -404,8 +449,11 @@ def program(root: Path, *words: str) -> Run:
 
 def files(root: Path) -> Dict[str, bytes]:
     """{path below root: content} of all files."""
-    return {str(each.relative_to(root)): each.read_bytes()
-            for each in sorted(root.rglob("*")) if each.is_file()}
+    return {
+        str(each.relative_to(root)): each.read_bytes()
+        for each in sorted(root.rglob("*"))
+        if each.is_file()
+    }
 
 
 def check_run(run: Run) -> None:
@@ -486,12 +534,19 @@ def check_files(host: bytes, content: Dict[str, bytes], *options: str) -> Run:
 
 
 def _without_state(root: Path) -> Dict[str, bytes]:
-    return {path: content for path, content in files(root).items()
-            if not path.startswith("var/lib/symroute-nm/")}
+    return {
+        path: content
+        for path, content in files(root).items()
+        if not path.startswith("var/lib/symroute-nm/")
+    }
 
 
 def _foreign(content: Dict[str, bytes]) -> Dict[str, bytes]:
     """The files without blocks of ours."""
-    taken = {path: blocks.take_out(text) if "/rule" in path or "/route" in path or "rt_" in path
-             else text for path, text in content.items()}
+    taken = {
+        path: blocks.take_out(text)
+        if "/rule" in path or "/route" in path or "rt_" in path
+        else text
+        for path, text in content.items()
+    }
     return {path: text for path, text in taken.items() if text is not None}

@@ -46,8 +46,14 @@ OWNERS = {"nobody": NOBODY, "root": 0}
 WRITING = ("generate", "remove", "undo")
 READING = ("inspect", "diagnose", "snapshot", "verify", "undo --list", "remove --dry-run")
 # Where this machine's own files are that a mistaken root would write to.
-REAL = ("/etc/sysconfig", "/etc/iproute2", "/etc/NetworkManager", "/etc/sysctl.d", "/etc/firewalld",
-        "/var/lib/symroute-nm")
+REAL = (
+    "/etc/sysconfig",
+    "/etc/iproute2",
+    "/etc/NetworkManager",
+    "/etc/sysctl.d",
+    "/etc/firewalld",
+    "/var/lib/symroute-nm",
+)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,8 +88,15 @@ def fill(root: Path) -> Path:
 def put_state(root: Path) -> None:
     """A backup that fits, with which `undo` would make a file run as root."""
     before = b"#!/bin/sh\n"
-    saved = {"path": ROUTE, "existed": True, "mode": 0o4755, "uid": 0, "gid": 0,
-             "before": digest(before), "after": digest((root / ROUTE[1:]).read_bytes())}
+    saved = {
+        "path": ROUTE,
+        "existed": True,
+        "mode": 0o4755,
+        "uid": 0,
+        "gid": 0,
+        "before": digest(before),
+        "after": digest((root / ROUTE[1:]).read_bytes()),
+    }
     folder = "/%s/backups/%s" % (STATE, BACKUP)
     write(root, folder + "/manifest.json", json.dumps({"format": 1, "files": [saved]}).encode())
     write(root, folder + ROUTE, before)
@@ -94,8 +107,12 @@ def put_programs(root: Path) -> None:
     said = "#!/bin/sh\ntouch %s/ran\n" % root.parent
     for name in ("ip", "nft", "iptables-save", "restorecon", "nmcli", "sh", "uname"):
         write(root, "/usr/sbin/" + name, said.encode(), 0o755)
-    write(root, "/etc/NetworkManager/dispatcher.d/pre-up.d/10-ifcfg-rh-routes.sh", said.encode(),
-          0o755)
+    write(
+        root,
+        "/etc/NetworkManager/dispatcher.d/pre-up.d/10-ifcfg-rh-routes.sh",
+        said.encode(),
+        0o755,
+    )
     write(root, "/run/symroute-nm/record", json.dumps({"format": 1, "marks": said}).encode())
 
 
@@ -169,8 +186,13 @@ def look(top: Path, *but: Path) -> Snapshot:
             elif stat.S_ISLNK(status.st_mode):
                 content = os.readlink(str(place))
             found[str(place)] = (
-                status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_mtime_ns,
-                content)
+                status.st_mode,
+                status.st_uid,
+                status.st_gid,
+                status.st_nlink,
+                status.st_mtime_ns,
+                content,
+            )
     return found
 
 
@@ -195,7 +217,7 @@ def used_paths(grounds: Grounds) -> Set[str]:
         grounds.fresh(0)
         inside = str(grounds.tree) + "/"
         calls = syscalls.calls_of_paths(command(grounds.words(name)))
-        found |= {path[len(inside):].rstrip("/.") for path in calls if path.startswith(inside)}
+        found |= {path[len(inside) :].rstrip("/.") for path in calls if path.startswith(inside)}
     return {path for path in found if path and ".symroute-nm." not in path}
 
 
@@ -258,8 +280,17 @@ def exchange(one: str, other: str) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-SWAPPED = ("etc", "etc/sysconfig", SCRIPTS[1:], "etc/iproute2", "etc/iproute2/rt_tables.d",
-           "var/lib", STATE, STATE + "/backups", ROUTE[1:])
+SWAPPED = (
+    "etc",
+    "etc/sysconfig",
+    SCRIPTS[1:],
+    "etc/iproute2",
+    "etc/iproute2/rt_tables.d",
+    "var/lib",
+    STATE,
+    STATE + "/backups",
+    ROUTE[1:],
+)
 
 
 def beside(grounds: Grounds, path: str, number: int) -> Tuple[str, str]:

@@ -31,8 +31,11 @@ VENDOR = tuple(
 
 def kernel_rules() -> Tuple[Rule, ...]:
     """The rules that every kernel begins with."""
-    four = [Rule(4, 0, table=TABLE_LOCAL), Rule(4, 32766, table=TABLE_MAIN),
-            Rule(4, 32767, table=TABLE_DEFAULT)]
+    four = [
+        Rule(4, 0, table=TABLE_LOCAL),
+        Rule(4, 32766, table=TABLE_MAIN),
+        Rule(4, 32767, table=TABLE_DEFAULT),
+    ]
     six = [Rule(6, 0, table=TABLE_LOCAL), Rule(6, 32766, table=TABLE_MAIN)]
     return tuple(four + six)
 
@@ -48,12 +51,17 @@ def route(text: str, link: str = "", via: str = "", **fields: Any) -> Route:
 
 def connected(address: Address) -> List[Route]:
     """The routes that the kernel makes for an address."""
-    local = Route(host_network(address.ip), table=TABLE_LOCAL, type="local",
-                  hops=(Hop(address.link),))
+    local = Route(
+        host_network(address.ip), table=TABLE_LOCAL, type="local", hops=(Hop(address.link),)
+    )
     if address.network.prefixlen == address.network.max_prefixlen and address.peer is None:
         return [local]
-    return [Route(address.network, hops=(Hop(address.link),),
-                  metric=256 if address.version == 6 else 0), local]
+    return [
+        Route(
+            address.network, hops=(Hop(address.link),), metric=256 if address.version == 6 else 0
+        ),
+        local,
+    ]
 
 
 def host(
@@ -63,22 +71,32 @@ def host(
     addresses = tuple(addresses)
     derived = [each for address in addresses for each in connected(address)]
     given = {
-        "rules": kernel_rules(), "kernel": KERNEL, "suppress": True, "dispatcher": SCRIPT,
+        "rules": kernel_rules(),
+        "kernel": KERNEL,
+        "suppress": True,
+        "dispatcher": SCRIPT,
         "tables": VENDOR,
-        "profiles": tuple(Profile(name=each.name, device=each.name, id="System " + each.name)
-                          for each in links if each.name.startswith("eth")),
+        "profiles": tuple(
+            Profile(name=each.name, device=each.name, id="System " + each.name)
+            for each in links
+            if each.name.startswith("eth")
+        ),
     }
     given.update(fields)
     return Host(
-        links=(Link(1, "lo", loopback=True), *links), addresses=addresses,
-        routes=tuple(derived) + tuple(routes), **given)
+        links=(Link(1, "lo", loopback=True), *links),
+        addresses=addresses,
+        routes=tuple(derived) + tuple(routes),
+        **given,
+    )
 
 
 def link(number: int, name: str, **fields: Any) -> Link:
     """A link whose MAC address follows from its number."""
     mac = "52:54:00:00:00:%02x" % number
-    return Link(number, name, mac=mac, permanent_mac=mac if name.startswith("eth") else "",
-                **fields)
+    return Link(
+        number, name, mac=mac, permanent_mac=mac if name.startswith("eth") else "", **fields
+    )
 
 
 def address(name: str, text: str, **fields: Any) -> Address:
@@ -93,9 +111,11 @@ DOCKER0 = link(4, "docker0", kind="bridge")
 def two_uplinks(**fields: Any) -> Host:
     """DESIGN 2's example: eth0 for users, eth1 for administrators and main's best default."""
     addresses = [
-        address("eth0", "10.0.6.5/24"), address("eth0", "2001:db8:6::5/64"),
+        address("eth0", "10.0.6.5/24"),
+        address("eth0", "2001:db8:6::5/64"),
         address("eth0", "fe80::5054:ff:fe00:2/64", scope=253),
-        address("eth1", "10.0.5.5/24"), address("eth1", "2001:db8:5::5/64"),
+        address("eth1", "10.0.5.5/24"),
+        address("eth1", "2001:db8:5::5/64"),
         address("eth1", "fe80::5054:ff:fe00:3/64", scope=253),
         address("docker0", "172.17.0.1/16"),
     ]
@@ -113,17 +133,22 @@ BRIDGE = address("docker0", "172.17.0.1/16")
 ETH2 = link(5, "eth2")
 BY_ETH0 = route("default", "eth0", "10.0.6.1", metric=101)
 BY_ETH1 = route("default", "eth1", "10.0.5.1", metric=100)
-PROFILES = (Profile("eth0", id="System eth0", device="eth0"),
-            Profile("eth1", id="System eth1", device="eth1"))
+PROFILES = (
+    Profile("eth0", id="System eth0", device="eth0"),
+    Profile("eth1", id="System eth1", device="eth1"),
+)
 
 
 def plain(
-    links: Sequence[Link] = (), addresses: Sequence[Address] = (), routes: Sequence[Route] = (),
-    **fields: object
+    links: Sequence[Link] = (),
+    addresses: Sequence[Address] = (),
+    routes: Sequence[Route] = (),
+    **fields: object,
 ) -> Host:
     """Two IPv4 uplinks, and whatever else."""
-    return host([ETH0, ETH1, *links], [USERS, ADMINS, *addresses], [BY_ETH1, BY_ETH0, *routes],
-                **fields)
+    return host(
+        [ETH0, ETH1, *links], [USERS, ADMINS, *addresses], [BY_ETH1, BY_ETH0, *routes], **fields
+    )
 
 
 def vlans(number, step=1):
@@ -133,9 +158,12 @@ def vlans(number, step=1):
     return host(
         [link(10 + each, name, kind="vlan") for each, name in enumerate(names)],
         [address(name, base + ".5/24") for name, base in zip(names, networks)],
-        [route("default", name, base + ".1", metric=100 + each)
-         for each, (name, base) in enumerate(zip(names, networks))],
-        profiles=tuple(Profile(name, id=name, device=name) for name in names))
+        [
+            route("default", name, base + ".1", metric=100 + each)
+            for each, (name, base) in enumerate(zip(names, networks))
+        ],
+        profiles=tuple(Profile(name, id=name, device=name) for name in names),
+    )
 
 
 def make_plan(

@@ -30,8 +30,14 @@ Stands for the distribution's.
 def run(command: Sequence[Any], **options: Any) -> "subprocess.CompletedProcess[str]":
     """What a command said, on both streams together, and its exit code."""
     return subprocess.run(
-        [str(each) for each in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, universal_newlines=True, check=False, **options)
+        [str(each) for each in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        check=False,
+        **options,
+    )
 
 
 def must(command: Sequence[Any], **options: Any) -> str:
@@ -42,17 +48,31 @@ def must(command: Sequence[Any], **options: Any) -> str:
 
 
 def build(
-    python: Python, source: Path, output: Path, *releases: str, within: Sequence[str] = (),
-    **environment: str
+    python: Python,
+    source: Path,
+    output: Path,
+    *releases: str,
+    within: Sequence[str] = (),
+    **environment: str,
 ) -> Dict[str, Path]:
     """{release: package}, made by this Python from a checkout, with the releases' own on PATH.
 
     `within` is a command that runs another.
     """
     path = [str(each.path.parent) for each in find_pythons()] + [os.environ["PATH"]]
-    must([*within, python.path, source / "rpm" / "build", "--cache", SOURCE / ".cache" / "rpm",
-          "--output", output, *releases],
-         env=dict(os.environ, PATH=os.pathsep.join(path), SOURCE_DATE_EPOCH=EPOCH, **environment))
+    must(
+        [
+            *within,
+            python.path,
+            source / "rpm" / "build",
+            "--cache",
+            SOURCE / ".cache" / "rpm",
+            "--output",
+            output,
+            *releases,
+        ],
+        env=dict(os.environ, PATH=os.pathsep.join(path), SOURCE_DATE_EPOCH=EPOCH, **environment),
+    )
     return {each.name.split(".")[-3]: each for each in output.glob("*.noarch.rpm")}
 
 
@@ -100,9 +120,11 @@ class Root:
             (layer / "bin" / "python3").symlink_to(python.path)
         layers = ":".join(map(str, (layer, self.folder / "usr", "/usr")))
         private = shlex.quote(str(self.path(PRIVATE)))
-        return ["mount -t overlay overlay -o lowerdir=%s /usr" % shlex.quote(layers),
-                # Writable as on a real host: bytecode that should not be written would show.
-                "mount --bind %s %s" % (private, PRIVATE)]
+        return [
+            "mount -t overlay overlay -o lowerdir=%s /usr" % shlex.quote(layers),
+            # Writable as on a real host: bytecode that should not be written would show.
+            "mount --bind %s %s" % (private, PRIVATE),
+        ]
 
     def run(
         self, python: Python, *arguments: Any, before: Sequence[str] = (), **options: Any

@@ -48,9 +48,15 @@ def run_program(*words: Any, code: str = "", **environment: str) -> Tuple[int, s
     """Run the real program, or Python code that ends in it; its exit code, stdout and stderr."""
     command = ["-c", code] if code else ["-m", "symroute_nm"]
     ran = subprocess.run(
-        [sys.executable, *command, *map(str, words)], cwd=str(ROOT),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-        env=dict({name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-                 **environment))
+        [sys.executable, *command, *map(str, words)],
+        cwd=str(ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+        env=dict(
+            {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **environment,
+        ),
+    )
     out, err = (stream.decode("utf-8", "replace") for stream in (ran.stdout, ran.stderr))
     return ran.returncode, out, err

@@ -51,6 +51,7 @@ def _candidates(version: Tuple[int, int]) -> Iterator[Python]:
 
 def _version_of(path: Path) -> Optional[Tuple[int, ...]]:
     code = "import sys, ensurepip, venv; print(*sys.version_info[:2])"
-    ran = subprocess.run([str(path), "-c", code], stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL, check=False)
+    ran = subprocess.run(
+        [str(path), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+    )
     return tuple(map(int, ran.stdout.split())) if ran.returncode == 0 else None

@@ -1,6 +1,5 @@
 """Lines of an administrator's route-eth0, and what the dispatcher script makes of them."""
 
-
 # Each line, and the beginning of what is wrong with it; "": nothing. NetworkManager 1.42 reads all
 # of them as routes of eth0.
 LINES = [

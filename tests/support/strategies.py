@@ -11,38 +11,78 @@ from symroute_nm.model.profiles import Profile
 
 # Small worlds in which much overlaps.
 NAMES = ("eth0", "eth1", "eth2", "docker0", "wg0")
-NETWORKS = ("10.0.5.0/24", "10.0.6.0/24", "10.0.0.0/8", "10.0.6.128/25", "172.17.0.0/16",
-            "169.254.0.0/16", "2001:db8:5::/64", "fe80::/64")
+NETWORKS = (
+    "10.0.5.0/24",
+    "10.0.6.0/24",
+    "10.0.0.0/8",
+    "10.0.6.128/25",
+    "172.17.0.0/16",
+    "169.254.0.0/16",
+    "2001:db8:5::/64",
+    "fe80::/64",
+)
 GATEWAYS = {4: ("10.0.5.1", "10.0.6.1"), 6: ("fe80::1", "2001:db8:5::1")}
 names = st.sampled_from(NAMES)
 some_address = st.builds(
-    lambda name, text, dynamic: address(name, text, dynamic=dynamic), names,
-    st.sampled_from(["10.0.6.5/24", "10.0.5.5/24", "10.0.6.7/25", "172.17.0.1/16",
-                     "2001:db8:5::5/64", "fe80::5/64"]), st.booleans())
+    lambda name, text, dynamic: address(name, text, dynamic=dynamic),
+    names,
+    st.sampled_from(
+        [
+            "10.0.6.5/24",
+            "10.0.5.5/24",
+            "10.0.6.7/25",
+            "172.17.0.1/16",
+            "2001:db8:5::5/64",
+            "fe80::5/64",
+        ]
+    ),
+    st.booleans(),
+)
 some_rule = st.builds(
     lambda version, priority, source, iif, table: Rule(
-        version, priority, ip_network(source) if source and version == 4 else None, iif=iif,
-        table=table),
-    st.sampled_from([4, 6]), st.sampled_from([5, 999, 20000, 20002, 32766]),
-    st.sampled_from(["", "10.0.6.5/32", "10.0.5.0/24"]), st.sampled_from(["", "eth0", "eth1"]),
-    st.sampled_from([100, 200, 254]))
+        version,
+        priority,
+        ip_network(source) if source and version == 4 else None,
+        iif=iif,
+        table=table,
+    ),
+    st.sampled_from([4, 6]),
+    st.sampled_from([5, 999, 20000, 20002, 32766]),
+    st.sampled_from(["", "10.0.6.5/32", "10.0.5.0/24"]),
+    st.sampled_from(["", "eth0", "eth1"]),
+    st.sampled_from([100, 200, 254]),
+)
 some_profile = st.builds(
-    lambda name, device: Profile(name, device=device), st.sampled_from(["eth0", "eth1", "b"]),
-    st.sampled_from(["eth0", "eth1", "eth2"]))
+    lambda name, device: Profile(name, device=device),
+    st.sampled_from(["eth0", "eth1", "b"]),
+    st.sampled_from(["eth0", "eth1", "eth2"]),
+)
 
 
 @st.composite
 def some_route(draw):
     version = draw(st.sampled_from([4, 4, 6]))
-    network = ip_network(draw(st.sampled_from(
-        ["0.0.0.0/0" if version == 4 else "::/0",
-         *(each for each in NETWORKS if ip_network(each).version == version)])))
+    network = ip_network(
+        draw(
+            st.sampled_from(
+                [
+                    "0.0.0.0/0" if version == 4 else "::/0",
+                    *(each for each in NETWORKS if ip_network(each).version == version),
+                ]
+            )
+        )
+    )
     gateway = draw(st.one_of(st.none(), st.sampled_from(GATEWAYS[version]).map(ip_address)))
     kind = draw(st.sampled_from(["unicast"] * 5 + ["blackhole", "throw"]))
     hops = (Hop(draw(names), gateway, draw(st.booleans())),) if kind == "unicast" else ()
-    return Route(network, table=draw(st.sampled_from([254, 254, 254, 100, 200])), type=kind,
-                 hops=hops, metric=draw(st.sampled_from([0, 100])),
-                 tos=draw(st.sampled_from([0, 0, 0, 8])))
+    return Route(
+        network,
+        table=draw(st.sampled_from([254, 254, 254, 100, 200])),
+        type=kind,
+        hops=hops,
+        metric=draw(st.sampled_from([0, 100])),
+        tos=draw(st.sampled_from([0, 0, 0, 8])),
+    )
 
 
 @st.composite
@@ -51,10 +91,14 @@ def small_hosts(draw):
     links = tuple(link(number, name) for number, name in enumerate(NAMES, 2))
     base = two_uplinks()
     if draw(st.booleans()):
-        base = base._replace(profiles=tuple(
-            draw(st.lists(some_profile, unique_by=lambda each: each.name, max_size=3))))
-    rule_list = draw(st.lists(
-        some_rule, max_size=3, unique_by=lambda each: (each.version, each.priority)))
+        base = base._replace(
+            profiles=tuple(
+                draw(st.lists(some_profile, unique_by=lambda each: each.name, max_size=3))
+            )
+        )
+    rule_list = draw(
+        st.lists(some_rule, max_size=3, unique_by=lambda each: (each.version, each.priority))
+    )
     return base._replace(
         links=links,
         addresses=base.addresses + tuple(draw(st.lists(some_address, max_size=3))),
@@ -73,7 +117,9 @@ def planned(made, settings):
 def networks(prefixes):
     return st.builds(
         lambda number, length: ip_network((number & ~((1 << (32 - length)) - 1), length)),
-        st.integers(0x0A000000, 0x0AFFFFFF), prefixes)
+        st.integers(0x0A000000, 0x0AFFFFFF),
+        prefixes,
+    )
 
 
 @st.composite

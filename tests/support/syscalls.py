@@ -33,58 +33,215 @@ _NUMBER_AT, _FIRST_ARGUMENT_AT = 0, 16  # in struct seccomp_data
 
 # arch/x86/entry/syscalls/syscall_64.tbl
 NAMES = {
-    0: "read", 1: "write", 2: "open", 3: "close", 4: "stat", 5: "fstat", 6: "lstat", 8: "lseek",
-    9: "mmap", 10: "mprotect", 11: "munmap", 12: "brk", 13: "rt_sigaction", 14: "rt_sigprocmask",
-    15: "rt_sigreturn", 16: "ioctl", 17: "pread64", 18: "pwrite64", 21: "access", 24: "sched_yield",
-    25: "mremap", 28: "madvise", 32: "dup", 33: "dup2", 39: "getpid", 60: "exit", 72: "fcntl",
-    73: "flock", 74: "fsync", 75: "fdatasync", 77: "ftruncate", 78: "getdents", 79: "getcwd",
-    82: "rename", 83: "mkdir", 84: "rmdir", 86: "link", 87: "unlink", 88: "symlink",
-    89: "readlink", 90: "chmod", 91: "fchmod", 92: "chown", 93: "fchown", 95: "umask",
+    0: "read",
+    1: "write",
+    2: "open",
+    3: "close",
+    4: "stat",
+    5: "fstat",
+    6: "lstat",
+    8: "lseek",
+    9: "mmap",
+    10: "mprotect",
+    11: "munmap",
+    12: "brk",
+    13: "rt_sigaction",
+    14: "rt_sigprocmask",
+    15: "rt_sigreturn",
+    16: "ioctl",
+    17: "pread64",
+    18: "pwrite64",
+    21: "access",
+    24: "sched_yield",
+    25: "mremap",
+    28: "madvise",
+    32: "dup",
+    33: "dup2",
+    39: "getpid",
+    60: "exit",
+    72: "fcntl",
+    73: "flock",
+    74: "fsync",
+    75: "fdatasync",
+    77: "ftruncate",
+    78: "getdents",
+    79: "getcwd",
+    82: "rename",
+    83: "mkdir",
+    84: "rmdir",
+    86: "link",
+    87: "unlink",
+    88: "symlink",
+    89: "readlink",
+    90: "chmod",
+    91: "fchmod",
+    92: "chown",
+    93: "fchown",
+    95: "umask",
     102: "getuid",
-    107: "geteuid", 110: "getppid", 188: "setxattr", 190: "fsetxattr", 191: "getxattr",
-    194: "listxattr", 196: "flistxattr",
-    193: "fgetxattr", 202: "futex", 217: "getdents64", 228: "clock_gettime",
-    230: "clock_nanosleep", 231: "exit_group", 257: "openat", 258: "mkdirat", 262: "newfstatat",
-    263: "unlinkat", 264: "renameat", 265: "linkat", 267: "readlinkat", 268: "fchmodat",
-    316: "renameat2", 318: "getrandom", 332: "statx", 439: "faccessat2", 452: "fchmodat2",
+    107: "geteuid",
+    110: "getppid",
+    188: "setxattr",
+    190: "fsetxattr",
+    191: "getxattr",
+    194: "listxattr",
+    196: "flistxattr",
+    193: "fgetxattr",
+    202: "futex",
+    217: "getdents64",
+    228: "clock_gettime",
+    230: "clock_nanosleep",
+    231: "exit_group",
+    257: "openat",
+    258: "mkdirat",
+    262: "newfstatat",
+    263: "unlinkat",
+    264: "renameat",
+    265: "linkat",
+    267: "readlinkat",
+    268: "fchmodat",
+    316: "renameat2",
+    318: "getrandom",
+    332: "statx",
+    439: "faccessat2",
+    452: "fchmodat2",
 }
 # What touches no file: memory, signals, clocks and the child itself. All else counts.
 _NO_FILE = {
-    "mmap", "mprotect", "munmap", "brk", "mremap", "madvise", "rt_sigaction", "rt_sigprocmask",
-    "rt_sigreturn", "sched_yield", "getpid", "getppid", "getuid", "geteuid", "futex",
-    "umask", "clock_gettime", "clock_nanosleep", "exit", "exit_group", "getrandom",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "brk",
+    "mremap",
+    "madvise",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sched_yield",
+    "getpid",
+    "getppid",
+    "getuid",
+    "geteuid",
+    "futex",
+    "umask",
+    "clock_gettime",
+    "clock_nanosleep",
+    "exit",
+    "exit_group",
+    "getrandom",
 }
 _WRITE, _OPENAT, _LAST_STREAM = 1, 257, 2
 _CHANGING_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _BY_PATH = {
-    "open", "stat", "lstat", "access", "rename", "mkdir", "rmdir", "link", "unlink", "readlink",
-    "chmod", "chown", "setxattr", "getxattr", "listxattr",
+    "open",
+    "stat",
+    "lstat",
+    "access",
+    "rename",
+    "mkdir",
+    "rmdir",
+    "link",
+    "unlink",
+    "readlink",
+    "chmod",
+    "chown",
+    "setxattr",
+    "getxattr",
+    "listxattr",
 }
 _BY_FOLDER_AND_PATH = {
-    "openat", "mkdirat", "newfstatat", "unlinkat", "renameat", "linkat", "readlinkat", "fchmodat",
-    "faccessat2", "fchmodat2", "statx",
+    "openat",
+    "mkdirat",
+    "newfstatat",
+    "unlinkat",
+    "renameat",
+    "linkat",
+    "readlinkat",
+    "fchmodat",
+    "faccessat2",
+    "fchmodat2",
+    "statx",
 }
 _READING = {
-    "read", "pread64", "stat", "fstat", "lstat", "newfstatat", "statx", "lseek", "ioctl", "access",
-    "faccessat2", "getdents", "getdents64", "readlink", "readlinkat", "getxattr", "fgetxattr",
-    "listxattr", "flistxattr",
-    "fcntl", "close",
+    "read",
+    "pread64",
+    "stat",
+    "fstat",
+    "lstat",
+    "newfstatat",
+    "statx",
+    "lseek",
+    "ioctl",
+    "access",
+    "faccessat2",
+    "getdents",
+    "getdents64",
+    "readlink",
+    "readlinkat",
+    "getxattr",
+    "fgetxattr",
+    "listxattr",
+    "flistxattr",
+    "fcntl",
+    "close",
 }
-_ACTS = {"mkdirat": "mkdir", "renameat": "rename", "renameat2": "rename", "linkat": "link",
-         "readlinkat": "readlink", "fchmodat": "chmod"}
+_ACTS = {
+    "mkdirat": "mkdir",
+    "renameat": "rename",
+    "renameat2": "rename",
+    "linkat": "link",
+    "readlinkat": "readlink",
+    "fchmodat": "chmod",
+}
 _HERE, _REMOVE_FOLDER = -100, 0x200  # AT_FDCWD, AT_REMOVEDIR, linux/fcntl.h
 _BY_DESCRIPTOR = {
-    "read", "write", "close", "fstat", "lseek", "ioctl", "pread64", "pwrite64", "fcntl",
+    "read",
+    "write",
+    "close",
+    "fstat",
+    "lseek",
+    "ioctl",
+    "pread64",
+    "pwrite64",
+    "fcntl",
 }
 
 
 class _Registers(ctypes.Structure):
     """struct user_regs_struct of sys/user.h."""
 
-    _fields_ = [(name, ctypes.c_ulonglong) for name in (
-        "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx",
-        "rsi", "rdi", "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds",
-        "es", "fs", "gs")]
+    _fields_ = [
+        (name, ctypes.c_ulonglong)
+        for name in (
+            "r15",
+            "r14",
+            "r13",
+            "r12",
+            "rbp",
+            "rbx",
+            "r11",
+            "r10",
+            "r9",
+            "r8",
+            "rax",
+            "rcx",
+            "rdx",
+            "rsi",
+            "rdi",
+            "orig_rax",
+            "rip",
+            "cs",
+            "eflags",
+            "rsp",
+            "ss",
+            "fs_base",
+            "gs_base",
+            "ds",
+            "es",
+            "fs",
+            "gs",
+        )
+    ]
 
 
 class Call(NamedTuple):
@@ -183,9 +340,12 @@ def _ptrace(request: int, pid: int, value: Any = None) -> None:
 
 
 def follow(
-    action: Callable[[], Optional[int]], verdict: Verdict = lambda _: None,
-    only: Optional[Container[int]] = None, seen: Optional[Callable[[Call, int], None]] = None,
-    output: str = os.devnull, reading: bool = True,
+    action: Callable[[], Optional[int]],
+    verdict: Verdict = lambda _: None,
+    only: Optional[Container[int]] = None,
+    seen: Optional[Callable[[Call, int], None]] = None,
+    output: str = os.devnull,
+    reading: bool = True,
 ) -> int:
     """Run an action in a child of its own, asking before each call on a file what becomes of it.
 
@@ -229,9 +389,7 @@ def _ask(
         _ptrace(_SETREGS, pid, ctypes.byref(registers))
 
 
-def _stopped_child(
-    action: Callable[[], Optional[int]], output: str, free: Container[str]
-) -> int:
+def _stopped_child(action: Callable[[], Optional[int]], output: str, free: Container[str]) -> int:
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
@@ -255,8 +413,12 @@ def _stopped_child(
 class _Instruction(ctypes.Structure):
     """struct sock_filter of linux/filter.h."""
 
-    _fields_ = [("code", ctypes.c_ushort), ("true", ctypes.c_ubyte), ("false", ctypes.c_ubyte),
-                ("value", ctypes.c_uint)]
+    _fields_ = [
+        ("code", ctypes.c_ushort),
+        ("true", ctypes.c_ubyte),
+        ("false", ctypes.c_ubyte),
+        ("value", ctypes.c_uint),
+    ]
 
 
 class _Program(ctypes.Structure):
@@ -269,14 +431,24 @@ def _let_go(free: Container[str]) -> None:
     """From now on each call of this process stops for the tracer, but for those free ones."""
     numbers = [number for number, name in NAMES.items() if name in free]
     code = [(_LOAD, 0, 0, _NUMBER_AT)]
-    code += [step for number in numbers for step in (
-        (_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW))]
+    code += [
+        step for number in numbers for step in ((_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW))
+    ]
     if "read" in free:
-        code += [(_EQUAL, 0, 4, _OPENAT), (_LOAD, 0, 0, _FIRST_ARGUMENT_AT + 2 * 8),
-                 (_ANY_BIT, 1, 0, _CHANGING_FLAGS), (_RETURN, 0, 0, _ALLOW),
-                 (_RETURN, 0, 0, _TRACE)]
-    code += [(_EQUAL, 0, 3, _WRITE), (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
-             (_GREATER, 1, 0, _LAST_STREAM), (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _TRACE)]
+        code += [
+            (_EQUAL, 0, 4, _OPENAT),
+            (_LOAD, 0, 0, _FIRST_ARGUMENT_AT + 2 * 8),
+            (_ANY_BIT, 1, 0, _CHANGING_FLAGS),
+            (_RETURN, 0, 0, _ALLOW),
+            (_RETURN, 0, 0, _TRACE),
+        ]
+    code += [
+        (_EQUAL, 0, 3, _WRITE),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
+        (_GREATER, 1, 0, _LAST_STREAM),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _TRACE),
+    ]
     steps = (_Instruction * len(code))(*code)
     program = _Program(len(code), steps)
     _checked(_libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

@@ -149,7 +149,10 @@ class Scene(NamedTuple):
 SCENES = ("generate", "remove", "undo", "undo of a remove")
 _UNDO, _REMOVE = ["undo", "--root"], ["remove", "--root"]
 _STEPS = {
-    "generate": [], "remove": [_REMOVE], "undo": [_UNDO], "undo of a remove": [_REMOVE, _UNDO],
+    "generate": [],
+    "remove": [_REMOVE],
+    "undo": [_UNDO],
+    "undo of a remove": [_REMOVE, _UNDO],
 }
 
 

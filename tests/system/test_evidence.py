@@ -26,12 +26,16 @@ def commands(tmp_path, monkeypatch):
 
 def ports(root):
     found = observations.read_evidence(root, [Link(1, "lo", loopback=True)])
-    return found.published, tuple(each for each in found.unread if each.subject == observations.PORTS)
+    return found.published, tuple(
+        each for each in found.unread if each.subject == observations.PORTS
+    )
 
 
 def test_without_any_command_it_is_said(tmp_path, commands):
-    assert ((), (Unread(observations.PORTS, "neither iptables-save nor nft is installed"),)) == ports(
-        tmp_path)
+    assert (
+        (),
+        (Unread(observations.PORTS, "neither iptables-save nor nft is installed"),),
+    ) == ports(tmp_path)
 
 
 def test_a_command_that_fails_is_said_and_the_others_count(tmp_path, commands):
@@ -65,4 +69,5 @@ def test_who_is_not_root_asks_no_firewall(tmp_path, commands, monkeypatch):
     commands("nft", "echo ' tcp dport 8080 dnat to 172.17.0.2:80'")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert ((), (Unread(observations.PORTS, "only root may list the firewall's rules"),)) == ports(
-        tmp_path)
+        tmp_path
+    )

@@ -19,11 +19,47 @@ pytestmark = pytest.mark.skipif(not execs.AVAILABLE, reason=execs.WHY_NOT)
 WRAPPER = ROOT / "rpm" / "symroute-nm"
 SCRIPTS = "etc/sysconfig/network-scripts"
 # All that is ever meant to run: what lists and sets marks, the shell for scripts of marks, labels.
-EXPECTED = ("sh", "nft", "iptables", "ip6tables", "iptables-save", "ip6tables-save",
-            "iptables-restore", "ip6tables-restore", "restorecon")
-HOSTILE = (*EXPECTED, "uname", "file", "ip", "nmcli", "python", "python3", "gcc", "cc", "ld",
-           "ldconfig", "objdump", "systemctl", "sysctl", "modprobe", "getent", "tput", "stty",
-           "env", "timeout", "bash", "dash", "rpm", "hostname", "less", "more", "cat", "echo")
+EXPECTED = (
+    "sh",
+    "nft",
+    "iptables",
+    "ip6tables",
+    "iptables-save",
+    "ip6tables-save",
+    "iptables-restore",
+    "ip6tables-restore",
+    "restorecon",
+)
+HOSTILE = (
+    *EXPECTED,
+    "uname",
+    "file",
+    "ip",
+    "nmcli",
+    "python",
+    "python3",
+    "gcc",
+    "cc",
+    "ld",
+    "ldconfig",
+    "objdump",
+    "systemctl",
+    "sysctl",
+    "modprobe",
+    "getent",
+    "tput",
+    "stty",
+    "env",
+    "timeout",
+    "bash",
+    "dash",
+    "rpm",
+    "hostname",
+    "less",
+    "more",
+    "cat",
+    "echo",
+)
 DETACHED = "import os, pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
 
 
@@ -41,8 +77,11 @@ def hostile(tmp_path):
 @pytest.fixture
 def command(tmp_path):
     """The RPM's own wrapper, with the private folder where the packages of this Python are."""
-    places = [str(Path(symroute_nm.__file__).parent.parent), sysconfig.get_paths()["purelib"],
-              *site.getsitepackages()]
+    places = [
+        str(Path(symroute_nm.__file__).parent.parent),
+        sysconfig.get_paths()["purelib"],
+        *site.getsitepackages(),
+    ]
     line = 'sys.path.append("/usr/share/symroute-nm/python")'
     text = WRAPPER.read_text()
     assert 1 == text.count(line)
@@ -65,9 +104,16 @@ def root(tmp_path):
 
 
 def environment(hostile):
-    return {"PATH": f".:{hostile}::{os.environ['PATH']}", "HOME": str(hostile),
-            "PYTHONPATH": str(hostile), "ENV": str(hostile / "sh"), "BASH_ENV": str(hostile / "sh"),
-            "PAGER": str(hostile / "less"), "LC_ALL": "C.UTF-8", "TERM": "xterm"}
+    return {
+        "PATH": f".:{hostile}::{os.environ['PATH']}",
+        "HOME": str(hostile),
+        "PYTHONPATH": str(hostile),
+        "ENV": str(hostile / "sh"),
+        "BASH_ENV": str(hostile / "sh"),
+        "PAGER": str(hostile / "less"),
+        "LC_ALL": "C.UTF-8",
+        "TERM": "xterm",
+    }
 
 
 def check(ended, tmp_path, within=0):
@@ -81,29 +127,45 @@ def check(ended, tmp_path, within=0):
 def test_the_watcher_sees_what_is_looked_for_along_path(tmp_path, hostile):
     ended = execs.watch(
         [sys.executable, "-ISc", "import subprocess; subprocess.call(['uname', '-r'])"],
-        tmp_path / "output", hostile, environment(hostile))
+        tmp_path / "output",
+        hostile,
+        environment(hostile),
+    )
 
     assert "./uname" in ended.executed
     assert (tmp_path / "ran").read_text() == "uname -r\n"
 
 
-def test_no_command_runs_anything_but_what_is_allowed(
-    namespace, tmp_path, hostile, command, root
-):
+def test_no_command_runs_anything_but_what_is_allowed(namespace, tmp_path, hostile, command, root):
     two_uplinks(namespace)
     snapshot = str(tmp_path / "host.json")
     below = ("--root", str(root))
     seen = set()
     for words in (
-        ("--help",), ("--version",), ("nonsense",), ("generate", "--help"),
-        ("snapshot", *below), ("inspect", *below), ("inspect", "--json", *below),
-        ("diagnose", *below), ("explain", "10.0.6.5", "10.9.9.9", *below),
-        ("generate", "--dry-run", *below), ("generate", *below), ("verify", *below),
-        ("apply", "--yes", *below), ("verify", *below), ("diagnose", *below),
-        ("apply", "--timeout", "0.1", *below), ("confirm", *below), ("undo", *below),
-        ("generate", "--apply", "--yes", *below), ("undo", "--apply", "--yes", *below),
-        ("generate", "--apply", "--yes", *below), ("remove", "--apply", "--yes", *below),
-        ("generate", *below), ("remove", *below),
+        ("--help",),
+        ("--version",),
+        ("nonsense",),
+        ("generate", "--help"),
+        ("snapshot", *below),
+        ("inspect", *below),
+        ("inspect", "--json", *below),
+        ("diagnose", *below),
+        ("explain", "10.0.6.5", "10.9.9.9", *below),
+        ("generate", "--dry-run", *below),
+        ("generate", *below),
+        ("verify", *below),
+        ("apply", "--yes", *below),
+        ("verify", *below),
+        ("diagnose", *below),
+        ("apply", "--timeout", "0.1", *below),
+        ("confirm", *below),
+        ("undo", *below),
+        ("generate", "--apply", "--yes", *below),
+        ("undo", "--apply", "--yes", *below),
+        ("generate", "--apply", "--yes", *below),
+        ("remove", "--apply", "--yes", *below),
+        ("generate", *below),
+        ("remove", *below),
         ("generate", "--dry-run", "--host", snapshot, *below),
     ):
         inside = ["/usr/bin/nsenter", f"--net=/run/netns/{namespace.name}", *command, *words]
@@ -125,8 +187,12 @@ def test_nothing_is_started_at_a_terminal_either(tmp_path, hostile, command):
         (fleet / f"host{number}.json").write_bytes(host.read_bytes())
     trees = str(tmp_path / "trees")
     for words in (("--help",), ("generate", "--host", str(fleet), "--root", trees)):
-        ended = execs.watch([sys.executable, "-ISc", DETACHED, *command, *words],
-                            tmp_path / "output", hostile, environment(hostile))
+        ended = execs.watch(
+            [sys.executable, "-ISc", DETACHED, *command, *words],
+            tmp_path / "output",
+            hostile,
+            environment(hostile),
+        )
         # pty.spawn itself goes along PATH only for names without a folder.
         assert command[0] == ended.executed[0]
         check(ended, tmp_path, 1)

@@ -34,10 +34,25 @@ def folder(tmp_path):
 
 
 def run(folder, out, *words):
-    command = [sys.executable, "-m", "symroute_nm", "generate", "--host", str(folder),
-               "--root", str(out), *words]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True, check=False, timeout=120)
+    command = [
+        sys.executable,
+        "-m",
+        "symroute_nm",
+        "generate",
+        "--host",
+        str(folder),
+        "--root",
+        str(out),
+        *words,
+    ]
+    return subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        check=False,
+        timeout=120,
+    )
 
 
 def written(root):
@@ -54,8 +69,10 @@ def test_each_host_gets_the_tree_that_it_gets_by_itself(folder, tmp_path, jobs):
         assert written(alone) == written(tmp_path / "out" / name)
     # In order, whoever was faster.
     assert [
-        "dhcp-by-address: 5 files written", "guard-throw: 9 files written",
-        "one-uplink: nothing to change", "two-uplinks: 9 files written",
+        "dhcp-by-address: 5 files written",
+        "guard-throw: 9 files written",
+        "one-uplink: nothing to change",
+        "two-uplinks: 9 files written",
     ] == ran.stdout.splitlines()
     failed = [line.split(": ")[0] for line in ran.stderr.splitlines() if ": failed: " in line]
     assert ["broken", "no-profile"] == list(dict.fromkeys(failed))
@@ -67,7 +84,8 @@ def test_results_per_host_for_programs(folder, tmp_path):
     found = {each["host"]: each for each in json.loads(ran.stdout)}
     assert sorted({*NAMES, "broken"}) == list(found)
     assert {"broken": 2, "no-profile": 3} == {
-        name: each["exit"] for name, each in found.items() if each["exit"]}
+        name: each["exit"] for name, each in found.items() if each["exit"]
+    }
     assert "not JSON" in found["broken"]["error"]
     alone = json.loads(run(folder / "two-uplinks.json", tmp_path / "alone", "--json").stdout)
     assert {**alone, "host": "two-uplinks", "exit": 0, "error": None} == found["two-uplinks"]
@@ -87,13 +105,19 @@ def test_again_there_is_nothing_to_do(folder, tmp_path):
     assert 0 == run(folder, tmp_path / "out").returncode
     again = run(folder, tmp_path / "out", "--check")
     assert (0, {"nothing to change"}) == (
-        again.returncode, {line.split(": ")[1] for line in again.stdout.splitlines()})
+        again.returncode,
+        {line.split(": ")[1] for line in again.stdout.splitlines()},
+    )
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    ((), "give --root DIR"), (("--root", "/"), "give --root DIR"),
-    (("--apply", "--root", "/nowhere"), "plans for another"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "give --root DIR"),
+        (("--root", "/"), "give --root DIR"),
+        (("--apply", "--root", "/nowhere"), "plans for another"),
+    ],
+)
 def test_the_trees_need_a_place(folder, words, said):
     command = [sys.executable, "-m", "symroute_nm", "generate", "--host", str(folder), *words]
     ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
@@ -110,9 +134,22 @@ def test_it_stops_at_once_and_leaves_no_process(folder, tmp_path, number, code):
     for copy in range(200):
         shutil.copyfile(str(FOLDER / "two-uplinks" / "host.json"), str(folder / ("%d.json" % copy)))
     child = subprocess.Popen(
-        [sys.executable, "-m", "symroute_nm", "generate", "--host", str(folder), "--root",
-         str(tmp_path / "out"), "--jobs", "3"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        [
+            sys.executable,
+            "-m",
+            "symroute_nm",
+            "generate",
+            "--host",
+            str(folder),
+            "--root",
+            str(tmp_path / "out"),
+            "--jobs",
+            "3",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 30
     while not (tmp_path / "out").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -125,18 +162,34 @@ def test_it_stops_at_once_and_leaves_no_process(folder, tmp_path, number, code):
     # Whatever was begun is whole, or mended by the next run.
     assert 200 > len(list((tmp_path / "out").iterdir()))
     left = run(folder, tmp_path / "out", "--jobs", "2")
-    assert ["broken", "no-profile"] == list(dict.fromkeys(
-        line.split(": ")[0] for line in left.stderr.splitlines() if ": failed: " in line))
+    assert ["broken", "no-profile"] == list(
+        dict.fromkeys(
+            line.split(": ")[0] for line in left.stderr.splitlines() if ": failed: " in line
+        )
+    )
     trees = {json.dumps(sorted(written(tmp_path / "out" / str(copy)))) for copy in range(200)}
     assert 1 == len(trees)
 
 
 def test_a_bar_shows_how_far_it_is_on_a_terminal(folder, tmp_path):
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "symroute_nm", "generate", "--host", str(folder), "--root",
-               str(tmp_path / "out")]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=theirs, env=dict(os.environ, TERM="xterm"))
+    command = [
+        sys.executable,
+        "-m",
+        "symroute_nm",
+        "generate",
+        "--host",
+        str(folder),
+        "--root",
+        str(tmp_path / "out"),
+    ]
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=dict(os.environ, TERM="xterm"),
+    )
     os.close(theirs)
     out, _ = child.communicate(timeout=60)
     shown = b""
@@ -175,7 +228,8 @@ def die_at_seven(number):
 @pytest.mark.parametrize("jobs", [1, 2, 5, 50])
 def test_results_come_in_order(jobs):
     assert [2 * each for each in range(20)] == list(
-        workers.run(list(range(20)), double, lambda _: None, jobs))
+        workers.run(list(range(20)), double, lambda _: None, jobs)
+    )
     assert list(range(10)) == list(workers.run(list(range(10)), slow_at_first, str, jobs))
     assert [] == list(workers.run([], double, str, jobs))
 

@@ -13,8 +13,15 @@ from symroute_nm.readers.snapshot import dump_host, load_host
 
 NUMBER = 0xFFFFFFFF
 TYPES = {
-    "1": "unicast", "2": "local", "3": "broadcast", "4": "anycast", "5": "multicast",
-    "6": "blackhole", "7": "unreachable", "8": "prohibit", "9": "throw",
+    "1": "unicast",
+    "2": "local",
+    "3": "broadcast",
+    "4": "anycast",
+    "5": "multicast",
+    "6": "blackhole",
+    "7": "unreachable",
+    "8": "prohibit",
+    "9": "throw",
 }
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
 
@@ -38,14 +45,16 @@ def addresses(space: Namespace) -> List[Any]:
     found = []
     for link in space.ask("addr"):
         for each in link["addr_info"]:
-            found.append((
-                link["ifname"],
-                ip_interface("%s/%d" % (each["local"], each["prefixlen"])),
-                ip_address(each["address"]) if "address" in each else None,
-                int(each["scope"]),
-                each.get("dynamic", False),
-                each.get("temporary", False),
-            ))
+            found.append(
+                (
+                    link["ifname"],
+                    ip_interface("%s/%d" % (each["local"], each["prefixlen"])),
+                    ip_address(each["address"]) if "address" in each else None,
+                    int(each["scope"]),
+                    each.get("dynamic", False),
+                    each.get("temporary", False),
+                )
+            )
     return sorted(found, key=str)
 
 
@@ -64,17 +73,19 @@ def routes(space: Namespace, version: int) -> List[Any]:
     for each in space.ask("-%d" % version, "route", "show", "table", "all"):
         kind = TYPES[each.get("type", "1")]
         hops = [hop(one) for one in each.get("nexthops", [each])]
-        found.append((
-            ip_network(ANY[version] if each["dst"] == "default" else each["dst"]),
-            int(each.get("table", 254)),
-            kind,
-            () if kind in ("blackhole", "unreachable", "prohibit", "throw") else tuple(hops),
-            each.get("metric", 0),
-            int(each.get("tos", "0"), 0),
-            int(each.get("protocol", 3)),  # 3, boot, is what -N leaves out
-            int(each.get("scope", 0)),
-            ip_address(each["prefsrc"]) if "prefsrc" in each else None,
-        ))
+        found.append(
+            (
+                ip_network(ANY[version] if each["dst"] == "default" else each["dst"]),
+                int(each.get("table", 254)),
+                kind,
+                () if kind in ("blackhole", "unreachable", "prohibit", "throw") else tuple(hops),
+                each.get("metric", 0),
+                int(each.get("tos", "0"), 0),
+                int(each.get("protocol", 3)),  # 3, boot, is what -N leaves out
+                int(each.get("scope", 0)),
+                ip_address(each["prefsrc"]) if "prefsrc" in each else None,
+            )
+        )
     return sorted(found, key=str)
 
 
@@ -99,43 +110,89 @@ def rules(space: Namespace, version: int) -> List[Any]:
     for each in space.ask("-%d" % version, "rule"):
         mark = int(each.get("fwmark", "0"), 0)
         group = each.get("suppress_ifgroup")
-        found.append((
-            each["priority"], network(each, "src"), network(each, "dst"),
-            each.get("iif", ""), each.get("oif", ""),
-            mark, int(each.get("fwmask", "0"), 0) or (NUMBER if mark else 0),
-            int(each.get("tos", "0"), 0), "not" in each, action(each),
-            int(each.get("table", 0)), each.get("goto", 0), each.get("suppress_prefixlen"),
-            int(group) if group is not None else None, "l3mdev" in each,
-            any(key in each for key in ("uid_start", "ipproto", "sport", "sport_start", "dport",
-                                        "tun_id")),
-            int(each.get("protocol", 0)),
-        ))
+        found.append(
+            (
+                each["priority"],
+                network(each, "src"),
+                network(each, "dst"),
+                each.get("iif", ""),
+                each.get("oif", ""),
+                mark,
+                int(each.get("fwmask", "0"), 0) or (NUMBER if mark else 0),
+                int(each.get("tos", "0"), 0),
+                "not" in each,
+                action(each),
+                int(each.get("table", 0)),
+                each.get("goto", 0),
+                each.get("suppress_prefixlen"),
+                int(group) if group is not None else None,
+                "l3mdev" in each,
+                any(
+                    key in each
+                    for key in ("uid_start", "ipproto", "sport", "sport_start", "dport", "tun_id")
+                ),
+                int(each.get("protocol", 0)),
+            )
+        )
     return found
 
 
 def our_links(host: Host) -> Dict[str, Any]:
     return {
-        each.name: (each.ifindex, each.kind, each.mac, each.master, each.loopback, each.up,
-                    each.carrier)
+        each.name: (
+            each.ifindex,
+            each.kind,
+            each.mac,
+            each.master,
+            each.loopback,
+            each.up,
+            each.carrier,
+        )
         for each in host.links
     }
 
 
 def our_rules(host: Host, version: int) -> List[Any]:
     return [
-        (each.priority, each.source, each.destination, each.iif, each.oif, each.mark, each.mask,
-         each.tos, each.invert, each.action, each.table, each.target, each.suppress_prefixlength,
-         each.suppress_ifgroup, each.l3mdev, bool(each.opaque),
-         each.protocol)
-        for each in host.rules if each.version == version
+        (
+            each.priority,
+            each.source,
+            each.destination,
+            each.iif,
+            each.oif,
+            each.mark,
+            each.mask,
+            each.tos,
+            each.invert,
+            each.action,
+            each.table,
+            each.target,
+            each.suppress_prefixlength,
+            each.suppress_ifgroup,
+            each.l3mdev,
+            bool(each.opaque),
+            each.protocol,
+        )
+        for each in host.rules
+        if each.version == version
     ]
 
 
 def our_routes(host: Host, version: int) -> List[Any]:
     found = [
-        (each.destination, each.table, each.type, tuple(tuple(one) for one in each.hops),
-         each.metric, each.tos, each.protocol, each.scope, each.source)
-        for each in host.routes if each.version == version
+        (
+            each.destination,
+            each.table,
+            each.type,
+            tuple(tuple(one) for one in each.hops),
+            each.metric,
+            each.tos,
+            each.protocol,
+            each.scope,
+            each.source,
+        )
+        for each in host.routes
+        if each.version == version
     ]
     return sorted(found, key=str)
 
@@ -218,7 +275,8 @@ def test_ipv4_routes_that_name_nexthop_objects(wired: Namespace) -> None:
 
 
 def test_ipv6_routes_of_every_kind(wired: Namespace) -> None:
-    wired.ip("""
+    wired.ip(
+        """
         route add 2001:db8:3::/64 via 2001:db8::1
         route add 2001:db8:4::/64 nexthop via 2001:db8::1 weight 2 nexthop via 2001:db8::2
         route add default via fe80::1 dev v0 metric 100
@@ -230,12 +288,14 @@ def test_ipv6_routes_of_every_kind(wired: Namespace) -> None:
         route add 2001:db8:9::/64 dev v0 proto 99 metric 5
         route add anycast 2001:db8:a::1 dev v0
         route add local 2001:db8:b::/64 dev lo table 9
-        """, "-6")
+        """,
+        "-6",
+    )
     assert routes(wired, 6) == our_routes(kernel(wired), 6)
 
 
 def test_of_equal_ipv4_routes_the_one_that_the_kernel_takes_stands_first(
-    namespace: Namespace
+    namespace: Namespace,
 ) -> None:
     two_uplinks(namespace)
     namespace.ip("""
@@ -243,8 +303,11 @@ def test_of_equal_ipv4_routes_the_one_that_the_kernel_takes_stands_first(
         route append 192.0.2.0/24 via 10.0.5.1
         """)
     (taken,) = namespace.ask("route", "get", "192.0.2.1")
-    found = [each.hop.link for each in kernel(namespace).routes
-             if each.destination == ip_network("192.0.2.0/24")]
+    found = [
+        each.hop.link
+        for each in kernel(namespace).routes
+        if each.destination == ip_network("192.0.2.0/24")
+    ]
     assert [taken["dev"], "eth1"] == found
 
 
@@ -255,8 +318,11 @@ def test_of_equal_ipv6_routes_the_one_that_the_kernel_takes_stands_first(
     two_uplinks(namespace)
     namespace.ip("".join("route append 2001:db8:9::/48 dev %s\n" % each for each in order), "-6")
     (taken,) = namespace.ask("-6", "route", "get", "2001:db8:9::1")
-    found = [each.hop.link for each in kernel(namespace).routes
-             if each.destination == ip_network("2001:db8:9::/48")]
+    found = [
+        each.hop.link
+        for each in kernel(namespace).routes
+        if each.destination == ip_network("2001:db8:9::/48")
+    ]
     assert order == tuple(found)
     assert taken["dev"] == found[0]
 
@@ -283,11 +349,14 @@ def test_rules_with_every_selector(wired: Namespace) -> None:
         rule add pref 4000000000 lookup main suppress_prefixlength 24
         rule add lookup 9
         """)
-    wired.ip("""
+    wired.ip(
+        """
         rule add pref 100 from 2001:db8::/64 iif v0 lookup main suppress_prefixlength 0
         rule add pref 101 to 2001:db8::/33 fwmark 1 lookup 70000
         rule add pref 102 not from 2001:db8::5 unreachable
-        """, "-6")
+        """,
+        "-6",
+    )
     host = kernel(wired)
     assert rules(wired, 4) == our_rules(host, 4)
     assert rules(wired, 6) == our_rules(host, 6)
@@ -313,7 +382,8 @@ def test_sysctls(wired: Namespace) -> None:
     host = kernel(wired)
     assert ((4,), 2) == (host.forwarding, host.rp_filter)
     assert {"v0": 1, "v1": 0} == {
-        each.name: each.rp_filter for each in host.links if each.name in ("v0", "v1")}
+        each.name: each.rp_filter for each in host.links if each.name in ("v0", "v1")
+    }
     wired.sysctl("ipv6/conf/all/forwarding", "1")
     assert (4, 6) == kernel(wired).forwarding
 
@@ -370,9 +440,12 @@ def test_hostile_link_names_break_nothing(namespace: Namespace, tmp_path: Any) -
 
 def test_a_host_with_many_routes_is_read_whole(wired: Namespace) -> None:
     count = 20000
-    wired.ip("\n".join(
-        "route add 100.%d.%d.0/24 via 10.0.0.1 table 77" % divmod(number, 256)
-        for number in range(count)))
+    wired.ip(
+        "\n".join(
+            "route add 100.%d.%d.0/24 via 10.0.0.1 table 77" % divmod(number, 256)
+            for number in range(count)
+        )
+    )
     assert count == sum(each.table == 77 for each in kernel(wired).routes)
     # Of its snapshot, far more is written than any buffer holds.
     ran = wired.symroute("snapshot")
@@ -382,4 +455,6 @@ def test_a_host_with_many_routes_is_read_whole(wired: Namespace) -> None:
     assert (0, ran.stdout[:9], b"") == (unread.returncode, unread.stdout, unread.stderr)
     full = wired.run(["bash", "-c", program + " > /dev/full"])
     assert (4, b"symroute-nm: standard output: No space left on device") == (
-        full.returncode, full.stderr.split(b";")[0])
+        full.returncode,
+        full.stderr.split(b";")[0],
+    )

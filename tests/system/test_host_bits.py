@@ -18,9 +18,16 @@ FOUR = ("from all to 10.2.2.0/16 lookup 5", "from 10.0.5.5/24 lookup 5")
 SIX = ("from all to 2001:db8:2:2::7/48 lookup 5", "from 2001:db8:5::5/64 lookup 5")
 
 
-@pytest.mark.parametrize(("text", "network"), [
-    ("10.2.2.0/16", "10.2.0.0/16"), ("10.0.5.5/24", "10.0.5.0/24"), ("10.0.5.5", "10.0.5.5/32"),
-    ("2001:db8:2:2::7/48", "2001:db8:2::/48"), ("10.2.2.2/0", "0.0.0.0/0")])
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("10.2.2.0/16", "10.2.0.0/16"),
+        ("10.0.5.5/24", "10.0.5.0/24"),
+        ("10.0.5.5", "10.0.5.5/32"),
+        ("2001:db8:2:2::7/48", "2001:db8:2::/48"),
+        ("10.2.2.2/0", "0.0.0.0/0"),
+    ],
+)
 def test_a_network_is_under_its_mask(text, network):
     assert ip_network(network) == parse_network(text)
 
@@ -31,13 +38,18 @@ def test_in_files_as_in_the_kernel():
     # fib_valid_key_len(): "Invalid prefix for given prefix length"
     assert parse_route("10.2.2.0/16 dev eth0", 4, {}) is None
     assert parse_place("10.2.2.0/16 dev eth0", 4, {}) is None
-    assert ip_network("2001:db8:2::/48") == parse_route(
-        "2001:db8:2:2::7/48 dev eth0", 6, {}).destination
+    assert (
+        ip_network("2001:db8:2::/48")
+        == parse_route("2001:db8:2:2::7/48 dev eth0", 6, {}).destination
+    )
 
 
 def test_in_snapshots():
-    content = {"format": "symroute-nm host", "version": 1, "host": {"rules": [
-        {"version": 4, "priority": 7, "source": "10.0.5.5/24", "table": 5}]}}
+    content = {
+        "format": "symroute-nm host",
+        "version": 1,
+        "host": {"rules": [{"version": 4, "priority": 7, "source": "10.0.5.5/24", "table": 5}]},
+    }
     (rule,) = snapshot.load_host(json.dumps(content).encode(), "host.json").rules
 
     assert ip_network("10.0.5.0/24") == rule.source
@@ -71,9 +83,17 @@ def test_no_command_stumbles(space, root):
     before = shown(space)
     for line in (*FOUR, *SIX):
         assert line in "".join(before)
-    for words in (("inspect",), ("snapshot",), ("diagnose",), ("generate", "--dry-run"),
-                  ("explain", "10.0.6.5", "10.2.9.9"), ("generate",), ("verify",),
-                  ("apply", "--yes"), ("remove", "--apply", "--yes")):
+    for words in (
+        ("inspect",),
+        ("snapshot",),
+        ("diagnose",),
+        ("generate", "--dry-run"),
+        ("explain", "10.0.6.5", "10.2.9.9"),
+        ("generate",),
+        ("verify",),
+        ("apply", "--yes"),
+        ("remove", "--apply", "--yes"),
+    ):
         ran = space.symroute(*words, *below)
         assert ran.returncode in (0, 1, 3), ran.stderr.decode()
         assert b"Traceback" not in ran.stderr
@@ -83,8 +103,18 @@ def test_no_command_stumbles(space, root):
 
 def test_a_rule_that_comes_during_the_countdown_does_not_hinder_the_way_back(space, root):
     before = shown(space)
-    command = ["nsenter", f"--net=/run/netns/{space.name}", sys.executable, "-m",
-               "symroute_nm", "apply", "--timeout", "2", "--root", str(root)]
+    command = [
+        "nsenter",
+        f"--net=/run/netns/{space.name}",
+        sys.executable,
+        "-m",
+        "symroute_nm",
+        "apply",
+        "--timeout",
+        "2",
+        "--root",
+        str(root),
+    ]
     ran = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     said = b""
     while b"the kernel is changed" not in said:
@@ -98,6 +128,9 @@ def test_a_rule_that_comes_during_the_countdown_does_not_hinder_the_way_back(spa
 
     assert 3 == ran.returncode, said
     space.ip("rule del priority 90 to 10.3.3.0/16 lookup 5")
-    left = space.run(["ip", "rule"]).stdout.decode().replace(
-        "20000:\tfrom 10.0.6.7/24 lookup 100 suppress_prefixlength 0\n", "")
+    left = (
+        space.run(["ip", "rule"])
+        .stdout.decode()
+        .replace("20000:\tfrom 10.0.6.7/24 lookup 100 suppress_prefixlength 0\n", "")
+    )
     assert before == [left, shown(space)[1]]

@@ -25,14 +25,68 @@ from symroute_nm.targets import marks
 
 COMMANDS = (("inspect",), ("generate", "--dry-run"), ("diagnose",), ("snapshot",), ("--version",))
 HOST = ROOT / "tests" / "cases" / "two-uplinks" / "host.json"
-_WORDS = st.lists(st.sampled_from([
-    "tcp", "dport", "{", "}", "{}", "80", "ip", "ip6", "daddr", "saddr", "dnat", "to", "map", ":",
-    ",", "10.0.0.1", "10.0.0.1:80", "[::1]:80", '"', '""', "#", "!=", "@set", "masquerade",
-    "MASQUERADE",
-    "-A", "-s", "-d", "-p", "-j", "DNAT", "--to-destination", "--dport", "--comment", "*nat", "\n",
-    "prefix", "log", "\\", "th", "meta l4proto", "addr . port", "iifname", "ct mark & 0x1 ==",
-    "ct mark set ct mark | 0x1", "-A symroute_nm -i", "-j symroute_nm", "-I PREROUTING",
-    "10.2.2.0/16", "$", "(", ")", "'", "é"]) | st.text(max_size=6), max_size=25)
+_WORDS = st.lists(
+    st.sampled_from(
+        [
+            "tcp",
+            "dport",
+            "{",
+            "}",
+            "{}",
+            "80",
+            "ip",
+            "ip6",
+            "daddr",
+            "saddr",
+            "dnat",
+            "to",
+            "map",
+            ":",
+            ",",
+            "10.0.0.1",
+            "10.0.0.1:80",
+            "[::1]:80",
+            '"',
+            '""',
+            "#",
+            "!=",
+            "@set",
+            "masquerade",
+            "MASQUERADE",
+            "-A",
+            "-s",
+            "-d",
+            "-p",
+            "-j",
+            "DNAT",
+            "--to-destination",
+            "--dport",
+            "--comment",
+            "*nat",
+            "\n",
+            "prefix",
+            "log",
+            "\\",
+            "th",
+            "meta l4proto",
+            "addr . port",
+            "iifname",
+            "ct mark & 0x1 ==",
+            "ct mark set ct mark | 0x1",
+            "-A symroute_nm -i",
+            "-j symroute_nm",
+            "-I PREROUTING",
+            "10.2.2.0/16",
+            "$",
+            "(",
+            ")",
+            "'",
+            "é",
+        ]
+    )
+    | st.text(max_size=6),
+    max_size=25,
+)
 
 
 def test_what_is_logged_is_no_condition():
@@ -40,8 +94,11 @@ def test_what_is_logged_is_no_condition():
     assert [Published(ip_address("172.17.0.2"), "8080", "tcp", "80")] == list(parse_nft(line))
     assert [] == list(parse_nft('comment "dnat to 10.0.0.1"'))
     assert [] == list(parse_masqueraded('ip saddr 10.0.0.0/8 accept comment "masquerade"'))
-    assert [ip_network("10.0.0.0/8")] == list(parse_masqueraded(
-        '-A P -m comment --comment "-s 9.9.9.9 \\" -s 8.8.8.8" -s 10.0.0.0/8 -j MASQUERADE'))
+    assert [ip_network("10.0.0.0/8")] == list(
+        parse_masqueraded(
+            '-A P -m comment --comment "-s 9.9.9.9 \\" -s 8.8.8.8" -s 10.0.0.0/8 -j MASQUERADE'
+        )
+    )
 
 
 @given(_WORDS)
@@ -58,10 +115,29 @@ def test_any_listing_is_read(words):
         loaded_marks.find_differences(None, LoadedMarks(whole, tuple(whole.split("\n")), ()))
 
 
-@given(st.lists(st.sampled_from([
-    b"<chain ", b"<rule ", b'chain="symroute_nm"', b"/>", b">", b"</rule>", b"<direct>",
-    b"</direct>", b" ", b"\n", b"-j symroute_nm", b'a="b"', b"<", b"x"]),
-    max_size=25).map(b"".join))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"<chain ",
+                b"<rule ",
+                b'chain="symroute_nm"',
+                b"/>",
+                b">",
+                b"</rule>",
+                b"<direct>",
+                b"</direct>",
+                b" ",
+                b"\n",
+                b"-j symroute_nm",
+                b'a="b"',
+                b"<",
+                b"x",
+            ]
+        ),
+        max_size=25,
+    ).map(b"".join)
+)
 @hypothesis_settings(max_examples=300, deadline=None)
 def test_any_direct_xml_is_read(content):
     left = marks.take_out(content)
@@ -105,15 +181,22 @@ def test_an_endless_snapshot_is_refused_at_once(tmp_path, kind):
 
 def run(words, **options):
     return subprocess.run(
-        [sys.executable, "-m", "symroute_nm", *words], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60, **options)
+        [sys.executable, "-m", "symroute_nm", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+        **options,
+    )
 
 
 @pytest.mark.parametrize("limit", [*range(3, 13), 16, 18, 19, 20, 21, 22, 24, 27, 30])
 def test_few_descriptors_end_in_a_message(limit):
     for words in COMMANDS:
-        ran = run(words, preexec_fn=lambda: resource.setrlimit(
-            resource.RLIMIT_NOFILE, (limit, limit)))
+        ran = run(
+            words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        )
         said = ran.stderr.decode()
         if b"symroute-nm" not in ran.stderr + ran.stdout and limit < 6:
             continue  # Python itself could not begin
@@ -125,8 +208,12 @@ def test_few_descriptors_end_in_a_message(limit):
 @pytest.mark.parametrize("mebibytes", [40, 60, 80, 100, 150])
 def test_little_memory_ends_in_a_message(mebibytes):
     words = ("generate", "--dry-run", "--host", str(HOST))
-    ran = run(words, preexec_fn=lambda: resource.setrlimit(
-        resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20)))
+    ran = run(
+        words,
+        preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20)
+        ),
+    )
     if b"symroute-nm" in ran.stderr:
         assert ran.returncode in (0, 1, 2, 3, 4) and b"Traceback" not in ran.stderr, ran.stderr
 
@@ -134,6 +221,11 @@ def test_little_memory_ends_in_a_message(mebibytes):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_no_harm(closed):
     command = f"exec {sys.executable} -m symroute_nm inspect {closed}"
-    ran = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                         check=False, timeout=60)
+    ran = subprocess.run(
+        ["sh", "-c", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
     assert ran.returncode in (0, 1, 4) and b"Traceback" not in ran.stderr, ran.stderr

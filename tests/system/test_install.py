@@ -154,7 +154,9 @@ def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
     place = write(root, ROUTE, original)
     with pytest.raises(Refusal, match="%s.*--convert" % ROUTE):
         changing.find_changes(root, {ROUTE: BODY})
-    name = install.install(root, changing.find_changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"}))
+    name = install.install(
+        root, changing.find_changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})
+    )
     expected = blocks.put(b"# lab\n10.10.0.0/16 via 10.0.6.9 dev eth0\n", BODY)
     assert expected == place.read_bytes()
     assert original == (root / STATE / "backups" / name / ROUTE[1:]).read_bytes()
@@ -183,8 +185,14 @@ def test_a_link_to_nothing_but_our_block_is_left_to_the_administrator(root):
 
 def test_owned_finds_our_blocks_and_passes_over_backups_and_oddities(root):
     run(root)
-    for name in ("route-a.bak", "rule-b~", "rule6-c.rpmnew", "route6-d.orig", "rule-f;5a8b0c1d",
-                 "ifcfg-e"):
+    for name in (
+        "route-a.bak",
+        "rule-b~",
+        "rule6-c.rpmnew",
+        "route6-d.orig",
+        "rule-f;5a8b0c1d",
+        "ifcfg-e",
+    ):
         write(root, SCRIPTS + "/" + name, blocks.put(None, BODY))
     # NetworkManager loads ifcfg-c.rpmsave, so the script reads these.
     write(root, SCRIPTS + "/rule6-c.rpmsave", blocks.put(None, BODY))
@@ -298,7 +306,9 @@ def test_nothing_to_do_touches_nothing(root):
 def test_removal_gives_the_tree_of_before_back(root):
     before = tree(root)
     run(root)
-    install.install(root, changing.find_changes(root, {STALE: "from 10.0.9.9 lookup 109\n"}, WANTED))
+    install.install(
+        root, changing.find_changes(root, {STALE: "from 10.0.9.9 lookup 109\n"}, WANTED)
+    )
     folders = {"etc/iproute2", "etc/iproute2/rt_tables.d"}
     assert before == {path: value for path, value in tree(root).items() if path not in folders}
 
@@ -335,8 +345,7 @@ def test_the_access_control_list_is_kept(root):
     # version 2; user::rw- user:99:rw- group::r-- mask::rw- other::--- (linux/posix_acl_xattr.h)
     entries = [(1, 6, -1), (2, 6, 99), (4, 4, -1), (16, 6, -1), (32, 0, -1)]
     value = b"\x02\0\0\0" + b"".join(
-        struct.pack("<HHi", tag, rights, who)
-        for tag, rights, who in entries
+        struct.pack("<HHi", tag, rights, who) for tag, rights, who in entries
     )
     try:
         os.setxattr(str(place), "system.posix_acl_access", value)
@@ -474,8 +483,12 @@ def test_of_two_at_once_that_want_the_same_both_succeed_and_one_writes(root, aft
 
 @pytest.mark.parametrize(
     ("kind", "hint"),
-    [("folder", "move away"), ("link", "move away"), ("file as folder", "move away"),
-     ("unprivileged", "run as root")],
+    [
+        ("folder", "move away"),
+        ("link", "move away"),
+        ("file as folder", "move away"),
+        ("unprivileged", "run as root"),
+    ],
 )
 def test_a_lock_that_cannot_be_made_says_what_helps(root, kind, hint):
     state, lock = root / STATE, lock_place(root)
@@ -501,6 +514,7 @@ def test_a_lock_that_cannot_be_made_says_what_helps(root, kind, hint):
 
 
 # Faults
+
 
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -589,10 +603,20 @@ ENTRY = {"path": "/a", "target": "a", "new": "n", "old": "o", "before": "", "aft
 
 @pytest.mark.parametrize(
     "content",
-    [[], {"entries": 3}, {"entries": [{}]}, {"folders": "etc"}, {"folders": [3]}, {"backup": None},
-     {"backup": "../../etc"}, *({"entries": [dict(ENTRY, **{name: wrong})]}
-                                for name in ("target", "old") for wrong in (2, None, "../a", "a\0",
-                                                                            "\ud800"))],
+    [
+        [],
+        {"entries": 3},
+        {"entries": [{}]},
+        {"folders": "etc"},
+        {"folders": [3]},
+        {"backup": None},
+        {"backup": "../../etc"},
+        *(
+            {"entries": [dict(ENTRY, **{name: wrong})]}
+            for name in ("target", "old")
+            for wrong in (2, None, "../a", "a\0", "\ud800")
+        ),
+    ],
     ids=repr,
 )
 @pytest.mark.parametrize("name", ["journal", "journal.done"])
@@ -606,8 +630,11 @@ def test_a_journal_of_wrong_types_is_refused(root, content, name):
     assert before == tree(root)
 
 
-@pytest.mark.parametrize("change", [{"path": 3}, {"mode": "x"}, {"mode": -1}, {"uid": 2**40},
-                                    {"existed": 1}, {"path": "/a\0"}], ids=repr)
+@pytest.mark.parametrize(
+    "change",
+    [{"path": 3}, {"mode": "x"}, {"mode": -1}, {"uid": 2**40}, {"existed": 1}, {"path": "/a\0"}],
+    ids=repr,
+)
 def test_a_backup_of_wrong_types_is_refused(root, change):
     place = root / STATE / "backups" / run(root) / "manifest.json"
     content = json.loads(place.read_text())

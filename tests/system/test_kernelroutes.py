@@ -10,8 +10,17 @@ from symroute_nm.kernel import netlink, rtnetlink
 from symroute_nm.model.network import Route
 from symroute_nm.model.route_set import pack
 
-KINDS = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast", 6: "blackhole",
-         7: "unreachable", 8: "prohibit", 9: "throw"}
+KINDS = {
+    1: "unicast",
+    2: "local",
+    3: "broadcast",
+    4: "anycast",
+    5: "multicast",
+    6: "blackhole",
+    7: "unreachable",
+    8: "prohibit",
+    9: "throw",
+}
 LINES = """
     link add v0 type veth peer name v1
     link set v0 up
@@ -55,16 +64,31 @@ def theirs(message: Any) -> Optional[Tuple[Any, ...]]:
     kind = KINDS[fields["type"]]
     alone = [{"oif": message.attribute("RTA_OIF"), "flags": fields["flags"], "hops": 0}]
     several = message.attribute("RTA_MULTIPATH")
-    hops = [
-        (str(each["oif"]), gateway(each.get_attr if several else message.attribute),
-         bool(each["flags"] & 4), each["hops"] + 1)
-        for each in several or alone
-    ] if kind not in ("blackhole", "unreachable", "prohibit", "throw") else []
+    hops = (
+        [
+            (
+                str(each["oif"]),
+                gateway(each.get_attr if several else message.attribute),
+                bool(each["flags"] & 4),
+                each["hops"] + 1,
+            )
+            for each in several or alone
+        ]
+        if kind not in ("blackhole", "unreachable", "prohibit", "throw")
+        else []
+    )
     destination = message.attribute("RTA_DST") or {2: "0.0.0.0", 10: "::"}[fields["family"]]
     return (
-        "%s/%d" % (destination, fields["dst_len"]), message.attribute("RTA_TABLE"), kind, hops,
-        message.attribute("RTA_PRIORITY") or 0, fields["tos"], fields["proto"], fields["scope"],
-        message.attribute("RTA_PREFSRC"))
+        "%s/%d" % (destination, fields["dst_len"]),
+        message.attribute("RTA_TABLE"),
+        kind,
+        hops,
+        message.attribute("RTA_PRIORITY") or 0,
+        fields["tos"],
+        fields["proto"],
+        fields["scope"],
+        message.attribute("RTA_PREFSRC"),
+    )
 
 
 def gateway(attribute: Any) -> Optional[str]:
@@ -74,11 +98,19 @@ def gateway(attribute: Any) -> Optional[str]:
 
 def ours(route: Route) -> Tuple[Any, ...]:
     return (
-        str(route.destination), route.table, route.type,
-        [(each.link, str(each.gateway) if each.gateway else None, each.onlink, each.weight)
-         for each in route.hops],
-        route.metric, route.tos, route.protocol, route.scope,
-        str(route.source) if route.source else None)
+        str(route.destination),
+        route.table,
+        route.type,
+        [
+            (each.link, str(each.gateway) if each.gateway else None, each.onlink, each.weight)
+            for each in route.hops
+        ],
+        route.metric,
+        route.tos,
+        route.protocol,
+        route.scope,
+        str(route.source) if route.source else None,
+    )
 
 
 def read() -> List[Tuple[Any, ...]]:
@@ -98,11 +130,24 @@ def test_routes_are_read_as_pyroute2_reads_them(namespace: Namespace) -> None:
     assert len(LINES.splitlines() + LINES_6.splitlines()) < len(pairs)
     assert [] == [pair for pair in pairs if pair[0] != pair[1]]
     known = [each for _, each in pairs if each]
-    assert {"unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable",
-            "prohibit", "throw"} == {each[2] for each in known}
+    assert {
+        "unicast",
+        "local",
+        "broadcast",
+        "anycast",
+        "multicast",
+        "blackhole",
+        "unreachable",
+        "prohibit",
+        "throw",
+    } == {each[2] for each in known}
     assert {1, 2} <= {len(each[3]) for each in known}
-    assert ip_address("fe80::1") in {ip_address(hop[1]) for each in known for hop in each[3]
-                                     if hop[1] and each[0] == "10.5.0.0/16"}
+    assert ip_address("fe80::1") in {
+        ip_address(hop[1])
+        for each in known
+        for hop in each[3]
+        if hop[1] and each[0] == "10.5.0.0/16"
+    }
     assert None in [one for one, _ in pairs]  # the one for some sources only
 
 
@@ -110,7 +155,9 @@ def test_routes_are_read_as_pyroute2_reads_them(namespace: Namespace) -> None:
 ALIKE = "".join(
     "route add %s dev v0 table %d metric %d\n" % (where, table, metric)
     for where in ("198.51.100.0/24", "198.51.100.0/25", "default")
-    for table in (9, 300, 70000) for metric in (1, 2))
+    for table in (9, 300, 70000)
+    for metric in (1, 2)
+)
 BARE = "route add blackhole default table 300"  # nothing behind the table's number
 
 
@@ -120,13 +167,18 @@ def put_away() -> List[List[Route]]:
         reader = rtnetlink.RouteReader(NAMES)
         messages = [(raw, 0) for raw in netlink.dump_raw(connection, netlink.ROUTES)]
         alone = filter(None, (reader.read(*each) for each in messages))
-        return [list(pack(alone)), list(reader.pack(messages)),
-                list(rtnetlink.read_routes(connection, NAMES))]
+        return [
+            list(pack(alone)),
+            list(reader.pack(messages)),
+            list(rtnetlink.read_routes(connection, NAMES)),
+        ]
 
 
 @pytest.mark.parametrize(
-    "lines, option", [(LINES, "-4"), (LINES_6, "-6"), (ALIKE, "-4"), (BARE, "-4")],
-    ids=["ipv4", "ipv6", "alike", "bare"])
+    "lines, option",
+    [(LINES, "-4"), (LINES_6, "-6"), (ALIKE, "-4"), (BARE, "-4")],
+    ids=["ipv4", "ipv6", "alike", "bare"],
+)
 def test_routes_put_away_are_those_that_are_read(
     namespace: Namespace, lines: str, option: str
 ) -> None:
@@ -139,8 +191,10 @@ def test_routes_put_away_are_those_that_are_read(
 
 
 def test_what_many_routes_have_in_common_is_one_object(namespace: Namespace) -> None:
-    namespace.ip("link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up\n"
-                 "addr add 10.0.0.5/24 dev v0")
+    namespace.ip(
+        "link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up\n"
+        "addr add 10.0.0.5/24 dev v0"
+    )
     namespace.ip("\n".join("route add 100.64.%d.0/24 via 10.0.0.1" % each for each in range(50)))
     assert 1 == namespace.call(count_ways)
 

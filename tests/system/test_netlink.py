@@ -33,7 +33,8 @@ def test_the_probe_tells_what_the_kernel_can(namespace: Namespace) -> None:
 
 def test_the_probe_leaves_nothing_behind(namespace: Namespace) -> None:
     before = namespace.ask("rule"), namespace.ask("link")
-    ran = namespace.python("""
+    ran = namespace.python(
+        """
 import glob, os, time
 def seen():
     found = []
@@ -53,32 +54,61 @@ try:
     os.waitpid(-1, os.WNOHANG)
 except ChildProcessError:
     print("no child")
-""" % PROBE)
+"""
+        % PROBE
+    )
     assert ["True", "True", "no child"] == ran.stdout.decode().splitlines(), ran.stderr
     assert before == (namespace.ask("rule"), namespace.ask("link"))
 
 
 def test_the_probe_without_privilege_is_true_or_unknown(namespace: Namespace) -> None:
     may = namespace.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-         "unshare", "--user", "--net", "true"])
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "unshare",
+            "--user",
+            "--net",
+            "true",
+        ]
+    )
     ran = namespace.python(PROBE_AS_NOBODY)
     assert (b"True\n" if may.returncode == 0 else b"None\n", b"") == (ran.stdout, ran.stderr)
 
 
 def test_the_probe_where_no_namespace_may_be_made_is_unknown(namespace: Namespace) -> None:
-    inner = "echo 0 > /proc/sys/user/max_net_namespaces && exec \"$@\""
+    inner = 'echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"'
     ran = namespace.run(
-        ["unshare", "--user", "--map-root-user", "sh", "-c", inner, "sh",
-         sys.executable, "-c", PROBE])
+        [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-c",
+            inner,
+            "sh",
+            sys.executable,
+            "-c",
+            PROBE,
+        ]
+    )
     assert (b"None\n", b"") == (ran.stdout, ran.stderr)
 
 
 def test_the_probe_without_a_process_to_spare_is_unknown(namespace: Namespace) -> None:
-    limited = "import resource" + PROBE_AS_NOBODY.replace("print(", """
+    limited = (
+        "import resource"
+        + PROBE_AS_NOBODY.replace(
+            "print(",
+            """
 resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 before = sorted(os.listdir("/proc/self/fd"))
-print(""") + "assert before == sorted(os.listdir('/proc/self/fd'))\n"
+print(""",
+        )
+        + "assert before == sorted(os.listdir('/proc/self/fd'))\n"
+    )
     ran = namespace.python(limited)
     assert (b"None\n", b"") == (ran.stdout, ran.stderr)
 
@@ -89,16 +119,22 @@ def test_the_probe_in_a_child_answers_alike(namespace: Namespace) -> None:
 
 
 def test_a_table_that_changes_all_the_time_is_read_whole(namespace: Namespace) -> None:
-    namespace.ip("link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up\n"
-                 "addr add 10.0.0.5/24 dev v0")
+    namespace.ip(
+        "link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up\n"
+        "addr add 10.0.0.5/24 dev v0"
+    )
     steady = 3000
-    namespace.ip("\n".join(
-        "route add 100.1%02d.%d.0/24 via 10.0.0.1 table 77" % divmod(number, 256)
-        for number in range(steady)))
+    namespace.ip(
+        "\n".join(
+            "route add 100.1%02d.%d.0/24 via 10.0.0.1 table 77" % divmod(number, 256)
+            for number in range(steady)
+        )
+    )
     churn = "\n".join(
         "rule add pref %d lookup 7\nroute add 203.0.%d.0/24 via 10.0.0.1 table 77\n"
         "rule del pref %d\nroute del 203.0.%d.0/24 table 77" % (number, number, number, number)
-        for number in range(1, 200))
+        for number in range(1, 200)
+    )
     stop = threading.Event()
 
     def change() -> None:
@@ -136,8 +172,13 @@ with pyroute2.IPRoute() as ipr:
 
 
 def python(code: str) -> str:
-    ran = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, universal_newlines=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        check=False,
+    )
     assert 0 == ran.returncode, ran.stderr
     return ran.stdout
 
@@ -152,6 +193,9 @@ def test_our_import_loads_the_messages_alone() -> None:
     loaded = python(OURS + "import sys; print(*sorted(sys.modules), sep='\\n')").splitlines()
     mine = [each for each in loaded if each.startswith("pyroute2")]
     assert "pyroute2" not in mine
-    assert not [each for each in mine
-                if each.startswith(("pyroute2.ndb", "pyroute2.iproute", "pyroute2.config."))]
+    assert not [
+        each
+        for each in mine
+        if each.startswith(("pyroute2.ndb", "pyroute2.iproute", "pyroute2.config."))
+    ]
     assert "asyncio" not in loaded

@@ -28,7 +28,8 @@ MINE = b"# mine\n192.168.0.0/16 via 10.0.6.254 dev eth0\n"
 # (linux/posix_acl_xattr.h)
 ACL = b"\x02\0\0\0" + b"".join(
     struct.pack("<HHi", *each)
-    for each in [(1, 6, -1), (2, 6, 99), (4, 4, -1), (16, 6, -1), (32, 0, -1)])
+    for each in [(1, 6, -1), (2, 6, 99), (4, 4, -1), (16, 6, -1), (32, 0, -1)]
+)
 XATTRS = {
     "security.selinux": b"system_u:object_r:net_conf_t:s0\0",
     "system.posix_acl_access": ACL,
@@ -71,8 +72,11 @@ def run(root, capsys, *words):
 
 def places(top):
     """All below a folder; Path.rglob() of Python 3.6 stumbles over a link to itself."""
-    return sorted(Path(folder, name) for folder, folders, files in os.walk(str(top))
-                  for name in folders + files)
+    return sorted(
+        Path(folder, name)
+        for folder, folders, files in os.walk(str(top))
+        for name in folders + files
+    )
 
 
 def everything(top):
@@ -84,15 +88,27 @@ def everything(top):
         link = os.readlink(str(place)) if place.is_symlink() else ""
         name = str(place.relative_to(top))
         if name.partition("/")[0] != "var":
-            found[name] = (status.st_mode, status.st_uid, status.st_gid, status.st_nlink,
-                           status.st_ino, status.st_rdev, status.st_mtime_ns, content, link,
-                           xattrs(place))
+            found[name] = (
+                status.st_mode,
+                status.st_uid,
+                status.st_gid,
+                status.st_nlink,
+                status.st_ino,
+                status.st_rdev,
+                status.st_mtime_ns,
+                content,
+                link,
+                xattrs(place),
+            )
     return found
 
 
 def contents(top):
-    return {name: (*each[:3], each[7], each[8], each[9]) for name, each in everything(top).items()
-            if not stat.S_ISDIR(each[0])}
+    return {
+        name: (*each[:3], each[7], each[8], each[9])
+        for name, each in everything(top).items()
+        if not stat.S_ISDIR(each[0])
+    }
 
 
 def xattrs(place):
@@ -144,9 +160,7 @@ IN_THE_WAY = [dangling, loop, outside, folder, fifo, device, listening]
 
 @pytest.mark.parametrize("path", [ROUTE, RULE, FRAGMENT], ids=lambda path: path[-7:])
 @pytest.mark.parametrize("make", IN_THE_WAY, ids=lambda make: make.__name__)
-def test_what_stands_in_the_way_of_a_file_is_refused_by_name(
-    root, capsys, monkeypatch, make, path
-):
+def test_what_stands_in_the_way_of_a_file_is_refused_by_name(root, capsys, monkeypatch, make, path):
     monkeypatch.chdir(str(root))
     with contextlib.suppress(FileNotFoundError):
         below(root, path).unlink()
@@ -168,6 +182,7 @@ def replaced_by(make):
         (place / "route-eth0").unlink()
         place.rmdir()
         make(place)
+
     return change
 
 
@@ -175,8 +190,9 @@ def a_file(place):
     place.write_bytes(b"mine")
 
 
-@pytest.mark.parametrize("make", [dangling, loop, outside, a_file, fifo],
-                         ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [dangling, loop, outside, a_file, fifo], ids=lambda make: make.__name__
+)
 def test_what_stands_in_the_way_of_the_folder_is_refused_by_name(root, capsys, make):
     replaced_by(make)(below(root, NETWORK_SCRIPTS))
     before = everything(root.parent)
@@ -234,8 +250,9 @@ def test_labels_lists_and_notes_stay(root, capsys, name):
     try:
         os.setxattr(str(below(root, ROUTE)), name, XATTRS[name])
     except OSError as error:
-        warnings.warn("%s cannot be set here, so it was not tested: %s" % (name, error),
-                      stacklevel=1)
+        warnings.warn(
+            "%s cannot be set here, so it was not tested: %s" % (name, error), stacklevel=1
+        )
         pytest.skip("no ACLs on this file system: %s" % name)
     before = contents(root)
     assert (FINE, []) == run(root, capsys, "generate")
@@ -282,8 +299,10 @@ def locked_by(flag, place):
     """chattr(1) on a file or folder, for as long as it takes."""
     done = subprocess.run(["chattr", "+" + flag, str(place)], stderr=subprocess.PIPE, check=False)
     if done.returncode:
-        warnings.warn("no chattr +%s here, so it was not tested: %s" % (
-            flag, done.stderr.decode()), stacklevel=1)
+        warnings.warn(
+            "no chattr +%s here, so it was not tested: %s" % (flag, done.stderr.decode()),
+            stacklevel=1,
+        )
         pytest.skip("chattr +i does not work on this file system")
     try:
         yield
@@ -293,8 +312,10 @@ def locked_by(flag, place):
 
 @pytest.mark.parametrize("words", ["generate", "remove", "undo"])
 @pytest.mark.parametrize(
-    ("path", "flag"), [(ROUTE, "i"), (ROUTE, "a"), (NETWORK_SCRIPTS, "i")],
-    ids=["immutable file", "append-only file", "immutable folder"])
+    ("path", "flag"),
+    [(ROUTE, "i"), (ROUTE, "a"), (NETWORK_SCRIPTS, "i")],
+    ids=["immutable file", "append-only file", "immutable folder"],
+)
 def test_what_is_immutable_is_a_failure_that_changes_nothing(root, capsys, path, flag, words):
     if words != "generate":
         assert (FINE, []) == run(root, capsys, "generate")
@@ -316,8 +337,9 @@ def test_a_folder_that_takes_files_and_gives_none_back_is_tidied_by_the_next_run
         code, lines = run(root, capsys, "generate")
     assert (FAILED, True) == (code, "cannot put back" in lines[0]), lines
     assert "see lsattr" in lines[0]
-    assert before == {path: each for path, each in contents(root).items()
-                      if "/.symroute-nm." not in path}
+    assert before == {
+        path: each for path, each in contents(root).items() if "/.symroute-nm." not in path
+    }
     code, lines = run(root, capsys, "generate")
     assert (FINE, True) == (code, "an interrupted run was undone" in lines[0]), lines
     assert [] == [each for each in everything(root) if "/.symroute-nm." in each]
@@ -325,6 +347,7 @@ def test_a_folder_that_takes_files_and_gives_none_back_is_tidied_by_the_next_run
 
 def same_but_for_folder_times(before, after):
     """Nothing has changed but when a folder was written to, which a way back leaves."""
+
     def timeless(found):
         return {name: each[:6] if stat.S_ISDIR(each[0]) else each for name, each in found.items()}
 
@@ -365,22 +388,46 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 def run_mounted(root, script, words):
     """What MOUNTED says of a run of the program."""
     ran = subprocess.run(
-        ["unshare", "--mount", sys.executable, "-c", MOUNTED, str(ROOT / "tests"), str(root),
-         script, *words], cwd=str(ROOT), stdout=subprocess.PIPE, check=True)
+        [
+            "unshare",
+            "--mount",
+            sys.executable,
+            "-c",
+            MOUNTED,
+            str(ROOT / "tests"),
+            str(root),
+            script,
+            *words,
+        ],
+        cwd=str(ROOT),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     return json.loads(ran.stdout.decode())
 
 
 @pytest.mark.parametrize("words", ["generate", "remove"])
-@pytest.mark.parametrize(("script", "reason"), [
-    (FULL.format("etc", 0), "No space left on device"),
-    (NO_INODES.format("etc", 2), "No space left on device"),
-    (FULL.format("var", 0), "No space left on device"),
-    (FULL.format("var", 2 * PAGE), "No space left on device"),
-    (READ_ONLY.format("etc"), "Read-only file system"),
-    (READ_ONLY.format("var"), "Read-only file system"),
-    (READ_ONLY.format("."), "Read-only file system"),
-], ids=["etc full", "etc an inode", "var full", "var two pages", "etc read-only",
-        "var read-only", "all read-only"])
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (FULL.format("etc", 0), "No space left on device"),
+        (NO_INODES.format("etc", 2), "No space left on device"),
+        (FULL.format("var", 0), "No space left on device"),
+        (FULL.format("var", 2 * PAGE), "No space left on device"),
+        (READ_ONLY.format("etc"), "Read-only file system"),
+        (READ_ONLY.format("var"), "Read-only file system"),
+        (READ_ONLY.format("."), "Read-only file system"),
+    ],
+    ids=[
+        "etc full",
+        "etc an inode",
+        "var full",
+        "var two pages",
+        "etc read-only",
+        "var read-only",
+        "all read-only",
+    ],
+)
 def test_a_full_or_read_only_file_system_changes_nothing(root, capsys, script, reason, words):
     (root / "var").mkdir()
     if words != "generate":
@@ -429,7 +476,8 @@ def test_backups_beside_the_files_are_neither_read_nor_touched(live, root):
     assert kept == {place: place.read_bytes() for place in kept}
     assert below(root, ROUTE).read_bytes().startswith(MINE + b"# BEGIN symroute-nm")
     assert {"route-eth0", "route-eth1"} == {
-        each.name for each in below(root, NETWORK_SCRIPTS).glob("route-*") if each not in kept}
+        each.name for each in below(root, NETWORK_SCRIPTS).glob("route-*") if each not in kept
+    }
 
 
 @pytest.mark.parametrize("suffix", LOADED)

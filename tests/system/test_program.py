@@ -48,8 +48,10 @@ cli.main()
 
 @pytest.mark.parametrize(
     ("raised", "expected", "said"),
-    [("ZeroDivisionError('x')", BUG, "this is a bug"),
-     ("KeyboardInterrupt()", INTERRUPTED, "")],  # some versions of typer say it, some do not
+    [
+        ("ZeroDivisionError('x')", BUG, "this is a bug"),
+        ("KeyboardInterrupt()", INTERRUPTED, ""),
+    ],  # some versions of typer say it, some do not
 )
 def test_bugs_and_interrupts_have_exit_codes_of_their_own(raised, expected, said):
     code, out, err = run_program("inspect", code=RAISES % raised)
@@ -61,10 +63,16 @@ def test_help_and_version_import_nothing_heavy(option):
     code, out, _ = run_program(option)
     assert (FINE, True) == (code, "symroute-nm" in out or "Usage" in out)
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "symroute_nm", option], cwd=str(ROOT),
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    imported = {line.rpartition("|")[2].strip().partition(".")[0]
-                for line in ran.stderr.decode().splitlines()}
+        [sys.executable, "-X", "importtime", "-m", "symroute_nm", option],
+        cwd=str(ROOT),
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0]
+        for line in ran.stderr.decode().splitlines()
+    }
     imported |= imported_by(option)  # -X importtime is 3.7+
     assert "typer" in imported
     assert set() == imported & {"pyroute2", "jinja2", "rich"} - imported_by_typer()
@@ -92,12 +100,21 @@ def test_a_snapshots_plan_imports_no_netlink(host, root):
 STRANGE = "dock\u00e9r\ud800\x1b[31m"
 
 
-@pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"},
-                                         {"LC_ALL": "C.UTF-8"}], ids=repr)
+@pytest.mark.parametrize(
+    "environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C.UTF-8"}], ids=repr
+)
 def test_any_name_can_be_printed_in_any_locale(host, root, environment):
     made = two_uplinks()
-    host.write_text(dump_host(made._replace(links=tuple(
-        each._replace(name=STRANGE) if each.name == "docker0" else each for each in made.links))))
+    host.write_text(
+        dump_host(
+            made._replace(
+                links=tuple(
+                    each._replace(name=STRANGE) if each.name == "docker0" else each
+                    for each in made.links
+                )
+            )
+        )
+    )
     for words in (["inspect"], ["generate", "-n"], ["generate"], ["generate", "--json"]):
         code, out, err = run_program(*words, "--host", host, "--root", root, **environment)
         assert (FINE, False) == (code, "\x1b" in out + err), err
@@ -107,8 +124,12 @@ def test_any_name_can_be_printed_in_any_locale(host, root, environment):
 def test_a_reader_that_goes_away_is_no_error(host, root):
     command = "%s -m symroute_nm generate -n --host %s --root %s | head -1; exit ${PIPESTATUS[0]}"
     ran = subprocess.run(
-        ["bash", "-c", command % (sys.executable, host, root)], cwd=str(ROOT), check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        ["bash", "-c", command % (sys.executable, host, root)],
+        cwd=str(ROOT),
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert (FINE, b"") == (ran.returncode, ran.stderr)
 
 
@@ -120,8 +141,9 @@ def test_the_same_plan_from_a_snapshot_as_from_the_host(root, tmp_path):
     assert FINE == code, err
     (tmp_path / "live.json").write_text(text)
     live = run_program("generate", "--dry-run", "--json", "--root", "/")
-    told = run_program("generate", "--dry-run", "--json", "--root", "/", "--host",
-                   tmp_path / "live.json")
+    told = run_program(
+        "generate", "--dry-run", "--json", "--root", "/", "--host", tmp_path / "live.json"
+    )
     assert (live[0], live[1]) == (told[0], told[1])
 
 
@@ -148,8 +170,13 @@ time.sleep(10)
 
 @pytest.mark.parametrize("where", ["del", "callback"])
 def test_a_signal_is_heard_where_nothing_can_be_raised(where):
-    ran = subprocess.run([sys.executable, "-c", UNHEARD, where], stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, timeout=60, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", UNHEARD, where],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
     assert (143, b"") == (ran.returncode, ran.stderr)
 
 

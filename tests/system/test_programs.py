@@ -118,8 +118,12 @@ def test_pyroute2_and_rich_are_imported_without_starting_uname_and_file(tmp_path
         (tmp_path / name).write_text(f"#!/bin/sh\necho {name} >>{tmp_path}/ran\n")
         (tmp_path / name).chmod(0o755)
     ran = subprocess.run(
-        [sys.executable, "-c", PYROUTE2], cwd=str(tmp_path), stdout=subprocess.PIPE, check=True,
-        env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(PACKAGE.parent)})
+        [sys.executable, "-c", PYROUTE2],
+        cwd=str(tmp_path),
+        stdout=subprocess.PIPE,
+        check=True,
+        env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(PACKAGE.parent)},
+    )
     here = os.uname()
     bits = "64bit" if sys.maxsize > 1 << 32 else "32bit"
 

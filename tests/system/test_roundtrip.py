@@ -24,14 +24,19 @@ def random_host(space: Namespace, seed: int) -> None:
     """Uplinks with addresses, gateways on and off the link, metrics; bridges with networks."""
     draw = random.Random(seed)
     for number, name in enumerate(LINKS[: draw.randint(2, len(LINKS))]):
-        space.ip("link add %s type veth peer name far%d\nlink set far%d up\nlink set %s up" % (
-            name, number, number, name))
+        space.ip(
+            "link add %s type veth peer name far%d\nlink set far%d up\nlink set %s up"
+            % (name, number, number, name)
+        )
         length = draw.choice([24, 25, 31])
         space.ip("addr add 10.%d.6.2/%d dev %s" % (number, length, name))
         space.ip("addr add 2001:db8:%d::5/%d dev %s nodad" % (number, draw.choice([64, 80]), name))
-        four, six = draw.choice([
-            ("10.%d.6.3" % number, "2001:db8:%d::1" % number),
-            ("172.31.%d.1" % number, "fe80::%d" % (number + 1))])
+        four, six = draw.choice(
+            [
+                ("10.%d.6.3" % number, "2001:db8:%d::1" % number),
+                ("172.31.%d.1" % number, "fe80::%d" % (number + 1)),
+            ]
+        )
         onlink = "onlink" if four.startswith("172") else ""
         metric = draw.choice(["", "metric %d" % draw.randint(1, 2**31)])
         metric = metric if number == 0 else "metric %d" % (100 + number)
@@ -68,11 +73,13 @@ def test_the_kernel_gives_back_what_was_planned(namespace: Namespace, seed: int,
     tables = {each.table.id for each in plan.uplinks}
     # As wanted, but for what the kernel fills in: who added it, how far it reaches.
     bare = {each._replace(protocol=0, scope=0) for each in found.routes if each.table in tables}
-    wanted = {each._replace(metric=each.kernel_metric) for one in plan.uplinks
-              for each in one.routes}
+    wanted = {
+        each._replace(metric=each.kernel_metric) for one in plan.uplinks for each in one.routes
+    }
     assert wanted == bare
     added = {each._replace(protocol=0) for each in found.rules} - {
-        each._replace(protocol=0) for each in host.rules}
+        each._replace(protocol=0) for each in host.rules
+    }
     assert {each for one in plan.uplinks for each in one.rules} == added
 
 
@@ -91,7 +98,9 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     assert (0, True) == (again.returncode, b"nothing to change" in again.stdout), again
     written = {each.name for each in folder.iterdir()} - {each.name for each in before}
     owned = {Path(each).name for each in files.find_owned(tmp_path)} - {
-        "symroute-nm.conf", "rt_tables"}
+        "symroute-nm.conf",
+        "rt_tables",
+    }
     assert written == owned
     assert len(names) == len(our_tables(rt_tables.read_tables(tmp_path), ()))
     assert 0 == namespace.symroute("remove", "--root", str(tmp_path)).returncode
@@ -116,8 +125,18 @@ def test_uplinks_of_hostile_names_are_refused_in_one_line_each(namespace: Namesp
     """The shell of the dispatcher script would split, expand or run them."""
     two_uplinks(namespace)
     for number, name in enumerate(UNSAFE):
-        namespace.link(name, "index", str(1000 + number), "type", "veth",
-                       "peer", "name", "away%d" % number, "index", str(2000 + number))
+        namespace.link(
+            name,
+            "index",
+            str(1000 + number),
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "away%d" % number,
+            "index",
+            str(2000 + number),
+        )
     ran = namespace.python(SET_UP % len(UNSAFE))
     assert 0 == ran.returncode, ran.stderr
     for words, code in ((["inspect"], 0), (["snapshot"], 0), (["diagnose"], 1), (["generate"], 3)):
@@ -130,8 +149,19 @@ def test_uplinks_of_hostile_names_are_refused_in_one_line_each(namespace: Namesp
     assert [] == list(tmp_path.iterdir())
 
 
-HOSTILE_PROFILES = ["two words", "a'b", 'a"b', "a\nb", "$(x)", "a*", "-rf", "a;b", "x" * 249,
-                    "caf\udce9", "\x1b[31m"]
+HOSTILE_PROFILES = [
+    "two words",
+    "a'b",
+    'a"b',
+    "a\nb",
+    "$(x)",
+    "a*",
+    "-rf",
+    "a;b",
+    "x" * 249,
+    "caf\udce9",
+    "\x1b[31m",
+]
 
 
 def test_profiles_of_hostile_names_are_refused(namespace: Namespace, tmp_path):
@@ -143,8 +173,9 @@ def test_profiles_of_hostile_names_are_refused(namespace: Namespace, tmp_path):
         (folder / ("ifcfg-" + name)).write_text("DEVICE=eth1\n")
         before = sorted(tmp_path.rglob("*"))
         ran = namespace.symroute("generate", "--root", str(tmp_path))
-        said = [each for each in ran.stderr.decode().splitlines()
-                if each.startswith("symroute-nm: ")]
+        said = [
+            each for each in ran.stderr.decode().splitlines() if each.startswith("symroute-nm: ")
+        ]
         assert (3, 1) == (ran.returncode, len(said)), ran.stderr
         assert "rename the file to ifcfg-eth1" in said[0]
         assert b"\x1b" not in ran.stderr
@@ -160,4 +191,5 @@ def test_a_snapshot_holds_profiles_of_any_name(namespace: Namespace, tmp_path):
     ran = namespace.symroute("snapshot", "--root", str(tmp_path))
     assert 0 == ran.returncode, ran.stderr
     assert set(HOSTILE_PROFILES) == {
-        each.name for each in load_host(ran.stdout, "snapshot").profiles}
+        each.name for each in load_host(ran.stdout, "snapshot").profiles
+    }

@@ -39,8 +39,9 @@ RTA_DST, RTA_SRC, RTA_IIF, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 2, 3, 4, 5, 6
 RTA_MULTIPATH, RTA_TABLE, RTA_MARK = 9, 15, 16
 TYPES = "unspec unicast local broadcast anycast multicast blackhole unreachable prohibit throw"
 ROUTE_TYPES = dict(enumerate(TYPES.split()))
-ACTIONS = dict(enumerate(
-    ["-", "lookup", "goto", "nop", "-", "-", "blackhole", "unreachable", "prohibit"]))
+ACTIONS = dict(
+    enumerate(["-", "lookup", "goto", "nop", "-", "-", "blackhole", "unreachable", "prohibit"])
+)
 FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_GOTO, FRA_PRIORITY, FRA_FWMARK = 1, 2, 3, 4, 6, 10
 FRA_SUPPRESS_IFGROUP, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_FWMASK = 13, 14, 15, 16
 FRA_OIFNAME, FRA_L3MDEV, FRA_UID_RANGE, FRA_IP_PROTO, FRA_DPORT = 17, 19, 20, 22, 24
@@ -539,8 +540,16 @@ def test_the_model_decides_as_the_kernel_does(version):
         assert not wrong, complain(case, wrong)
         seen += found
     if CASES >= 50:  # fewer, as in a replay, need not show all
-        needed = ["unicast", "local", "blackhole", "unreachable", "prohibit", "throw",
-                  "suppressed", "multipath"]
+        needed = [
+            "unicast",
+            "local",
+            "blackhole",
+            "unreachable",
+            "prohibit",
+            "throw",
+            "suppressed",
+            "multipath",
+        ]
         assert not [word for word in (*needed, "goes on", "nothing") if seen[word] < 20], seen
         assert CASES * PACKETS == seen["rule"] + seen["nothing"]
 

@@ -10,10 +10,15 @@ SAYS = "from symroute_nm.session import session_address; print(session_address()
 
 
 def test_sudo_drops_the_variable_but_our_ancestors_have_it():
-    inner = "import os, subprocess, sys; del os.environ['SSH_CONNECTION']; " \
+    inner = (
+        "import os, subprocess, sys; del os.environ['SSH_CONNECTION']; "
         "subprocess.check_call([sys.executable, '-c', %r])" % SAYS
+    )
     ran = subprocess.run(
-        [sys.executable, "-c", inner], check=True, cwd=str(ROOT),
+        [sys.executable, "-c", inner],
+        check=True,
+        cwd=str(ROOT),
         env=dict(os.environ, SSH_CONNECTION="192.0.2.7 50022 10.0.6.5 22"),
-        stdout=subprocess.PIPE)
+        stdout=subprocess.PIPE,
+    )
     assert b"10.0.6.5\n" == ran.stdout

@@ -23,5 +23,6 @@ def test_of_two_routes_without_a_metric_the_kernel_takes_the_first(namespace):
     two_uplinks(namespace)
     add = ["ip", "route", "add", "192.168.0.0/16", "dev"]
     assert [True, False] == [
-        namespace.run([*add, link]).returncode == 0 for link in ("eth0", "eth1")]
+        namespace.run([*add, link]).returncode == 0 for link in ("eth0", "eth1")
+    ]
     assert namespace.run([*add, "eth1", "metric", "5"]).returncode == 0

@@ -25,8 +25,12 @@ def shell(command, **environment):
     """Run a command line in which PROGRAM is the program; its exit code, stdout and stderr."""
     ran = subprocess.run(
         ["bash", "-c", command.replace("PROGRAM", sys.executable + " -m symroute_nm")],
-        cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-        env=dict(os.environ, **environment))
+        cwd=str(ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+        env=dict(os.environ, **environment),
+    )
     assert b"Traceback" not in ran.stderr + ran.stdout
     return ran.returncode, ran.stdout.decode(), ran.stderr.decode()
 
@@ -49,15 +53,23 @@ def test_a_file_that_is_opened_never_becomes_a_closed_stream(words, tmp_path):
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
     ("command", "expected"),
-    [("--help", FINE), ("generate -n %s", FINE), ("diagnose %s", FINDING),
-     ("generate --check %s", FINDING), ("inspect --json %s", FINE)],
+    [
+        ("--help", FINE),
+        ("generate -n %s", FINE),
+        ("diagnose %s", FINDING),
+        ("generate --check %s", FINDING),
+        ("inspect --json %s", FINE),
+    ],
 )
 def test_a_reader_that_goes_away_changes_no_exit_code(words, command, expected, unbuffered):
     command = command.replace("%s", words)
-    code, _, err = shell("sleep 0 | PROGRAM %s | true; exit ${PIPESTATUS[1]}" % command,
-                         PYTHONUNBUFFERED=unbuffered)
-    assert (expected, "") == (code, "\n".join(
-        line for line in err.splitlines() if "warning" not in line))
+    code, _, err = shell(
+        "sleep 0 | PROGRAM %s | true; exit ${PIPESTATUS[1]}" % command, PYTHONUNBUFFERED=unbuffered
+    )
+    assert (expected, "") == (
+        code,
+        "\n".join(line for line in err.splitlines() if "warning" not in line),
+    )
 
 
 def test_a_reader_that_goes_away_does_not_stop_a_write(words, tmp_path):
@@ -67,7 +79,8 @@ def test_a_reader_that_goes_away_does_not_stop_a_write(words, tmp_path):
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
-    "command", ["--help", "--version", "generate -n %s", "inspect --json %s", "diagnose %s"])
+    "command", ["--help", "--version", "generate -n %s", "inspect --json %s", "diagnose %s"]
+)
 def test_a_full_disk_below_stdout_is_exit_4_and_said(words, command, unbuffered):
     command = command.replace("%s", words)
     code, _, err = shell("PROGRAM %s > /dev/full" % command, PYTHONUNBUFFERED=unbuffered)
@@ -96,7 +109,9 @@ install._switch = slow
 
 @pytest.mark.parametrize(
     ("number", "expected"),
-    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)], ids=repr)
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
+    ids=repr,
+)
 def test_a_signal_in_a_write_puts_all_back_at_once(words, tmp_path, number, expected):
     command = [sys.executable, "-c", SLOW % number + MAIN, "generate", *words.split()]
     ran = subprocess.run(command, cwd=str(ROOT), stderr=subprocess.PIPE, check=False)
@@ -106,7 +121,10 @@ def test_a_signal_in_a_write_puts_all_back_at_once(words, tmp_path, number, expe
 
 
 def test_what_nohup_ignores_stays_ignored(words, tmp_path):
-    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + SLOW.replace(
-        "time.sleep(9)", "") % signal.SIGHUP + MAIN
+    code = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+        + SLOW.replace("time.sleep(9)", "") % signal.SIGHUP
+        + MAIN
+    )
     command = [sys.executable, "-c", code, "generate", *words.split()]
     assert FINE == subprocess.run(command, cwd=str(ROOT), check=False).returncode

@@ -32,8 +32,12 @@ def _reachable(tmp_path):
 def as_nobody(*words):
     """Run the program as nobody; its exit code and stderr."""
     ran = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY, *map(str, words)], cwd=str(ROOT),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        [sys.executable, "-c", AS_NOBODY, *map(str, words)],
+        cwd=str(ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
     err = ran.stderr.decode()
     assert "Traceback" not in err
     return ran.returncode, err
@@ -46,9 +50,16 @@ def closed_folder(place):
 
 
 FOLDERS = [
-    "etc/iproute2", "etc/iproute2/rt_tables.d", "etc/NetworkManager",
-    "etc/NetworkManager/dispatcher.d", "usr/lib", "usr/lib/NetworkManager", "usr/share",
-    "etc/systemd", "etc/rc.d", "etc/rc3.d",
+    "etc/iproute2",
+    "etc/iproute2/rt_tables.d",
+    "etc/NetworkManager",
+    "etc/NetworkManager/dispatcher.d",
+    "usr/lib",
+    "usr/lib/NetworkManager",
+    "usr/share",
+    "etc/systemd",
+    "etc/rc.d",
+    "etc/rc3.d",
 ]
 
 

@@ -40,8 +40,11 @@ def _stage(tmp_path):
 
 def start(words, root):
     """A command in a process of its own: (pid, file of what it says)."""
-    output = root.parent / ("output-%d" % time.monotonic_ns() if hasattr(time, "monotonic_ns")
-                            else "output-%r" % time.monotonic())
+    output = root.parent / (
+        "output-%d" % time.monotonic_ns()
+        if hasattr(time, "monotonic_ns")
+        else "output-%r" % time.monotonic()
+    )
 
     def action():
         redirect(str(output))
@@ -78,8 +81,10 @@ def test_generate_remove_and_undo_at_once_end_in_the_state_of_one_of_them(stage)
             codes.append(ended(pid))
             assert codes[-1] in (FINE, REFUSED), output.read_text(errors="replace")
         found = mine(tree(root))
-        differ = [sorted(path for path in {*found, *each} if found.get(path) != each.get(path))
-                  for each in map(mine, states)]
+        differ = [
+            sorted(path for path in {*found, *each} if found.get(path) != each.get(path))
+            for each in map(mine, states)
+        ]
         assert [] in differ, min(differ, key=len)
         assert [] == hidden(root)
     assert FINE in codes
@@ -100,8 +105,11 @@ def test_an_undo_that_another_run_overtook_takes_nothing_back(stage):
 
 def mine(found):
     """Without the folders: a removal leaves those that a generate made."""
-    return {path: value for path, value in found.items() if path.count("/") > 1
-            and not path.endswith("rt_tables.d")}
+    return {
+        path: value
+        for path, value in found.items()
+        if path.count("/") > 1 and not path.endswith("rt_tables.d")
+    }
 
 
 def test_generate_waits_for_a_lock_and_goes_on_when_it_is_free(stage):
@@ -120,8 +128,9 @@ def test_generate_waits_for_a_lock_and_goes_on_when_it_is_free(stage):
 
 
 def test_generate_is_refused_by_a_lock_that_is_held_and_names_who_holds_it(stage, monkeypatch):
-    monkeypatch.setattr(install.install, "__kwdefaults__",
-                        dict(install.install.__kwdefaults__, timeout=0.2))
+    monkeypatch.setattr(
+        install.install, "__kwdefaults__", dict(install.install.__kwdefaults__, timeout=0.2)
+    )
     with locked(stage.start):
         pid, output = start(stage.words, stage.start)
         assert REFUSED == ended(pid)
@@ -152,7 +161,8 @@ def remove(lock):
 
 
 @pytest.mark.parametrize(
-    "kind", ["folder", "link to a file", "link to nowhere", "fifo", "another's"])
+    "kind", ["folder", "link to a file", "link to nowhere", "fifo", "another's"]
+)
 def test_an_odd_lock_is_told_of_or_taken_and_never_written_through(stage, kind):
     lock = lock_place(stage.start)
     precious = stage.start.parent / "precious"
@@ -172,8 +182,11 @@ def test_an_odd_lock_is_told_of_or_taken_and_never_written_through(stage, kind):
         code = ended(pid)
     finally:
         remove(lock)
-    said = [each for each in output.read_text(errors="replace").splitlines()
-            if each.startswith("symroute-nm:")]
+    said = [
+        each
+        for each in output.read_text(errors="replace").splitlines()
+        if each.startswith("symroute-nm:")
+    ]
     assert b"mine" == precious.read_bytes()
     if kind == "another's":
         assert (FINE, []) == (code, said)
@@ -187,8 +200,9 @@ def test_an_odd_lock_is_told_of_or_taken_and_never_written_through(stage, kind):
 def test_the_installed_command_itself_twice_at_once(stage):
     """With an interpreter each, as two shells would."""
     call = [sys.executable, "-m", "symroute_nm", *map(str, stage.words), str(stage.start), "--json"]
-    running = [subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-               for _ in range(2)]
+    running = [
+        subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
+    ]
     ends = [each.communicate() for each in running]
     assert [FINE, FINE] == [each.returncode for each in running], ends
     assert {"files"} <= set(json.loads(ends[0][0].decode()))

@@ -7,7 +7,12 @@ from typing import Any, Iterator
 import pytest
 
 _PROCESSES = {
-    "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system",
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
     "subprocess.Popen",
 }
 

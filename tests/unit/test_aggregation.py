@@ -14,8 +14,10 @@ BITS = 4  # a network space small enough to try every address
 
 
 def ranked(entries):
-    return sorted(((prefix_key(network), value) for network, value in entries.items()),
-                  key=lambda each: each[0])
+    return sorted(
+        ((prefix_key(network), value) for network, value in entries.items()),
+        key=lambda each: each[0],
+    )
 
 
 def named(version, entries):
@@ -41,8 +43,11 @@ def widen(entries, most):
 def small_networks(draw):
     length = draw(st.integers(0, BITS))
     number = draw(st.integers(0, 2**BITS - 1)) >> (BITS - length) << (BITS - length)
-    return ip_network("10.0.0.%d/%d" % (number, 32 - BITS + length)) if length else ip_network(
-        "10.0.0.0/%d" % draw(st.sampled_from([0, 28])), strict=False)
+    return (
+        ip_network("10.0.0.%d/%d" % (number, 32 - BITS + length))
+        if length
+        else ip_network("10.0.0.0/%d" % draw(st.sampled_from([0, 28])), strict=False)
+    )
 
 
 def decide(entries, number, fallback, default):
@@ -72,9 +77,10 @@ def test_entries_left_out_change_no_decision(entries, suppressing):
     # Nothing more can be left out.
     for network in set(kept) - {everything}:
         fewer = {each: hop for each, hop in kept.items() if each != network}
-        assert any(decide(fewer, number, fallback, out) != decide(kept, number, fallback, out)
-                   for number in range(2**BITS)) or any(
-            each != network and contains(network, each) for each in kept)
+        assert any(
+            decide(fewer, number, fallback, out) != decide(kept, number, fallback, out)
+            for number in range(2**BITS)
+        ) or any(each != network and contains(network, each) for each in kept)
 
 
 @given(st.dictionaries(small_networks(), st.sampled_from(HOPS), max_size=12))
@@ -88,8 +94,11 @@ def test_halves_made_one_change_no_decision(entries):
     assert len(entries) >= len(joined)
     # No two halves that agree are left.
     for network in joined:
-        halves = [each for each in joined if each.prefixlen == network.prefixlen
-                  and each.supernet() == network.supernet()]
+        halves = [
+            each
+            for each in joined
+            if each.prefixlen == network.prefixlen and each.supernet() == network.supernet()
+        ]
         assert len(halves) == len({joined[each] for each in halves})
 
 
@@ -104,8 +113,12 @@ def test_no_default_route_comes_of_it():
     assert halves == join(halves)
 
 
-@given(st.dictionaries(small_networks().filter(lambda each: each.prefixlen), st.booleans(),
-                       max_size=8), st.integers(0, 8))
+@given(
+    st.dictionaries(
+        small_networks().filter(lambda each: each.prefixlen), st.booleans(), max_size=8
+    ),
+    st.integers(0, 8),
+)
 @hypothesis_settings(max_examples=300, deadline=None)
 def test_wider_networks_take_in_nothing_that_is_known(entries, most):
     wide = widen(entries, most)
@@ -113,17 +126,20 @@ def test_wider_networks_take_in_nothing_that_is_known(entries, most):
         before, after = decide(entries, number, None, None), decide(wide, number, None, None)
         assert before == after or (before, after) == (None, True)
     assert {each for each, value in entries.items() if not value} == {
-        each for each, value in wide.items() if not value}
+        each for each, value in wide.items() if not value
+    }
     if sum(entries.values()) <= most:
         assert entries == wide
     blocked = any(not value for value in entries.values()) or any(
-        one != other and contains(one, other) for one in entries for other in entries)
+        one != other and contains(one, other) for one in entries for other in entries
+    )
     assert blocked or sum(wide.values()) <= max(most, 1)
 
 
 def test_networks_are_made_no_wider_than_needed():
-    networks = [ip_network(each) for each in ("10.0.0.0/24", "10.0.2.0/24", "10.0.9.0/24",
-                                              "10.1.0.0/24")]
+    networks = [
+        ip_network(each) for each in ("10.0.0.0/24", "10.0.2.0/24", "10.0.9.0/24", "10.1.0.0/24")
+    ]
     wide = widen(dict.fromkeys(networks, True), 3)
     assert ["10.0.0.0/22", "10.0.8.0/22", "10.1.0.0/22"] == sorted(map(str, wide))
 

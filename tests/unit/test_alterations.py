@@ -33,11 +33,17 @@ def blocks_of(made, settings):
     """The route and rule files of a host's plan, as they stand in the folder."""
     plan = make_plan(made, settings)
     texts = render(plan, made)
-    named = made._replace(tables=(*made.tables, *(
-        TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks)))
+    named = made._replace(
+        tables=(
+            *made.tables,
+            *(TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks),
+        )
+    )
     return named, [
         ConfigFile(path, "# BEGIN symroute-nm\n%s# END symroute-nm\n" % text)
-        for path, text in texts.items() if path.startswith(NETWORK_SCRIPTS)]
+        for path, text in texts.items()
+        if path.startswith(NETWORK_SCRIPTS)
+    ]
 
 
 def told(before, after, one=Settings(), other=Settings(), gone=()):  # noqa: B008  immutable
@@ -48,10 +54,17 @@ def told(before, after, one=Settings(), other=Settings(), gone=()):  # noqa: B00
     return [each.text for each in find_uplink_changes(earlier, plan, after, gone)]
 
 
-@pytest.mark.parametrize("settings", [
-    Settings(), Settings(guard="throw"), Settings(guard="none"), Settings(table_names=True),
-    Settings(sources="network"), Settings(priority_base=15000),
-])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(),
+        Settings(guard="throw"),
+        Settings(guard="none"),
+        Settings(table_names=True),
+        Settings(sources="network"),
+        Settings(priority_base=15000),
+    ],
+)
 @pytest.mark.parametrize("name", ["two-uplinks", "three-uplinks"])
 def test_nothing_is_said_where_nothing_changed(name, settings):
     made = CASES[name]()
@@ -66,8 +79,9 @@ def test_nothing_is_said_at_first_then_of_each_new_uplink():
 
 def test_another_guard_is_told_with_its_reason():
     throw = Settings(guard="throw")
-    assert "guard by rules -> throw (asked for)" == told(
-        two_uplinks(), two_uplinks(), other=throw)[0]
+    assert (
+        "guard by rules -> throw (asked for)" == told(two_uplinks(), two_uplinks(), other=throw)[0]
+    )
     assert "guard by throw -> rules (probed)" == told(two_uplinks(), two_uplinks(), throw)[0]
 
 
@@ -90,30 +104,34 @@ def test_a_family_that_comes_is_told_with_its_gateway():
 
 def test_why_an_uplink_is_gone():
     three = CASES["three-uplinks"]()
-    without = three._replace(profiles=tuple(
-        each for each in three.profiles if each.name != "eth2"))
+    without = three._replace(profiles=tuple(each for each in three.profiles if each.name != "eth2"))
     away = Settings(exclude=("eth2",))
     said = told(three, three, other=away, gone=("eth2",))
     assert "eth2: no uplink any more (excluded (eth2))" in said
     assert "eth2: no uplink any more (ifcfg-eth2 is gone)" in told(
-        three, without, other=away, gone=("eth2",))
+        three, without, other=away, gone=("eth2",)
+    )
 
 
 def test_a_link_is_known_again_by_its_profile_then_by_its_name():
     renamed = host(
-        [ETH0, ETH1._replace(name="ens4")], [USERS, address("ens4", "10.0.5.5/24")],
+        [ETH0, ETH1._replace(name="ens4")],
+        [USERS, address("ens4", "10.0.5.5/24")],
         [BY_ETH0, BY_ETH1._replace(hops=(BY_ETH1.hop._replace(link="ens4"),))],
-        profiles=(Profile("eth0", device="eth0"), Profile("eth1", device="ens4")))
+        profiles=(Profile("eth0", device="eth0"), Profile("eth1", device="ens4")),
+    )
     assert ["ens4: was eth1 (same profile ifcfg-eth1)"] == told(
-        plain(), renamed._replace(tables=(*plain().tables, TableName(101, "eth1", owned=True))))
+        plain(), renamed._replace(tables=(*plain().tables, TableName(101, "eth1", owned=True)))
+    )
     other = plain(profiles=(Profile("eth0", device="eth0"), Profile("admins", device="eth1")))
     assert ["eth1: profile eth1 -> admins"] == told(plain(), other, gone=("eth1",))
 
 
 def test_a_block_of_which_nothing_is_understood_shows_no_uplink():
     named, files = blocks_of(plain(), Settings())
-    damaged = [each._replace(text="# BEGIN symroute-nm\nwhat\n# END symroute-nm\n")
-               for each in files]
+    damaged = [
+        each._replace(text="# BEGIN symroute-nm\nwhat\n# END symroute-nm\n") for each in files
+    ]
     assert () == read_previous_uplinks(read_files(damaged, named).ours)
 
 

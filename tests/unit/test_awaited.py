@@ -27,21 +27,32 @@ from symroute_nm.rpdb.proof import prove, put_plan
 
 def awaiting(**links):
     """Settings that await these addresses: ``awaiting(eth0=["10.0.6.100"])``."""
-    return Settings(interface={
-        name: InterfaceSettings(addresses=tuple(map(ip_address, texts)))
-        for name, texts in links.items()})
+    return Settings(
+        interface={
+            name: InterfaceSettings(addresses=tuple(map(ip_address, texts)))
+            for name, texts in links.items()
+        }
+    )
 
 
 def sources(plan, name="eth0"):
-    return sorted({str(rule.source) for each in plan.uplinks if each.uplink.link.name == name
-                   for rule in each.rules if rule.source})
+    return sorted(
+        {
+            str(rule.source)
+            for each in plan.uplinks
+            if each.uplink.link.name == name
+            for rule in each.rules
+            if rule.source
+        }
+    )
 
 
 def test_an_awaited_address_gets_the_rules_of_the_uplinks_own():
     plan = make_plan(two_uplinks(), awaiting(eth0=["10.0.6.100", "2001:db8:6::100"]))
 
-    assert ["10.0.6.100/32", "10.0.6.5/32", "2001:db8:6::100/128", "2001:db8:6::5/128"] == \
-        sources(plan)
+    assert ["10.0.6.100/32", "10.0.6.5/32", "2001:db8:6::100/128", "2001:db8:6::5/128"] == sources(
+        plan
+    )
     assert make_plan(two_uplinks(), Settings()).uplinks[0].routes == plan.uplinks[0].routes
 
 
@@ -60,8 +71,10 @@ def test_it_is_proved_as_long_as_it_is_awaited_and_once_it_is_there():
 
 
 def test_what_the_uplink_has_already_changes_nothing():
-    assert make_plan(plain(), Settings()).uplinks == make_plan(
-        plain(), awaiting(eth0=["10.0.6.5"])).uplinks
+    assert (
+        make_plan(plain(), Settings()).uplinks
+        == make_plan(plain(), awaiting(eth0=["10.0.6.5"])).uplinks
+    )
 
 
 def test_sources_by_network_are_its_network_as_well():
@@ -74,8 +87,9 @@ def test_with_the_rules_in_force_nobody_calls_them_stale():
     wished = awaiting(eth0=["10.0.6.100"])
     plan = make_plan(plain(), wished)
     made = put_plan(plain(), wished, plan)
-    made = made._replace(tables=tuple(
-        TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks))
+    made = made._replace(
+        tables=tuple(TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks)
+    )
 
     assert "stale-source" not in {each.code for each in diagnose(made, wished).findings}
     assert "stale-source" in {each.code for each in diagnose(made, Settings()).findings}
@@ -98,19 +112,24 @@ def test_with_the_rules_in_force_nobody_calls_them_stale():
         ("ff02::12", "no address at which others can ask"),
         ("0.0.0.0", "no address at which others can ask"),
         ("255.255.255.255", "no address at which others can ask"),
-    ])
+    ],
+)
 def test_what_cannot_be_this_uplinks_is_refused(text, words):
     made = plain([DOCKER0], [BRIDGE])
 
-    with pytest.raises(InputError, match=r"\[interface eth0\] addresses: %s: .*%s" % (
-            text.replace(".", r"\."), words)):
+    with pytest.raises(
+        InputError,
+        match=r"\[interface eth0\] addresses: %s: .*%s" % (text.replace(".", r"\."), words),
+    ):
         find_uplinks(made, awaiting(eth0=[text]))
 
 
 def test_an_address_is_awaited_on_one_link_only():
-    made = host([link(2, "eth0"), link(3, "eth1")],
-                [address("eth0", "10.0.6.5/24"), address("eth1", "10.0.6.6/24")],
-                [route("default", "eth0", "10.0.6.1"), route("default", "eth1", "10.0.6.1")])
+    made = host(
+        [link(2, "eth0"), link(3, "eth1")],
+        [address("eth0", "10.0.6.5/24"), address("eth1", "10.0.6.6/24")],
+        [route("default", "eth0", "10.0.6.1"), route("default", "eth1", "10.0.6.1")],
+    )
 
     assert ["10.0.6.5/32", "10.0.6.9/32"] == sources(make_plan(made, awaiting(eth0=["10.0.6.9"])))
     with pytest.raises(InputError, match=r"\[interface eth1\] claims it, too"):
@@ -122,7 +141,8 @@ def test_a_link_that_leads_nowhere_may_hold_it(kind):
     made = plain([link(9, "dummy0", kind="dummy")])
     holder = "lo" if kind == "lo" else "dummy0"
     made = made._replace(
-        addresses=(*made.addresses, Address(holder, address("x", "10.0.6.100/32").interface)))
+        addresses=(*made.addresses, Address(holder, address("x", "10.0.6.100/32").interface))
+    )
 
     assert "10.0.6.100/32" in sources(make_plan(made, awaiting(eth0=["10.0.6.100"])))
 
@@ -145,8 +165,12 @@ def test_a_link_that_is_no_uplink_now_is_noted():
 
 def test_a_lease_in_whose_network_it_is_keeps_the_wide_rule():
     made = plain(rules=kernel_rules())
-    made = made._replace(addresses=tuple(
-        each._replace(dynamic=True) if each.link == "eth0" else each for each in made.addresses))
+    made = made._replace(
+        addresses=tuple(
+            each._replace(dynamic=True) if each.link == "eth0" else each for each in made.addresses
+        )
+    )
 
     assert [str(ip_network("10.0.6.0/24")), "10.0.6.100/32"] == sources(
-        make_plan(made, awaiting(eth0=["10.0.6.100"])))
+        make_plan(made, awaiting(eth0=["10.0.6.100"]))
+    )

@@ -211,11 +211,14 @@ def test_a_scripts_first_line_stays_first_and_goes_with_the_block():
     assert None is blocks.take_out(made)
 
 
-@pytest.mark.parametrize("edited", [
-    lambda made: made + b"echo mine\n",
-    lambda made: made.replace(b"#!/bin/sh\n", b"#!/bin/sh\necho mine\n"),
-    lambda made: made.replace(b"#!/bin/sh\n", b"echo mine\n"),
-])
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda made: made + b"echo mine\n",
+        lambda made: made.replace(b"#!/bin/sh\n", b"#!/bin/sh\necho mine\n"),
+        lambda made: made.replace(b"#!/bin/sh\n", b"echo mine\n"),
+    ],
+)
 def test_lines_that_somebody_added_to_our_script_stay(edited):
     rest = blocks.take_out(edited(blocks.put(None, SCRIPT)))
     assert rest is not None and b"echo mine\n" in rest and b"ours" not in rest

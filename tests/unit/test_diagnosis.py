@@ -38,13 +38,18 @@ def cured(there=None, **fields):
     there = there or two_uplinks()
     settings = Settings(**fields)
     plan = make_plan(there, settings)
-    names = tuple(TableName(each.table.id, each.table.name, FRAGMENT, owned=True)
-                  for each in plan.uplinks)
-    files = tuple(ConfigFile(path, text) for path, text in sorted(render(plan, there).items())
-                  if path.startswith(SCRIPTS))
+    names = tuple(
+        TableName(each.table.id, each.table.name, FRAGMENT, owned=True) for each in plan.uplinks
+    )
+    files = tuple(
+        ConfigFile(path, text)
+        for path, text in sorted(render(plan, there).items())
+        if path.startswith(SCRIPTS)
+    )
     return put_plan(there, settings, plan)._replace(
-        tables=(*there.tables, *names), evidence=Observations(
-            files=files, arp=QUIET, masqueraded=MASQUERADED))
+        tables=(*there.tables, *names),
+        evidence=Observations(files=files, arp=QUIET, masqueraded=MASQUERADED),
+    )
 
 
 def bare(**fields):
@@ -57,8 +62,9 @@ def observed(there, **fields):
 
 
 def with_rules(there, *rules):
-    return there._replace(rules=tuple(sorted(
-        there.rules + rules, key=lambda each: (each.version, each.priority))))
+    return there._replace(
+        rules=tuple(sorted(there.rules + rules, key=lambda each: (each.version, each.priority)))
+    )
 
 
 def with_file(there, name, text):
@@ -78,13 +84,18 @@ def the(there, code, **fields):
 
 
 def ours(there, **fields):
-    return [each for each in there.rules if each.priority in (20000, 20001, 20002)
-            and all(getattr(each, name) == value for name, value in fields.items())]
+    return [
+        each
+        for each in there.rules
+        if each.priority in (20000, 20001, 20002)
+        and all(getattr(each, name) == value for name, value in fields.items())
+    ]
 
 
 def loud(there, name, **fields):
-    return there._replace(links=tuple(
-        each._replace(**fields) if each.name == name else each for each in there.links))
+    return there._replace(
+        links=tuple(each._replace(**fields) if each.name == name else each for each in there.links)
+    )
 
 
 # -- the verdicts ------------------------------------------------------------------------------
@@ -109,18 +120,30 @@ def test_the_cured_host_is_symmetric_and_nothing_is_found(guard):
 
 
 def test_one_uplink_is_fine_and_said_to_be():
-    there = host([link(2, "eth0")], [address("eth0", "10.0.6.5/24")],
-                 [route("default", "eth0", "10.0.6.1")], evidence=Observations())
+    there = host(
+        [link(2, "eth0")],
+        [address("eth0", "10.0.6.5/24")],
+        [route("default", "eth0", "10.0.6.1")],
+        evidence=Observations(),
+    )
     found = diagnose(there, Settings())
     assert found.symmetric
     assert {"symmetric": True, "addresses": [], "findings": []} == diagnosis.as_json(found)
     assert ["fewer than two uplinks in any family: replies have one way out"] == diagnosis.lines(
-        found)
+        found
+    )
 
 
-@pytest.mark.parametrize(("everywhere", "own", "effective", "dropped"), [
-    (0, 0, 0, False), (1, 0, 1, True), (0, 1, 1, True), (1, 2, 2, False), (2, 1, 2, False),
-])
+@pytest.mark.parametrize(
+    ("everywhere", "own", "effective", "dropped"),
+    [
+        (0, 0, 0, False),
+        (1, 0, 1, True),
+        (0, 1, 1, True),
+        (1, 2, 2, False),
+        (2, 1, 2, False),
+    ],
+)
 def test_rp_filter_in_effect_is_the_higher_and_only_strict_drops(
     everywhere, own, effective, dropped
 ):
@@ -146,17 +169,21 @@ def test_requests_of_containers_are_judged_by_the_bridges_rp_filter():
 
 
 def test_ipv6_has_no_rp_filter():
-    outcomes = {str(each.address.ip): each for each in diagnose(bare(rp_filter=1),
-                                                                Settings()).outcomes}
+    outcomes = {
+        str(each.address.ip): each for each in diagnose(bare(rp_filter=1), Settings()).outcomes
+    }
     six = outcomes["2001:db8:6::5"]
     assert six.rp_filter is None
     assert {False} == {each.dropped for each in six.astray}
 
 
 def test_the_text_is_a_line_for_each_symmetric_address():
-    assert ["10.0.6.5 (eth0): symmetric", "2001:db8:6::5 (eth0): symmetric",
-            "10.0.5.5 (eth1): symmetric", "2001:db8:5::5 (eth1): symmetric"
-            ] == diagnosis.lines(diagnose(cured(), Settings()))
+    assert [
+        "10.0.6.5 (eth0): symmetric",
+        "2001:db8:6::5 (eth0): symmetric",
+        "10.0.5.5 (eth1): symmetric",
+        "2001:db8:5::5 (eth1): symmetric",
+    ] == diagnosis.lines(diagnose(cured(), Settings()))
 
 
 def test_the_text_of_the_asymmetric_host_says_why_and_what_helps():
@@ -176,8 +203,9 @@ def test_json_is_json():
 # -- whether files are applied -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kernel", "command"), [
-    ("5.14.0-427.el9.x86_64", "dnf"), ("3.10.0-1160.el7.x86_64", "yum")])
+@pytest.mark.parametrize(
+    ("kernel", "command"), [("5.14.0-427.el9.x86_64", "dnf"), ("3.10.0-1160.el7.x86_64", "yum")]
+)
 def test_a_missing_dispatcher_is_an_error_where_files_wait_for_it(kernel, command):
     found = the(cured()._replace(dispatcher="", kernel=kernel), "dispatcher-missing")
     assert "error" == found.severity
@@ -192,22 +220,30 @@ def test_rhel_10_has_no_package_to_install():
     assert "install" not in found.remedy and "ipv4.routing-rules" in found.remedy
 
 
-@pytest.mark.parametrize(("fields", "code"), [
-    ({}, None), ({"dispatcher": "", "network_service": True}, None),
-    ({"dispatcher": ""}, "dispatcher-missing"),
-    ({"dispatcher": "/etc/NetworkManager/dispatcher.d/x.sh"}, "dispatcher-not-pre-up")])
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, None),
+        ({"dispatcher": "", "network_service": True}, None),
+        ({"dispatcher": ""}, "dispatcher-missing"),
+        ({"dispatcher": "/etc/NetworkManager/dispatcher.d/x.sh"}, "dispatcher-not-pre-up"),
+    ],
+)
 def test_who_applies_the_files_is_decided_once(fields, code):
     there = cured()._replace(**fields)
     absence = find_obstacle(there)
     assert (code, [code] if code else []) == (
-        absence and absence.code, [each.code for each in findings(there)])
+        absence and absence.code,
+        [each.code for each in findings(there)],
+    )
 
 
 def test_a_script_outside_pre_up():
     there = cured()._replace(dispatcher="/etc/NetworkManager/dispatcher.d/10-ifcfg-rh-routes.sh")
-    assert ("ln -s /etc/NetworkManager/dispatcher.d/10-ifcfg-rh-routes.sh "
-            "/etc/NetworkManager/dispatcher.d/pre-up.d/10-ifcfg-rh-routes.sh"
-            ) == the(there, "dispatcher-not-pre-up").remedy
+    assert (
+        "ln -s /etc/NetworkManager/dispatcher.d/10-ifcfg-rh-routes.sh "
+        "/etc/NetworkManager/dispatcher.d/pre-up.d/10-ifcfg-rh-routes.sh"
+    ) == the(there, "dispatcher-not-pre-up").remedy
 
 
 def test_a_masked_and_a_disabled_dispatcher():
@@ -218,29 +254,37 @@ def test_a_masked_and_a_disabled_dispatcher():
 
 
 def test_where_network_service_applies_the_files_no_dispatcher_is_missed():
-    there = observed(cured()._replace(dispatcher="", network_service=True),
-                     dispatcher_service="masked")
+    there = observed(
+        cured()._replace(dispatcher="", network_service=True), dispatcher_service="masked"
+    )
     assert [] == findings(there)
 
 
 def renamed(there, name="Wired_connection_1"):
     """eth0's profile has another name than the device."""
-    return there._replace(profiles=tuple(
-        each._replace(name=name) if each.device == "eth0" else each for each in there.profiles))
+    return there._replace(
+        profiles=tuple(
+            each._replace(name=name) if each.device == "eth0" else each for each in there.profiles
+        )
+    )
 
 
 def test_files_named_after_the_device():
     found = the(renamed(cured()), "files-named-after-device")
     assert "error" == found.severity
-    assert ["mv {0}/{1}-eth0 {0}/{1}-Wired_connection_1".format(SCRIPTS, kind)
-            for kind in ("route", "route6", "rule", "rule6")] == found.remedy.split("\n")
+    assert [
+        "mv {0}/{1}-eth0 {0}/{1}-Wired_connection_1".format(SCRIPTS, kind)
+        for kind in ("route", "route6", "rule", "rule6")
+    ] == found.remedy.split("\n")
 
 
 def test_files_named_after_the_device_are_not_moved_over_others():
     there = with_file(renamed(cured()), "route-Wired_connection_1", "198.51.100.0/24 via 10.0.6.9")
     found = the(there, "files-named-after-device")
-    assert "cat {0}/route-eth0 >> {0}/route-Wired_connection_1 && rm {0}/route-eth0".format(
-        SCRIPTS) == found.remedy.split("\n")[0]
+    assert (
+        "cat {0}/route-eth0 >> {0}/route-Wired_connection_1 && rm {0}/route-eth0".format(SCRIPTS)
+        == found.remedy.split("\n")[0]
+    )
 
 
 def test_files_named_after_the_profile_are_right():
@@ -264,8 +308,9 @@ def test_an_uplink_without_ifcfg_profile():
 
 
 def test_nm_controlled_no():
-    profiles = tuple(each._replace(managed=each.device != "eth0")
-                     for each in two_uplinks().profiles)
+    profiles = tuple(
+        each._replace(managed=each.device != "eth0") for each in two_uplinks().profiles
+    )
     assert "remove that line" == the(bare(profiles=profiles), "nm-controlled-no").remedy
     assert [] == findings(cured()._replace(profiles=profiles, network_service=True))
 
@@ -301,16 +346,19 @@ def test_lines_that_the_script_cannot_read():
 def test_duplicates_of_our_rules():
     once = cured()
     rules = ours(once, version=4, iif="eth0")
-    found = the(with_rules(once, *(each._replace(protocol=3) for each in rules)),
-                "duplicate-rules")
-    assert ["ip rule del priority 20001 from all iif eth0 lookup main suppress_prefixlength 0",
-            "ip rule del priority 20002 from all iif eth0 lookup 100"] == found.remedy.split("\n")
+    found = the(with_rules(once, *(each._replace(protocol=3) for each in rules)), "duplicate-rules")
+    assert [
+        "ip rule del priority 20001 from all iif eth0 lookup main suppress_prefixlength 0",
+        "ip rule del priority 20002 from all iif eth0 lookup 100",
+    ] == found.remedy.split("\n")
 
 
 def test_remedies_are_safe_to_paste():
     rule = Rule(4, 20002, iif="a;reboot", table=100)
-    assert "ip rule del priority 20002 from all iif 'a;reboot' lookup 100" in the(
-        with_rules(cured(), rule), "leaked-rules").remedy
+    assert (
+        "ip rule del priority 20002 from all iif 'a;reboot' lookup 100"
+        in the(with_rules(cured(), rule), "leaked-rules").remedy
+    )
 
 
 def test_duplicates_of_a_line_without_priority():
@@ -320,7 +368,8 @@ def test_duplicates_of_a_line_without_priority():
     assert [] == findings(with_rules(there, rules[1]), "duplicate-rules")
     found = the(with_rules(there, *rules), "duplicate-rules")
     assert "rule-eth0-more lists the rule from 10.0.6.77/32 lookup 7 without a priority" in (
-        found.message)
+        found.message
+    )
     assert found.remedy.startswith("ip rule del priority 32764 from 10.0.6.77/32 lookup 7\n")
 
 
@@ -329,7 +378,8 @@ def test_leaked_rules():
     files = tuple(each for each in there.evidence.files if not each.path.endswith("/rule6-eth1"))
     found = the(observed(there, files=files), "leaked-rules")
     gone = ours(there, version=6, iif="eth1") + ours(
-        there, version=6, source=ip_network("2001:db8:5::5/128"))
+        there, version=6, source=ip_network("2001:db8:5::5/128")
+    )
     assert len(gone) == len(found.remedy.split("\n")) == 5
     assert "ip -6 rule del priority 20002 from all iif eth1 lookup 101" in found.remedy.split("\n")
 
@@ -377,14 +427,16 @@ def moved(there):
     new = address("eth0", "10.0.9.5/24", dynamic=True)
     kept = [each for each in there.addresses if str(each.ip) != "10.0.6.5"]
     gateway = route("default", "eth0", "10.0.9.1", metric=101)
-    return there._replace(addresses=(*kept, new), routes=(
-        *there.routes, gateway, route("10.0.9.0/24", "eth0")))
+    return there._replace(
+        addresses=(*kept, new), routes=(*there.routes, gateway, route("10.0.9.0/24", "eth0"))
+    )
 
 
 def test_a_lease_that_moved_to_another_network():
     found = the(moved(cured()), "stale-source")
     assert "our rules from 10.0.6.5/32 match no address of this host: eth0 has 10.0.9.5/24 now" == (
-        found.message)
+        found.message
+    )
     assert "symroute-nm generate" == found.remedy
 
 
@@ -392,35 +444,48 @@ def test_a_lease_that_is_gone_with_its_gateway_needs_prune():
     there = cured()
     gone = there._replace(
         addresses=tuple(each for each in there.addresses if each.link != "eth0"),
-        routes=tuple(each for each in there.routes if each.hop.link != "eth0"))
+        routes=tuple(each for each in there.routes if each.hop.link != "eth0"),
+    )
     assert {"symroute-nm generate --prune"} == {
-        each.remedy for each in findings(gone, "stale-source")}
+        each.remedy for each in findings(gone, "stale-source")
+    }
 
 
 def test_one_is_not_many():
     there = cured()
     rule = ours(there, version=4, iif="eth0")[0]
-    assert "1 rule of ours stands in the kernel more than once" in the(
-        with_rules(there, rule._replace(protocol=3)), "duplicate-rules").message
+    assert (
+        "1 rule of ours stands in the kernel more than once"
+        in the(with_rules(there, rule._replace(protocol=3)), "duplicate-rules").message
+    )
     without = there._replace(rules=tuple(each for each in there.rules if each != rule))
-    assert "1 rule of %s/rule-eth0 is not in the kernel" % SCRIPTS in the(
-        without, "missing-rules").message
+    assert (
+        "1 rule of %s/rule-eth0 is not in the kernel" % SCRIPTS
+        in the(without, "missing-rules").message
+    )
 
 
 def test_a_lease_that_changed_within_its_network_is_fine():
-    addresses = tuple(each._replace(dynamic=str(each.ip) == "10.0.6.5")
-                      for each in two_uplinks().addresses)
+    addresses = tuple(
+        each._replace(dynamic=str(each.ip) == "10.0.6.5") for each in two_uplinks().addresses
+    )
     there = cured(two_uplinks()._replace(addresses=addresses))
-    renewed = there._replace(addresses=tuple(
-        each._replace(interface=ip_interface("10.0.6.99/24"))
-        if str(each.ip) == "10.0.6.5" else each for each in there.addresses))
+    renewed = there._replace(
+        addresses=tuple(
+            each._replace(interface=ip_interface("10.0.6.99/24"))
+            if str(each.ip) == "10.0.6.5"
+            else each
+            for each in there.addresses
+        )
+    )
     assert [] == findings(renewed, "stale-source")
 
 
 def test_an_own_table_emptied_by_link_down_and_up():
     there = cured()
-    emptied = there._replace(routes=tuple(
-        each for each in there.routes if each.table != 100 or each.version == 6))
+    emptied = there._replace(
+        routes=tuple(each for each in there.routes if each.table != 100 or each.version == 6)
+    )
     found = the(emptied, "routes-missing")
     assert "error" == found.severity
     assert "our rules for eth0 look up table 100, which has no IPv4 default route" in found.message
@@ -430,8 +495,9 @@ def test_an_own_table_emptied_by_link_down_and_up():
 
 def test_a_table_that_leaked_rules_alone_look_up_needs_no_routes():
     there = cured()
-    emptied = there._replace(routes=tuple(
-        each for each in there.routes if each.table != 100 or each.version == 6))
+    emptied = there._replace(
+        routes=tuple(each for each in there.routes if each.table != 100 or each.version == 6)
+    )
     files = tuple(each for each in there.evidence.files if not each.path.endswith("/rule-eth0"))
     emptied = observed(emptied, files=files)
     assert [] == findings(emptied, "routes-missing")
@@ -451,10 +517,10 @@ def test_rules_leaked_by_another_priority_base():
 def test_leaked_rules_that_take_replies_away_are_an_error():
     wrong = Rule(4, 15002, source=ip_network("10.0.6.5/32"), table=101)
     found = diagnose(with_rules(cured(), wrong), Settings())
-    assert [("leaked-rules", "error")] == [
-        (each.code, each.severity) for each in found.findings]
+    assert [("leaked-rules", "error")] == [(each.code, each.severity) for each in found.findings]
     assert "1 rule of ours in the kernel no rule file lists, so nothing deletes it: " in (
-        found.findings[0].message)
+        found.findings[0].message
+    )
     assert not found.symmetric and "to cure it" not in "\n".join(diagnosis.lines(found))
 
 
@@ -467,12 +533,14 @@ def test_throw_routes_for_a_network_that_is_gone(text):
     found = diagnose(cured()._replace(routes=(*cured().routes, *throws)), Settings())
     stale = [each for each in found.findings if each.code == "stale-routes"]
     family = "-6 " if network.version == 6 else ""
-    assert {"ip %sroute del throw %s table %d" % (family, network, table)
-            for table in (100, 101)} == {each.remedy for each in stale}
+    assert {
+        "ip %sroute del throw %s table %d" % (family, network, table) for table in (100, 101)
+    } == {each.remedy for each in stale}
     # Asked from there, main's best default route answers: wrong for eth0, as it happens right for
     # eth1, whose it is.
     assert {100: "error", 101: "warning"} == {
-        int(each.remedy.split()[-1]): each.severity for each in stale}
+        int(each.remedy.split()[-1]): each.severity for each in stale
+    }
     assert "to cure it" not in "\n".join(diagnosis.lines(found))
 
 
@@ -480,20 +548,23 @@ def test_a_throw_in_the_place_of_an_own_default_route_is_stale():
     there = cured()
     throw = route("default", table=100, type="throw", metric=5)
     assert ["stale-routes"] == [
-        each.code for each in diagnose(
-            there._replace(routes=(*there.routes, throw)), Settings()).findings]
+        each.code
+        for each in diagnose(there._replace(routes=(*there.routes, throw)), Settings()).findings
+    ]
 
 
 def test_throws_for_an_address_without_connected_route_are_not_stale():
     there = two_uplinks()
-    without = there._replace(routes=tuple(
-        each for each in there.routes if str(each.destination) != "10.0.6.0/24"))
+    without = there._replace(
+        routes=tuple(each for each in there.routes if str(each.destination) != "10.0.6.0/24")
+    )
     assert [] == findings(cured(without, guard="throw"), "stale-routes")
 
 
 def test_what_the_files_would_cure_says_generate():
     assert "to cure it: symroute-nm generate (first with --dry-run)" in diagnosis.lines(
-        diagnose(bare(), Settings()))
+        diagnose(bare(), Settings())
+    )
     there = cured()
     only_kernel = two_uplinks(tables=there.tables)._replace(evidence=there.evidence)
     found = diagnose(only_kernel, Settings())
@@ -506,8 +577,9 @@ def test_what_the_files_would_cure_says_generate():
 
 def test_a_vpns_rule_before_ours_that_takes_replies_away():
     there = with_rules(cured(), Rule(4, 5270, table=52))
-    there = there._replace(links=(*there.links, TUN0), routes=(
-        *there.routes, route("default", "tun0", table=52)))
+    there = there._replace(
+        links=(*there.links, TUN0), routes=(*there.routes, route("default", "tun0", table=52))
+    )
     found = the(there, "foreign-rules")
     assert "error" == found.severity
     assert "rule 5270 (from all lookup 52) comes before ours" in found.message
@@ -516,8 +588,12 @@ def test_a_vpns_rule_before_ours_that_takes_replies_away():
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("strongswan", "rule 220 (from all lookup 220)"),
-                        ("calico-wireguard", "rule 99 (not from all fwmark")])
+    ("name", "words"),
+    [
+        ("strongswan", "rule 220 (from all lookup 220)"),
+        ("calico-wireguard", "rule 99 (not from all fwmark"),
+    ],
+)
 def test_nobody_is_told_to_come_before_a_vpns_own_peers(name, words):
     found = the(cured(CASES[name]()), "foreign-rules")
     assert ("warning", True) == (found.severity, words in found.message)
@@ -543,12 +619,15 @@ def test_nobody_is_told_to_come_before_a_prohibition(action):
 def vpn(*taken):
     others = (Rule(4, each, table=7) for each in taken)
     there = with_rules(cured(), Rule(4, 5270, table=52), *others)
-    return there._replace(links=(*there.links, TUN0), routes=(
-        *there.routes, route("default", "tun0", table=52)))
+    return there._replace(
+        links=(*there.links, TUN0), routes=(*there.routes, route("default", "tun0", table=52))
+    )
 
 
-@pytest.mark.parametrize(("taken", "base"), [
-    ((), 5267), ((5267,), 5264), ((5269,), 5266), ((5265, 5268), 5262), ((0, 1), 5267)])
+@pytest.mark.parametrize(
+    ("taken", "base"),
+    [((), 5267), ((5267,), 5264), ((5269,), 5266), ((5265, 5268), 5262), ((0, 1), 5267)],
+)
 def test_the_priority_base_that_is_told_is_free(taken, base):
     found = [each for each in findings(vpn(*taken), "foreign-rules") if "rule 5270" in each.message]
     assert ["priority-base = %d in" % base in each.remedy for each in found] == [True]
@@ -556,8 +635,9 @@ def test_the_priority_base_that_is_told_is_free(taken, base):
 
 def test_no_priority_base_is_told_where_none_is_free():
     there = with_rules(cured(), Rule(4, 3, table=52))
-    there = there._replace(links=(*there.links, TUN0), routes=(
-        *there.routes, route("default", "tun0", table=52)))
+    there = there._replace(
+        links=(*there.links, TUN0), routes=(*there.routes, route("default", "tun0", table=52))
+    )
     assert "priority-base" not in the(there, "foreign-rules").remedy
 
 
@@ -582,8 +662,13 @@ def test_many_routes_are_not_gone_through_for_each_address(monkeypatch):
             raise AssertionError("a class for each route")
 
     monkeypatch.setattr(database, "Rpdb", Counted)
-    handmade = Rule(4, 100, source=ip_network("10.0.5.5/32"), table=101,
-                    destination=ip_network("198.51.100.0/24"))
+    handmade = Rule(
+        4,
+        100,
+        source=ip_network("10.0.5.5/32"),
+        table=101,
+        destination=ip_network("198.51.100.0/24"),
+    )
     assert "notice" == the(with_rules(cured(), handmade), "foreign-rules").severity
     assert 4 == len(asked)
 
@@ -599,20 +684,24 @@ def test_a_rule_of_others_that_decides_rightly_is_a_notice():
     assert "notice" == the(there, "foreign-rules").severity
 
 
-@pytest.mark.parametrize("rule", [
-    Rule(4, 5210, mark=0x80000, mask=0xFF0000, table=254),
-    Rule(4, 1000, l3mdev=True),
-    Rule(4, 1, table=255),
-    Rule(4, 30400, source=ip_network("10.0.6.5/32"), table=30400),
-])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(4, 5210, mark=0x80000, mask=0xFF0000, table=254),
+        Rule(4, 1000, l3mdev=True),
+        Rule(4, 1, table=255),
+        Rule(4, 30400, source=ip_network("10.0.6.5/32"), table=30400),
+    ],
+)
 def test_rules_of_others_that_decide_on_no_reply_are_nothing(rule):
     assert [] == findings(with_rules(cured(), rule), "foreign-rules")
 
 
 def test_a_rule_of_others_at_our_priorities():
     there = with_rules(bare(), Rule(4, 20001, table=7), Rule(4, 20003, table=8))
-    assert "set priority-base = 20004 in /etc/symroute-nm.conf" == the(
-        there, "priority-taken").remedy
+    assert (
+        "set priority-base = 20004 in /etc/symroute-nm.conf" == the(there, "priority-taken").remedy
+    )
 
 
 @pytest.mark.parametrize(("taken", "base"), [(19999, 20004), (20001, 20006)])
@@ -626,9 +715,10 @@ def test_a_rule_of_others_at_the_priorities_of_marks(taken, base):
 
 def test_a_rule_of_our_form_that_nothing_names_may_be_left_by_us():
     there = with_rules(bare(), Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100))
-    assert ["set priority-base = 20003 in /etc/symroute-nm.conf",
-            "if an earlier run left the rule: ip rule del priority 20002 from 10.0.6.5/32 "
-            "lookup 100"] == the(there, "priority-taken").remedy.split("\n")
+    assert [
+        "set priority-base = 20003 in /etc/symroute-nm.conf",
+        "if an earlier run left the rule: ip rule del priority 20002 from 10.0.6.5/32 lookup 100",
+    ] == the(there, "priority-taken").remedy.split("\n")
 
 
 def test_a_rule_of_others_that_looks_up_our_table():
@@ -638,19 +728,24 @@ def test_a_rule_of_others_that_looks_up_our_table():
 
 def neighbours(**fields):
     addresses = [address("eth0", "10.0.6.5/24"), address("eth1", "10.0.6.6/25")]
-    routes = [route("default", "eth1", "10.0.6.1", metric=100),
-              route("default", "eth0", "10.0.6.1", metric=101)]
+    routes = [
+        route("default", "eth1", "10.0.6.1", metric=100),
+        route("default", "eth0", "10.0.6.1", metric=101),
+    ]
     return host([link(2, "eth0"), link(3, "eth1")], addresses, routes, **fields)
 
 
 def test_two_uplinks_on_one_network():
-    found = the(neighbours(evidence=Observations(arp=(Arp("eth0"), Arp("eth1", 1, 2)))),
-                "shared-network")
+    found = the(
+        neighbours(evidence=Observations(arp=(Arp("eth0"), Arp("eth1", 1, 2)))), "shared-network"
+    )
     assert "eth0 and eth1 are on one network (10.0.6.0/24)" in found.message
     assert "eth0: arp_ignore 0, arp_announce 0, arp_filter 0" in found.message
     assert "eth1: arp_ignore" not in found.message
-    assert ("sysctl -w net/ipv4/conf/eth0/arp_ignore=1 net/ipv4/conf/eth0/arp_announce=2"
-            == found.remedy.split("\n")[0])
+    assert (
+        "sysctl -w net/ipv4/conf/eth0/arp_ignore=1 net/ipv4/conf/eth0/arp_announce=2"
+        == found.remedy.split("\n")[0]
+    )
 
 
 @pytest.mark.parametrize("arp", [Arp("eth0", 1, 2), Arp("eth0", 2, 2), Arp("eth0", 0, 2, 1)])
@@ -673,9 +768,14 @@ def test_firewalld_drops_asymmetric_ipv6():
     assert {True} == {each.dropped for each in outcomes["2001:db8:6::5"].astray}
 
 
-@pytest.mark.parametrize("there", [
-    observed(bare(), ipv6_rpfilter="no"), observed(bare(), ipv6_rpfilter="loose"),
-    observed(cured(), ipv6_rpfilter="yes")])
+@pytest.mark.parametrize(
+    "there",
+    [
+        observed(bare(), ipv6_rpfilter="no"),
+        observed(bare(), ipv6_rpfilter="loose"),
+        observed(cured(), ipv6_rpfilter="yes"),
+    ],
+)
 def test_firewalld_drops_nothing_where_it_may_not_or_all_is_symmetric(there):
     assert [] == findings(there, "firewalld-rpfilter")
 
@@ -690,13 +790,16 @@ def test_a_published_port_answers_by_the_default_only():
     assert "docker run -p 10.0.5.5:PORT:PORT" in found.remedy
 
 
-@pytest.mark.parametrize("published", [
-    WEB._replace(at=(ip_network("10.0.5.5/32"),)),  # asked at the right address only
-    WEB._replace(at=(ip_network("127.0.0.1/32"),)),
-    WEB._replace(target=ip_address("10.0.6.99")),  # no internal network
-    WEB._replace(target=ip_address("203.0.113.9")),  # beyond the default route
-    WEB._replace(target=ip_address("10.0.6.5")),  # this host
-])
+@pytest.mark.parametrize(
+    "published",
+    [
+        WEB._replace(at=(ip_network("10.0.5.5/32"),)),  # asked at the right address only
+        WEB._replace(at=(ip_network("127.0.0.1/32"),)),
+        WEB._replace(target=ip_address("10.0.6.99")),  # no internal network
+        WEB._replace(target=ip_address("203.0.113.9")),  # beyond the default route
+        WEB._replace(target=ip_address("10.0.6.5")),  # this host
+    ],
+)
 def test_ports_that_answer_where_they_are_asked_are_fine(published):
     assert [] == findings(observed(cured(), published=(published,)), "published-ports")
 
@@ -706,12 +809,16 @@ def test_a_published_port_at_the_other_address_alone_never_answers():
     assert "who asks them by eth0 gets none" in the(there, "published-ports").message
 
 
-@pytest.mark.parametrize("pieces", [
-    ["0.0.0.0/1", "128.0.0.0/1"], ["0.0.0.0/2", "64.0.0.0/2", "128.0.0.0/2", "192.0.0.0/2"]])
+@pytest.mark.parametrize(
+    "pieces",
+    [["0.0.0.0/1", "128.0.0.0/1"], ["0.0.0.0/2", "64.0.0.0/2", "128.0.0.0/2", "192.0.0.0/2"]],
+)
 def test_answers_may_leave_by_a_vpns_default_in_pieces(pieces):
     there = observed(cured(), published=(WEB,))
-    there = there._replace(links=(*there.links, TUN0), routes=(
-        *there.routes, *(route(each, "tun0") for each in pieces)))
+    there = there._replace(
+        links=(*there.links, TUN0),
+        routes=(*there.routes, *(route(each, "tun0") for each in pieces)),
+    )
     found = the(there, "published-ports")
     assert "answer by tun0 whatever" in found.message
     assert "who asks them by eth0 or eth1 gets none" in found.message
@@ -725,10 +832,17 @@ def test_restored_marks_bring_a_containers_answers_back():
 
 
 def test_a_second_card_without_known_gateway():
-    addresses = [address("eth0", "10.0.6.5/24"), address("eth1", "10.0.5.5/24"),
-                 address("docker0", "172.17.0.1/16")]
-    there = host([link(2, "eth0"), link(3, "eth1"), link(4, "docker0", kind="bridge")], addresses,
-                 [route("default", "eth0", "10.0.6.1")], evidence=Observations())
+    addresses = [
+        address("eth0", "10.0.6.5/24"),
+        address("eth1", "10.0.5.5/24"),
+        address("docker0", "172.17.0.1/16"),
+    ]
+    there = host(
+        [link(2, "eth0"), link(3, "eth1"), link(4, "docker0", kind="bridge")],
+        addresses,
+        [route("default", "eth0", "10.0.6.1")],
+        evidence=Observations(),
+    )
     found = the(there, "no-gateway")
     assert "no gateway of eth1 is known: who asks 10.0.5.5 from beyond 10.0.5.0/24" in found.message
     assert "--gateway eth1=ADDRESS" in found.remedy
@@ -741,21 +855,28 @@ def test_a_second_card_without_known_gateway():
 
 def test_what_was_not_read_is_said():
     there = observed(cured(), unread=(Unread("published ports", "only root may list them"),))
-    assert "published ports were not looked at: only root may list them" == the(
-        there, "not-read").message
-    assert "snapshot was made without them" in the(
-        cured()._replace(evidence=None), "not-read").message
+    assert (
+        "published ports were not looked at: only root may list them"
+        == the(there, "not-read").message
+    )
+    assert (
+        "snapshot was made without them" in the(cured()._replace(evidence=None), "not-read").message
+    )
 
 
 def test_nobody_misses_published_ports_where_there_is_no_internal_network():
-    there = observed(neighbours(evidence=Observations(arp=QUIET)),
-                     unread=(Unread("published ports", "only root may list them"),))
+    there = observed(
+        neighbours(evidence=Observations(arp=QUIET)),
+        unread=(Unread("published ports", "only root may list them"),),
+    )
     assert [] == findings(there, "not-read")
 
 
 def test_errors_come_first():
-    there = observed(with_rules(bare(dispatcher=""), Rule(4, 1, action="blackhole")),
-                     unread=(Unread("published ports", "?"),))
+    there = observed(
+        with_rules(bare(dispatcher=""), Rule(4, 1, action="blackhole")),
+        unread=(Unread("published ports", "?"),),
+    )
     assert ["error", "warning", "notice"] == [each.severity for each in findings(there)]
 
 
@@ -763,10 +884,17 @@ def test_errors_come_first():
 
 
 def test_a_snapshot_keeps_the_evidence():
-    there = with_file(observed(cured(), published=(WEB._replace(at=(ip_network("10.0.5.5/32"),)),),
-                               unread=(Unread("rule files", "x"),), ipv6_rpfilter="yes",
-                               dispatcher_service="masked"),
-                      "route-eth9", "# " + "x" * 100000 + "\n")
+    there = with_file(
+        observed(
+            cured(),
+            published=(WEB._replace(at=(ip_network("10.0.5.5/32"),)),),
+            unread=(Unread("rule files", "x"),),
+            ipv6_rpfilter="yes",
+            dispatcher_service="masked",
+        ),
+        "route-eth9",
+        "# " + "x" * 100000 + "\n",
+    )
     assert there == snapshot.load_host(snapshot.dump_host(there).encode(), "it")
 
 
@@ -812,58 +940,136 @@ def test_iptables_listing():
 
 def test_ip6tables_listing():
     text = "*nat\n-A D -d 2001:db8:6::5/128 -p tcp --dport 80 -j DNAT --to-destination [fd00::2]:80"
-    assert [Published(ip_address("fd00::2"), "80", "tcp", "80", (ip_network("2001:db8:6::5"),))
-            ] == list(parse_iptables(text))
+    assert [
+        Published(ip_address("fd00::2"), "80", "tcp", "80", (ip_network("2001:db8:6::5"),))
+    ] == list(parse_iptables(text))
 
 
-@pytest.mark.parametrize(("line", "expected"), [
-    ("ip daddr { 10.0.6.5, 10.0.5.5 } tcp dport 8080 dnat to 172.17.0.2:80",
-     [Published(ip_address("172.17.0.2"), "80", "tcp", "8080",
-                (ip_network("10.0.6.5/32"), ip_network("10.0.5.5/32")))]),
-    ("iifname != \"docker0\" meta l4proto tcp tcp dport 8080 counter packets 0 bytes 0 "
-     "dnat ip to 172.17.0.2:80", [WEB]),
-    ("meta l4proto udp th dport { 53, 54 } dnat ip6 to [fd00::2]:53",
-     [Published(ip_address("fd00::2"), "53", "udp", "53,54")]),
-    ("ip daddr != 10.0.6.5 dnat to 172.17.0.2", [Published(ip_address("172.17.0.2"))]),
-    ("ip daddr @mine dnat to 172.17.0.2", [Published(ip_address("172.17.0.2"))]),
-    ("dnat ip to tcp dport map { 8080 : 172.17.0.2, 8081 : 172.17.0.3 }",
-     [Published(ip_address("172.17.0.2")), Published(ip_address("172.17.0.3"))]),
-    ("dnat ip addr . port to tcp dport map { 8080 : 172.17.0.2 . 80 }",
-     [Published(ip_address("172.17.0.2"))]),
-    ("snat to 10.0.6.5", []), ("dnat to", []), ("dnat to nonsense:80", []),
-])
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "ip daddr { 10.0.6.5, 10.0.5.5 } tcp dport 8080 dnat to 172.17.0.2:80",
+            [
+                Published(
+                    ip_address("172.17.0.2"),
+                    "80",
+                    "tcp",
+                    "8080",
+                    (ip_network("10.0.6.5/32"), ip_network("10.0.5.5/32")),
+                )
+            ],
+        ),
+        (
+            'iifname != "docker0" meta l4proto tcp tcp dport 8080 counter packets 0 bytes 0 '
+            "dnat ip to 172.17.0.2:80",
+            [WEB],
+        ),
+        (
+            "meta l4proto udp th dport { 53, 54 } dnat ip6 to [fd00::2]:53",
+            [Published(ip_address("fd00::2"), "53", "udp", "53,54")],
+        ),
+        ("ip daddr != 10.0.6.5 dnat to 172.17.0.2", [Published(ip_address("172.17.0.2"))]),
+        ("ip daddr @mine dnat to 172.17.0.2", [Published(ip_address("172.17.0.2"))]),
+        (
+            "dnat ip to tcp dport map { 8080 : 172.17.0.2, 8081 : 172.17.0.3 }",
+            [Published(ip_address("172.17.0.2")), Published(ip_address("172.17.0.3"))],
+        ),
+        (
+            "dnat ip addr . port to tcp dport map { 8080 : 172.17.0.2 . 80 }",
+            [Published(ip_address("172.17.0.2"))],
+        ),
+        ("snat to 10.0.6.5", []),
+        ("dnat to", []),
+        ("dnat to nonsense:80", []),
+    ],
+)
 def test_nft_listing(line, expected):
     assert expected == list(parse_nft("table ip nat {\n\t\t%s\n}\n" % line))
 
 
 _WORDS = st.sampled_from(
-    ["-A", "*nat\n-A X", "-j", "DNAT", "--to-destination", "-d", "!", "dnat", "to", "ip", "daddr",
-     "{", "}", "map", ",", ":", "tcp", "dport", '"', "'", "\\", "\n", "10.0.0.1", "[::1]:80",
-     "1.2.3.4:5-6", "fe80::1%eth0", "99999999999999999999", "0x", "priority", "from", "lookup"])
+    [
+        "-A",
+        "*nat\n-A X",
+        "-j",
+        "DNAT",
+        "--to-destination",
+        "-d",
+        "!",
+        "dnat",
+        "to",
+        "ip",
+        "daddr",
+        "{",
+        "}",
+        "map",
+        ",",
+        ":",
+        "tcp",
+        "dport",
+        '"',
+        "'",
+        "\\",
+        "\n",
+        "10.0.0.1",
+        "[::1]:80",
+        "1.2.3.4:5-6",
+        "fe80::1%eth0",
+        "99999999999999999999",
+        "0x",
+        "priority",
+        "from",
+        "lookup",
+    ]
+)
 
 
 @given(st.lists(st.one_of(_WORDS, st.text(max_size=8)), max_size=20))
 def test_parsers_survive_garbage(words):
     text = " ".join(words)
-    assert all(isinstance(each, Published)
-               for each in [*parse_iptables("*nat\n-A X " + text), *parse_nft(text)])
+    assert all(
+        isinstance(each, Published)
+        for each in [*parse_iptables("*nat\n-A X " + text), *parse_nft(text)]
+    )
     parse_rule(text, 4, {})
     list_rules([ConfigFile(SCRIPTS + "/rule-x", text)], Host())
 
 
-@pytest.mark.parametrize("line", [
-    "from 10.0.6.5", "from 2001:db8::1 lookup 7", "from nonsense lookup 7", "lookup nowhere",
-    "priority x from 10.0.6.5 lookup 7", "priority -1 lookup 7", "from", "blackhole", "", "# x y",
-    "uidrange 0-99 lookup 7"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from 10.0.6.5",
+        "from 2001:db8::1 lookup 7",
+        "from nonsense lookup 7",
+        "lookup nowhere",
+        "priority x from 10.0.6.5 lookup 7",
+        "priority -1 lookup 7",
+        "from",
+        "blackhole",
+        "",
+        "# x y",
+        "uidrange 0-99 lookup 7",
+    ],
+)
 def test_rules_that_are_not_understood_are_none(line):
     parsed = parse_rule(line, 4, {"main": 254})
     assert parsed is None or (line == "from 10.0.6.5" and parsed.table == 254)
 
 
-@pytest.mark.parametrize("line", [
-    "priority 1_000 from all lookup 5", "priority 0b11 lookup 5", "priority \u0663 lookup 5",
-    "priority 4294967296 lookup 5", "from 10.0.0.0/0.255.255.255 lookup 5",
-    "from 010.0.0.0/8 lookup 5", "from fe80::1 lookup 5", "priority 08 lookup 5"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "priority 1_000 from all lookup 5",
+        "priority 0b11 lookup 5",
+        "priority \u0663 lookup 5",
+        "priority 4294967296 lookup 5",
+        "from 10.0.0.0/0.255.255.255 lookup 5",
+        "from 010.0.0.0/8 lookup 5",
+        "from fe80::1 lookup 5",
+        "priority 08 lookup 5",
+    ],
+)
 def test_what_python_takes_and_ip_does_not_is_not_understood(line):
     assert parse_rule(line, 4, {}) is None
 
@@ -874,14 +1080,20 @@ def test_a_network_has_no_zone():
 
 def test_numbers_as_ip_takes_them():
     assert (8, 31, 7) == tuple(
-        parse_rule("priority %s lookup 5" % each, 4, {}).priority for each in ("010", "0x1f", "+7"))
+        parse_rule("priority %s lookup 5" % each, 4, {}).priority for each in ("010", "0x1f", "+7")
+    )
 
 
 def test_choices_of_tables_do_not_confuse_it():
     wanted = {"eth0": InterfaceSettings(table=TableChoice("users", 2))}
     there = cured(two_uplinks(), interface=wanted, table_names=True)
-    named = there._replace(tables=(
-        *there.tables, TableName(2, "users", owned=True), TableName(100, "eth1", owned=True)))
+    named = there._replace(
+        tables=(
+            *there.tables,
+            TableName(2, "users", owned=True),
+            TableName(100, "eth1", owned=True),
+        )
+    )
     assert [] == findings(named)
 
 
@@ -892,10 +1104,14 @@ def test_a_network_that_is_routed_as_it_is_gets_a_notice():
     assert "leave by eth1" in found.message and "not by eth0" in found.message
 
 
-@pytest.mark.parametrize("fields", [
-    {"masqueraded": MASQUERADED}, {"masqueraded": (ip_network("0.0.0.0/0"),)},
-    {"masqueraded": (), "unread": (Unread("published ports", "no"),)},
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"masqueraded": MASQUERADED},
+        {"masqueraded": (ip_network("0.0.0.0/0"),)},
+        {"masqueraded": (), "unread": (Unread("published ports", "no"),)},
+    ],
+)
 def test_what_is_masqueraded_or_not_known_gets_none(fields):
     assert [] == findings(observed(cured(), **fields), "routed-services")
 
@@ -905,14 +1121,17 @@ def test_without_forwarding_nothing_is_routed():
     assert [] == findings(there, "routed-services")
 
 
-@pytest.mark.parametrize(("text", "networks"), [
-    ("-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE", ["172.17.0.0/16"]),
-    ("-A POSTROUTING -o eth0 -j MASQUERADE", ["0.0.0.0/0", "::/0"]),
-    ("-A X -m set --match-set pools src -j MASQUERADE", ["0.0.0.0/0", "::/0"]),
-    ('ip saddr 172.16.0.0/12 oifname { "eth0", "eth1" } masquerade', ["172.16.0.0/12"]),
-    ("ip6 saddr { fd00:17::/64, fd00:18::/64 } masquerade", ["fd00:17::/64", "fd00:18::/64"]),
-    ("ip saddr @pods masquerade", ["0.0.0.0/0", "::/0"]),
-    ("-A POSTROUTING -s 172.17.0.0/16 -j ACCEPT", []),
-])
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE", ["172.17.0.0/16"]),
+        ("-A POSTROUTING -o eth0 -j MASQUERADE", ["0.0.0.0/0", "::/0"]),
+        ("-A X -m set --match-set pools src -j MASQUERADE", ["0.0.0.0/0", "::/0"]),
+        ('ip saddr 172.16.0.0/12 oifname { "eth0", "eth1" } masquerade', ["172.16.0.0/12"]),
+        ("ip6 saddr { fd00:17::/64, fd00:18::/64 } masquerade", ["fd00:17::/64", "fd00:18::/64"]),
+        ("ip saddr @pods masquerade", ["0.0.0.0/0", "::/0"]),
+        ("-A POSTROUTING -s 172.17.0.0/16 -j ACCEPT", []),
+    ],
+)
 def test_what_a_firewall_masquerades(text, networks):
     assert networks == [str(each) for each in parse_masqueraded(text)]

@@ -61,7 +61,10 @@ def test_a_sleeping_rule_of_the_device_is_part_of_the_proof(tmp_path):
 
     made = propose(tmp_path, two_uplinks(profiles=profiles), Settings(), GenerateOptions())
 
-    assert any("rule-eth0: its own rules come alive with ours" in each for each in made.check.sleeping.notes)
+    assert any(
+        "rule-eth0: its own rules come alive with ours" in each
+        for each in made.check.sleeping.notes
+    )
     with pytest.raises(Refusal, match=r"by rule 100 \(from 10\.0\.6\.5/32 lookup main\)"):
         check_proof(made, GenerateOptions())
 

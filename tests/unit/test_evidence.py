@@ -41,11 +41,23 @@ def test_an_empty_root(tmp_path):
 
 
 def test_route_and_rule_files_are_read_and_nothing_else(tmp_path):
-    for name in ("rule-eth0", "rule6-a b", "route-eth0", "route6-eth0", "rule-eth0.bak", "rule-",
-                 "route-eth0~", "rule-eth0.rpmnew", "ifcfg-eth0", "rules-eth0", "xrule-eth0"):
+    for name in (
+        "rule-eth0",
+        "rule6-a b",
+        "route-eth0",
+        "route6-eth0",
+        "rule-eth0.bak",
+        "rule-",
+        "route-eth0~",
+        "rule-eth0.rpmnew",
+        "ifcfg-eth0",
+        "rules-eth0",
+        "xrule-eth0",
+    ):
         put(tmp_path, "%s/%s" % (SCRIPTS, name), name)
     assert ["route-eth0", "route6-eth0", "rule-eth0", "rule6-a b"] == [
-        each.text for each in read(tmp_path).files]
+        each.text for each in read(tmp_path).files
+    ]
     assert "/%s/route-eth0" % SCRIPTS == read(tmp_path).files[0].path
 
 
@@ -62,7 +74,8 @@ def test_what_is_no_file_or_too_long_is_said(tmp_path):
     assert () == found.files
     said = [each.reason for each in found.unread if each.subject == observations.FILES]
     assert ["rule-fifo", "rule-folder", "rule-long"] == [
-        each.split(" is ")[0].rpartition("/")[2] for each in said]
+        each.split(" is ")[0].rpartition("/")[2] for each in said
+    ]
 
 
 @pytest.mark.parametrize("folder", ["etc/systemd/system", "run/systemd/system"])
@@ -86,9 +99,17 @@ def test_a_disabled_dispatcher_is_one_without_its_dbus_name(tmp_path):
     assert "" == read(tmp_path).dispatcher_service
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    (None, "yes"), ("", "yes"), ("IPv6_rpfilter=no\n", "no"), ("# IPv6_rpfilter=no\n", "yes"),
-    ("IPv6_rpfilter = Loose \n", "loose"), ("IPv6_rpfilter=yes\nIPv6_rpfilter=no\n", "no")])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "yes"),
+        ("", "yes"),
+        ("IPv6_rpfilter=no\n", "no"),
+        ("# IPv6_rpfilter=no\n", "yes"),
+        ("IPv6_rpfilter = Loose \n", "loose"),
+        ("IPv6_rpfilter=yes\nIPv6_rpfilter=no\n", "no"),
+    ],
+)
 def test_firewalld_counts_where_it_is_enabled(tmp_path, text, expected):
     if text is not None:
         put(tmp_path, "etc/firewalld/firewalld.conf", text)
@@ -104,4 +125,5 @@ def test_arp_sysctls_are_those_in_effect(tmp_path, monkeypatch):
     monkeypatch.setattr(observations, "_PROC", tmp_path / "conf")
     links = [Link(1, "lo", loopback=True), Link(2, "eth0.100"), Link(3, "eth9")]
     assert [("eth0.100", 1, 2, 1), ("eth9", 1, 0, 1)] == [
-        tuple(each) for each in observations.read_evidence(tmp_path, links).arp]
+        tuple(each) for each in observations.read_evidence(tmp_path, links).arp
+    ]

@@ -24,23 +24,39 @@ def explain(source, destination, iif="", mark="0", planned=False, host=None):
 
 def decision(*words, **options):
     shown = json.loads(json.dumps(explanation.as_json(explain(*words, **options))))
-    return {name: shown["decision"][name]
-            for name in ("type", "device", "gateway", "table", "priority")}
+    return {
+        name: shown["decision"][name] for name in ("type", "device", "gateway", "table", "priority")
+    }
 
 
 def test_now_the_answer_leaves_by_mains_default():
-    assert {"type": "unicast", "device": "eth1", "gateway": "10.0.5.1", "table": 254,
-            "priority": 32766} == decision("10.0.6.5", "192.0.2.1")
+    assert {
+        "type": "unicast",
+        "device": "eth1",
+        "gateway": "10.0.5.1",
+        "table": 254,
+        "priority": 32766,
+    } == decision("10.0.6.5", "192.0.2.1")
 
 
 def test_after_generate_it_leaves_by_its_own_uplink():
-    assert {"type": "unicast", "device": "eth0", "gateway": "10.0.6.1", "table": 100,
-            "priority": 20002} == decision("10.0.6.5", "192.0.2.1", planned=True)
+    assert {
+        "type": "unicast",
+        "device": "eth0",
+        "gateway": "10.0.6.1",
+        "table": 100,
+        "priority": 20002,
+    } == decision("10.0.6.5", "192.0.2.1", planned=True)
 
 
 def test_on_the_link_there_is_no_gateway():
-    assert {"type": "unicast", "device": "docker0", "gateway": None, "table": 254,
-            "priority": 20001} == decision("10.0.6.5", "172.17.0.9", planned=True)
+    assert {
+        "type": "unicast",
+        "device": "docker0",
+        "gateway": None,
+        "table": 254,
+        "priority": 20001,
+    } == decision("10.0.6.5", "172.17.0.9", planned=True)
 
 
 def test_the_hosts_own_address_is_local():
@@ -54,17 +70,20 @@ def test_what_is_dropped_says_how(kind):
 
     found = decision("10.0.6.5", "192.0.2.1", host=here)
 
-    assert {"type": kind, "device": None, "gateway": None, "table": 254,
-            "priority": 32766} == found
+    assert {"type": kind, "device": None, "gateway": None, "table": 254, "priority": 32766} == found
 
 
 def test_a_mark_and_the_link_of_arrival_count():
     marked = Rule(4, 50, mark=0x10, mask=0xFF, table=77)
     arrived = Rule(4, 60, iif="docker0", table=78)
     here = two_uplinks(rules=(*kernel_rules(), marked, arrived))
-    here = here._replace(routes=(
-        *here.routes, route("default", "eth0", "10.0.6.1", table=77),
-        route("default", "eth0", "10.0.6.9", table=78)))
+    here = here._replace(
+        routes=(
+            *here.routes,
+            route("default", "eth0", "10.0.6.1", table=77),
+            route("default", "eth0", "10.0.6.9", table=78),
+        )
+    )
 
     assert 50 == decision("10.0.5.5", "192.0.2.1", mark="0x10", host=here)["priority"]
     assert 60 == decision("172.17.0.2", "192.0.2.1", iif="docker0", host=here)["priority"]
@@ -83,17 +102,22 @@ def test_the_trace_lists_every_rule_tried_with_the_reason_and_ends_with_the_deci
 def test_several_ways_out_are_all_listed():
     here = two_uplinks()
     both = route("198.51.100.0/24")._replace(
-        hops=(Hop("eth0", here.routes[-1].hop.gateway), Hop("eth1")))
-    shown = explanation.as_json(explain(
-        "any", "198.51.100.1", host=here._replace(routes=(*here.routes, both))))
+        hops=(Hop("eth0", here.routes[-1].hop.gateway), Hop("eth1"))
+    )
+    shown = explanation.as_json(
+        explain("any", "198.51.100.1", host=here._replace(routes=(*here.routes, both)))
+    )
 
     assert ["eth0", "eth1"] == [each["device"] for each in shown["decision"]["hops"]]
 
 
 def test_a_rule_that_is_not_modelled_is_a_doubt():
-    here = two_uplinks(rules=(
-        *kernel_rules(), Rule(4, 40, table=254, source=ip_network("10.0.6.0/24"),
-                              opaque=("ip_proto 6",))))
+    here = two_uplinks(
+        rules=(
+            *kernel_rules(),
+            Rule(4, 40, table=254, source=ip_network("10.0.6.0/24"), opaque=("ip_proto 6",)),
+        )
+    )
 
     explained = explain("10.0.6.5", "192.0.2.1", host=here)
 
@@ -109,16 +133,19 @@ def test_lines_are_a_heading_a_line_for_each_rule_and_the_decision():
     assert lines[-1].startswith("=> leaves via 10.0.5.1 dev eth1")
 
 
-@pytest.mark.parametrize("words, said", [
-    (("10.0.6.5", "nowhere"), "destination: 'nowhere' is not an address"),
-    (("10.0.6.5/24", "192.0.2.1"), "source: '10.0.6.5/24' is not an address"),
-    (("fe80::1%eth0", "2001:db8::1"), "source: 'fe80::1%eth0' is not an address"),
-    (("10.0.6.5", "2001:db8::1"), "of two families"),
-    (("any", "192.0.2.1", "eth9"), "--iif eth9: no such link"),
-    (("any", "192.0.2.1", "", "many"), "--mark many: not a mark"),
-    (("any", "192.0.2.1", "", "-1"), "--mark -1: not a mark"),
-    (("any", "192.0.2.1", "", "0x100000000"), "not a mark"),
-])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("10.0.6.5", "nowhere"), "destination: 'nowhere' is not an address"),
+        (("10.0.6.5/24", "192.0.2.1"), "source: '10.0.6.5/24' is not an address"),
+        (("fe80::1%eth0", "2001:db8::1"), "source: 'fe80::1%eth0' is not an address"),
+        (("10.0.6.5", "2001:db8::1"), "of two families"),
+        (("any", "192.0.2.1", "eth9"), "--iif eth9: no such link"),
+        (("any", "192.0.2.1", "", "many"), "--mark many: not a mark"),
+        (("any", "192.0.2.1", "", "-1"), "--mark -1: not a mark"),
+        (("any", "192.0.2.1", "", "0x100000000"), "not a mark"),
+    ],
+)
 def test_wrong_words_are_wrong_input(words, said):
     with pytest.raises(InputError, match=said):
         explain(*words)

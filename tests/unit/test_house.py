@@ -14,32 +14,115 @@ PACKAGE = SOURCE / "symroute_nm"
 
 # The layers, from the inside out. A module imports from its own layer and those before it.
 PURE = {
-    "__init__", "absence", "aggregation", "alterations", "applied", "attempts", "awaited",
+    "__init__",
+    "absence",
+    "aggregation",
+    "alterations",
+    "applied",
+    "attempts",
+    "awaited",
     "blocks",
-    "checkup", "choices", "classes", "conversion", "decisions", "diagnosis", "directxml",
-    "dormant", "drift", "dues", "errors", "explanation", "fib", "fields", "findings", "gateways",
-    "judgement", "kernel", "leftovers", "loaded", "marking", "marks", "marksetup",
-    "match", "model", "networks",
-    "observation", "ownership", "ownrules", "owntables", "parts", "plan", "prove", "published",
-    "ranks", "recognition", "remarks", "routefiles", "routes", "rpdb", "rulefiles", "selectors",
-    "services", "shvar", "staticroutes", "surroundings", "tables", "transition", "unified",
-    "uplinks", "verdicts", "wording",
+    "checkup",
+    "choices",
+    "classes",
+    "conversion",
+    "decisions",
+    "diagnosis",
+    "directxml",
+    "dormant",
+    "drift",
+    "dues",
+    "errors",
+    "explanation",
+    "fib",
+    "fields",
+    "findings",
+    "gateways",
+    "judgement",
+    "kernel",
+    "leftovers",
+    "loaded",
+    "marking",
+    "marks",
+    "marksetup",
+    "match",
+    "model",
+    "networks",
+    "observation",
+    "ownership",
+    "ownrules",
+    "owntables",
+    "parts",
+    "plan",
+    "prove",
+    "published",
+    "ranks",
+    "recognition",
+    "remarks",
+    "routefiles",
+    "routes",
+    "rpdb",
+    "rulefiles",
+    "selectors",
+    "services",
+    "shvar",
+    "staticroutes",
+    "surroundings",
+    "tables",
+    "transition",
+    "unified",
+    "uplinks",
+    "verdicts",
+    "wording",
 }
 # What each reader and each writer stands on.
-GROUND = {"attributes", "bounded", "kernelroutes", "netfilter", "netlink", "programs", "rooted",
-          "submodules"}
+GROUND = {
+    "attributes",
+    "bounded",
+    "kernelroutes",
+    "netfilter",
+    "netlink",
+    "programs",
+    "rooted",
+    "submodules",
+}
 READERS = {"evidence", "files", "host", "leases", "profiles", "session", "settings", "snapshot"}
 # Each imports those before it.
 WRITERS = ["lock", "journal", "backups", "changes", "install"]
 COMMANDS = {"provision", "queries", "running"}
-TOP = {*COMMANDS, "cli", "countdown", "fleet", "inputs", "options", "planning", "terminal",
-       "__main__"}
+TOP = {
+    *COMMANDS,
+    "cli",
+    "countdown",
+    "fleet",
+    "inputs",
+    "options",
+    "planning",
+    "terminal",
+    "__main__",
+}
 
 # No I/O: neither files, network, processes nor the process's own state.
 PURE_STANDARD = {
-    "array", "bisect", "collections", "copy", "difflib", "enum", "errno", "fnmatch",
-    "functools", "heapq",
-    "ipaddress", "itertools", "math", "operator", "re", "shlex", "string", "types", "typing",
+    "array",
+    "bisect",
+    "collections",
+    "copy",
+    "difflib",
+    "enum",
+    "errno",
+    "fnmatch",
+    "functools",
+    "heapq",
+    "ipaddress",
+    "itertools",
+    "math",
+    "operator",
+    "re",
+    "shlex",
+    "string",
+    "types",
+    "typing",
 }
 ONLY_IN = {
     "pyroute2": {"netlink"},
@@ -60,18 +143,52 @@ MAY_PRINT = {"__main__", "cli", "queries", "terminal"}
 MAY_WRITE = {*WRITERS, "entrance", "rooted", "runtime", "trial"}
 # Calls that change files; str.replace() and datetime.replace() are looked at by their object.
 WRITING_METHODS = {
-    "chmod", "lchmod", "fchmod", "chown", "fchown", "hardlink_to", "link", "link_to", "mkdir",
-    "makedirs", "mkfifo", "mknod", "rmdir", "removedirs", "rename", "renames", "rmtree", "setxattr",
-    "symlink", "symlink_to", "touch", "truncate", "unlink", "write_bytes", "write_text",
-    "copy2", "copyfile", "copytree",
+    "chmod",
+    "lchmod",
+    "fchmod",
+    "chown",
+    "fchown",
+    "hardlink_to",
+    "link",
+    "link_to",
+    "mkdir",
+    "makedirs",
+    "mkfifo",
+    "mknod",
+    "rmdir",
+    "removedirs",
+    "rename",
+    "renames",
+    "rmtree",
+    "setxattr",
+    "symlink",
+    "symlink_to",
+    "touch",
+    "truncate",
+    "unlink",
+    "write_bytes",
+    "write_text",
+    "copy2",
+    "copyfile",
+    "copytree",
 }
 WRITING_FLAGS = {"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"}
 # The probe's child process writes its answer to a pipe and ends; a keeper ends, too. Programs are
 # told what they need by a pipe; cli says on stderr that no stream can be opened.
-MAY_CALL = {"cli": {"os.write"}, "programs": {"os.write"}, "netlink": {"os.write", "os._exit"},
-    "trial": {"os._exit"}}
+MAY_CALL = {
+    "cli": {"os.write"},
+    "programs": {"os.write"},
+    "netlink": {"os.write", "os._exit"},
+    "trial": {"os._exit"},
+}
 ALLOWED_AT_THE_TOP = {
-    "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "rpm", "symroute_nm", "templates",
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "rpm",
+    "symroute_nm",
+    "templates",
     "tests",
 }
 # What tools leave, and git ignores.
@@ -102,9 +219,11 @@ def nodes(module: Module, *kinds: type) -> Iterator[ast.AST]:
 def typing_only(module: Module) -> Set[ast.AST]:
     """The statements under ``if TYPE_CHECKING:``, which are never run."""
     return {
-        inner for branch in nodes(module, ast.If)
+        inner
+        for branch in nodes(module, ast.If)
         if getattr(branch.test, "id", "") == "TYPE_CHECKING"
-        for statement in branch.body for inner in ast.walk(statement)
+        for statement in branch.body
+        for inner in ast.walk(statement)
     }
 
 
@@ -121,8 +240,9 @@ def imports(module: Module) -> Set[str]:
             assert node.level == 0, "%s: relative import" % module.name
             inner = node.module == "symroute_nm"
             names = ["symroute_nm." + each.name for each in node.names] if inner else [node.module]
-        found |= {each if each.startswith("symroute_nm.") else each.partition(".")[0]
-                  for each in names}
+        found |= {
+            each if each.startswith("symroute_nm.") else each.partition(".")[0] for each in names
+        }
     # importlib.import_module("…") with a literal counts, too.
     for call in nodes(module, ast.Call):
         if called(call) in ("import_module", "__import__"):
@@ -143,7 +263,7 @@ def called(call: ast.AST) -> str:
 
 def own_imports(module: Module) -> Set[str]:
     prefix = "symroute_nm."
-    return {each[len(prefix):] for each in imports(module) if each.startswith(prefix)}
+    return {each[len(prefix) :] for each in imports(module) if each.startswith(prefix)}
 
 
 def layers() -> Dict[str, Set[str]]:
@@ -172,8 +292,16 @@ def layers() -> Dict[str, Set[str]]:
     allowed["workers"] = set()
     allowed["runtime"] = PURE | {"journal", "live", "rooted", "rundir", "snapshot"}
     allowed["enactment"] = PURE | {
-        "evidence", "live", "lock", "netfilter", "render", "rooted", "rundir", "runtime",
-        "trial"}
+        "evidence",
+        "live",
+        "lock",
+        "netfilter",
+        "render",
+        "rooted",
+        "rundir",
+        "runtime",
+        "trial",
+    }
     allowed["verification"] = PURE | {"backups", "draft", "enactment", "journal", "rooted"}
     allowed["reversal"] = PURE | {"netfilter", "reading", "rooted"}
     everything = set(MODULES)
@@ -203,8 +331,11 @@ def test_the_core_does_no_io(name):
     module = MODULES[name]
     foreign = {each for each in imports(module) if not each.startswith("symroute_nm")}
     assert set() == foreign - PURE_STANDARD
-    assert [] == [call.lineno for call in nodes(module, ast.Call)
-                  if getattr(call.func, "id", "") in ("open", "print", "input", "exec", "eval")]
+    assert [] == [
+        call.lineno
+        for call in nodes(module, ast.Call)
+        if getattr(call.func, "id", "") in ("open", "print", "input", "exec", "eval")
+    ]
 
 
 @every_module
@@ -223,11 +354,18 @@ def dotted(node: ast.AST) -> str:
 def test_only_one_module_prints(module):
     if module.name in MAY_PRINT:
         return
-    calls = [call.lineno for call in nodes(module, ast.Call)
-             if dotted(call.func) in {"print", "click.echo", "typer.echo", "sys.exit", "os._exit"}
-             - MAY_CALL.get(module.name, set())]
-    streams = [each.lineno for each in nodes(module, ast.Attribute)
-               if dotted(each) in ("sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__")]
+    calls = [
+        call.lineno
+        for call in nodes(module, ast.Call)
+        if dotted(call.func)
+        in {"print", "click.echo", "typer.echo", "sys.exit", "os._exit"}
+        - MAY_CALL.get(module.name, set())
+    ]
+    streams = [
+        each.lineno
+        for each in nodes(module, ast.Attribute)
+        if dotted(each) in ("sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__")
+    ]
     assert [] == calls + streams
 
 
@@ -237,7 +375,8 @@ def writing_calls(module: Module) -> List[int]:
     for call in nodes(module, ast.Call):
         name, target = called(call), dotted(call.func)
         modes = [literal(each) for each in call.args[1:2]] + [
-            literal(each.value) for each in call.keywords if each.arg == "mode"]
+            literal(each.value) for each in call.keywords if each.arg == "mode"
+        ]
         opened = name == "open" and any(set(mode) & set("wax+") for mode in modes)
         writing = {"os.replace", "os.remove", "os.write"} - MAY_CALL.get(module.name, set())
         if name in WRITING_METHODS or target in writing or opened:
@@ -261,8 +400,11 @@ def test_the_search_for_writing_calls_finds_some():
 def test_what_is_public_says_what_it_is(module):
     assert ast.get_docstring(module.tree)
     public = [
-        each for parent in [module.tree, *nodes(module, ast.ClassDef)] for each in parent.body
-        if isinstance(each, (ast.FunctionDef, ast.ClassDef)) and not each.name.startswith("_")
+        each
+        for parent in [module.tree, *nodes(module, ast.ClassDef)]
+        for each in parent.body
+        if isinstance(each, (ast.FunctionDef, ast.ClassDef))
+        and not each.name.startswith("_")
         and not getattr(parent, "name", "").startswith("_")
     ]
     assert [] == [each.name for each in public if not ast.get_docstring(each)]
@@ -274,11 +416,14 @@ SOURCES = sorted([*PACKAGE.glob("*.py"), *(SOURCE / "tests").rglob("*.py")])
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_every_exception_from_a_rule_has_a_reason(path):
     reasoned = re.compile(
-        r"#\s*(noqa:\s*[A-Z]+[0-9]+(,\s*[A-Z]+[0-9]+)*|type:\s*ignore\[[a-z-]+\])(\s+#)?\s+\S.*")
+        r"#\s*(noqa:\s*[A-Z]+[0-9]+(,\s*[A-Z]+[0-9]+)*|type:\s*ignore\[[a-z-]+\])(\s+#)?\s+\S.*"
+    )
     lines = path.read_text(encoding="utf-8").splitlines()
-    marks = [(number, line) for number, line in enumerate(lines, 1)
-             if re.search(r"#\s*(noqa|type:\s*ignore)\b", line)
-             and path.name != Path(__file__).name]
+    marks = [
+        (number, line)
+        for number, line in enumerate(lines, 1)
+        if re.search(r"#\s*(noqa|type:\s*ignore)\b", line) and path.name != Path(__file__).name
+    ]
     assert [] == [number for number, line in marks if not reasoned.search(line)]
 
 
@@ -286,22 +431,30 @@ def test_no_test_module_is_imported():
     """What several of them need is in tests/support, or a fixture of a conftest.py."""
     found = {path: imports(parse(path)) for path in (SOURCE / "tests").rglob("*.py")}
     assert len(found) > 50
-    assert [] == [(path, name) for path, names in found.items() for name in names
-                  if name.startswith("test_") or name == "conftest"]
+    assert [] == [
+        (path, name)
+        for path, names in found.items()
+        for name in names
+        if name.startswith("test_") or name == "conftest"
+    ]
 
 
 def test_the_runner_knows_every_folder_with_tests():
     tests = SOURCE / "tests"
     folders = {str(path.parent.relative_to(tests)) for path in tests.rglob("test_*.py")}
     assert {"unit", "lab", "system/crashes"} <= folders
-    assert [] == [folder for folder in folders
-                  if not any((folder + "/").startswith(known + "/") for known in PLAN)]
+    assert [] == [
+        folder
+        for folder in folders
+        if not any((folder + "/").startswith(known + "/") for known in PLAN)
+    ]
 
 
 def test_nobody_catches_everything():
     broad = [
         "%s:%d" % (module.name, handler.lineno)
-        for module in MODULES.values() for handler in nodes(module, ast.ExceptHandler)
+        for module in MODULES.values()
+        for handler in nodes(module, ast.ExceptHandler)
         if module.name != "attempts"  # by which a way back goes on, whatever it meets
         and (handler.type is None or dotted(handler.type) in ("Exception", "BaseException"))
     ]
@@ -311,19 +464,27 @@ def test_nobody_catches_everything():
 def test_names_say_what_things_are():
     banned = re.compile(r"(manager|handler|utils|helper|data|info|process)\Z", re.IGNORECASE)
     named = [(module.name, module.name) for module in MODULES.values()] + [
-        (module.name, each.name) for module in MODULES.values()
-        for each in nodes(module, ast.FunctionDef, ast.ClassDef)]
+        (module.name, each.name)
+        for module in MODULES.values()
+        for each in nodes(module, ast.FunctionDef, ast.ClassDef)
+    ]
     assert [] == [each for each in named if banned.search(each[1])]
 
 
 def test_the_top_of_the_repository_holds_what_the_design_lists():
-    found = {each.name for each in SOURCE.iterdir()
-             if not each.name.startswith(".") and not LEFT_BY_TOOLS.match(each.name)}
+    found = {
+        each.name
+        for each in SOURCE.iterdir()
+        if not each.name.startswith(".") and not LEFT_BY_TOOLS.match(each.name)
+    }
     assert set() == found - ALLOWED_AT_THE_TOP
 
 
 def test_templates_are_the_only_text_that_is_rendered():
     """No route or rule line is put together outside the templates (but for people to read)."""
     assert {"ifcfg"} <= {each.name for each in (SOURCE / "templates").iterdir()}
-    assert [] == [name for name, module in MODULES.items() if "BEGIN symroute-nm" in module.text
-                  and name != "blocks"]
+    assert [] == [
+        name
+        for name, module in MODULES.items()
+        if "BEGIN symroute-nm" in module.text and name != "blocks"
+    ]

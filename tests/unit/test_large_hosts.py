@@ -23,8 +23,10 @@ AT_ONCE = 5  # seconds, of which it takes a hundredth
 
 def containers():
     """Two uplinks, and a bridge with the ends of as many containers."""
-    ports = [link(100 + number, "veth%07x" % number, kind="veth", master="docker0")
-             for number in range(CONTAINERS)]
+    ports = [
+        link(100 + number, "veth%07x" % number, kind="veth", master="docker0")
+        for number in range(CONTAINERS)
+    ]
     return plain([DOCKER0, *ports], [BRIDGE], forwarding=(4,))
 
 
@@ -45,8 +47,11 @@ def test_five_hundred_vlans_are_planned_and_proved():
 def test_hundreds_of_links_that_are_down_keep_their_blocks_in_no_time():
     made = vlans(UPLINKS, step=2)
     plan = make_plan(made, Settings(interfaces=("bond0.0", "bond0.1")))
-    paths = ["%s/%s-%s" % (NETWORK_SCRIPTS, kind, each.name)
-             for each in made.profiles for kind in ("route", "rule")]
+    paths = [
+        "%s/%s-%s" % (NETWORK_SCRIPTS, kind, each.name)
+        for each in made.profiles
+        for kind in ("route", "rule")
+    ]
 
     began = time.monotonic()
     found = sort_earlier_blocks(made, plan, paths, paths[:4], prune=False)
@@ -73,6 +78,7 @@ def test_hundreds_of_containers_change_nothing_and_are_told_in_a_line():
     assert few.uplinks == plan.uplinks
     assert prove(containers(), Settings(), plan).holds
     lines = skip_lines(plan.skips)
-    assert ["skipped veth0000000, veth0000001, veth0000002, veth0000003, veth0000004, veth0000005, "
-            "veth0000006, veth0000007 and 392 more: port of docker0"] == [
-                each for each in lines if "veth" in each]
+    assert [
+        "skipped veth0000000, veth0000001, veth0000002, veth0000003, veth0000004, veth0000005, "
+        "veth0000006, veth0000007 and 392 more: port of docker0"
+    ] == [each for each in lines if "veth" in each]

@@ -71,14 +71,17 @@ def test_nothing_there_nothing_found(tmp_path):
     assert {} == dict(leases.connections(tmp_path))
 
 
-@pytest.mark.parametrize("path", [
-    "var/lib/dhclient/dhclient--eth0.lease",
-    "var/lib/dhclient/dhclient-%s-eth0.lease" % UUID,
-    "var/lib/NetworkManager/dhclient-%s-eth0.lease" % UUID,
-    "run/NetworkManager/dhclient-%s-eth0.lease" % UUID,
-    "var/lib/dhcp/dhclient.leases",
-    "var/lib/dhcp/dhclient.eth0.leases",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "var/lib/dhclient/dhclient--eth0.lease",
+        "var/lib/dhclient/dhclient-%s-eth0.lease" % UUID,
+        "var/lib/NetworkManager/dhclient-%s-eth0.lease" % UUID,
+        "run/NetworkManager/dhclient-%s-eth0.lease" % UUID,
+        "var/lib/dhcp/dhclient.leases",
+        "var/lib/dhcp/dhclient.eth0.leases",
+    ],
+)
 def test_dhclient_wherever_it_writes(tmp_path, path):
     write(tmp_path, path, DHCLIENT)
     expected = Lease(link="eth0", gateway=ip_address("10.0.6.1"), path="/" + path)
@@ -110,26 +113,29 @@ def test_a_lease_that_breaks_off_does_not_count():
         assert {"eth0": ip_address("10.0.6.1")} == dict(leases.parse_dhclient(text + second[:end]))
 
 
-@pytest.mark.parametrize("options, expected", [
-    (["rfc3442-classless-static-routes 0,10,0,6,1"], "10.0.6.1"),
-    (["rfc3442-classless-static-routes 0 10 0 6 1"], "10.0.6.1"),
-    (["rfc3442-classless-static-routes 24,10,0,7,10,0,6,9,0,10,0,6,1"], "10.0.6.1"),
-    (["rfc3442-classless-static-routes 32,169,254,169,254,10,0,6,2,0,10,0,6,1"], "10.0.6.1"),
-    (["ms-classless-static-routes 0,10,0,6,1"], "10.0.6.1"),
-    (["classless-static-routes 24.10.0.7 10.0.6.9, 0 10.0.6.1"], "10.0.6.1"),
-    (["routers 10.0.6.2", "rfc3442-classless-static-routes 0,10,0,6,1"], "10.0.6.1"),
-    (["rfc3442-classless-static-routes 0,10,0,6,1", "routers 10.0.6.2"], "10.0.6.1"),
-    (["rfc3442-classless-static-routes 24,10,0,7,10,0,6,9", "routers 10.0.6.2"], "10.0.6.2"),
-    (["rfc3442-classless-static-routes 24,10,0", "routers 10.0.6.2"], "10.0.6.2"),
-    (["rfc3442-classless-static-routes 0,10,0"], None),
-    (["rfc3442-classless-static-routes 99,x"], None),
-    (["routers 0.0.0.0"], None),
-    (["routers"], None),
-    (["routers fe80::1"], None),
-    (["routers 10.0.6"], None),
-    (["routers gateway.example, 10.0.6.1"], "10.0.6.1"),
-    ([""], None),
-])
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (["rfc3442-classless-static-routes 0,10,0,6,1"], "10.0.6.1"),
+        (["rfc3442-classless-static-routes 0 10 0 6 1"], "10.0.6.1"),
+        (["rfc3442-classless-static-routes 24,10,0,7,10,0,6,9,0,10,0,6,1"], "10.0.6.1"),
+        (["rfc3442-classless-static-routes 32,169,254,169,254,10,0,6,2,0,10,0,6,1"], "10.0.6.1"),
+        (["ms-classless-static-routes 0,10,0,6,1"], "10.0.6.1"),
+        (["classless-static-routes 24.10.0.7 10.0.6.9, 0 10.0.6.1"], "10.0.6.1"),
+        (["routers 10.0.6.2", "rfc3442-classless-static-routes 0,10,0,6,1"], "10.0.6.1"),
+        (["rfc3442-classless-static-routes 0,10,0,6,1", "routers 10.0.6.2"], "10.0.6.1"),
+        (["rfc3442-classless-static-routes 24,10,0,7,10,0,6,9", "routers 10.0.6.2"], "10.0.6.2"),
+        (["rfc3442-classless-static-routes 24,10,0", "routers 10.0.6.2"], "10.0.6.2"),
+        (["rfc3442-classless-static-routes 0,10,0"], None),
+        (["rfc3442-classless-static-routes 99,x"], None),
+        (["routers 0.0.0.0"], None),
+        (["routers"], None),
+        (["routers fe80::1"], None),
+        (["routers 10.0.6"], None),
+        (["routers gateway.example, 10.0.6.1"], "10.0.6.1"),
+        ([""], None),
+    ],
+)
 def test_options_of_dhclient(options, expected):
     gateway = leases.parse_dhclient(dhclient("eth0", *options))["eth0"]
     assert (expected and ip_address(expected)) == gateway
@@ -138,16 +144,22 @@ def test_options_of_dhclient(options, expected):
 # NetworkManager's own client
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("# a lease\nADDRESS=10.0.6.5\nNETMASK=255.255.255.0\nROUTER=10.0.6.1\n", {"eth0": "10.0.6.1"}),
-    ("ROUTER=10.0.6.1 10.0.6.2\n", {"eth0": "10.0.6.1"}),
-    ("ROUTER='10.0.6.1'\r\n", {"eth0": "10.0.6.1"}),
-    ("ROUTER=10.0.6.2\nROUTES=10.0.7.0/24,10.0.6.9 0.0.0.0/0,10.0.6.1\n", {"eth0": "10.0.6.1"}),
-    ("ROUTER=10.0.6.2\nROUTES=10.0.7.0/24,10.0.6.9\n", {"eth0": "10.0.6.2"}),
-    ("ADDRESS=10.0.6.5\n", {}),
-    ("ROUTER=x\n", {}),
-    ("", {}),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (
+            "# a lease\nADDRESS=10.0.6.5\nNETMASK=255.255.255.0\nROUTER=10.0.6.1\n",
+            {"eth0": "10.0.6.1"},
+        ),
+        ("ROUTER=10.0.6.1 10.0.6.2\n", {"eth0": "10.0.6.1"}),
+        ("ROUTER='10.0.6.1'\r\n", {"eth0": "10.0.6.1"}),
+        ("ROUTER=10.0.6.2\nROUTES=10.0.7.0/24,10.0.6.9 0.0.0.0/0,10.0.6.1\n", {"eth0": "10.0.6.1"}),
+        ("ROUTER=10.0.6.2\nROUTES=10.0.7.0/24,10.0.6.9\n", {"eth0": "10.0.6.2"}),
+        ("ADDRESS=10.0.6.5\n", {}),
+        ("ROUTER=x\n", {}),
+        ("", {}),
+    ],
+)
 def test_internal_client(tmp_path, text, expected):
     write(tmp_path, "var/lib/NetworkManager/internal-%s-eth0.lease" % UUID, text)
     assert expected == found(tmp_path)
@@ -207,14 +219,20 @@ def test_the_state_goes_before_every_file(tmp_path):
     assert {"eth0": "10.0.6.1"} == found(tmp_path, names={2: "eth0", 3: "eth1"})
 
 
-@pytest.mark.parametrize("text, expected", [
-    (STATE, "10.0.6.1"),
-    ("[dhcp4]\ndhcp4.routers=10.0.6.2\n"
-     "dhcp4.rfc3442_classless_static_routes=10.0.7.0/24 10.0.6.9 0.0.0.0/0 10.0.6.1\n", "10.0.6.1"),
-    ("[dhcp4]\ndhcp4.routers=\n", None),
-    ("[dhcp6]\ndhcp4.routers=10.0.6.1\n", None),
-    ("", None),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (STATE, "10.0.6.1"),
+        (
+            "[dhcp4]\ndhcp4.routers=10.0.6.2\n"
+            "dhcp4.rfc3442_classless_static_routes=10.0.7.0/24 10.0.6.9 0.0.0.0/0 10.0.6.1\n",
+            "10.0.6.1",
+        ),
+        ("[dhcp4]\ndhcp4.routers=\n", None),
+        ("[dhcp6]\ndhcp4.routers=10.0.6.1\n", None),
+        ("", None),
+    ],
+)
 def test_options_of_the_state(text, expected):
     assert (expected and ip_address(expected)) == leases.parse_state(text)
 
@@ -256,11 +274,38 @@ def test_no_permission_is_no_lease(plain_root):
         assert {} == found(plain_root)
 
 
-PIECES = st.sampled_from([
-    "lease", "{", "}", ";", ",", '"', "\\", "\n", " ", "#", "option", "interface", "routers",
-    "eth0", "10.0.6.1", "0", "33", "rfc3442-classless-static-routes", "ROUTER=", "ROUTES=", "=",
-    "0.0.0.0/0", "[dhcp4]", "[device]", "dhcp4.routers=", "\0", "\ufffd", "'",
-])
+PIECES = st.sampled_from(
+    [
+        "lease",
+        "{",
+        "}",
+        ";",
+        ",",
+        '"',
+        "\\",
+        "\n",
+        " ",
+        "#",
+        "option",
+        "interface",
+        "routers",
+        "eth0",
+        "10.0.6.1",
+        "0",
+        "33",
+        "rfc3442-classless-static-routes",
+        "ROUTER=",
+        "ROUTES=",
+        "=",
+        "0.0.0.0/0",
+        "[dhcp4]",
+        "[device]",
+        "dhcp4.routers=",
+        "\0",
+        "\ufffd",
+        "'",
+    ]
+)
 
 
 @given(st.one_of(st.text(), st.lists(PIECES).map(" ".join), st.lists(PIECES).map("".join)))
@@ -274,10 +319,27 @@ def test_parsing_never_raises(text):
 OPTION = "option rfc3442-classless-static-routes"
 
 
-@pytest.mark.parametrize("piece", [
-    '"', '"\\', '\\"', "{", "}", "lease {", "lease { option ", "a", " ", "a b;", "ROUTES=a ", "[",
-    OPTION, "1,", "=", "\n",
-])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        '"',
+        '"\\',
+        '\\"',
+        "{",
+        "}",
+        "lease {",
+        "lease { option ",
+        "a",
+        " ",
+        "a b;",
+        "ROUTES=a ",
+        "[",
+        OPTION,
+        "1,",
+        "=",
+        "\n",
+    ],
+)
 def test_a_mebibyte_of_anything_takes_seconds(piece):
     text = piece * ((1 << 20) // len(piece))
     start = time.monotonic()

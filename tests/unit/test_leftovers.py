@@ -62,9 +62,15 @@ def test_without_uplinks_all_stays_unless_pruned(prune):
 @pytest.mark.parametrize(
     ("path", "profile"),
     [
-        ("route-eth0", "eth0"), ("route6-eth0", "eth0"), ("rule-eth0", "eth0"),
-        ("rule6-Wired_connection_1", "Wired_connection_1"), ("rule-a-b", "a-b"),
-        ("ifcfg-eth0", ""), ("route", ""), ("rt_tables", ""), ("symroute-nm.conf", ""),
+        ("route-eth0", "eth0"),
+        ("route6-eth0", "eth0"),
+        ("rule-eth0", "eth0"),
+        ("rule6-Wired_connection_1", "Wired_connection_1"),
+        ("rule-a-b", "a-b"),
+        ("ifcfg-eth0", ""),
+        ("route", ""),
+        ("rt_tables", ""),
+        ("symroute-nm.conf", ""),
     ],
 )
 def test_the_profile_that_a_file_is_named_after(path, profile):

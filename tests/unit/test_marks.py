@@ -47,19 +47,24 @@ def values(host, settings=ON):
 def test_a_mark_is_its_tables_number_where_that_fits():
     assert {"eth0": 100, "eth1": 101} == values(two_uplinks(**NFT))
     assert {"eth0": 7, "eth1": 127} == values(
-        two_uplinks(**NFT), ON._replace(interface=tables(7, 127)))
+        two_uplinks(**NFT), ON._replace(interface=tables(7, 127))
+    )
     shifted = ON._replace(mark_mask=0xFF000000)
     assert {"eth0": 0x64000000, "eth1": 0x65000000} == values(two_uplinks(**NFT), shifted)
 
 
-@pytest.mark.parametrize(("ids", "chosen"), [
-    ((100, 228), (100, 1)),  # the same seven bits
-    ((128, 129), (2, 1)),  # 128 would be 0, which is no mark; 129 wishes for 1
-    ((1 << 31, 5), (1, 5)),
-])
+@pytest.mark.parametrize(
+    ("ids", "chosen"),
+    [
+        ((100, 228), (100, 1)),  # the same seven bits
+        ((128, 129), (2, 1)),  # 128 would be 0, which is no mark; 129 wishes for 1
+        ((1 << 31, 5), (1, 5)),
+    ],
+)
 def test_where_it_does_not_fit_each_still_has_its_own(ids, chosen):
     assert dict(zip(("eth0", "eth1"), chosen)) == values(
-        two_uplinks(**NFT), ON._replace(interface=tables(*ids)))
+        two_uplinks(**NFT), ON._replace(interface=tables(*ids))
+    )
 
 
 def test_a_whole_mark_of_others_keeps_its_meaning():
@@ -87,29 +92,43 @@ def test_our_own_rules_of_an_earlier_run_are_no_others():
     host = two_uplinks(**NFT)
     plan = make_plan(host, ON)
     there = put_plan(host, ON, plan)
-    names = tuple(each._replace(owned=True, id=number, name=name) for each, number, name in (
-        (host.tables[0], 100, "eth0"), (host.tables[0], 101, "eth1")))
+    names = tuple(
+        each._replace(owned=True, id=number, name=name)
+        for each, number, name in ((host.tables[0], 100, "eth0"), (host.tables[0], 101, "eth1"))
+    )
     there = there._replace(tables=(*host.tables, *names))
     assert {rule for each in plan.uplinks for rule in each.rules} == our_rules(there, ON)
     # Known without the setting, too, so that they can be deleted.
     assert our_rules(there, ON) == our_rules(there, Settings())
     assert plan.marking == make_plan(there, ON).marking
     assert plan.marking._replace(mask=0xFF00) == make_plan(
-        there, ON._replace(mark_mask=0xFF00)).marking._replace(marks=plan.marking.marks)
+        there, ON._replace(mark_mask=0xFF00)
+    ).marking._replace(marks=plan.marking.marks)
 
 
 def test_more_uplinks_than_values_are_refused():
     with pytest.raises(Refusal, match="2 uplinks, but mark mask 0x3 has room for 1"):
-        make_plan(two_uplinks(rules=(
-            *kernel_rules(), Rule(4, 9, mark=1, mask=0xFFFFFFFF, table=9),
-            Rule(4, 9, mark=2, mask=0xFFFFFFFF, table=9)), **NFT), ON._replace(mark_mask=3))
+        make_plan(
+            two_uplinks(
+                rules=(
+                    *kernel_rules(),
+                    Rule(4, 9, mark=1, mask=0xFFFFFFFF, table=9),
+                    Rule(4, 9, mark=2, mask=0xFFFFFFFF, table=9),
+                ),
+                **NFT,
+            ),
+            ON._replace(mark_mask=3),
+        )
 
 
-@pytest.mark.parametrize(("firewalls", "kernel", "backend"), [
-    (("nft", "iptables", "firewalld"), "4.18.0-553.el8_10.x86_64", "nft"),
-    (("nft", "iptables", "firewalld"), "3.10.0-1160.el7.x86_64", "firewalld"),
-    (("iptables",), "5.14.0-427.el9.x86_64", "iptables"),
-])
+@pytest.mark.parametrize(
+    ("firewalls", "kernel", "backend"),
+    [
+        (("nft", "iptables", "firewalld"), "4.18.0-553.el8_10.x86_64", "nft"),
+        (("nft", "iptables", "firewalld"), "3.10.0-1160.el7.x86_64", "firewalld"),
+        (("iptables",), "5.14.0-427.el9.x86_64", "iptables"),
+    ],
+)
 def test_what_sets_the_marks(firewalls, kernel, backend):
     host = two_uplinks(firewalls=firewalls, kernel=kernel)
     assert backend == make_plan(host, ON).marking.backend
@@ -177,16 +196,22 @@ def test_answers_that_come_in_by_another_uplink_are_proved(thief):
     assert prove(host, settings, plan).holds
     taken = two_uplinks(rules=(*kernel_rules(), Rule(4, 100, table=TABLE_MAIN, **thief)), **NFT)
     proof = prove(taken, settings, make_plan(taken, settings))
-    assert any(failure.mark == 0x64 and failure.decision.rule.priority == 100
-               for each in proof.marked for failure in each.failures)
+    assert any(
+        failure.mark == 0x64 and failure.decision.rule.priority == 100
+        for each in proof.marked
+        for failure in each.failures
+    )
 
 
 def test_rules_by_mark_need_room_before_the_others():
     host = two_uplinks(**NFT)
     with pytest.raises(InputError, match=r"priority-base = 4 leaves no room .*set 5 or more"):
         make_plan(host, ON._replace(priority_base=4))
-    lowest = min(rule.priority for each in make_plan(host, ON._replace(priority_base=5)).uplinks
-                 for rule in each.rules)
+    lowest = min(
+        rule.priority
+        for each in make_plan(host, ON._replace(priority_base=5)).uplinks
+        for rule in each.rules
+    )
     assert 1 == lowest
 
 
@@ -205,12 +230,19 @@ def test_explain_knows_whose_mark_it_is():
 TWO = Marking("nft", 0x7F, (Mark("eth0", 0x64), Mark("eth1", 0x65)))
 FOUR = frozenset((4,))
 CHAIN = (
-    ":symroute_nm - [0:0]", "-A PREROUTING -j symroute_nm",
-    *("-A symroute_nm -i %s -m conntrack --ctstate NEW --ctdir ORIGINAL "
-      "-m connmark --mark 0x0/0x7f -j CONNMARK --set-xmark %s/0x7f" % each
-      for each in (("eth0", "0x64"), ("eth1", "0x65"))),
-    *("-A symroute_nm -m connmark --mark %s/0x7f -m mark --mark 0x0/0x7f -j MARK --set-xmark "
-      "%s/0x7f" % (each, each) for each in ("0x64", "0x65")))
+    ":symroute_nm - [0:0]",
+    "-A PREROUTING -j symroute_nm",
+    *(
+        "-A symroute_nm -i %s -m conntrack --ctstate NEW --ctdir ORIGINAL "
+        "-m connmark --mark 0x0/0x7f -j CONNMARK --set-xmark %s/0x7f" % each
+        for each in (("eth0", "0x64"), ("eth1", "0x65"))
+    ),
+    *(
+        "-A symroute_nm -m connmark --mark %s/0x7f -m mark --mark 0x0/0x7f -j MARK --set-xmark "
+        "%s/0x7f" % (each, each)
+        for each in ("0x64", "0x65")
+    ),
+)
 
 
 def test_a_whole_chain_is_no_difference_and_each_missing_line_is_one():
@@ -246,7 +278,7 @@ def test_a_whole_table_is_no_difference_and_each_missing_line_is_one(word):
     lines = TABLE.replace("{0}", word).split("\n")
     assert () == find_differences(TWO, LoadedMarks("\n".join(lines), (), (), True), FOUR)
     for number in range(3, 7):
-        less = "\n".join(lines[:number] + lines[number + 1:])
+        less = "\n".join(lines[:number] + lines[number + 1 :])
         assert 1 == len(find_differences(TWO, LoadedMarks(less, (), (), True), FOUR))
 
 
@@ -281,11 +313,15 @@ def test_links_are_found_in_any_listing():
 
 # -- firewalld's direct.xml -----------------------------------------------------------------------
 
-OURS = '  <chain ipv="ipv4" table="mangle" chain="symroute_nm"/>\n' \
-    '  <rule ipv="ipv4" table="mangle" chain="PREROUTING" priority="0">-j symroute_nm</rule>\n' \
+OURS = (
+    '  <chain ipv="ipv4" table="mangle" chain="symroute_nm"/>\n'
+    '  <rule ipv="ipv4" table="mangle" chain="PREROUTING" priority="0">-j symroute_nm</rule>\n'
     '  <rule ipv="ipv4" table="mangle" chain="symroute_nm" priority="0">-i eth0 -j ACCEPT</rule>\n'
-THEIRS = b'<?xml version="1.0" encoding="utf-8"?>\n<direct>\n  <!-- mine -->\n' \
+)
+THEIRS = (
+    b'<?xml version="1.0" encoding="utf-8"?>\n<direct>\n  <!-- mine -->\n'
     b'  <rule ipv="ipv4" table="filter" chain="INPUT" priority="0">-j ACCEPT</rule>\n</direct>\n'
+)
 
 
 def test_our_elements_come_and_go_and_theirs_stay():
@@ -305,12 +341,20 @@ def test_a_file_of_our_own_goes_away_also_after_firewalld_wrote_it_anew():
 
 def test_what_firewalld_wrote_anew_stays_as_it_is_and_a_change_in_it_does_not():
     chain, jump, rule = OURS.encode("ascii").splitlines(keepends=True)
-    anew = THEIRS.replace(b"<direct>\n", b"<direct>\n" + rule.replace(
-        b'ipv="ipv4" table="mangle"', b'table="mangle" ipv="ipv4"') + chain + jump)
+    anew = THEIRS.replace(
+        b"<direct>\n",
+        b"<direct>\n"
+        + rule.replace(b'ipv="ipv4" table="mangle"', b'table="mangle" ipv="ipv4"')
+        + chain
+        + jump,
+    )
     assert anew == marks.put(anew, OURS, DIRECT)
-    for changed in (anew.replace(b"-i eth0", b"-i eth1"), anew.replace(jump, b""),
-                    anew.replace(b'"symroute_nm" priority="0"', b'"symroute_nm" priority="9"'),
-                    anew.replace(jump, jump + jump)):
+    for changed in (
+        anew.replace(b"-i eth0", b"-i eth1"),
+        anew.replace(jump, b""),
+        anew.replace(b'"symroute_nm" priority="0"', b'"symroute_nm" priority="9"'),
+        anew.replace(jump, jump + jump),
+    ):
         assert marks.put(THEIRS, OURS, DIRECT) == marks.put(changed, OURS, DIRECT)
 
 

@@ -46,7 +46,7 @@ def interrupted(content: bytes) -> bytes:
     """The datagram with NLM_F_DUMP_INTR in its last message."""
     *_, (offset, _, flags) = netlink._headers(content)
     place = offset + 6
-    return content[:place] + struct.pack("=H", flags | DUMP_INTR) + content[place + 2:]
+    return content[:place] + struct.pack("=H", flags | DUMP_INTR) + content[place + 2 :]
 
 
 @pytest.fixture
@@ -81,15 +81,17 @@ Kernel = Callable[..., socket.socket]
 @pytest.mark.parametrize("what", DUMPS, ids=lambda what: str(what.name))
 def test_an_interrupted_dump_is_asked_for_again(kernel: Kernel, what: netlink.Dump) -> None:
     good = real_answer(what)
-    bad = [interrupted(good[0][:HEADER.unpack_from(good[0])[0]]), *good]
+    bad = [interrupted(good[0][: HEADER.unpack_from(good[0])[0]]), *good]
     found = netlink.dump(kernel(bad, bad, good), what)
     assert [each.fields for each in found] == [
-        each.fields for each in netlink.dump(kernel(good), what)]
+        each.fields for each in netlink.dump(kernel(good), what)
+    ]
     assert sum(kind not in (DONE, ERROR) for part in good for kind in kinds(part)) == len(found)
 
 
-@pytest.mark.parametrize("what", [each for each in DUMPS if each != netlink.ROUTES],
-                         ids=lambda what: str(what.name))
+@pytest.mark.parametrize(
+    "what", [each for each in DUMPS if each != netlink.ROUTES], ids=lambda what: str(what.name)
+)
 def test_nothing_of_a_dump_is_left_for_the_collector(what: netlink.Dump) -> None:
     """A run goes without it, and on hosts with thousands of links that would be most memory."""
     with netlink.open_netlink() as connection:
@@ -115,9 +117,13 @@ def test_dumps_that_are_always_interrupted_are_given_up(kernel: Kernel) -> None:
         netlink.dump(kernel(*[bad] * 10), netlink.RULES)
 
 
-@pytest.mark.parametrize(("number", "said"), [
-    (errno.EOPNOTSUPP, "no policy routing"), (errno.EPERM, "Operation not permitted"),
-])
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EOPNOTSUPP, "no policy routing"),
+        (errno.EPERM, "Operation not permitted"),
+    ],
+)
 def test_the_kernel_s_errors_are_system_failures(kernel: Kernel, number: int, said: str) -> None:
     body = struct.pack("=i", -number) + HEADER.pack(16, 34, 0x301, 1, 0)
     message = HEADER.pack(HEADER.size + len(body), ERROR, 0, 1, 0) + body

@@ -14,15 +14,62 @@ import symroute_nm
 
 PACKAGE = Path(symroute_nm.__file__).parent
 FUNCTIONS = {"match", "search", "fullmatch", "sub", "split", "findall", "finditer", "subn"}
-HOW = {"match": "match", "fullmatch": "fullmatch", **dict.fromkeys(
-    FUNCTIONS - {"match", "fullmatch"}, "finditer")}
+HOW = {
+    "match": "match",
+    "fullmatch": "fullmatch",
+    **dict.fromkeys(FUNCTIONS - {"match", "fullmatch"}, "finditer"),
+}
 # Made of others' words, within bounds of their own.
 ELSEWHERE = {"settings.py": 1}
 TOKENS = (
-    " ", "\t", "\n", "\r", "0", "1a", "a", "A", "_", "-", ".", ":", ",", ";", "=", "/", '"', "'",
-    "\\", "#", "<", ">", "[", "]", "{", "}", "(", ")", "$", "é", '""', "\\\\", '\\"', " a",
-    "a ", "a=",
-    "=a", "# ", " #", "\\\n", "{}", "</", "/>", "[]", "1.", "1:", "0x")
+    " ",
+    "\t",
+    "\n",
+    "\r",
+    "0",
+    "1a",
+    "a",
+    "A",
+    "_",
+    "-",
+    ".",
+    ":",
+    ",",
+    ";",
+    "=",
+    "/",
+    '"',
+    "'",
+    "\\",
+    "#",
+    "<",
+    ">",
+    "[",
+    "]",
+    "{",
+    "}",
+    "(",
+    ")",
+    "$",
+    "é",
+    '""',
+    "\\\\",
+    '\\"',
+    " a",
+    "a ",
+    "a=",
+    "=a",
+    "# ",
+    " #",
+    "\\\n",
+    "{}",
+    "</",
+    "/>",
+    "[]",
+    "1.",
+    "1:",
+    "0x",
+)
 SHORT, LONG = 24, 4000
 SLOW = 0.01  # seconds for LONG tokens, from which on it is looked at more closely
 NOISE = 9  # times as long for four times as much: linear is 4, quadratic 16
@@ -49,8 +96,12 @@ def inline(module):
     """The patterns that calls such as re.sub("…") name, compiled; None where it is unclear."""
     tree = ast.parse(Path(module.__file__).read_text("utf-8"))
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-                and isinstance(node.func.value, ast.Name) and node.func.value.id == "re"):
+        if not (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "re"
+        ):
             continue
         if node.func.attr in FUNCTIONS or node.func.attr == "compile":
             try:
@@ -60,10 +111,17 @@ def inline(module):
             except ValueError:
                 name = getattr(node.args[0], "id", "")
                 known = getattr(module, name, None)
-                top = node.func.attr == "compile" and node.col_offset < 45 and any(
-                    part.lineno <= node.lineno <= max(
-                        getattr(sub, "lineno", 0) for sub in ast.walk(part))
-                    for part in tree.body if isinstance(part, (ast.Assign, ast.AnnAssign)))
+                top = (
+                    node.func.attr == "compile"
+                    and node.col_offset < 45
+                    and any(
+                        part.lineno
+                        <= node.lineno
+                        <= max(getattr(sub, "lineno", 0) for sub in ast.walk(part))
+                        for part in tree.body
+                        if isinstance(part, (ast.Assign, ast.AnnAssign))
+                    )
+                )
                 if not top:
                     yield re.compile(known) if isinstance(known, str) else None, node.func.attr
 
@@ -123,8 +181,7 @@ def grows(use, make):
         return True  # longer would take for ever
     if seconds(use, make(LONG)) < SLOW:
         return False
-    little, much = (
-        min(seconds(use, make(times)) for _ in range(5)) for times in (LONG, 4 * LONG))
+    little, much = (min(seconds(use, make(times)) for _ in range(5)) for times in (LONG, 4 * LONG))
     return much > NOISE * little
 
 
@@ -146,14 +203,17 @@ def tries(pattern):
     return itertools.chain(
         itertools.product(("", *words[:12]), TOKENS, ("", "\0")),
         itertools.product(("",), words, ("", "\0")),
-        itertools.product(words, words[:12], ("\0",)))
+        itertools.product(words, words[:12], ("\0",)),
+    )
 
 
 @pytest.mark.parametrize(
-    ("pattern", "how"), FOUND, ids=lambda part: repr(getattr(part, "pattern", part)))
+    ("pattern", "how"), FOUND, ids=lambda part: repr(getattr(part, "pattern", part))
+)
 def test_no_pattern_takes_longer_than_its_text(pattern, how):
     use = using(pattern, how)
     for begin, token, end in tries(pattern):
+
         def make(times, parts=(begin, token, end)):
             text = parts[0] + parts[1] * times + parts[2]
             return text.encode() if isinstance(pattern.pattern, bytes) else text

@@ -36,8 +36,10 @@ def rules(plan, name="eth0", version=4):
     """The rules of an uplink as text."""
     return [
         "%d %s" % (rule.priority, format_rule(rule))
-        for each in plan.uplinks if each.uplink.link.name == name
-        for rule in each.rules if rule.version == version
+        for each in plan.uplinks
+        if each.uplink.link.name == name
+        for rule in each.rules
+        if rule.version == version
     ]
 
 
@@ -45,8 +47,10 @@ def routes(plan, name="eth0", version=4):
     """{destination: (type, hop)} of an uplink's own table."""
     return {
         str(route.destination): (route.type, route.hop)
-        for each in plan.uplinks if each.uplink.link.name == name
-        for route in each.routes if route.version == version
+        for each in plan.uplinks
+        if each.uplink.link.name == name
+        for route in each.routes
+        if route.version == version
     }
 
 
@@ -74,7 +78,8 @@ def test_guard_by_throw_routes_needs_no_suppression():
     assert expected == rules(plan, version=6)
     assert ("throw", Hop()) == routes(plan)["172.17.0.0/16"]
     assert ["IPv4 is forwarded, so no rule catches transit (iif)"] == [
-        note for note in plan.notes if "forwarded" in note]
+        note for note in plan.notes if "forwarded" in note
+    ]
 
 
 def test_the_plain_recipe_knows_nothing_but_its_own_link():
@@ -111,8 +116,12 @@ def test_the_guard_goes_by_the_evidence(guard, suppress, kernel, expected):
 @pytest.mark.parametrize(
     ("iif", "guard", "forwarding", "expected"),
     [
-        (None, "rules", (4,), True), (None, "none", (4,), True), (None, "throw", (), True),
-        (None, "throw", (4,), False), (True, "throw", (4,), True), (False, "rules", (), False),
+        (None, "rules", (4,), True),
+        (None, "none", (4,), True),
+        (None, "throw", (), True),
+        (None, "throw", (4,), False),
+        (True, "throw", (4,), True),
+        (False, "rules", (), False),
     ],
 )
 def test_transit_gets_rules_unless_they_would_cut_networks_off(iif, guard, forwarding, expected):
@@ -132,18 +141,26 @@ def test_transit_gets_rules_unless_they_would_cut_networks_off(iif, guard, forwa
     ],
 )
 def test_what_replies_come_from(sources, text, fields, expected):
-    made = host([ETH0, ETH1], [address("eth0", text, **fields), address("eth1", "10.0.5.5/24")],
-                [route("10.0.6.1/32", "eth0"), route("default", "eth0", "10.0.6.1"),
-                 route("default", "eth1", "10.0.5.1")])
+    made = host(
+        [ETH0, ETH1],
+        [address("eth0", text, **fields), address("eth1", "10.0.5.5/24")],
+        [
+            route("10.0.6.1/32", "eth0"),
+            route("default", "eth0", "10.0.6.1"),
+            route("default", "eth1", "10.0.5.1"),
+        ],
+    )
     plan = make_plan(made, Settings(sources=sources))
     found = {each.split()[2] for each in rules(plan)} - {"all"}
     assert {expected} == found
 
 
 def test_a_network_inside_another_uplinks_is_no_source():
-    made = host([ETH0, ETH1], [address("eth0", "10.0.6.5/24", dynamic=True),
-                               address("eth1", "10.0.5.5/16")],
-                [route("default", "eth0", "10.0.6.1"), route("default", "eth1", "10.0.5.1")])
+    made = host(
+        [ETH0, ETH1],
+        [address("eth0", "10.0.6.5/24", dynamic=True), address("eth1", "10.0.5.5/16")],
+        [route("default", "eth0", "10.0.6.1"), route("default", "eth1", "10.0.5.1")],
+    )
     assert {"10.0.6.5/32", "all"} == {each.split()[2] for each in rules(make_plan(made, DEFAULTS))}
 
 
@@ -158,9 +175,13 @@ def test_link_local_networks_are_never_sent_by_a_gateway():
 def test_the_better_metric_decides_who_reaches_a_network():
     bridge = link(6, "virbr0", kind="bridge")
     for metrics, expected in (((10, 20), Hop()), ((20, 10), Hop("eth0", ip_address("10.0.6.1")))):
-        made = plain([bridge], routes=[
-            route("10.9.0.0/16", "virbr0", metric=metrics[0]),
-            route("10.9.0.0/16", "eth1", "10.0.5.9", metric=metrics[1])])
+        made = plain(
+            [bridge],
+            routes=[
+                route("10.9.0.0/16", "virbr0", metric=metrics[0]),
+                route("10.9.0.0/16", "eth1", "10.0.5.9", metric=metrics[1]),
+            ],
+        )
         found = routes(make_plan(made, Settings(guard="throw")))
         assert expected == found.get("10.9.0.0/16", ("", expected))[1]
 
@@ -172,8 +193,11 @@ def test_the_connected_route_stands_before_what_goes_by_it():
         except SymrouteError:
             continue
         for each in plan.uplinks:
-            gateways = [bool(route.hop.gateway) for route in each.routes
-                        if route.version == 4 and not route.default]
+            gateways = [
+                bool(route.hop.gateway)
+                for route in each.routes
+                if route.version == 4 and not route.default
+            ]
             assert sorted(gateways) == gateways, name
             defaults = [route.default for route in each.routes if route.version == 4]
             assert defaults[-1:] in ([True], []), name
@@ -205,13 +229,16 @@ def test_rules_of_an_earlier_plan_are_known_as_ours():
         plan = make_plan(two_uplinks(), settings)
         found = [rule for each in plan.uplinks for rule in each.rules]
         assert all(looks_like_ours(rule._replace(protocol=3), settings) for rule in found)
-        owned = tuple(TableName(each.table.id, each.table.name, owned=True)
-                      for each in plan.uplinks)
+        owned = tuple(
+            TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks
+        )
         made = two_uplinks()._replace(rules=(*kernel_rules(), *found), tables=owned)
         assert set(found) == our_rules(made, settings)
         assert [each.rules for each in plan.uplinks] != []
-        assert rules(plan)[-1].rsplit(" ", 1)[0] == rules(
-            make_plan(made, settings))[-1].rsplit(" ", 1)[0]
+        assert (
+            rules(plan)[-1].rsplit(" ", 1)[0]
+            == rules(make_plan(made, settings))[-1].rsplit(" ", 1)[0]
+        )
 
 
 @pytest.mark.parametrize(
@@ -235,8 +262,11 @@ def test_rules_of_others_are_not_ours(rule):
 
 
 def test_tables_in_use_are_seen_in_routes_rules_and_vrfs():
-    made = Host(links=(link(2, "blue", table=5),), rules=(Rule(4, 1, table=6),),
-                routes=(Route(ip_network("10.0.0.0/8"), table=7),))
+    made = Host(
+        links=(link(2, "blue", table=5),),
+        rules=(Rule(4, 1, table=6),),
+        routes=(Route(ip_network("10.0.0.0/8"), table=7),),
+    )
     assert {5, 6, 7} == used_tables(made)
 
 
@@ -257,15 +287,20 @@ def test_the_plan_does_not_depend_on_any_order(made, random, guard):
         return tuple(order)
 
     other = made._replace(
-        links=shuffled(made.links), addresses=shuffled(made.addresses),
-        routes=shuffled(made.routes), rules=shuffled(made.rules), profiles=shuffled(made.profiles))
+        links=shuffled(made.links),
+        addresses=shuffled(made.addresses),
+        routes=shuffled(made.routes),
+        rules=shuffled(made.rules),
+        profiles=shuffled(made.profiles),
+    )
     assert planned(made, settings) == planned(other, settings)
 
 
 def test_docker_can_come_and_go_without_a_new_plan():
     with_bridge = make_plan(plain([DOCKER0], [address("docker0", "172.17.0.1/16")]), DEFAULTS)
     assert [each.rules for each in make_plan(plain(), DEFAULTS).uplinks] == [
-        each.rules for each in with_bridge.uplinks]
+        each.rules for each in with_bridge.uplinks
+    ]
     assert routes(make_plan(plain(), DEFAULTS)) == routes(with_bridge)
 
 
@@ -293,7 +328,8 @@ def test_another_priority_base_finds_the_rules_of_the_one_before():
 
     assert set(found) == our_rules(made, moved)
     assert {97, 98, 99} == {
-        rule.priority for each in make_plan(made, moved).uplinks for rule in each.rules}
+        rule.priority for each in make_plan(made, moved).uplinks for rule in each.rules
+    }
 
 
 def test_a_vrfs_table_cannot_be_an_uplinks():
@@ -309,11 +345,15 @@ def test_a_lease_of_one_address_selects_the_network_that_main_has_around_it():
     made = two_uplinks()
     leased = tuple(
         each._replace(interface=ip_interface("2001:db8:6::5/128"), dynamic=True)
-        if str(each.interface) == "2001:db8:6::5/64" else each for each in made.addresses)
+        if str(each.interface) == "2001:db8:6::5/64"
+        else each
+        for each in made.addresses
+    )
     plan = make_plan(made._replace(addresses=leased), DEFAULTS)
 
     assert {"2001:db8:6::/64"} == {
-        str(rule.source) for rule in plan.uplinks[0].rules if rule.version == 6 and rule.source}
+        str(rule.source) for rule in plan.uplinks[0].rules if rule.version == 6 and rule.source
+    }
 
 
 def test_a_guard_that_was_not_probed_says_so():

@@ -111,64 +111,78 @@ def test_what_is_neither_leaves_the_default(text):
     assert not ifcfg.boolean(text, False)
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("52:54:00:12:34:56", MAC),
-    ("52:54:00:AB:CD:EF", OTHER_MAC),
-    ("52-54-00-ab-cd-ef", OTHER_MAC),
-    (" 52:54:0:12:34:56 ", MAC),
-    ("80:" * 19 + "80", "80:" * 19 + "80"),
-    ("52-54:00:12:34:56", ""),
-    ("525400123456", ""),
-    ("52:54:00:12:34", ""),
-    ("52:54:00:12:34:567", ""),
-    ("52:54:00:12:34:5g", ""),
-    ("52:54:00:12:34:56:", ""),
-    ("\u0665\u0662:54:00:12:34:56", ""),
-    ("", ""),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("52:54:00:12:34:56", MAC),
+        ("52:54:00:AB:CD:EF", OTHER_MAC),
+        ("52-54-00-ab-cd-ef", OTHER_MAC),
+        (" 52:54:0:12:34:56 ", MAC),
+        ("80:" * 19 + "80", "80:" * 19 + "80"),
+        ("52-54:00:12:34:56", ""),
+        ("525400123456", ""),
+        ("52:54:00:12:34", ""),
+        ("52:54:00:12:34:567", ""),
+        ("52:54:00:12:34:5g", ""),
+        ("52:54:00:12:34:56:", ""),
+        ("\u0665\u0662:54:00:12:34:56", ""),
+        ("", ""),
+    ],
+)
 def test_hardware_addresses(text, expected):
     assert expected == ifcfg.hardware_address(text)
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("GATEWAY=10.0.6.1", ["10.0.6.1"]),
-    ("BOOTPROTO=dhcp\nDEFROUTE=no\nGATEWAY=10.0.6.1", ["10.0.6.1"]),
-    ("GATEWAY1=10.0.6.2\nGATEWAY0=10.0.6.1", ["10.0.6.1", "10.0.6.2"]),
-    ("GATEWAY10=10.0.6.3\nGATEWAY2=10.0.6.2\nGATEWAY=10.0.6.1",
-     ["10.0.6.1", "10.0.6.2", "10.0.6.3"]),
-    ("GATEWAY=0.0.0.0", []),
-    ("GATEWAY=10.0.6.1 10.0.6.2", []),
-    ("GATEWAYDEV=eth0\nGATEWAY_PING_TIMEOUT=5", []),
-    ("IPV6_DEFAULTGW=2001:db8::1", ["2001:db8::1"]),
-    ("IPV6_DEFAULTGW=fe80::1%eth0", ["fe80::1"]),
-    ("IPV6_DEFAULTGW=fe80::1%eth1", []),
-    ("IPV6_DEFAULTGW=::", []),
-    ("IPV6_DEFAULTGW=10.0.6.1", []),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("GATEWAY=10.0.6.1", ["10.0.6.1"]),
+        ("BOOTPROTO=dhcp\nDEFROUTE=no\nGATEWAY=10.0.6.1", ["10.0.6.1"]),
+        ("GATEWAY1=10.0.6.2\nGATEWAY0=10.0.6.1", ["10.0.6.1", "10.0.6.2"]),
+        (
+            "GATEWAY10=10.0.6.3\nGATEWAY2=10.0.6.2\nGATEWAY=10.0.6.1",
+            ["10.0.6.1", "10.0.6.2", "10.0.6.3"],
+        ),
+        ("GATEWAY=0.0.0.0", []),
+        ("GATEWAY=10.0.6.1 10.0.6.2", []),
+        ("GATEWAYDEV=eth0\nGATEWAY_PING_TIMEOUT=5", []),
+        ("IPV6_DEFAULTGW=2001:db8::1", ["2001:db8::1"]),
+        ("IPV6_DEFAULTGW=fe80::1%eth0", ["fe80::1"]),
+        ("IPV6_DEFAULTGW=fe80::1%eth1", []),
+        ("IPV6_DEFAULTGW=::", []),
+        ("IPV6_DEFAULTGW=10.0.6.1", []),
+    ],
+)
 def test_gateways(text, expected):
     found = ifcfg.parse("eth0", "DEVICE=eth0\n%s\n" % text).gateways
     assert [ip_address(each) for each in expected] == list(found)
 
 
-@pytest.mark.parametrize("key, expected", [
-    ("ROUTING_RULE_1", True),
-    ("ROUTING_RULE6_20", True),
-    ("ROUTING_RULE_", False),
-    ("ROUTING_RULE", False),
-    ("ROUTING_RULES_1", False),
-])
+@pytest.mark.parametrize(
+    "key, expected",
+    [
+        ("ROUTING_RULE_1", True),
+        ("ROUTING_RULE6_20", True),
+        ("ROUTING_RULE_", False),
+        ("ROUTING_RULE", False),
+        ("ROUTING_RULES_1", False),
+    ],
+)
 def test_routing_rules(key, expected):
     assert expected == ifcfg.parse("eth0", "DEVICE=eth0\n%s=x\n" % key).rules
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("TYPE=Bond", "Bond"),
-    ("DEVICETYPE=Team", "Team"),
-    ("TEAM_CONFIG='{}'", "Team"),
-    ("DEVICETYPE=TeamPort", "Ethernet"),
-    ("DEVICETYPE=TeamPort\nTYPE=Vlan", "Vlan"),
-    ("", ""),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("TYPE=Bond", "Bond"),
+        ("DEVICETYPE=Team", "Team"),
+        ("TEAM_CONFIG='{}'", "Team"),
+        ("DEVICETYPE=TeamPort", "Ethernet"),
+        ("DEVICETYPE=TeamPort\nTYPE=Vlan", "Vlan"),
+        ("", ""),
+    ],
+)
 def test_types(text, expected):
     assert expected == ifcfg.parse("x", "DEVICE=x\n%s\n" % text).type
 
@@ -186,46 +200,52 @@ def test_a_device_name_that_the_kernel_takes_is_kept(device):
 STATIC = "DEVICE=eth0\nIPADDR=10.0.6.5\n"
 
 
-@pytest.mark.parametrize("text, word", [
-    ("ONBOOT=yes", "neither TYPE nor DEVICE"),
-    ("DEVICE=eth0|1", "neither TYPE nor DEVICE"),
-    ("export DEVICE=eth0", "neither TYPE nor DEVICE"),
-    ("\ufeffDEVICE=eth0", "neither TYPE nor DEVICE"),
-    ("DEVICE='eth0", "neither TYPE nor DEVICE"),
-    ("DEVICE=ppp0\nTYPE=xDSL", "TYPE=xDSL"),
-    ("DEVICE=eth0\nBOOTPROTO=dhpc", "BOOTPROTO=dhpc"),
-    ("DEVICE=eth0\nBOOTPROTO=ibft", "BOOTPROTO=ibft"),
-    ("TYPE=Ethernet\nHWADDR=525400123456", "HWADDR=525400123456 is not a hardware address"),
-    (STATIC + "GATEWAY=10.0.6", "GATEWAY=10.0.6 is not an address"),
-    (STATIC + "GATEWAY=010.0.6.1", "GATEWAY=010.0.6.1 is not an address"),
-    (STATIC + "GATEWAY=fe80::1", "GATEWAY=fe80::1 is not an address"),
-    (STATIC + "GATEWAY=$'a\\nb'", "GATEWAY='a\\nb' is not an address"),
-    ("DEVICE=eth0\nIPADDR=10.0.6.5/24", "IPADDR=10.0.6.5/24 is not an address"),
-    ("DEVICE=eth0\nBOOTPROTO=dhcp\nIPADDR1=x", "IPADDR1=x is not an address"),
-    (STATIC + "IPADDR1=10.0.6.6\nGATEWAY1=x", "GATEWAY1=x is not an address"),
-    ("DEVICE=eth0\nIPV6INIT=yes\nIPV6ADDR=2001:db8::5\nIPV6_DEFAULTGW=x", "IPV6_DEFAULTGW=x"),
-])
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("ONBOOT=yes", "neither TYPE nor DEVICE"),
+        ("DEVICE=eth0|1", "neither TYPE nor DEVICE"),
+        ("export DEVICE=eth0", "neither TYPE nor DEVICE"),
+        ("\ufeffDEVICE=eth0", "neither TYPE nor DEVICE"),
+        ("DEVICE='eth0", "neither TYPE nor DEVICE"),
+        ("DEVICE=ppp0\nTYPE=xDSL", "TYPE=xDSL"),
+        ("DEVICE=eth0\nBOOTPROTO=dhpc", "BOOTPROTO=dhpc"),
+        ("DEVICE=eth0\nBOOTPROTO=ibft", "BOOTPROTO=ibft"),
+        ("TYPE=Ethernet\nHWADDR=525400123456", "HWADDR=525400123456 is not a hardware address"),
+        (STATIC + "GATEWAY=10.0.6", "GATEWAY=10.0.6 is not an address"),
+        (STATIC + "GATEWAY=010.0.6.1", "GATEWAY=010.0.6.1 is not an address"),
+        (STATIC + "GATEWAY=fe80::1", "GATEWAY=fe80::1 is not an address"),
+        (STATIC + "GATEWAY=$'a\\nb'", "GATEWAY='a\\nb' is not an address"),
+        ("DEVICE=eth0\nIPADDR=10.0.6.5/24", "IPADDR=10.0.6.5/24 is not an address"),
+        ("DEVICE=eth0\nBOOTPROTO=dhcp\nIPADDR1=x", "IPADDR1=x is not an address"),
+        (STATIC + "IPADDR1=10.0.6.6\nGATEWAY1=x", "GATEWAY1=x is not an address"),
+        ("DEVICE=eth0\nIPV6INIT=yes\nIPV6ADDR=2001:db8::5\nIPV6_DEFAULTGW=x", "IPV6_DEFAULTGW=x"),
+    ],
+)
 def test_problems(text, word):
     assert word in ifcfg.parse("eth0", text).problem
 
 
-@pytest.mark.parametrize("text", [
-    "DEVICE=eth0",
-    "DEVICE=$'eth0' # it's that one\r",
-    "TYPE=Ethernet",
-    "DEVICE=eth0\nTYPE=ETHERNET",
-    "DEVICE=ctc0\nTYPE=CTC",
-    "TEAM_CONFIG='{}'",
-    "DEVICE=eth0\nBOOTPROTO=DHCP",
-    "DEVICE=eth0\nGATEWAY=x",  # no address: NetworkManager does not look at it
-    "DEVICE=eth0\nBOOTPROTO=dhcp\nGATEWAY=x",
-    "DEVICE=eth0\nIPADDR4=x",  # counting stops at IPADDR2
-    STATIC + "GATEWAY='10.0.6",  # rejected quoting is as good as nothing
-    STATIC + "GATEWAY=10.0.6.1\nIPADDR1=10.0.6.6\nGATEWAY1=x",  # the first one decides
-    "DEVICE=eth0\nIPV6ADDR=2001:db8::5\nIPV6_DEFAULTGW=x",  # IPV6INIT is not set
-    "NM_CONTROLLED=no",
-    "NM_CONTROLLED=no\nDEVICE=eth0\nTYPE=xDSL\nBOOTPROTO=x",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DEVICE=eth0",
+        "DEVICE=$'eth0' # it's that one\r",
+        "TYPE=Ethernet",
+        "DEVICE=eth0\nTYPE=ETHERNET",
+        "DEVICE=ctc0\nTYPE=CTC",
+        "TEAM_CONFIG='{}'",
+        "DEVICE=eth0\nBOOTPROTO=DHCP",
+        "DEVICE=eth0\nGATEWAY=x",  # no address: NetworkManager does not look at it
+        "DEVICE=eth0\nBOOTPROTO=dhcp\nGATEWAY=x",
+        "DEVICE=eth0\nIPADDR4=x",  # counting stops at IPADDR2
+        STATIC + "GATEWAY='10.0.6",  # rejected quoting is as good as nothing
+        STATIC + "GATEWAY=10.0.6.1\nIPADDR1=10.0.6.6\nGATEWAY1=x",  # the first one decides
+        "DEVICE=eth0\nIPV6ADDR=2001:db8::5\nIPV6_DEFAULTGW=x",  # IPV6INIT is not set
+        "NM_CONTROLLED=no",
+        "NM_CONTROLLED=no\nDEVICE=eth0\nTYPE=xDSL\nBOOTPROTO=x",
+    ],
+)
 def test_no_problem(text):
     assert "" == ifcfg.parse("eth0", text).problem
 
@@ -240,18 +260,37 @@ def test_no_folder_no_profiles(tmp_path):
 
 
 def test_reads_sorted_and_leaves_out_what_networkmanager_ignores(tmp_path):
-    for name in ("ifcfg-eth1", "ifcfg-eth0", "ifcfg-System eth2", "route-eth0", "ifup-eth",
-                 "ifcfg-", "ifcfg-a.bak", "ifcfg-a~", "ifcfg-a.orig", "ifcfg-a.rej",
-                 "ifcfg-a.rpmnew", "ifcfg-a.augnew", "ifcfg-a.augtmp", "ifcfg-a.BAK",
-                 "ifcfg-a;5f3c2A1b"):
+    for name in (
+        "ifcfg-eth1",
+        "ifcfg-eth0",
+        "ifcfg-System eth2",
+        "route-eth0",
+        "ifup-eth",
+        "ifcfg-",
+        "ifcfg-a.bak",
+        "ifcfg-a~",
+        "ifcfg-a.orig",
+        "ifcfg-a.rej",
+        "ifcfg-a.rpmnew",
+        "ifcfg-a.augnew",
+        "ifcfg-a.augtmp",
+        "ifcfg-a.BAK",
+        "ifcfg-a;5f3c2A1b",
+    ):
         write(tmp_path, name)
     write(tmp_path, "ifcfg-lo", "DEVICE=lo\n")
     assert ["System eth2", "eth0", "eth1"] == names(tmp_path)
 
 
 def test_reads_what_networkmanager_reads_although_it_looks_like_a_backup(tmp_path):
-    for name in ("ifcfg-eth0.rpmsave", "ifcfg-eth0.rpmorig", "ifcfg-eth0.old", "ifcfg-eth0.bak1",
-                 "ifcfg-eth0;5f3c2a1", "ifcfg-eth0;5f3c2a1g"):
+    for name in (
+        "ifcfg-eth0.rpmsave",
+        "ifcfg-eth0.rpmorig",
+        "ifcfg-eth0.old",
+        "ifcfg-eth0.bak1",
+        "ifcfg-eth0;5f3c2a1",
+        "ifcfg-eth0;5f3c2a1g",
+    ):
         write(tmp_path, name)
     assert 6 == len(ifcfg.read(tmp_path))
 
@@ -306,8 +345,23 @@ def test_parse_never_raises(name, text):
     assert name == ifcfg.parse(name, text).name
 
 
-KEYS = ["DEVICE", "TYPE", "HWADDR", "UUID", "BOOTPROTO", "IPADDR", "IPADDR1", "GATEWAY", "GATEWAY0",
-        "IPV6INIT", "IPV6ADDR", "IPV6_DEFAULTGW", "NM_CONTROLLED", "ONBOOT", "DEVICETYPE"]
+KEYS = [
+    "DEVICE",
+    "TYPE",
+    "HWADDR",
+    "UUID",
+    "BOOTPROTO",
+    "IPADDR",
+    "IPADDR1",
+    "GATEWAY",
+    "GATEWAY0",
+    "IPV6INIT",
+    "IPV6ADDR",
+    "IPV6_DEFAULTGW",
+    "NM_CONTROLLED",
+    "ONBOOT",
+    "DEVICETYPE",
+]
 
 
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=12))))
@@ -330,22 +384,25 @@ def matched(link, *found):
     return [each.name for each in profiles_for(link, found)]
 
 
-@pytest.mark.parametrize("fields, expected", [
-    ({"device": "eth0"}, True),
-    ({"device": "eth1"}, False),
-    ({"device": "ETH0"}, False),
-    ({"hwaddr": MAC}, True),
-    ({"hwaddr": OTHER_MAC}, False),
-    ({"device": "eth0", "hwaddr": MAC}, True),
-    ({"device": "eth0", "hwaddr": OTHER_MAC}, False),
-    ({"device": "eth1", "hwaddr": MAC}, False),
-    ({"hwaddr": MAC, "type": "Ethernet"}, True),
-    ({"hwaddr": MAC, "type": "Bond"}, False),
-    ({}, False),
-    ({"uuid": UUID}, False),
-    ({"device": "eth0", "managed": False}, True),
-    ({"device": "eth0", "problem": "broken"}, True),
-])
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({"device": "eth0"}, True),
+        ({"device": "eth1"}, False),
+        ({"device": "ETH0"}, False),
+        ({"hwaddr": MAC}, True),
+        ({"hwaddr": OTHER_MAC}, False),
+        ({"device": "eth0", "hwaddr": MAC}, True),
+        ({"device": "eth0", "hwaddr": OTHER_MAC}, False),
+        ({"device": "eth1", "hwaddr": MAC}, False),
+        ({"hwaddr": MAC, "type": "Ethernet"}, True),
+        ({"hwaddr": MAC, "type": "Bond"}, False),
+        ({}, False),
+        ({"uuid": UUID}, False),
+        ({"device": "eth0", "managed": False}, True),
+        ({"device": "eth0", "problem": "broken"}, True),
+    ],
+)
 def test_device_and_hardware_address_bind(fields, expected):
     assert expected == bool(profiles_for(ETH0, (profile("x", **fields),)))
 
@@ -416,13 +473,14 @@ def test_what_keeps_networkmanager_off_stays():
         ("GATEWAY=10.0.9.1\n", ["10.0.6.1"]),
         ("DEVICE=eth0:1\nGATEWAY=10.0.9\n", ["10.0.6.1"]),
         ("DEVICE=eth0:1\nIPV6_DEFAULTGW=2001:db8::1\n", ["10.0.6.1"]),
-    ])
+    ],
+)
 def test_an_alias_files_gateway_is_its_profiles(tmp_path, text, gateways):
     write(tmp_path, "ifcfg-eth0", "DEVICE=eth0\nIPADDR=10.0.6.5\nGATEWAY=10.0.6.1\n")
     write(tmp_path, "ifcfg-eth0:1", text)
     write(tmp_path, "ifcfg-eth0:1.bak", "DEVICE=eth0:1.bak\nGATEWAY=10.0.8.1\n")
 
-    profile, = ifcfg.read(tmp_path)
+    (profile,) = ifcfg.read(tmp_path)
     assert gateways == [str(each) for each in profile.gateways]
 
 

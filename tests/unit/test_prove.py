@@ -36,8 +36,9 @@ TUN0 = link(9, "tun0", kind="tun")
 
 
 def with_rules(there, *rules):
-    return there._replace(rules=tuple(sorted(
-        there.rules + rules, key=lambda each: (each.version, each.priority))))
+    return there._replace(
+        rules=tuple(sorted(there.rules + rules, key=lambda each: (each.version, each.priority)))
+    )
 
 
 def with_tunnel(there, *routes):
@@ -69,9 +70,12 @@ def test_two_uplinks_are_asymmetric_before_and_symmetric_after(guard):
     proof = proof_of(two_uplinks(), guard=guard)
 
     assert proof.holds
-    assert {"10.0.6.5": False, "10.0.5.5": False, "2001:db8:6::5": False,
-            "2001:db8:5::5": False} == {str(each.address.ip): each.symmetric
-                                        for each in proof.before}
+    assert {
+        "10.0.6.5": False,
+        "10.0.5.5": False,
+        "2001:db8:6::5": False,
+        "2001:db8:5::5": False,
+    } == {str(each.address.ip): each.symmetric for each in proof.before}
     assert all(each.symmetric for each in proof.after)
 
 
@@ -81,8 +85,10 @@ def test_plain_recipe_cuts_the_containers_off_and_only_warns_since_it_was_asked_
     proof = prove(two_uplinks(), wanted, plan)
 
     assert {"10.0.6.5", "10.0.5.5"} == {str(each.address.ip) for each in failures(proof)}
-    assert all(each.internal and each.destination in ip_network("172.17.0.0/16")
-               for each in failures(proof))
+    assert all(
+        each.internal and each.destination in ip_network("172.17.0.0/16")
+        for each in failures(proof)
+    )
     warnings = check_proof(Proposal(plan, (), EarlierBlocks(), proof), GenerateOptions())
     assert 2 == len(warnings)
     assert "should go to the internal network dev docker0" in warnings[0]
@@ -90,7 +96,8 @@ def test_plain_recipe_cuts_the_containers_off_and_only_warns_since_it_was_asked_
 
 def test_a_vpn_rule_before_ours_is_refused_with_the_packet():
     there = with_rules(
-        with_tunnel(two_uplinks(), route("default", "tun0", table=77)), Rule(4, 5000, table=77))
+        with_tunnel(two_uplinks(), route("default", "tun0", table=77)), Rule(4, 5000, table=77)
+    )
 
     said = refusal(there)
 
@@ -103,9 +110,13 @@ def test_a_vpn_rule_before_ours_is_refused_with_the_packet():
 def test_a_vpn_rule_before_ours_is_refused_whatever_else_its_table_has(network):
     """Its default route takes all away, though the networks beside it are the VPN's."""
     there = with_rules(
-        with_tunnel(host([ETH0, ETH1], [USERS, ADMINS], [BY_ETH1, BY_ETH0]),
-                    route("default", "tun0", table=77), route(network, "tun0", table=77)),
-        Rule(4, 5000, table=77))
+        with_tunnel(
+            host([ETH0, ETH1], [USERS, ADMINS], [BY_ETH1, BY_ETH0]),
+            route("default", "tun0", table=77),
+            route(network, "tun0", table=77),
+        ),
+        Rule(4, 5000, table=77),
+    )
 
     said = refusal(there)
 
@@ -114,9 +125,16 @@ def test_a_vpn_rule_before_ours_is_refused_whatever_else_its_table_has(network):
 
 
 def test_a_blackhole_rule_is_refused_with_the_packet():
-    there = with_rules(two_uplinks(), Rule(
-        4, 900, source=ip_network("10.0.6.5/32"), destination=ip_network("10.9.0.0/16"),
-        action="blackhole"))
+    there = with_rules(
+        two_uplinks(),
+        Rule(
+            4,
+            900,
+            source=ip_network("10.0.6.5/32"),
+            destination=ip_network("10.9.0.0/16"),
+            action="blackhole",
+        ),
+    )
 
     said = refusal(there)
 
@@ -126,21 +144,23 @@ def test_a_blackhole_rule_is_refused_with_the_packet():
 
 @pytest.mark.parametrize("table", [0, 254])  # the kernel keeps one that says nothing, too
 def test_a_blackhole_rule_before_an_internal_network_is_seen(table):
-    there = with_rules(two_uplinks(), Rule(
-        4, 5, destination=ip_network("172.17.0.0/16"), action="blackhole", table=table))
+    there = with_rules(
+        two_uplinks(),
+        Rule(4, 5, destination=ip_network("172.17.0.0/16"), action="blackhole", table=table),
+    )
 
     found = failures(proof_of(there))
 
     assert {("blackhole", "go to the internal network dev docker0")} == {
-        (each.decision.type, each.wanted) for each in found}
+        (each.decision.type, each.wanted) for each in found
+    }
 
 
 def test_a_blackhole_route_in_main_is_the_administrators_will():
     blackhole = route("10.244.7.0/26", type="blackhole")
     there = two_uplinks()
     for guard in ("rules", "throw"):
-        assert proof_of(
-            there._replace(routes=(*there.routes, blackhole)), guard=guard).holds
+        assert proof_of(there._replace(routes=(*there.routes, blackhole)), guard=guard).holds
 
 
 def test_another_default_in_the_table_that_was_asked_for_is_refused():
@@ -158,7 +178,8 @@ def test_overlapping_uplinks_with_rules_by_network_are_refused():
     there = host(
         [link(2, "eth0"), link(3, "eth1")],
         [address("eth0", "10.0.6.5/24"), address("eth1", "10.0.6.9/24")],
-        [route("default", "eth0", "10.0.6.1"), route("default", "eth1", "10.0.6.2", metric=5)])
+        [route("default", "eth0", "10.0.6.1"), route("default", "eth1", "10.0.6.2", metric=5)],
+    )
 
     assert proof_of(there).holds
     said = refusal(there, sources="network")
@@ -200,10 +221,12 @@ def test_what_an_earlier_plan_left_does_not_count_as_others():
     there = two_uplinks()
     plan = make_plan(there, Settings())
     again = put_plan(there, Settings(), plan)._replace(
-        tables=(TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True)))
+        tables=(TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True))
+    )
 
-    assert len(plan.uplinks) == len({each.table for each in our_rules(again, Settings())
-                                     if each.table != 254})
+    assert len(plan.uplinks) == len(
+        {each.table for each in our_rules(again, Settings()) if each.table != 254}
+    )
     assert all(each.symmetric for each in judge(again, [each.uplink for each in plan.uplinks]))
     assert put_plan(again, Settings(), plan).rules == again.rules
     assert set(put_plan(again, Settings(), plan).routes) == set(again.routes)
@@ -216,8 +239,15 @@ def test_own_tables_are_judged_as_they_will_be():
     wrong = put_plan(there, Settings(), plan)
     wrong = wrong._replace(
         tables=(TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True)),
-        routes=(*there.routes, *(each._replace(table=201 - each.table) for each in wrong.routes
-                                 if each.table in (100, 101))))
+        routes=(
+            *there.routes,
+            *(
+                each._replace(table=201 - each.table)
+                for each in wrong.routes
+                if each.table in (100, 101)
+            ),
+        ),
+    )
 
     assert not any(each.symmetric for each in proof_of(wrong).before)
     assert proof_of(wrong).holds
@@ -227,11 +257,17 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
     there = two_uplinks()
     there = there._replace(
         links=(*there.links, link(8, "br1", kind="bridge")),
-        routes=(*there.routes, route("172.18.0.0/16", "br1"),
-                route("172.18.0.0/16", "docker0", table=77)))
+        routes=(
+            *there.routes,
+            route("172.18.0.0/16", "br1"),
+            route("172.18.0.0/16", "docker0", table=77),
+        ),
+    )
     there = with_rules(
-        there, Rule(4, 50, destination=ip_network("172.17.0.0/16"), table=254),
-        Rule(4, 100, destination=ip_network("172.18.0.0/16"), table=77))
+        there,
+        Rule(4, 50, destination=ip_network("172.17.0.0/16"), table=254),
+        Rule(4, 100, destination=ip_network("172.18.0.0/16"), table=77),
+    )
 
     plan = make_plan(there, Settings())
     made = Proposal(plan, (), EarlierBlocks(), prove(there, Settings(), plan))
@@ -240,8 +276,9 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
     # No plan could mend that, so it is said and no reason to refuse.
     said = check_proof(made, GenerateOptions())
     assert said and all("should go to the internal network dev br1" in each for each in said)
-    assert all(each.endswith("that rule is not ours, comes before ours, and stays")
-               for each in said)
+    assert all(
+        each.endswith("that rule is not ours, comes before ours, and stays") for each in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -250,11 +287,11 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
         (Rule(4, 100, source=ip_network("10.0.6.5/32"), table=77), "172.18.0.0/16"),
         (Rule(4, 100, iif="docker0", table=77), "0.0.0.0/0"),
         (Rule(4, 100, table=77), "0.0.0.0/0"),
-    ])
+    ],
+)
 def test_a_rule_before_ours_that_takes_more_than_a_destination_is_refused(rule, destination):
     there = two_uplinks()
-    there = there._replace(routes=(
-        *there.routes, route(destination, "eth1", "10.0.5.1", table=77)))
+    there = there._replace(routes=(*there.routes, route(destination, "eth1", "10.0.5.1", table=77)))
     there = with_rules(there, rule)
     if rule.iif:  # no reply of ours comes in anywhere
         assert proof_of(there).holds
@@ -285,12 +322,15 @@ def test_a_vpn_that_spells_the_internet_out_is_no_internal_network():
 
 
 def test_what_lies_in_another_network_makes_a_link_no_wider():
-    there = with_tunnel(two_uplinks(), *(route(each, "tun0") for each in (
-        "32.0.0.0/4", "32.0.0.0/5", "40.0.0.0/5", "fd00::/8")))
+    there = with_tunnel(
+        two_uplinks(),
+        *(route(each, "tun0") for each in ("32.0.0.0/4", "32.0.0.0/5", "40.0.0.0/5", "fd00::/8")),
+    )
 
     assert frozenset() == find_catch_all_links(there, {"eth0", "eth1"})
     assert frozenset({"tun0"}) == find_catch_all_links(
-        with_tunnel(there, route("16.0.0.0/4", "tun0", metric=9)), {"eth0", "eth1"})
+        with_tunnel(there, route("16.0.0.0/4", "tun0", metric=9)), {"eth0", "eth1"}
+    )
 
 
 def test_a_network_behind_a_vpn_is_internal():
@@ -307,7 +347,8 @@ def test_a_failure_names_the_packet_the_way_and_what_is_wanted():
     assert (
         "from 10.0.6.5 to 10.0.7.1 (and 4 more destination ranges): goes via 10.0.5.1 dev eth1 by "
         "rule 32766 (from all lookup main), route default via 10.0.5.1 dev eth1 table 254 metric "
-        "100; should leave by eth0") == describe_failure(first)
+        "100; should leave by eth0"
+    ) == describe_failure(first)
 
 
 @given(random_hosts(), st.sampled_from(["rules", "throw"]))

@@ -41,8 +41,9 @@ def shown(host, width=200):
 
 
 def test_inspection_tells_what_is_there_from_what_is_awaited():
-    wished = {"eth0": InterfaceSettings(addresses=(ip_address("10.0.6.100"),
-                                                   ip_address("10.0.6.5")))}
+    wished = {
+        "eth0": InterfaceSettings(addresses=(ip_address("10.0.6.100"), ip_address("10.0.6.5")))
+    }
     found = query.inspection(two_uplinks(), Settings(interface=wished))
     eth0, eth1 = found["uplinks"]
     assert ["10.0.6.5/24", "2001:db8:6::5/64"] == eth0["addresses"]
@@ -60,7 +61,8 @@ def test_inspection_says_what_the_host_is():
     assert ("eth0", "eth0", "") == (eth0["link"], eth0["profile"], eth0["problem"])
     assert ["10.0.6.5/24", "2001:db8:6::5/64"] == eth0["addresses"]
     assert {"version": 4, "address": "10.0.5.1", "origin": "main's default route (metric 100)"} == (
-        eth1["gateways"][0])
+        eth1["gateways"][0]
+    )
     assert {"network": "172.17.0.0/16", "link": "docker0"} in found["internal"]
     assert ["docker0", "lo"] == [each["link"] for each in found["skipped"]]
     assert ("rules", "probed") == (found["guard"]["name"], found["guard"]["reason"])
@@ -72,7 +74,8 @@ def test_inspection_knows_our_rules_from_others():
     host = named(CASES["wg-quick"]())
     found = query.inspection(host._replace(rules=host.rules + ours), DEFAULTS)["rules"]
     assert {32764: False, 32765: False, 20000: True, 20001: True, 20002: True} == {
-        each["priority"]: each["ours"] for each in found}
+        each["priority"]: each["ours"] for each in found
+    }
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -89,8 +92,9 @@ def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addres
     rules = (Rule(4, 900, source=ip_network("192.0.2.7/32"), table=778),)
     address = "2001:db8:1111:2222:3333:4444:5555:6666"
     long = Address("eth0", ip_interface(address + "/64"))
-    host = host._replace(routes=host.routes + routes, rules=host.rules + rules,
-                         addresses=(*host.addresses, long))
+    host = host._replace(
+        routes=host.routes + routes, rules=host.rules + rules, addresses=(*host.addresses, long)
+    )
     text = shown(host)
     found = query.inspection(host, DEFAULTS)["unnamed"]
     assert [{"id": 777, "routes": 1, "rules": 0}, {"id": 778, "routes": 0, "rules": 1}] == found
@@ -115,8 +119,10 @@ def test_a_profile_that_is_missing_is_a_problem_not_an_error():
 
 def test_neither_markup_nor_control_characters_get_through():
     host = two_uplinks()
-    links = tuple(each._replace(name="[red]\x1b[31m\x07") if each.name == "docker0" else each
-                  for each in host.links)
+    links = tuple(
+        each._replace(name="[red]\x1b[31m\x07") if each.name == "docker0" else each
+        for each in host.links
+    )
     text = shown(host._replace(links=links))
     assert r"[red]\x1b[31m\x07" in text
     assert "\x1b" not in text
@@ -126,17 +132,22 @@ def test_the_summary_names_files_tables_and_verdicts(made):
     found = results.summary(made, ["nmcli connection up x"], dry_run=True)
     assert found == json.loads(json.dumps(found))
     assert (True, True, ["nmcli connection up x"]) == (
-        found["changed"], found["dry_run"], found["commands"])
+        found["changed"],
+        found["dry_run"],
+        found["commands"],
+    )
     assert {"create"} == {each["change"] for each in found["files"]}
     assert [{"id": 100, "name": "eth0"}, {"id": 101, "name": "eth1"}] == [
-        each["table"] for each in found["uplinks"]]
+        each["table"] for each in found["uplinks"]
+    ]
     assert all(each["after"] for each in found["addresses"])
     assert not all(each["before"] for each in found["addresses"])
 
 
 def activation(made, session=None, host=None):
-    found = find_commands(host or two_uplinks(), DEFAULTS, made,
-                              ip_address(session) if session else None)
+    found = find_commands(
+        host or two_uplinks(), DEFAULTS, made, ip_address(session) if session else None
+    )
     return [each for each in found if each.startswith("nmcli")]
 
 
@@ -146,8 +157,9 @@ def commands(made, host):
 
 def named(host):
     """The host with the tables' names that a run before has written."""
-    names = tuple(TableName(100 + number, "eth%d" % number, FRAGMENT, owned=True)
-                  for number in range(3))
+    names = tuple(
+        TableName(100 + number, "eth%d" % number, FRAGMENT, owned=True) for number in range(3)
+    )
     return host._replace(tables=(*host.tables, *names))
 
 
@@ -158,14 +170,18 @@ def in_force(made):
 
 def unchanged(made):
     """As it is generated again."""
-    return made._replace(changes=tuple(
-        each._replace(before=each.after) for each in made.changes))
+    return made._replace(changes=tuple(each._replace(before=each.after) for each in made.changes))
 
 
 @pytest.mark.parametrize(
     ("session", "order"),
-    [(None, ["eth0", "eth1"]), ("10.0.6.5", ["eth1", "eth0"]), ("10.0.5.5", ["eth0", "eth1"]),
-     ("2001:db8:6::5", ["eth1", "eth0"]), ("192.0.2.1", ["eth0", "eth1"])],
+    [
+        (None, ["eth0", "eth1"]),
+        ("10.0.6.5", ["eth1", "eth0"]),
+        ("10.0.5.5", ["eth0", "eth1"]),
+        ("2001:db8:6::5", ["eth1", "eth0"]),
+        ("192.0.2.1", ["eth0", "eth1"]),
+    ],
 )
 def test_the_sessions_own_link_comes_last(made, session, order):
     assert ["nmcli connection up 'System %s'" % name for name in order] == activation(made, session)
@@ -173,11 +189,16 @@ def test_the_sessions_own_link_comes_last(made, session, order):
 
 def test_only_connections_whose_files_change_go_down(made):
     there = in_force(made)
-    kept = made._replace(changes=tuple(
-        each._replace(before=each.after) if each.path.endswith("eth0") else each
-        for each in made.changes))
-    earlier = [route("10.99.0.0/24", each.uplink.link.name, table=each.table.id)
-               for each in made.plan.uplinks]
+    kept = made._replace(
+        changes=tuple(
+            each._replace(before=each.after) if each.path.endswith("eth0") else each
+            for each in made.changes
+        )
+    )
+    earlier = [
+        route("10.99.0.0/24", each.uplink.link.name, table=each.table.id)
+        for each in made.plan.uplinks
+    ]
     more = there._replace(routes=(*there.routes, *earlier))
     assert ["nmcli connection up 'System eth1'"] == activation(kept, host=more)
     # Whatever is written: nobody need go down for what is in force already.
@@ -189,11 +210,13 @@ def test_what_the_kernel_lacks_is_brought_up_though_no_file_changes(made):
     both = ["nmcli connection up 'System eth0'", "nmcli connection up 'System eth1'"]
     assert both == commands(unchanged(made), named(two_uplinks()))  # generated twice
     there = in_force(made)
-    down_up = there._replace(routes=tuple(
-        each for each in there.routes if not (each.table == 100 and each.version == 4)))
+    down_up = there._replace(
+        routes=tuple(each for each in there.routes if not (each.table == 100 and each.version == 4))
+    )
     assert both[:1] == commands(unchanged(made), down_up)
-    deleted = there._replace(rules=tuple(
-        each for each in there.rules if not (each.version == 6 and each.iif == "eth1")))
+    deleted = there._replace(
+        rules=tuple(each for each in there.rules if not (each.version == 6 and each.iif == "eth1"))
+    )
     assert both[1:] == commands(unchanged(made), deleted)
 
 
@@ -201,17 +224,26 @@ def test_what_the_kernel_adds_to_rules_and_routes_is_no_difference(made):
     there = in_force(made)
     seen = there._replace(
         rules=tuple(each._replace(protocol=3) for each in there.rules),
-        routes=tuple(each._replace(metric=each.metric or (1024 if each.version == 6 else 0),
-                                   protocol=3, scope=253) for each in there.routes))
+        routes=tuple(
+            each._replace(
+                metric=each.metric or (1024 if each.version == 6 else 0), protocol=3, scope=253
+            )
+            for each in there.routes
+        ),
+    )
     assert [] == commands(unchanged(made), seen)
 
 
 def test_a_gateway_that_changed_is_brought_up(made):
     there = in_force(made)
-    other = there._replace(routes=tuple(
-        route("default", "eth0", "10.0.6.254", table=100)
-        if each.table == 100 and each.version == 4 and each.default else each
-        for each in there.routes))
+    other = there._replace(
+        routes=tuple(
+            route("default", "eth0", "10.0.6.254", table=100)
+            if each.table == 100 and each.version == 4 and each.default
+            else each
+            for each in there.routes
+        )
+    )
     assert ["nmcli connection up 'System eth0'"] == commands(unchanged(made), other)
 
 
@@ -221,7 +253,8 @@ def test_throw_routes_that_nothing_plans_are_to_be_deleted(made, text, family):
     stale = tuple(route(text, table=table, type="throw") for table in (100, 7))
     there = there._replace(routes=(*there.routes, *stale, route(text, "eth0", table=101)))
     assert ["ip %sroute del throw %s table 100" % (family, text)] == commands(
-        unchanged(made), there)
+        unchanged(made), there
+    )
 
 
 def test_planned_throw_routes_stay(tmp_path):
@@ -233,12 +266,15 @@ def test_planned_throw_routes_stay(tmp_path):
 
 
 def test_names_are_quoted_for_the_shell(tmp_path):
-    profiles = (Profile("eth0", id="$(reboot) it's", device="eth0"),
-                Profile("eth1", id="", device="eth1"))
+    profiles = (
+        Profile("eth0", id="$(reboot) it's", device="eth0"),
+        Profile("eth1", id="", device="eth1"),
+    )
     host = two_uplinks()._replace(profiles=profiles)
     made = propose(tmp_path, host, DEFAULTS, GenerateOptions())
     assert ["nmcli connection up '$(reboot) it'\"'\"'s'", "nmcli connection up eth1"] == activation(
-        made, host=host)
+        made, host=host
+    )
 
 
 def test_rules_in_force_that_no_file_lists_any_more_are_to_be_deleted(made):
@@ -264,22 +300,29 @@ def test_rules_of_another_priority_base_are_to_be_deleted(tmp_path):
 
 def test_of_blocks_that_are_kept_the_rules_stay_but_not_those_of_planned_uplinks(made):
     third = make_plan(CASES["three-uplinks"](), DEFAULTS).uplinks[2].rules
-    moved = tuple(each._replace(source=ip_network("10.0.6.99/32"))
-                  for each in made.plan.uplinks[0].rules if each.version == 4 and each.source)
+    moved = tuple(
+        each._replace(source=ip_network("10.0.6.99/32"))
+        for each in made.plan.uplinks[0].rules
+        if each.version == 4 and each.source
+    )
     there = in_force(made)
     there = there._replace(rules=(*there.rules, *third, *moved))
     kept = unchanged(made)._replace(leftovers=EarlierBlocks(kept=("/x/rule-eth2",)))
     assert [
         "ip rule del priority 20000 from 10.0.6.99/32 lookup 100 suppress_prefixlength 0",
         "ip rule del priority 20001 from 10.0.6.99/32 lookup main suppress_prefixlength 0",
-        "ip rule del priority 20002 from 10.0.6.99/32 lookup 100"] == commands(kept, there)
+        "ip rule del priority 20002 from 10.0.6.99/32 lookup 100",
+    ] == commands(kept, there)
     assert 3 + len(third) == len(commands(unchanged(made), there))
 
 
 def test_rules_of_others_are_never_to_be_deleted(made):
     there = in_force(made)
-    foreign = (Rule(4, 30000, mark=1, mask=1, table=100), Rule(4, 9, iif="eth0", table=7),
-               Rule(4, 20005, iif="eth0", table=254, suppress_prefixlength=0))
+    foreign = (
+        Rule(4, 30000, mark=1, mask=1, table=100),
+        Rule(4, 9, iif="eth0", table=7),
+        Rule(4, 20005, iif="eth0", table=254, suppress_prefixlength=0),
+    )
     assert [] == commands(unchanged(made), there._replace(rules=(*there.rules, *foreign)))
 
 
@@ -287,7 +330,8 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
     there = in_force(made)
     single = there._replace(
         addresses=tuple(each for each in there.addresses if each.link != "eth1"),
-        routes=tuple(each for each in there.routes if each.hop.link != "eth1"))
+        routes=tuple(each for each in there.routes if each.hop.link != "eth1"),
+    )
     none = propose(tmp_path, single, DEFAULTS, GenerateOptions())
     assert [] == commands(none, single)
     gone = none._replace(leftovers=EarlierBlocks(gone=("/x/rule-eth0",)))
@@ -298,9 +342,11 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
 def test_links_of_one_reason_stand_together():
     skips = [Skip("veth%d" % number, "port of docker0") for number in range(10)]
     lines = results.skip_lines([Skip("lo", "loopback"), *skips])
-    assert ["skipped lo: loopback",
-            "skipped veth0, veth1, veth2, veth3, veth4, veth5, veth6, veth7 and 2 more: "
-            "port of docker0"] == lines
+    assert [
+        "skipped lo: loopback",
+        "skipped veth0, veth1, veth2, veth3, veth4, veth5, veth6, veth7 and 2 more: "
+        "port of docker0",
+    ] == lines
 
 
 def test_nothing_to_bring_to_life_says_nothing():
@@ -309,10 +355,11 @@ def test_nothing_to_bring_to_life_says_nothing():
 
 def test_what_takes_a_connection_down_stands_apart():
     up, rule, throw = "nmcli connection up x", "ip rule del y", "ip -6 route del throw z table 7"
-    first, second = ("to bring it to life now, symroute-nm apply (no connection goes down), or:",
-                     "to delete what no file lists any more (no connection goes down):")
-    assert [first, "  " + up, second, "  " + rule, "  " + throw] == command_lines(
-        [up, rule, throw])
+    first, second = (
+        "to bring it to life now, symroute-nm apply (no connection goes down), or:",
+        "to delete what no file lists any more (no connection goes down):",
+    )
+    assert [first, "  " + up, second, "  " + rule, "  " + throw] == command_lines([up, rule, throw])
     assert [second, "  " + rule] == command_lines([rule])
     assert [first, "  " + up] == command_lines([up])
 
@@ -323,7 +370,8 @@ def test_verdicts_before_and_after(made):
     assert len(made.proof.after) == len(lines)
 
 
-@pytest.mark.parametrize(("table", "name"), [
-    (254, "main"), (255, "local"), (253, "default"), (252, "252")])
+@pytest.mark.parametrize(
+    ("table", "name"), [(254, "main"), (255, "local"), (253, "default"), (252, "252")]
+)
 def test_the_kernels_tables_have_names(table, name):
     assert "from all lookup " + name == format_rule(Rule(6, 1, table=table))

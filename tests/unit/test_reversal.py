@@ -37,20 +37,19 @@ def test_a_broken_configuration_is_told_before_anything_is_removed(run, root):
     assert before == contents(root)
 
 
-def test_the_commands_for_what_is_in_force_are_in_the_json_and_in_the_text(
-        run, root, monkeypatch):
+def test_the_commands_for_what_is_in_force_are_in_the_json_and_in_the_text(run, root, monkeypatch):
     monkeypatch.setattr(undo, "commands", lambda *_: ["ip rule del priority 20000"])
     found = json.loads(run("remove", "--root", root, "--dry-run", "--json")[1])
     assert (True, ["ip rule del priority 20000"]) == (found["dry_run"], found["commands"])
     assert "  ip rule del priority 20000\n" in run("remove", "--root", root)[1]
 
 
-def test_the_rules_in_force_are_found_while_the_files_are_there(
-        monkeypatch, tmp_path, no_firewall):
+def test_the_rules_in_force_are_found_while_the_files_are_there(monkeypatch, tmp_path, no_firewall):
     rules = make_plan(two_uplinks(), Settings()).uplinks[0].rules
     host = two_uplinks()
-    monkeypatch.setattr(readers_host, "read_host",
-                        lambda *_, **__: host._replace(rules=host.rules + rules))
+    monkeypatch.setattr(
+        readers_host, "read_host", lambda *_, **__: host._replace(rules=host.rules + rules)
+    )
     assert len(rules) == len(undo.commands(tmp_path.__class__("/"), Settings()))
     assert [] == undo.commands(tmp_path, Settings())
 

@@ -24,16 +24,28 @@ def networks(version):
     bits, base = (32, 0x0A000000) if version == 4 else (128, SIX)
     return st.builds(
         lambda number, length: ip_network(
-            ((base + number).to_bytes(bits // 8, "big"), length), strict=False),
-        st.integers(0, 63), st.sampled_from([0, 8, bits - 6, bits - 4, bits - 1, bits]))
+            ((base + number).to_bytes(bits // 8, "big"), length), strict=False
+        ),
+        st.integers(0, 63),
+        st.sampled_from([0, 8, bits - 6, bits - 4, bits - 1, bits]),
+    )
 
 
 some_route = st.builds(
     lambda network, table, hops, metric, tos: Route(
-        network, table, "unicast" if hops else "throw", hops, metric,
-        tos if network.version == 4 else 0),
-    st.one_of(networks(4), networks(6)), st.sampled_from([254, 100]), st.sampled_from(HOPS),
-    st.sampled_from([0, 0, 7]), st.sampled_from([0, 0, 8]))
+        network,
+        table,
+        "unicast" if hops else "throw",
+        hops,
+        metric,
+        tos if network.version == 4 else 0,
+    ),
+    st.one_of(networks(4), networks(6)),
+    st.sampled_from([254, 100]),
+    st.sampled_from(HOPS),
+    st.sampled_from([0, 0, 7]),
+    st.sampled_from([0, 0, 8]),
+)
 
 
 def place(route):
@@ -56,18 +68,28 @@ def test_routes_come_back_in_order_whatever_order_they_came_in(listed):
 def test_what_is_wanted_of_them(listed):
     packed = pack(listed)
     wanted = [each for each in packed if each.table == TABLE_MAIN and each.hop.link == "eth0"]
-    assert wanted == list(packed.where(
-        lambda each: each.table == TABLE_MAIN and each.hop.link == "eth0"))
+    assert wanted == list(
+        packed.where(lambda each: each.table == TABLE_MAIN and each.hop.link == "eth0")
+    )
     assert [each for each in packed if each.default] == list(
-        packed.where(lambda each: each.default))
-    ranks = sorted((each.version, each.metric, number)
-                   for each, found in packed.ranks_where(lambda each: each.hop.link == "eth0")
-                   for number in found)
-    assert ranks == sorted((each.version, each.metric, prefix_key(each.destination))
-                           for each in packed if each.hop.link == "eth0")
+        packed.where(lambda each: each.default)
+    )
+    ranks = sorted(
+        (each.version, each.metric, number)
+        for each, found in packed.ranks_where(lambda each: each.hop.link == "eth0")
+        for number in found
+    )
+    assert ranks == sorted(
+        (each.version, each.metric, prefix_key(each.destination))
+        for each in packed
+        if each.hop.link == "eth0"
+    )
     for each in listed:
-        assert [other for other in packed if other.destination == each.destination
-                and other.table == each.table] == packed.to(each.table, each.destination)
+        assert [
+            other
+            for other in packed
+            if other.destination == each.destination and other.table == each.table
+        ] == packed.to(each.table, each.destination)
     assert [] == packed.to(77, ip_network("10.0.0.0/8"))
 
 
@@ -80,10 +102,12 @@ def test_a_stretch_of_a_table_decides_there_as_the_whole(listed, one, other):
             continue
         first, last = sorted((base + one, base + other))
         part = packed.within(first, last)
-        assert [each for each in map(packed.route, range(len(packed.ranks)))
-                if first <= int(each.destination.broadcast_address)
-                and int(each.destination.network_address) <= last
-                ] == list(map(part.route, range(len(part.ranks))))
+        assert [
+            each
+            for each in map(packed.route, range(len(packed.ranks)))
+            if first <= int(each.destination.broadcast_address)
+            and int(each.destination.network_address) <= last
+        ] == list(map(part.route, range(len(part.ranks))))
         for number in range(first, last + 1):
             assert Table(packed).find(number, Query()) == Table(part).find(number, Query())
 
@@ -110,8 +134,9 @@ def test_stretches_are_all_addresses_and_have_few_routes(listed, most):
 def test_of_equal_routes_the_first_stays_the_first(network):
     ways = [route(network, name) for name in ("eth1", "eth0", "eth2")]
     for order in permutations(ways):
-        assert list(order) == list(pack([*order, route("10.0.0.0/8", "eth0")]).to(
-            TABLE_MAIN, ip_network(network)))
+        assert list(order) == list(
+            pack([*order, route("10.0.0.0/8", "eth0")]).to(TABLE_MAIN, ip_network(network))
+        )
 
 
 @pytest.mark.parametrize("network", ["fe80::/64", "fe80::/10", "ff00::/8"])
@@ -121,8 +146,13 @@ def test_what_is_routed_by_the_packets_own_link_is_in_one_order(network):
 
 
 def test_a_full_table_takes_few_bytes_a_route():
-    packed = pack(route("%s/24" % IPv4Network((11 << 24) + (each << 9)).network_address,
-                        ("eth0", "eth1")[each % 2]) for each in range(3000))
+    packed = pack(
+        route(
+            "%s/24" % IPv4Network((11 << 24) + (each << 9)).network_address,
+            ("eth0", "eth1")[each % 2],
+        )
+        for each in range(3000)
+    )
     (main,) = packed.packed
     assert 2 == len(main.templates)
     sizes = (main.ranks.itemsize, main.kinds.itemsize)

@@ -277,11 +277,15 @@ def test_equal_ipv6_routes_by_gateways_are_one_multipath_route():
 
 def test_several_routes_to_a_destination_are_not_like_the_first_of_them():
     one, other = "a fe80::1", "a fe80::2"
-    routes = [route("2001:db8:8::/48", one), route("2001:db8:9::/48", one),
-              route("2001:db8:9::/48", other)]
+    routes = [
+        route("2001:db8:8::/48", one),
+        route("2001:db8:9::/48", one),
+        route("2001:db8:9::/48", other),
+    ]
     found = Rpdb([rule(9, version=6)], routes).ways(packet("::"))
     assert {(), (hop(*one.split()),), (hop(*one.split()), hop(*other.split()))} == {
-        each.decision.hops for each in found}
+        each.decision.hops for each in found
+    }
 
 
 def test_of_equal_ipv6_routes_on_links_the_one_a_packet_came_by_is_preferred():
@@ -429,10 +433,12 @@ def test_the_ways_of_the_guarded_host():
 
 def test_the_kinds_of_a_full_table_are_few():
     routes = [route("0.0.0.0/0", "eth0 10.0.6.1"), route("192.0.2.0/24", type="blackhole")] + [
-        route("100.64.%d.0/24" % number, "eth1 10.0.5.1") for number in range(100)]
+        route("100.64.%d.0/24" % number, "eth1 10.0.5.1") for number in range(100)
+    ]
     found = Rpdb([MAIN], routes).kinds(packet("0.0.0.0"))
     assert [
-        ("0.0.0.0", (hop("eth0", "10.0.6.1"),)), ("100.64.0.0", (hop("eth1", "10.0.5.1"),)),
+        ("0.0.0.0", (hop("eth0", "10.0.6.1"),)),
+        ("100.64.0.0", (hop("eth1", "10.0.5.1"),)),
         ("192.0.2.0", ()),
     ] == sorted((str(each.representative), each.decision.hops) for each in found)
 

@@ -41,11 +41,21 @@ addresses = +10.0.6.100, +2001:db8:6::100
 
 def test_every_key_is_read():
     expected = Settings(
-        guard="throw", sources="network", iif=False, table_names=True, priority_base=7000,
-        interfaces=("eth*", "bond0"), exclude=("veth*", "cali*"),
-        interface={"eth0": InterfaceSettings(
-            TableChoice("users", 2), (ip_address("10.0.6.1"), ip_address("2001:db8:6::1")),
-            "Wired_connection_1", (ip_address("10.0.6.100"), ip_address("2001:db8:6::100")))},
+        guard="throw",
+        sources="network",
+        iif=False,
+        table_names=True,
+        priority_base=7000,
+        interfaces=("eth*", "bond0"),
+        exclude=("veth*", "cali*"),
+        interface={
+            "eth0": InterfaceSettings(
+                TableChoice("users", 2),
+                (ip_address("10.0.6.1"), ip_address("2001:db8:6::1")),
+                "Wired_connection_1",
+                (ip_address("10.0.6.100"), ip_address("2001:db8:6::100")),
+            )
+        },
     )
     assert expected == parse_settings(WHOLE)
 
@@ -156,8 +166,33 @@ def test_a_folder_is_no_configuration(tmp_path):
 
 
 fragments = st.sampled_from(
-    ["[", "]", "=", "\n", " ", "symroute", "interface eth0", "guard", "id", "gateway", "exclude",
-     "auto", "1", "10.0.0.1", "#", ";", ":", "%", "\t", "\0", "é", "\u2028", "\ud800", "*"])
+    [
+        "[",
+        "]",
+        "=",
+        "\n",
+        " ",
+        "symroute",
+        "interface eth0",
+        "guard",
+        "id",
+        "gateway",
+        "exclude",
+        "auto",
+        "1",
+        "10.0.0.1",
+        "#",
+        ";",
+        ":",
+        "%",
+        "\t",
+        "\0",
+        "é",
+        "\u2028",
+        "\ud800",
+        "*",
+    ]
+)
 
 
 @given(st.one_of(st.text(), st.lists(fragments).map("".join)))
@@ -175,17 +210,33 @@ def test_hostile_text_is_an_input_error_or_settings(text):
 
 def test_options_win_over_the_file():
     options = Options(
-        guard="rules", sources="address", iif=True, table_names=False, interfaces=("eth1",),
-        exclude=("eth9",), tables=("eth0=people:3", "eth1=7"), gateways=("eth0=10.0.6.2",))
+        guard="rules",
+        sources="address",
+        iif=True,
+        table_names=False,
+        interfaces=("eth1",),
+        exclude=("eth9",),
+        tables=("eth0=people:3", "eth1=7"),
+        gateways=("eth0=10.0.6.2",),
+    )
     found = apply_options(parse_settings(WHOLE), options)
     assert ("rules", "address", True, False) == (
-        found.guard, found.sources, found.iif, found.table_names)
+        found.guard,
+        found.sources,
+        found.iif,
+        found.table_names,
+    )
     assert ("eth1",) == found.interfaces
     assert ("veth*", "cali*", "eth9") == found.exclude
-    assert InterfaceSettings(
-        TableChoice("people", 3), (ip_address("2001:db8:6::1"), ip_address("10.0.6.2")),
-        "Wired_connection_1", (ip_address("10.0.6.100"), ip_address("2001:db8:6::100")),
-    ) == found.interface["eth0"]
+    assert (
+        InterfaceSettings(
+            TableChoice("people", 3),
+            (ip_address("2001:db8:6::1"), ip_address("10.0.6.2")),
+            "Wired_connection_1",
+            (ip_address("10.0.6.100"), ip_address("2001:db8:6::100")),
+        )
+        == found.interface["eth0"]
+    )
     assert TableChoice(id=7) == found.interface["eth1"].table
 
 
@@ -236,8 +287,12 @@ def test_hostile_options_are_an_input_error_or_settings(tables, gateways, guard)
 
 
 def test_links_named_outright_are_those_without_a_pattern():
-    options = Options(interfaces=("eth0", "bond*", "et?1", "eth[2]"), exclude=("eth7",),
-                      tables=("eth1=5",), gateways=("eth2=10.0.0.1",))
+    options = Options(
+        interfaces=("eth0", "bond*", "et?1", "eth[2]"),
+        exclude=("eth7",),
+        tables=("eth1=5",),
+        gateways=("eth2=10.0.0.1",),
+    )
     assert ("eth0", "eth1", "eth2") == named_links(options)
 
 

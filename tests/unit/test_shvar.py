@@ -42,7 +42,7 @@ ACCEPTED = [
     # double quotes
     (b'"\\$\\`\\"\\\\"', '$`"\\'),
     (b'"\\n"', "\\n"),
-    (b"\"it's ; | & # ()\"", "it's ; | & # ()"),
+    (b'"it\'s ; | & # ()"', "it's ; | & # ()"),
     (b'"a\\\'b"', "a'b"),  # as NetworkManager's own writer once made them
     (b'"a\\\'b"c', "a\\'bc"),
     (b'"\\~"', "~"),
@@ -106,22 +106,25 @@ def test_rejects_what_networkmanager_rejects(quoted):
     assert shell_variables.unescape(quoted) is None
 
 
-@pytest.mark.parametrize("line, expected", [
-    ("DEVICE=eth0", {"DEVICE": "eth0"}),
-    (" \tDEVICE=eth0\r", {"DEVICE": "eth0"}),
-    ("_1=x", {"_1": "x"}),
-    ("A=b=c", {"A": "b=c"}),
-    ("A=", {"A": ""}),
-    ("A=a|b", {"A": None}),
-    ("export DEVICE=eth0", {}),
-    ("DEVICE =eth0", {}),
-    ("#DEVICE=eth0", {}),
-    ("1DEVICE=eth0", {}),
-    ("DEVICE+=eth0", {}),
-    ("DEVICE", {}),
-    ("\ufeffDEVICE=eth0", {}),
-    ("", {}),
-])
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("DEVICE=eth0", {"DEVICE": "eth0"}),
+        (" \tDEVICE=eth0\r", {"DEVICE": "eth0"}),
+        ("_1=x", {"_1": "x"}),
+        ("A=b=c", {"A": "b=c"}),
+        ("A=", {"A": ""}),
+        ("A=a|b", {"A": None}),
+        ("export DEVICE=eth0", {}),
+        ("DEVICE =eth0", {}),
+        ("#DEVICE=eth0", {}),
+        ("1DEVICE=eth0", {}),
+        ("DEVICE+=eth0", {}),
+        ("DEVICE", {}),
+        ("\ufeffDEVICE=eth0", {}),
+        ("", {}),
+    ],
+)
 def test_takes_only_names_at_the_start_of_a_line(line, expected):
     assert expected == dict(shell_variables.parse(line))
 
@@ -141,7 +144,9 @@ def test_nothing_counts_after_a_nul():
 def test_bytes_that_are_no_text_spoil_their_own_value_only():
     text = b"A=\xff\nB=2 # \xfe\n"
     assert {"A": None, "B": "2"} == dict(shell_variables.parse(text))
-    assert {"A": None, "B": "2"} == dict(shell_variables.parse(text.decode("utf-8", "surrogateescape")))
+    assert {"A": None, "B": "2"} == dict(
+        shell_variables.parse(text.decode("utf-8", "surrogateescape"))
+    )
 
 
 LINES = st.text(alphabet="ABx= \t\r\n'\"$`\\;#|&\0\ud800\udcff\u00e90147uUé", max_size=40)
@@ -171,20 +176,26 @@ def test_undoes_ansi_quoting(text):
 
 @given(TEXTS)
 def test_undoes_unicode_escapes(text):
-    assert text == shell_variables.unescape("$'%s'" % "".join("\\U%08x" % ord(each) for each in text))
+    assert text == shell_variables.unescape(
+        "$'%s'" % "".join("\\U%08x" % ord(each) for each in text)
+    )
 
 
-@pytest.mark.parametrize("text", [
-    b"A=" + b" " * 1000000 + b"x",
-    b"A=" + b"\\" * 1000001,
-    b'A="' + b'\\"' * 500000,
-    b"A=$'" + b"\\'" * 500000,
-    b"A=" + b"$" * 1000000 + b"'",
-    b"A=" + b"''" * 500000 + b"'",
-    b"A" * 1000000,
-    b" " * 1000000,
-    b"A=1\n" * 250000,
-], ids=["blanks", "backslashes", "double", "ansi", "dollars", "quotes", "name", "indent", "lines"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"A=" + b" " * 1000000 + b"x",
+        b"A=" + b"\\" * 1000001,
+        b'A="' + b'\\"' * 500000,
+        b"A=$'" + b"\\'" * 500000,
+        b"A=" + b"$" * 1000000 + b"'",
+        b"A=" + b"''" * 500000 + b"'",
+        b"A" * 1000000,
+        b" " * 1000000,
+        b"A=1\n" * 250000,
+    ],
+    ids=["blanks", "backslashes", "double", "ansi", "dollars", "quotes", "name", "indent", "lines"],
+)
 def test_takes_a_mebibyte_of_anything_in_seconds(text):
     start = time.monotonic()
     shell_variables.parse(text)

@@ -80,20 +80,45 @@ def made(kind, **fields):
 def family(version, addresses, longest):
     """Strategies of one family: addresses, routes, rules."""
     optional = st.one_of(st.none(), addresses)
-    nets = st.builds(lambda ip, length: ip_network("%s/%d" % (ip, length), strict=False),
-                     addresses, st.integers(0, longest))
-    interfaces = st.builds(lambda ip, length: ip_interface("%s/%d" % (ip, length)),
-                           addresses, st.integers(0, longest))
+    nets = st.builds(
+        lambda ip, length: ip_network("%s/%d" % (ip, length), strict=False),
+        addresses,
+        st.integers(0, longest),
+    )
+    interfaces = st.builds(
+        lambda ip, length: ip_interface("%s/%d" % (ip, length)), addresses, st.integers(0, longest)
+    )
     hops = st.lists(made(Hop, link=words, gateway=optional, onlink=st.booleans()), max_size=2)
     limits = st.one_of(st.none(), numbers)
     return (
-        made(Address, link=words, interface=interfaces, peer=optional, scope=numbers,
-             dynamic=st.booleans()),
-        made(Route, destination=nets, table=numbers, type=words, hops=hops.map(tuple),
-             metric=numbers, tos=numbers, source=optional),
-        made(Rule, version=st.just(version), priority=numbers, source=st.one_of(st.none(), nets),
-             iif=words, mark=numbers, suppress_prefixlength=limits,
-             opaque=st.lists(words, max_size=2).map(tuple)),
+        made(
+            Address,
+            link=words,
+            interface=interfaces,
+            peer=optional,
+            scope=numbers,
+            dynamic=st.booleans(),
+        ),
+        made(
+            Route,
+            destination=nets,
+            table=numbers,
+            type=words,
+            hops=hops.map(tuple),
+            metric=numbers,
+            tos=numbers,
+            source=optional,
+        ),
+        made(
+            Rule,
+            version=st.just(version),
+            priority=numbers,
+            source=st.one_of(st.none(), nets),
+            iif=words,
+            mark=numbers,
+            suppress_prefixlength=limits,
+            opaque=st.lists(words, max_size=2).map(tuple),
+        ),
     )
 
 
@@ -106,13 +131,17 @@ def several(*strategies):
 
 hosts = made(
     Host,
-    links=st.lists(made(Link, ifindex=numbers, name=labels, mac=words, table=numbers,
-                        up=st.booleans()), unique_by=lambda each: each.name, max_size=3).map(tuple),
+    links=st.lists(
+        made(Link, ifindex=numbers, name=labels, mac=words, table=numbers, up=st.booleans()),
+        unique_by=lambda each: each.name,
+        max_size=3,
+    ).map(tuple),
     addresses=several(FOUR[0], SIX[0]),
     routes=several(FOUR[1], SIX[1]),
     rules=several(FOUR[2], SIX[2]),
-    profiles=several(made(Profile, name=words, id=words,
-                          gateways=st.lists(fours, max_size=2).map(tuple))),
+    profiles=several(
+        made(Profile, name=words, id=words, gateways=st.lists(fours, max_size=2).map(tuple))
+    ),
     tables=several(made(TableName, id=numbers, name=names, path=words, owned=st.booleans())),
     leases=several(made(Lease, link=words, gateway=fours)),
     kernel=words,
@@ -181,11 +210,19 @@ ROUTE = {"destination": "10.0.0.0/8"}
         (document(links=[{"ifindex": 1, "name": ""}]), "'' names no link"),
         (document(links=[{"ifindex": 1, "name": "a\nb"}]), "names no link"),
         (document(links=[{"ifindex": 1, "name": ".."}]), "names no link"),
-        (document(rules=[{"version": 4, "priority": 7, "action": "goto", "target": 7}]),
-         r"host.rules\[0\]: a goto that does not lead forward"),
-        (document(rules=[{"version": 4, "priority": 7, "action": "goto", "target": 9},
-                         {"version": 4, "priority": 9, "action": "goto", "target": 7}]),
-         r"host.rules\[1\]: a goto"),
+        (
+            document(rules=[{"version": 4, "priority": 7, "action": "goto", "target": 7}]),
+            r"host.rules\[0\]: a goto that does not lead forward",
+        ),
+        (
+            document(
+                rules=[
+                    {"version": 4, "priority": 7, "action": "goto", "target": 9},
+                    {"version": 4, "priority": 9, "action": "goto", "target": 7},
+                ]
+            ),
+            r"host.rules\[1\]: a goto",
+        ),
         (document(routes=[{"destination": "010.0.0.0/8"}]), "is not a network"),
         (document(addresses=[{"link": "a", "interface": "10.0.0.09/24"}]), "is not an address"),
         (document(links=[{"ifindex": 1, "name": "a", "loopback": 1}]), "1 is not true or false"),
@@ -199,13 +236,19 @@ ROUTE = {"destination": "10.0.0.0/8"}
         (document(routes=[{"destination": ["10.0.0.0", 8]}]), "a list is not a network"),
         (document(routes=[dict(ROUTE, table=2**32)]), "4294967296 is out of range"),
         (document(routes=[dict(ROUTE, source="fe80::1")]), "two families"),
-        (document(routes=[{"destination": "::/0", "hops": [{"gateway": "10.0.0.1"}]}]),
-         "cannot have the gateway 10.0.0.1"),
-        (document(routes=[dict(ROUTE, hops=[{"gateway": "fe80::1%eth0; rm *"}])]),
-         "is not an address"),
+        (
+            document(routes=[{"destination": "::/0", "hops": [{"gateway": "10.0.0.1"}]}]),
+            "cannot have the gateway 10.0.0.1",
+        ),
+        (
+            document(routes=[dict(ROUTE, hops=[{"gateway": "fe80::1%eth0; rm *"}])]),
+            "is not an address",
+        ),
         (document(addresses=[{"link": "a", "interface": "fe80::1%a b/64"}]), "is not an address"),
-        (document(addresses=[{"link": "a", "interface": "10.0.0.1/24", "peer": "fe80::1"}]),
-         r"host.addresses\[0\]: address and peer are of two families"),
+        (
+            document(addresses=[{"link": "a", "interface": "10.0.0.1/24", "peer": "fe80::1"}]),
+            r"host.addresses\[0\]: address and peer are of two families",
+        ),
         (document(addresses=[{"link": "a", "interface": "10.0.0.1/33"}]), "is not an address"),
         (document(rules=[{"version": 5, "priority": 1}]), r"host.rules\[0\]"),
         (document(rules=[{"version": 6, "priority": 1, "source": "10.0.0.0/8"}]), "another family"),
@@ -222,8 +265,13 @@ def test_a_broken_snapshot_is_refused_with_the_place(content, words):
 @pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"links":', "}")])
 def test_nesting_of_any_depth_is_refused(depth, left, right):
     nested = left * depth + right * depth if left == "[" else left * depth + "0" + right * depth
-    for place in ('"host": %s', '"host": {"kernel": %s}', '"host": {"links": %s}',
-                  '"host": {"links": [{"ifindex": 1, "name": %s}]}', '"host": {"suppress": %s}'):
+    for place in (
+        '"host": %s',
+        '"host": {"kernel": %s}',
+        '"host": {"links": %s}',
+        '"host": {"links": [{"ifindex": 1, "name": %s}]}',
+        '"host": {"suppress": %s}',
+    ):
         with pytest.raises(InputError):
             load('{"format": "symroute-nm host", "version": 1, %s}' % (place % nested))
 
@@ -270,11 +318,19 @@ def paths(value, path=()):
 BASE = json.loads(dump_host(CASES["wg-quick"]()))
 PLACES = sorted(paths(BASE), key=repr)
 json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5),
-              st.sampled_from(["10.0.0.1", "::1/128", "0.0.0.0/0", "fe80::1%x", "\ud800", "main"])),
-    lambda inner: st.one_of(st.lists(inner, max_size=2),
-                            st.dictionaries(st.text(max_size=3), inner, max_size=2)),
-    max_leaves=4)
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=5),
+        st.sampled_from(["10.0.0.1", "::1/128", "0.0.0.0/0", "fe80::1%x", "\ud800", "main"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
 
 
 @given(st.sampled_from(PLACES), json_values, st.booleans())
@@ -330,10 +386,38 @@ def test_snapshots_in_any_form_can_be_read_route_by_route(form):
             load_bytes(content)
 
 
-TOKENS = [b'"', b"\\", b"[", b"]", b"{", b"}", b",", b":", b"NaN", b"null", b"-1", b"1e3", b"0",
-          b'"routes": [', b'"destination": "', b'"destination": "0.0.0.0/0"}', b'"hops": [{}]',
-          b'"source": "::1"', b'"gateway": "10.0.0.1"', b"::/0", b"\xff", b"\0", b"\n", b"\v",
-          b"\xc3\xa9", b" ", b"9" * 21, b"\\u0065", b"}, {", b"}]}"]
+TOKENS = [
+    b'"',
+    b"\\",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b",",
+    b":",
+    b"NaN",
+    b"null",
+    b"-1",
+    b"1e3",
+    b"0",
+    b'"routes": [',
+    b'"destination": "',
+    b'"destination": "0.0.0.0/0"}',
+    b'"hops": [{}]',
+    b'"source": "::1"',
+    b'"gateway": "10.0.0.1"',
+    b"::/0",
+    b"\xff",
+    b"\0",
+    b"\n",
+    b"\v",
+    b"\xc3\xa9",
+    b" ",
+    b"9" * 21,
+    b"\\u0065",
+    b"}, {",
+    b"}]}",
+]
 
 
 @st.composite
@@ -347,10 +431,10 @@ def broken_snapshots(draw):
         high = max(low, *[content.rfind(b'"destination"')] * draw(st.integers(0, 1)), low + 600)
         first, other = (draw(st.integers(low, min(high, len(content)))) for _ in range(2))
         length = draw(st.integers(0, 40))
-        span = content[first:first + length]
+        span = content[first : first + length]
         put = draw(st.one_of(st.sampled_from(TOKENS), st.just(span), st.just(b"")))
         if draw(st.booleans()):
-            content = content[:first] + content[first + length:]
+            content = content[:first] + content[first + length :]
         content = content[:other] + put + content[other:]
     return content
 
@@ -367,24 +451,27 @@ def test_large_snapshots_are_taken_and_refused_as_small_ones(content):
 LIST = '[{"destination": "10.0.0.0/8"}]'
 
 
-@pytest.mark.parametrize("fields", [
-    '"host": {}, "x": {"routes": %s}',
-    '"x": {"routes": %s}, "host": {"routes": []}',
-    '"x": {"routes": %s}, "host": {"routes": NaN}',
-    '"host": {"routes": NaN}, "x": {"routes": %s}',
-    '"x": NaN, "host": {"routes": %s}',
-    '"routes": %s, "host": {"kernel": "5"}',
-    '"host": {"kernel": "\\"routes\\": %s"}',
-    '"host": {"a\\"routes": %s}',
-    '"host": {"r\\u006futes": %s}',
-    '"host": {"routes": %s, "routes": []}',
-    '"host": {"links": [{"ifindex": 1, "name": "a", "routes": %s}]}',
-    '"host": [{"routes": %s}]',
-    '"host": {"links": 1, "routes": %s}',
-    '"host": {"routes": %s, "colour": 1}',
-    '"host": {"routes": %s}, "y": ' + "[" * 10000,
-    '"host": {"routes": %s}} {',
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"host": {}, "x": {"routes": %s}',
+        '"x": {"routes": %s}, "host": {"routes": []}',
+        '"x": {"routes": %s}, "host": {"routes": NaN}',
+        '"host": {"routes": NaN}, "x": {"routes": %s}',
+        '"x": NaN, "host": {"routes": %s}',
+        '"routes": %s, "host": {"kernel": "5"}',
+        '"host": {"kernel": "\\"routes\\": %s"}',
+        '"host": {"a\\"routes": %s}',
+        '"host": {"r\\u006futes": %s}',
+        '"host": {"routes": %s, "routes": []}',
+        '"host": {"links": [{"ifindex": 1, "name": "a", "routes": %s}]}',
+        '"host": [{"routes": %s}]',
+        '"host": {"links": 1, "routes": %s}',
+        '"host": {"routes": %s, "colour": 1}',
+        '"host": {"routes": %s}, "y": ' + "[" * 10000,
+        '"host": {"routes": %s}} {',
+    ],
+)
 def test_a_list_of_routes_counts_where_it_stands(fields):
     for listed in (LIST, LIST.replace('"', '\\"')):
         text = '{"format": "symroute-nm host", "version": 1, %s}' % (fields % listed)
@@ -399,38 +486,52 @@ def test_a_list_of_routes_counts_where_it_stands(fields):
 ONE, SIX_ONE = '{"destination": "10.0.0.0/8"%s}', '{"destination": "2001:db8::/32"%s}'
 
 
-@pytest.mark.parametrize(("listed", "expected"), [
-    ("[%s,%s]" % (ONE % "", SIX_ONE % ""), 2),
-    ("[%s%s]" % (ONE % "", ONE % ""), None),
-    ("[%s[%s]" % (ONE % "", ONE % ""), None),
-    ("[%s,]" % ONE % "", None),
-    ("[,%s]" % ONE % "", None),
-    ("[%s" % ONE % "", None),
-    ("[%s]]" % ONE % "", None),
-    ("[\v%s]" % ONE % "", None),
-    ("[%s\f]" % ONE % "", None),
-    ("[%s, 1]" % ONE % "", None),
-    ("[%s]" % ONE % ',"type": "]"', 1),
-    ("[%s]" % ONE % ',"type": "}"', 1),
-    ("[%s]" % ONE % ',"type": "a[{", "hops": [{"link": "}]"}]', 1),
-    ("[%s]" % ONE % ', "type": "[", "table": 7}, {"destination": "::/0", "type": "]"', 2),
-    ("[%s]" % ONE % ', "destination": "11.0.0.0/8"', None),
-    ("[%s]" % ONE % ', "metric": 1, "metric": 1', None),
-    ("[%s]" % ONE % ', "metric": NaN', None),
-    ("[%s]" % ONE % (', "metric": ' + "9" * 21), None),
-    ("[%s]" % ONE % ', "hops": [[]]', None),
-    ("[%s]" % ONE % (', "hops": [%s]' % ('{"a":' * 10000)), None),
-    ('[{"table": 7, "destination": "10.0.0.0/8"}]', 1),
-    ('[{"destination": "10.0.0.0/255.0.0.0"}, {"destination": "10.0.0.1"}]', 2),
-    ('[{"destination": "2001:DB8::/32"}, {"destination": "::10.0.0.0/120"}]', 2),
-    ('[{"destination": "10.0.0.0/08"}]', 1),
-    ('[{"destination": "010.0.0.0/8"}]', None),
-    ("[%s,%s]" % (ONE % ',"source": "10.0.0.1"', SIX_ONE % ',"source": "10.0.0.1"'), None),
-    ("[%s,%s]" % ((ONE % ',"hops": [{"gateway": "fe80::1"}]',) * 2), 2),
-    ("[%s,%s]" % ((ONE % ',"hops": [{"gateway": "10.0.0.1"}]',
-                   SIX_ONE % ',"hops": [{"gateway": "10.0.0.1"}]')), None),
-    ('[{"destination": "0.0.0.0/0"}, {"destination": "0.0.0.0/8"}, {"destination": "::/0"}]', 3),
-])
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ("[%s,%s]" % (ONE % "", SIX_ONE % ""), 2),
+        ("[%s%s]" % (ONE % "", ONE % ""), None),
+        ("[%s[%s]" % (ONE % "", ONE % ""), None),
+        ("[%s,]" % ONE % "", None),
+        ("[,%s]" % ONE % "", None),
+        ("[%s" % ONE % "", None),
+        ("[%s]]" % ONE % "", None),
+        ("[\v%s]" % ONE % "", None),
+        ("[%s\f]" % ONE % "", None),
+        ("[%s, 1]" % ONE % "", None),
+        ("[%s]" % ONE % ',"type": "]"', 1),
+        ("[%s]" % ONE % ',"type": "}"', 1),
+        ("[%s]" % ONE % ',"type": "a[{", "hops": [{"link": "}]"}]', 1),
+        ("[%s]" % ONE % ', "type": "[", "table": 7}, {"destination": "::/0", "type": "]"', 2),
+        ("[%s]" % ONE % ', "destination": "11.0.0.0/8"', None),
+        ("[%s]" % ONE % ', "metric": 1, "metric": 1', None),
+        ("[%s]" % ONE % ', "metric": NaN', None),
+        ("[%s]" % ONE % (', "metric": ' + "9" * 21), None),
+        ("[%s]" % ONE % ', "hops": [[]]', None),
+        ("[%s]" % ONE % (', "hops": [%s]' % ('{"a":' * 10000)), None),
+        ('[{"table": 7, "destination": "10.0.0.0/8"}]', 1),
+        ('[{"destination": "10.0.0.0/255.0.0.0"}, {"destination": "10.0.0.1"}]', 2),
+        ('[{"destination": "2001:DB8::/32"}, {"destination": "::10.0.0.0/120"}]', 2),
+        ('[{"destination": "10.0.0.0/08"}]', 1),
+        ('[{"destination": "010.0.0.0/8"}]', None),
+        ("[%s,%s]" % (ONE % ',"source": "10.0.0.1"', SIX_ONE % ',"source": "10.0.0.1"'), None),
+        ("[%s,%s]" % ((ONE % ',"hops": [{"gateway": "fe80::1"}]',) * 2), 2),
+        (
+            "[%s,%s]"
+            % (
+                (
+                    ONE % ',"hops": [{"gateway": "10.0.0.1"}]',
+                    SIX_ONE % ',"hops": [{"gateway": "10.0.0.1"}]',
+                )
+            ),
+            None,
+        ),
+        (
+            '[{"destination": "0.0.0.0/0"}, {"destination": "0.0.0.0/8"}, {"destination": "::/0"}]',
+            3,
+        ),
+    ],
+)
 def test_lists_of_routes(listed, expected):
     text = '{"format": "symroute-nm host", "version": 1, "host": {"routes": %s}}' % listed
     if expected is None:

@@ -32,7 +32,8 @@ def test_only_our_own_lines_are_spared_and_lines_behind_the_block_count_on():
 def test_of_the_addresses_form_the_script_does_not_take_all():
     content = b"ADDRESS0=10.0.0.0\n#METRIC0=1\n METRIC0=5\n10.1.0.0/16\nOPTIONS0='mtu 1400'\n"
     assert ["line 3 sets METRIC0", "line 5 sets OPTIONS0"] == [
-        each.split(",")[0] for each in altered_routes(content, "eth0")]
+        each.split(",")[0] for each in altered_routes(content, "eth0")
+    ]
 
 
 @pytest.fixture
@@ -86,11 +87,14 @@ def test_a_default_route_that_sleeps_in_a_file_of_the_device_is_refused(root):
         check_lines(made(root, profile_names()).check, GenerateOptions())
 
 
-@pytest.mark.parametrize(("by_eth0", "by_eth1", "refused"), [
-    (b"", b"", True),
-    (b"", b" metric 5", False),
-    (b" table 7", b"", False),
-])
+@pytest.mark.parametrize(
+    ("by_eth0", "by_eth1", "refused"),
+    [
+        (b"", b"", True),
+        (b"", b" metric 5", False),
+        (b" table 7", b"", False),
+    ],
+)
 def test_one_destination_by_two_links_needs_a_metric(root, by_eth0, by_eth1, refused):
     for link, rest in ((b"eth0", by_eth0), (b"eth1", by_eth1)):
         path = root / NETWORK_SCRIPTS[1:] / ("route-" + link.decode())

@@ -71,8 +71,25 @@ def test_reserved_ids_cannot_be_chosen(number):
 
 
 @pytest.mark.parametrize(
-    "name", ["main", "local", "default", "unspec", "all", "cache", "12", "0x1f", "a b", "a*", "é",
-             "a\n", "\n", "x" * 64, "$(id)"])
+    "name",
+    [
+        "main",
+        "local",
+        "default",
+        "unspec",
+        "all",
+        "cache",
+        "12",
+        "0x1f",
+        "a b",
+        "a*",
+        "é",
+        "a\n",
+        "\n",
+        "x" * 64,
+        "$(id)",
+    ],
+)
 def test_names_that_ip_or_the_shell_would_misread_cannot_be_chosen(name):
     with pytest.raises(InputError, match="eth0"):
         check_choice("eth0", TableChoice(name=name))
@@ -81,14 +98,16 @@ def test_names_that_ip_or_the_shell_would_misread_cannot_be_chosen(name):
 def test_new_ids_are_the_lowest_free_in_order_of_name():
     found = allocate_tables(["eth2", "eth0", "eth1"], {}, [TableName(101, "foo")], {100, 103})
     assert {"eth0": 102, "eth1": 104, "eth2": 105} == {
-        link: table.id for link, table in found.items()}
+        link: table.id for link, table in found.items()
+    }
 
 
 def test_ids_are_kept_by_name_from_our_own_block():
     owned = [TableName(105, "eth0", owned=True), TableName(100, "eth1", owned=True)]
     found = allocate_tables(LINKS, {}, owned, {100, 105})
     assert [OwnTable(105, "eth0"), OwnTable(100, "eth1"), OwnTable(101, "eth2")] == [
-        found[link] for link in LINKS]
+        found[link] for link in LINKS
+    ]
 
 
 def test_a_new_link_takes_no_id_that_another_keeps():
@@ -135,8 +154,10 @@ def test_a_link_that_was_renamed_keeps_its_id_unless_another_has_it():
 
 
 def test_a_name_of_two_tables_cannot_be_chosen():
-    theirs = [TableName(2, "users", "/etc/iproute2/rt_tables"),
-              TableName(201, "users", "/etc/iproute2/rt_tables.d/site.conf")]
+    theirs = [
+        TableName(2, "users", "/etc/iproute2/rt_tables"),
+        TableName(201, "users", "/etc/iproute2/rt_tables.d/site.conf"),
+    ]
 
     for choice in (TableChoice("users"), TableChoice("users", 2), TableChoice(id=201)):
         with pytest.raises(InputError, match=r"users is 2 in .*rt_tables and 201 in .*site\.conf"):
@@ -176,10 +197,19 @@ words = st.sampled_from(["eth0", "eth1", "eth2", "users", "main"])
 
 @given(
     st.lists(st.sampled_from(LINKS), unique=True),
-    st.dictionaries(st.sampled_from(LINKS), st.builds(TableChoice, st.sampled_from(
-        ["", "users", "admins", "eth0"]), st.sampled_from([0, 7, 100, 101]))),
-    st.lists(st.builds(TableName, ids, words, owned=st.booleans()),
-             unique_by=(lambda each: each.name, lambda each: each.id), max_size=4),
+    st.dictionaries(
+        st.sampled_from(LINKS),
+        st.builds(
+            TableChoice,
+            st.sampled_from(["", "users", "admins", "eth0"]),
+            st.sampled_from([0, 7, 100, 101]),
+        ),
+    ),
+    st.lists(
+        st.builds(TableName, ids, words, owned=st.booleans()),
+        unique_by=(lambda each: each.name, lambda each: each.id),
+        max_size=4,
+    ),
     st.sets(ids),
 )
 def test_each_link_gets_a_table_of_its_own_whatever_the_order(links, choices, known, used):
@@ -214,8 +244,11 @@ def test_a_name_that_would_break_a_line_never_gets_into_a_file():
 
 
 def test_our_tables_are_those_of_our_block_and_of_the_users_choice():
-    names = (TableName(100, "eth0", owned=True), TableName(2, "users", "/etc/iproute2/rt_tables"),
-             TableName(9, "others", "/etc/iproute2/rt_tables"))
+    names = (
+        TableName(100, "eth0", owned=True),
+        TableName(2, "users", "/etc/iproute2/rt_tables"),
+        TableName(9, "others", "/etc/iproute2/rt_tables"),
+    )
 
     assert {100, 2, 7} == our_tables(names, [TableChoice("users"), TableChoice(id=7)])
     assert {100} == our_tables(names, [TableChoice(), TableChoice("unknown")])

@@ -61,7 +61,8 @@ def sorted_rules(state):
 def arrives(state, wanted):
     last = ([state] + walk(state, wanted))[-1]
     return sorted_rules(wanted) == sorted_rules(last) and sorted(
-        map(str, map(identity, wanted.routes))) == sorted(map(str, map(identity, last.routes)))
+        map(str, map(identity, wanted.routes))
+    ) == sorted(map(str, map(identity, last.routes)))
 
 
 def ways(there, state, packets):
@@ -89,19 +90,28 @@ def never_between(there, old, new):
             assert found[0] in found[1:], "step %d, %s: %s" % (number, packet, found)
 
 
-VARIATIONS = st.fixed_dictionaries({
-    "guard": st.sampled_from(["rules", "throw", "none"]),
-    "priority_base": st.sampled_from([20000, 20001, 20003, 5000]),
-    "iif": st.sampled_from([None, True, False]),
-    "sources": st.sampled_from(["auto", "address", "network"]),
-    "interface": st.sampled_from([
-        {}, {"eth0": InterfaceSettings(table=TableChoice("", 700))},
-        {"eth1": InterfaceSettings(table=TableChoice("other", 800))}]),
-})
+VARIATIONS = st.fixed_dictionaries(
+    {
+        "guard": st.sampled_from(["rules", "throw", "none"]),
+        "priority_base": st.sampled_from([20000, 20001, 20003, 5000]),
+        "iif": st.sampled_from([None, True, False]),
+        "sources": st.sampled_from(["auto", "address", "network"]),
+        "interface": st.sampled_from(
+            [
+                {},
+                {"eth0": InterfaceSettings(table=TableChoice("", 700))},
+                {"eth1": InterfaceSettings(table=TableChoice("other", 800))},
+            ]
+        ),
+    }
+)
 
 
-@settings(max_examples=25, deadline=None,
-          suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 @given(random_hosts(), VARIATIONS, VARIATIONS)
 def test_a_packet_meets_the_old_state_or_the_new_at_every_step(there, first, second):
     try:
@@ -116,9 +126,14 @@ def test_a_packet_meets_the_old_state_or_the_new_at_every_step(there, first, sec
 
 def test_the_same_holds_when_the_network_changed():
     there = two_uplinks()
-    more = there._replace(routes=(
-        *there.routes, route("10.0.0.0/8", "eth0", "10.0.6.9"),
-        route("10.200.0.0/16", "docker0"), route("10.0.5.128/25", "eth1", "10.0.5.7")))
+    more = there._replace(
+        routes=(
+            *there.routes,
+            route("10.0.0.0/8", "eth0", "10.0.6.9"),
+            route("10.200.0.0/16", "docker0"),
+            route("10.0.5.128/25", "eth1", "10.0.5.7"),
+        )
+    )
     for guard in ("rules", "throw"):
         old, new = planned(there, guard=guard), planned(more, guard=guard)
 
@@ -131,8 +146,10 @@ def test_nothing_to_do_is_no_step():
     state = planned(two_uplinks())
 
     assert () == find_steps(state, state)
-    listed = State(tuple(each._replace(protocol=3) for each in state.rules), tuple(
-        each._replace(protocol=3, metric=each.kernel_metric) for each in state.routes))
+    listed = State(
+        tuple(each._replace(protocol=3) for each in state.rules),
+        tuple(each._replace(protocol=3, metric=each.kernel_metric) for each in state.routes),
+    )
     assert () == find_steps(listed, state)
 
 
@@ -144,18 +161,21 @@ def test_routes_come_before_rules_and_go_after_them():
 
     assert sorted(there) == there
     assert sorted(back, reverse=True) == back
-    priorities = [each.item.priority for each in find_steps(NOTHING, wanted) if
-                  isinstance(each.item, Rule)]
+    priorities = [
+        each.item.priority for each in find_steps(NOTHING, wanted) if isinstance(each.item, Rule)
+    ]
     assert sorted(priorities) == priorities
-    priorities = [each.item.priority for each in find_steps(wanted, NOTHING) if
-                  isinstance(each.item, Rule)]
+    priorities = [
+        each.item.priority for each in find_steps(wanted, NOTHING) if isinstance(each.item, Rule)
+    ]
     assert sorted(priorities, reverse=True) == priorities
 
 
 def test_duplicates_are_deleted_but_for_one():
     state = planned(two_uplinks())
-    doubled = State(tuple(sorted(state.rules * 2, key=lambda each: (each.version, each.priority))),
-                    state.routes)
+    doubled = State(
+        tuple(sorted(state.rules * 2, key=lambda each: (each.version, each.priority))), state.routes
+    )
 
     steps = find_steps(doubled, state)
 
@@ -165,11 +185,17 @@ def test_duplicates_are_deleted_but_for_one():
 
 
 def test_rules_of_one_priority_come_back_in_their_order():
-    one, two, three = (Rule(4, 20000, source=host_network(ip_address("10.0.0.%d" % number)),
-                            table=100) for number in (1, 2, 3))
+    one, two, three = (
+        Rule(4, 20000, source=host_network(ip_address("10.0.0.%d" % number)), table=100)
+        for number in (1, 2, 3)
+    )
 
-    for here, there in (((one, three), (one, two, three)), ((three, one), (one, two, three)),
-                        ((two,), (two, one)), ((one, two), (two, one))):
+    for here, there in (
+        ((one, three), (one, two, three)),
+        ((three, one), (one, two, three)),
+        ((two,), (two, one)),
+        ((one, two), (two, one)),
+    ):
         states = walk(State(here), State(there))
         assert there == states[-1].rules
         # None that is in both was away in between.
@@ -184,31 +210,40 @@ def test_a_route_that_changes_is_replaced_at_once():
 
 
 def test_of_two_routes_with_one_key_the_second_is_deleted():
-    one, two, new = (route("10.9.0.0/16", "eth0", "10.0.6.%d" % number, table=100)
-                     for number in (1, 2, 3))
+    one, two, new = (
+        route("10.9.0.0/16", "eth0", "10.0.6.%d" % number, table=100) for number in (1, 2, 3)
+    )
 
     assert (Step(REPLACE, new), Step(DELETE, two)) == find_steps(
-        State(routes=(one, two)), State(routes=(new,)))
+        State(routes=(one, two)), State(routes=(new,))
+    )
 
 
 def test_in_a_table_in_use_longer_prefixes_come_first_and_go_last():
-    inner, outer = route("10.200.0.0/16", type="throw", table=100), route(
-        "10.0.0.0/8", "eth0", "10.0.6.1", table=100)
+    inner, outer = (
+        route("10.200.0.0/16", type="throw", table=100),
+        route("10.0.0.0/8", "eth0", "10.0.6.1", table=100),
+    )
     asked = (Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100),)
 
     assert [inner, outer] == [
-        each.item for each in find_steps(State(asked), State(asked, (outer, inner)))]
+        each.item for each in find_steps(State(asked), State(asked, (outer, inner)))
+    ]
     assert [outer, inner] == [
-        each.item for each in find_steps(State(asked, (inner, outer)), State(asked))]
+        each.item for each in find_steps(State(asked, (inner, outer)), State(asked))
+    ]
 
 
 def test_in_a_table_of_nobodys_networks_come_before_the_gateways_in_them():
-    network, default = route("10.0.0.0/24", "eth0", table=100), route(
-        "default", "eth0", "10.0.0.1", table=100)
+    network, default = (
+        route("10.0.0.0/24", "eth0", table=100),
+        route("default", "eth0", "10.0.0.1", table=100),
+    )
     deeper = route("10.0.0.128/25", "eth0", table=100)
 
     assert [network, deeper, default] == [
-        each.item for each in find_steps(State(), State((), (default, network, deeper)))]
+        each.item for each in find_steps(State(), State((), (default, network, deeper)))
+    ]
 
 
 def test_the_check_of_steps_can_fail():
@@ -216,7 +251,8 @@ def test_the_check_of_steps_can_fail():
     there = two_uplinks()
     wanted = planned(there, guard="rules")
     upside_down = State(
-        tuple(each for each in wanted.rules if each.priority == 20002), wanted.routes)
+        tuple(each for each in wanted.rules if each.priority == 20002), wanted.routes
+    )
     packet = Packet(ip_address("172.17.0.9"), ip_address("10.0.6.5"))
 
     found = [ways(there, each, [packet])[0] for each in (NOTHING, upside_down, wanted)]
@@ -227,8 +263,10 @@ def test_the_check_of_steps_can_fail():
 
 def test_tables_that_change_hands_are_not_mixed_up():
     there = two_uplinks()
-    swapped = {"eth0": InterfaceSettings(table=TableChoice("", 101)),
-               "eth1": InterfaceSettings(table=TableChoice("", 100))}
+    swapped = {
+        "eth0": InterfaceSettings(table=TableChoice("", 101)),
+        "eth1": InterfaceSettings(table=TableChoice("", 100)),
+    }
     moved = {"eth0": InterfaceSettings(table=TableChoice("", 700))}  # eth1 gets its 100
 
     for fields in (swapped, moved):

@@ -26,8 +26,11 @@ def one(name="eth0", **fields):
 
 
 def gateways(made, settings=Settings()):  # noqa: B008  immutable
-    return [(str(way.address), way.origin)
-            for uplink in find_uplinks(made, settings).uplinks for way in uplink.gateways]
+    return [
+        (str(way.address), way.origin)
+        for uplink in find_uplinks(made, settings).uplinks
+        for way in uplink.gateways
+    ]
 
 
 def with_gateway(text):
@@ -46,9 +49,11 @@ def test_each_piece_of_evidence_counts_where_no_better_one_is():
     main = route("default", "eth0", "10.0.6.2", metric=50)
     made = one(profiles=(profile,), leases=(lease,), rules=(rule,))
     assert [("10.0.6.1", "configuration")] == gateways(
-        made._replace(routes=(*made.routes, tables, main)), with_gateway("10.0.6.1"))
+        made._replace(routes=(*made.routes, tables, main)), with_gateway("10.0.6.1")
+    )
     assert [("10.0.6.2", "main's default route (metric 50)")] == gateways(
-        made._replace(routes=(*made.routes, tables, main)))
+        made._replace(routes=(*made.routes, tables, main))
+    )
     assert [("10.0.6.3", "table 200")] == gateways(made._replace(routes=(*made.routes, tables)))
     assert [("10.0.6.4", "GATEWAY in ifcfg-eth0")] == gateways(made)
     assert [("10.0.6.5", "DHCP lease /lease")] == gateways(made._replace(profiles=()))
@@ -61,8 +66,10 @@ def test_a_link_without_evidence_is_internal_and_says_so():
 
 def test_of_several_defaults_in_main_the_best_metric_counts():
     made = one()
-    routes = [route("default", "eth0", "10.0.6.%d" % number, metric=metric)
-              for number, metric in ((1, 300), (2, 100), (3, 200))]
+    routes = [
+        route("default", "eth0", "10.0.6.%d" % number, metric=metric)
+        for number, metric in ((1, 300), (2, 100), (3, 200))
+    ]
     for order in (routes, routes[::-1]):
         found = gateways(made._replace(routes=made.routes + tuple(order)))
         assert [("10.0.6.2", "main's default route (metric 100)")] == found
@@ -159,12 +166,18 @@ def test_a_family_with_one_uplink_is_left_out():
 
 
 def test_the_only_uplinks_of_each_family_are_skipped():
-    made = host([ETH0, ETH1], [USERS, address("eth1", "2001:db8::5/64")],
-                [BY_ETH0, route("default", "eth1", "fe80::1")])
+    made = host(
+        [ETH0, ETH1],
+        [USERS, address("eth1", "2001:db8::5/64")],
+        [BY_ETH0, route("default", "eth1", "fe80::1")],
+    )
     survey = pair_families(find_uplinks(made, Settings()))
     assert () == survey.uplinks
-    assert (Skip("eth0", "the only uplink in IPv4"), Skip("eth1", "the only uplink in IPv6"),
-            Skip("lo", "loopback")) == survey.skips
+    assert (
+        Skip("eth0", "the only uplink in IPv4"),
+        Skip("eth1", "the only uplink in IPv6"),
+        Skip("lo", "loopback"),
+    ) == survey.skips
 
 
 @pytest.mark.parametrize(
@@ -196,17 +209,23 @@ PROFILE = Profile("eth0", id="System eth0", device="eth0")
 @pytest.mark.parametrize(
     ("profiles", "words"),
     [
-        ((), ["eth0: no ifcfg profile", "nmcli connection migrate", "ifcfg-eth0",
-              "--exclude eth0"]),
+        (
+            (),
+            ["eth0: no ifcfg profile", "nmcli connection migrate", "ifcfg-eth0", "--exclude eth0"],
+        ),
         ((PROFILE, Profile("b", device="eth0")), ["b, eth0 all fit", "[interface eth0]"]),
-        ((PROFILE._replace(name="Wired connection 1"),),
-         ["'Wired connection 1'", "rename the file to ifcfg-eth0"]),
+        (
+            (PROFILE._replace(name="Wired connection 1"),),
+            ["'Wired connection 1'", "rename the file to ifcfg-eth0"],
+        ),
         ((PROFILE._replace(name="a*"),), ["'a*'"]),
         ((PROFILE._replace(name="eth0\n"),), [r"'eth0\n'"]),
         ((PROFILE._replace(name="-rf"),), ["'-rf'"]),
         ((PROFILE._replace(name="../x"),), ["'../x'"]),
-        ((PROFILE._replace(problem="BOOTPROTO=x is unknown"),),
-         ["ifcfg-eth0: BOOTPROTO=x", "mend"]),
+        (
+            (PROFILE._replace(problem="BOOTPROTO=x is unknown"),),
+            ["ifcfg-eth0: BOOTPROTO=x", "mend"],
+        ),
         ((PROFILE._replace(managed=False),), ["NM_CONTROLLED=no", "remove that line"]),
         ((PROFILE._replace(rules=True),), ["ROUTING_RULE", "rule-eth0"]),
     ],
@@ -246,15 +265,18 @@ def test_all_that_is_wrong_is_said_at_once():
 
 def test_two_links_cannot_share_a_profile():
     both = Profile("any", hwaddr=ETH0.mac)
-    made = host([ETH0, ETH1._replace(mac=ETH0.mac, permanent_mac=ETH0.mac)], [USERS, ADMINS],
-                [BY_ETH0, BY_ETH1], profiles=(both,))
+    made = host(
+        [ETH0, ETH1._replace(mac=ETH0.mac, permanent_mac=ETH0.mac)],
+        [USERS, ADMINS],
+        [BY_ETH0, BY_ETH1],
+        profiles=(both,),
+    )
     with pytest.raises(Refusal, match="eth0 and eth1: both use the profile any"):
         name_profiles(made, Settings(), find_uplinks(made, Settings()).uplinks)
 
 
 def test_a_profile_named_after_another_link_is_refused():
-    made = two_uplinks(profiles=(
-        Profile("eth0", device="eth1"), Profile("eth1", device="eth0")))
+    made = two_uplinks(profiles=(Profile("eth0", device="eth1"), Profile("eth1", device="eth0")))
     uplinks = find_uplinks(made, Settings()).uplinks
 
     with pytest.raises(Refusal, match="eth0: its profile ifcfg-eth1 is named after another link"):
@@ -283,16 +305,19 @@ def test_a_card_that_its_profile_knows_by_another_name_is_told_of_it():
 def test_a_lease_of_another_network_is_no_evidence():
     assert [] == gateways(one(leases=(Lease("eth0", ip_address("10.99.0.1"), "x"),)))
     assert [("10.0.6.1", "DHCP lease x")] == gateways(
-        one(leases=(Lease("eth0", ip_address("10.0.6.1"), "x"),)))
+        one(leases=(Lease("eth0", ip_address("10.0.6.1"), "x"),))
+    )
 
 
 def test_what_we_wrote_ourselves_does_not_outrank_what_it_was_learnt_from():
     made = one(
         profiles=(Profile("eth0", device="eth0", gateways=(ip_address("10.0.6.254"),)),),
-        tables=(TableName(100, "eth0", owned=True),))
+        tables=(TableName(100, "eth0", owned=True),),
+    )
     made = made._replace(
         routes=(*made.routes, route("default", "eth0", "10.0.6.1", table=100)),
-        rules=(*made.rules, Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100)))
+        rules=(*made.rules, Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100)),
+    )
 
     assert [("10.0.6.254", "GATEWAY in ifcfg-eth0")] == gateways(made)
     bare = made._replace(profiles=())
@@ -311,29 +336,54 @@ def test_a_networks_edge_is_no_gateway(edge):
 
 def test_a_link_that_is_down_says_so():
     made = one()
-    made = made._replace(links=tuple(
-        each._replace(up=each.name != "eth0") for each in made.links))
+    made = made._replace(links=tuple(each._replace(up=each.name != "eth0") for each in made.links))
 
     assert ["down: no default route through it now"] == [
-        each.reason for each in find_uplinks(made, Settings()).skips if each.link == "eth0"]
+        each.reason for each in find_uplinks(made, Settings()).skips if each.link == "eth0"
+    ]
 
 
 some_sources = st.builds(
     lambda number, length: ip_network((0x0A000000 + number, length), strict=False),
-    st.integers(0, 1023), st.sampled_from([0, 8, 22, 24, 25, 28, 31, 32]))
+    st.integers(0, 1023),
+    st.sampled_from([0, 8, 22, 24, 25, 28, 31, 32]),
+)
 
 
-@given(st.lists(st.tuples(some_sources, st.sampled_from(["", "eth0", "eth1"]), st.booleans(),
-                          st.integers(100, 105)), max_size=12),
-       st.lists(some_sources.filter(lambda each: each.prefixlen), min_size=1, max_size=3))
+@given(
+    st.lists(
+        st.tuples(
+            some_sources,
+            st.sampled_from(["", "eth0", "eth1"]),
+            st.booleans(),
+            st.integers(100, 105),
+        ),
+        max_size=12,
+    ),
+    st.lists(some_sources.filter(lambda each: each.prefixlen), min_size=1, max_size=3),
+)
 @hypothesis_settings(max_examples=200, deadline=None)
 def test_chosen_tables_are_those_of_rules_for_the_links_own_addresses(wanted, networks):
-    rules = tuple(Rule(4, 1000 + number, source=source if not iif else None, iif=iif,
-                       invert=invert, table=table)
-                  for number, (source, iif, invert, table) in enumerate(wanted))
+    rules = tuple(
+        Rule(
+            4,
+            1000 + number,
+            source=source if not iif else None,
+            iif=iif,
+            invert=invert,
+            table=table,
+        )
+        for number, (source, iif, invert, table) in enumerate(wanted)
+    )
     own = [address("eth0", "%s/%d" % (each.network_address, each.prefixlen)) for each in networks]
     ways = DefaultRoutes(host([ETH0, ETH1], own, [], rules=rules), Settings())
     expected = {
-        each.table for each in rules if not each.invert and (each.iif == "eth0" or (
-            each.source and any(contains(one, each.source) for one in networks)))}
+        each.table
+        for each in rules
+        if not each.invert
+        and (
+            each.iif == "eth0"
+            or (each.source and any(contains(one, each.source) for one in networks))
+        )
+    }
     assert expected == ways.chosen_tables("eth0", 4)

@@ -1,2 +1,1 @@
-"""One module a command.
-"""
+"""One module a command."""

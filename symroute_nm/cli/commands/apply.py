@@ -25,12 +25,21 @@ from symroute_nm.workflow.inputs import hold_kernel, read_settings
 
 
 def apply(
-    root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
-    interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
-    table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
-    sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
+    root: Path = ROOT,
+    config: Optional[Path] = CONFIG,
+    as_json: bool = JSON,
+    interface: List[str] = INTERFACE,
+    exclude: List[str] = EXCLUDE,
+    table: List[str] = TABLE,
+    gateway: List[str] = GATEWAY,
+    guard: Optional[str] = GUARD,
+    sources: Optional[str] = SOURCES,
+    iif: Optional[bool] = IIF,
     forwarded: Optional[bool] = FORWARDED,
-    dry_run: bool = DRY_RUN, force: bool = FORCE, yes: bool = YES, timeout: float = TIMEOUT,
+    dry_run: bool = DRY_RUN,
+    force: bool = FORCE,
+    yes: bool = YES,
+    timeout: float = TIMEOUT,
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
     from symroute_nm.cli import countdown
@@ -39,8 +48,15 @@ def apply(
     from symroute_nm.workflow import apply, proposal
 
     options = Options(
-        guard=guard, sources=sources, iif=iif, forwarded=forwarded, interfaces=tuple(interface),
-        exclude=tuple(exclude), tables=tuple(table), gateways=tuple(gateway))
+        guard=guard,
+        sources=sources,
+        iif=iif,
+        forwarded=forwarded,
+        interfaces=tuple(interface),
+        exclude=tuple(exclude),
+        tables=tuple(table),
+        gateways=tuple(gateway),
+    )
     settings = read_settings(root, config, options)
     with hold_kernel(root, dry_run, say):
         make = None if dry_run else countdown.prepare(timeout, yes)

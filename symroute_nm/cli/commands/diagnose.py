@@ -10,7 +10,9 @@ from symroute_nm.workflow.inputs import read_settings
 
 
 def diagnose(
-    root: Path = ROOT, host: Optional[Path] = HOST, config: Optional[Path] = CONFIG,
+    root: Path = ROOT,
+    host: Optional[Path] = HOST,
+    config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
 ) -> int:
     """Is it happening to me, and why; exit 1 if some reply takes the wrong way."""

@@ -17,7 +17,9 @@ def explain(
     mark: str = typer.Option("0", "--mark", metavar="N", help="Its firewall mark."),
     planned: bool = typer.Option(False, "--planned", help="As it would be after generate."),
     forwarded: Optional[bool] = FORWARDED,
-    root: Path = ROOT, host: Optional[Path] = HOST, config: Optional[Path] = CONFIG,
+    root: Path = ROOT,
+    host: Optional[Path] = HOST,
+    config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
 ) -> int:
     """Walk through the rules and tables for one packet, step by step."""

@@ -36,38 +36,58 @@ if TYPE_CHECKING:
 
 
 def generate(
-    root: Path = ROOT, host: Optional[Path] = SNAPSHOTS, jobs: int = JOBS,
-    config: Optional[Path] = CONFIG, as_json: bool = JSON,
-    interface: List[str] = INTERFACE, exclude: List[str] = EXCLUDE,
-    table: List[str] = TABLE, gateway: List[str] = GATEWAY, guard: Optional[str] = GUARD,
-    sources: Optional[str] = SOURCES, iif: Optional[bool] = IIF,
-    table_names: Optional[bool] = TABLE_NAMES, forwarded: Optional[bool] = FORWARDED,
+    root: Path = ROOT,
+    host: Optional[Path] = SNAPSHOTS,
+    jobs: int = JOBS,
+    config: Optional[Path] = CONFIG,
+    as_json: bool = JSON,
+    interface: List[str] = INTERFACE,
+    exclude: List[str] = EXCLUDE,
+    table: List[str] = TABLE,
+    gateway: List[str] = GATEWAY,
+    guard: Optional[str] = GUARD,
+    sources: Optional[str] = SOURCES,
+    iif: Optional[bool] = IIF,
+    table_names: Optional[bool] = TABLE_NAMES,
+    forwarded: Optional[bool] = FORWARDED,
     dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
     check: bool = typer.Option(False, "--check", help="Exit 1 if it would change something."),
     prune: bool = typer.Option(
-        False, "--prune", help="Remove the blocks of links that are no uplinks now."),
+        False, "--prune", help="Remove the blocks of links that are no uplinks now."
+    ),
     convert: bool = typer.Option(
-        False, "--convert", help="Rewrite ADDRESSn= route files in ip form."),
-    force: bool = FORCE, apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
+        False, "--convert", help="Rewrite ADDRESSn= route files in ip form."
+    ),
+    force: bool = FORCE,
+    apply: bool = APPLY,
+    yes: bool = YES,
+    timeout: float = TIMEOUT,
 ) -> int:
     """Plan, show the difference, and write the route, rule and rt_tables files."""
     from symroute_nm.model.settings import GenerateOptions, Options
     from symroute_nm.workflow import generate
 
     options = Options(
-        guard=guard, sources=sources, iif=iif, table_names=table_names, forwarded=forwarded,
-        interfaces=tuple(interface), exclude=tuple(exclude), tables=tuple(table),
-        gateways=tuple(gateway))
+        guard=guard,
+        sources=sources,
+        iif=iif,
+        table_names=table_names,
+        forwarded=forwarded,
+        interfaces=tuple(interface),
+        exclude=tuple(exclude),
+        tables=tuple(table),
+        gateways=tuple(gateway),
+    )
     manner = GenerateOptions(dry_run or check, check, prune, convert, force)
     if apply and host is not None:
-        raise InputError("--apply changes this machine, --host plans for another",
-                         "give one of them")
+        raise InputError(
+            "--apply changes this machine, --host plans for another", "give one of them"
+        )
     if host is not None and host.is_dir():
         from symroute_nm.report.results import summary
         from symroute_nm.workflow.fleet import Order
 
-        return _generate_fleet(
-            Order(host, root, config, options, manner, summary, as_json, jobs))
+        return _generate_fleet(Order(host, root, config, options, manner, summary, as_json, jobs))
     settings = read_settings(root, config, options)
     request = generate.Request(root, host, settings, options, manner, quiet=as_json)
     if not apply:
@@ -86,8 +106,12 @@ def _report(request: "Request", done: "Generated") -> int:
     finding = manner.check and made.changed
     code = FINDING if finding else 0
     if request.quiet:
-        write_json({**results.summary(made, done.commands, manner.dry_run),
-                    **results.kernel_json(done.change)})
+        write_json(
+            {
+                **results.summary(made, done.commands, manner.dry_run),
+                **results.kernel_json(done.change),
+            }
+        )
         return code
     if not manner.dry_run:
         write_lines([*results.change_lines(made.changes), *results.written_lines(done.written)])

@@ -12,7 +12,9 @@ _WIDE = 200  # columns
 
 
 def inspect(
-    root: Path = ROOT, host: Optional[Path] = HOST, config: Optional[Path] = CONFIG,
+    root: Path = ROOT,
+    host: Optional[Path] = HOST,
+    config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
 ) -> None:
     """Show the host as it is understood: uplinks, internal networks, what is skipped and why."""

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 
 def remove(
-    root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
+    root: Path = ROOT,
+    config: Optional[Path] = CONFIG,
+    as_json: bool = JSON,
     dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
-    apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
+    apply: bool = APPLY,
+    yes: bool = YES,
+    timeout: float = TIMEOUT,
 ) -> int:
     """Take every block and file of ours away; all else stays byte for byte."""
     from symroute_nm.workflow import undo
@@ -44,8 +48,12 @@ def _report(done: "Removed", as_json: bool, dry_run: bool) -> int:
     from symroute_nm.report import results, undo
 
     if as_json:
-        write_json({**undo.removal(done.changes, done.commands, dry_run),
-                    **results.kernel_json(done.change)})
+        write_json(
+            {
+                **undo.removal(done.changes, done.commands, dry_run),
+                **results.kernel_json(done.change),
+            }
+        )
         return 0
     if not dry_run:
         write_lines([*results.change_lines(done.changes), *results.written_lines(done.written)])

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 def undo(
     name: str = typer.Argument("", help="A backup's name; the newest if none is given."),
-    root: Path = ROOT, config: Optional[Path] = CONFIG, as_json: bool = JSON,
+    root: Path = ROOT,
+    config: Optional[Path] = CONFIG,
+    as_json: bool = JSON,
     list_only: bool = typer.Option(False, "--list", help="Show the backups, newest first."),
-    apply: bool = APPLY, yes: bool = YES, timeout: float = TIMEOUT,
+    apply: bool = APPLY,
+    yes: bool = YES,
+    timeout: float = TIMEOUT,
 ) -> int:
     """Bring the files back to what they were before the last generate or remove."""
     from symroute_nm.workflow import undo
@@ -42,9 +46,16 @@ def _report(done: "Undone", as_json: bool) -> int:
 
     notes = [] if done.change else undo.after_undo(done.changes)
     if as_json:
-        write_json({**undo.restoration(done.name, done.changes, notes),
-                    **results.kernel_json(done.change)})
+        write_json(
+            {**undo.restoration(done.name, done.changes, notes), **results.kernel_json(done.change)}
+        )
     else:
-        write_lines([*undo.restored_lines(done.changes), *results.written_lines(done.written),
-                     *results.kernel_lines(done.change, False), *notes])
+        write_lines(
+            [
+                *undo.restored_lines(done.changes),
+                *results.written_lines(done.written),
+                *results.kernel_lines(done.change, False),
+                *notes,
+            ]
+        )
     return 0

@@ -1,2 +1,1 @@
-"""Target "ifcfg": route-* and rule-* files for NetworkManager's dispatcher script (RHEL 7 to 9).
-"""
+"""Target "ifcfg": route-* and rule-* files for NetworkManager's dispatcher script (RHEL 7 to 9)."""

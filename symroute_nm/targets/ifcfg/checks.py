@@ -16,18 +16,26 @@ from symroute_nm.targets.ifcfg.listing import profile_of
 from symroute_nm.targets.ifcfg.sleeping_rules import find_sleeping_rules
 from symroute_nm.targets.ifcfg.static_routes import altered_routes, has_routes, unmetered_routes
 
-_SECOND = ("%s line %d leads to %s without a metric, as a line of %s does, and ip refuses the "
-           "second: write metric and a number behind it")
+_SECOND = (
+    "%s line %d leads to %s without a metric, as a line of %s does, and ip refuses the "
+    "second: write metric and a number behind it"
+)
 _REMEDY = (
     "with a rule file beside it the dispatcher script applies it, no longer NetworkManager: mend "
-    "the line first, or write the files all the same with --force")
+    "the line first, or write the files all the same with --force"
+)
 
 
 def check(root: Path, host: Host, plan: Plan, changes: Sequence[Change]) -> Check:
     """What the changes do to the administrator's own lines; raises `SymrouteError`."""
     problems, warnings = _check_static_routes(root, plan, changes)
-    return Check(tuple(problems), _REMEDY, tuple(warnings), tuple(_find_flaws(changes)),
-                 read_sleeping_rules(root, host, plan, changes))
+    return Check(
+        tuple(problems),
+        _REMEDY,
+        tuple(warnings),
+        tuple(_find_flaws(changes)),
+        read_sleeping_rules(root, host, plan, changes),
+    )
 
 
 def _check_static_routes(
@@ -38,28 +46,36 @@ def _check_static_routes(
     That file takes them from NetworkManager to the dispatcher script. Where a rule file is there
     already, nothing changes for them.
     """
-    contents = {each.path: each.after or b"" for each in changes}
+    contents = {change.path: change.after or b"" for change in changes}
     altered, awake = [], []
     places: Dict[str, str] = {}
     for profile, link in _first_rules(root, plan):
         for path in _paths(("route", "route6"), {profile, link}):
             content = _content(root, path, contents)
-            altered += ["%s %s" % (path, fault) for fault in altered_routes(content, link, path)]
+            altered += [f"{path} {fault}" for fault in altered_routes(content, link, path)]
             for number, to in unmetered_routes(content, path):
                 if places.setdefault(to, link) != link:
                     altered.append(_SECOND % (path, number, to, places[to]))
             if profile_of(path) != profile and has_routes(content):
-                awake.append("%s: its routes come alive with ours: the dispatcher script reads the "
-                             "files of the device, too" % path)
+                awake.append(
+                    f"{path}: its routes come alive with ours: the dispatcher script reads "
+                    "the files of the device, too"
+                )
     return altered, awake
 
 
 def _first_rules(root: Path, plan: Plan) -> List[Tuple[str, str]]:
     """Profile and link of each uplink that has no rule file until now."""
-    named = [(each.uplink.profile.name, each.uplink.link.name)
-             for each in plan.uplinks if each.uplink.profile]
-    return [each for each in named
-            if all(access.read(root, path) is None for path in _paths(("rule", "rule6"), each[:1]))]
+    named = [
+        (planned.uplink.profile.name, planned.uplink.link.name)
+        for planned in plan.uplinks
+        if planned.uplink.profile
+    ]
+    return [
+        each
+        for each in named
+        if all(access.read(root, path) is None for path in _paths(("rule", "rule6"), each[:1]))
+    ]
 
 
 def _content(root: Path, path: str, contents: Mapping[str, bytes]) -> bytes:
@@ -79,19 +95,23 @@ def read_sleeping_rules(
     for path in _rule_paths(plan):
         parts = blocks.split(_content(root, path, contents), path)
         files_read.append(config_file(path, parts.before + parts.after))
-    return find_sleeping_rules(files_read, host, {each.uplink.link.name for each in plan.uplinks})
+    return find_sleeping_rules(
+        files_read, host, {planned.uplink.link.name for planned in plan.uplinks}
+    )
 
 
 def _rule_paths(plan: Plan) -> List[str]:
     names = {
-        name for each in plan.uplinks if each.uplink.profile
-        for name in (each.uplink.profile.name, each.uplink.link.name)
+        name
+        for planned in plan.uplinks
+        if planned.uplink.profile
+        for name in (planned.uplink.profile.name, planned.uplink.link.name)
     }
     return _paths(("rule", "rule6"), names)
 
 
 def _paths(kinds: Iterable[str], names: Iterable[str]) -> List[str]:
-    return sorted("%s/%s-%s" % (NETWORK_SCRIPTS, kind, name) for kind in kinds for name in names)
+    return sorted(f"{NETWORK_SCRIPTS}/{kind}-{name}" for kind in kinds for name in names)
 
 
 def _find_flaws(changes: Iterable[Change]) -> Iterator[str]:
@@ -115,7 +135,7 @@ def find_flaws(content: bytes) -> Tuple[str, ...]:
     lines = content.split(b"\n")
     following = [*lines[1:], b""]
     return tuple(
-        "line %d %s" % (number, flaw)
+        f"line {number} {flaw}"
         for number, (line, after) in enumerate(zip(lines, following), 1)
         for flaw in _line_flaws(line, after, number == 1, shell)
     )
@@ -139,6 +159,8 @@ def _line_flaws(line: bytes, after: bytes, first: bool, shell: bool) -> List[str
 def _joins_comment(line: bytes, after: bytes, comment: bool) -> bool:
     """Whether the shell's `read` (no -r) makes one line of a comment and something that is none."""
     slashes = len(line) - len(line.rstrip(b"\\"))
-    return slashes % 2 == 1 and after.strip() != b"" and (
-        comment != (_BLANK_OR_COMMENT.match(after) is not None)
+    return (
+        slashes % 2 == 1
+        and after.strip() != b""
+        and (comment != (_BLANK_OR_COMMENT.match(after) is not None))
     )

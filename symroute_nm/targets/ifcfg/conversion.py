@@ -12,7 +12,8 @@ from typing import Dict, List, NamedTuple, Tuple
 from symroute_nm.errors import InputError, shown
 
 _ASSIGNMENT = re.compile(
-    r"(ADDRESS|NETMASK|PREFIX|GATEWAY|METRIC|OPTIONS)([0-9]{1,9})=(.*)", re.DOTALL)
+    r"(ADDRESS|NETMASK|PREFIX|GATEWAY|METRIC|OPTIONS)([0-9]{1,9})=(.*)", re.DOTALL
+)
 # Of a shell's line: a comment, a word with its quotes, or a quote without its end.
 _PIECE = re.compile(
     r"""
@@ -20,7 +21,8 @@ _PIECE = re.compile(
     | (?P<word>(?:[^ \t\r'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+)
     | ['"\\]
     """,
-    re.DOTALL | re.VERBOSE)
+    re.DOTALL | re.VERBOSE,
+)
 _LONGEST_WORD = 4096  # shlex takes seconds for a mebibyte
 _MOST_SHOWN = 20
 _SAFE_OPTIONS = re.compile(r"[A-Za-z0-9_.:/ -]*\Z")
@@ -34,14 +36,14 @@ def convert(content: bytes, device: str, path: str = "the file") -> bytes:
     `path` and line, for all that is not understood. Keys: ifcfg-rh reader, read_one_ip4_route().
     """
     if not _SAFE_DEVICE.match(device):
-        raise InputError("%s: no usable device name: %r" % (path, device), "give the link's name")
+        raise InputError(f"{path}: no usable device name: {device!r}", "give the link's name")
     lines = [_read_line(line, number, path) for number, line in enumerate(_lines(content), 1)]
     values = _collect(lines, path)
     order = [line.number for line in lines if line.key == "ADDRESS"]
     if order != list(range(len(order))):
         raise InputError(
-            "%s: ADDRESSn must count 0, 1, 2 in this order, not %s: the rest is not applied"
-            % (path, ", ".join(map(str, order[:_MOST_SHOWN]))),
+            f"{path}: ADDRESSn must count 0, 1, 2 in this order, not "
+            f"{', '.join(map(str, order[:_MOST_SHOWN]))}: the rest is not applied",
             "number the routes from 0 and run it again",
         )
     _check_strays(values, order, path)
@@ -72,7 +74,7 @@ def _read_line(text: str, at: int, path: str) -> _Line:
     found = _ASSIGNMENT.match(words[0]) if len(words) == 1 else None
     if found is None:
         raise InputError(
-            "%s line %d is not understood: %s" % (path, at, shown(bare)),
+            f"{path} line {at} is not understood: {shown(bare)}",
             "rewrite the file in ip form by hand (one 'NET/PREFIX via GATEWAY dev LINK' a line)",
         )
     return _Line(at, comment, found.group(1), int(found.group(2)), found.group(3).strip())
@@ -102,8 +104,7 @@ def _collect(lines: List[_Line], path: str) -> Dict[Tuple[str, int], _Line]:
         if (line.key, line.number) in values:
             first = values[line.key, line.number].at
             raise InputError(
-                "%s line %d: %s%d was set in line %d already"
-                % (path, line.at, line.key, line.number, first),
+                f"{path} line {line.at}: {line.key}{line.number} was set in line {first} already",
                 "keep one of the two",
             )
         values[line.key, line.number] = line
@@ -115,7 +116,7 @@ def _check_strays(values: Dict[Tuple[str, int], _Line], order: List[int], path: 
     for (key, number), line in values.items():
         if number not in known:
             raise InputError(
-                "%s line %d: %s%d has no ADDRESS%d" % (path, line.at, key, number, number),
+                f"{path} line {line.at}: {key}{number} has no ADDRESS{number}",
                 "complete the route or delete the line",
             )
 
@@ -137,7 +138,7 @@ def _route(values: Dict[Tuple[str, int], _Line], number: int, device: str, path:
         return " ".join(words + _options(value("OPTIONS")))
     except ValueError as error:
         raise InputError(
-            "%s line %d: route %d is not understood: %s" % (path, at, number, error),
+            f"{path} line {at}: route {number} is not understood: {error}",
             "mend the file, or rewrite it in ip form by hand",
         ) from error
 
@@ -145,15 +146,16 @@ def _route(values: Dict[Tuple[str, int], _Line], number: int, device: str, path:
 def _network(address: str, netmask: str, prefix: str) -> ipaddress.IPv4Network:
     """The destination, host bits cleared as NetworkManager does; ValueError if it is none."""
     if not netmask:
-        raise ValueError("no NETMASK (PREFIX alone is read neither by NetworkManager nor by the "
-                         "dispatcher script)")
+        raise ValueError(
+            "no NETMASK (PREFIX alone is read neither by NetworkManager nor by the "
+            "dispatcher script)"
+        )
     mask = ipaddress.IPv4Network("0.0.0.0/" + netmask)
     # ipaddress takes a length and an inverted mask, too; the script and NetworkManager do not.
     if str(mask.netmask) != netmask:
-        raise ValueError("NETMASK %s" % shown(netmask))
+        raise ValueError(f"NETMASK {shown(netmask)}")
     if prefix and _number(prefix) != mask.prefixlen:
-        raise ValueError("NETMASK %s and PREFIX %s give no one length" % (
-            shown(netmask), shown(prefix)))
+        raise ValueError(f"NETMASK {shown(netmask)} and PREFIX {shown(prefix)} give no one length")
     return ipaddress.IPv4Network(f"{_address(address)}/{mask.prefixlen}", strict=False)
 
 
@@ -161,19 +163,19 @@ def _address(text: str) -> ipaddress.IPv4Address:
     """The address; ValueError also for leading zeros: octal to some, decimal to others."""
     address = ipaddress.IPv4Address(text)
     if str(address) != text:
-        raise ValueError("address %s" % shown(text))
+        raise ValueError(f"address {shown(text)}")
     return address
 
 
 def _number(text: str) -> int:
     if not re.match(r"[0-9]{1,10}\Z", text) or int(text) >= 1 << 32:
-        raise ValueError("number %s" % shown(text))
+        raise ValueError(f"number {shown(text)}")
     return int(text)
 
 
 def _options(text: str) -> List[str]:
     if not _SAFE_OPTIONS.match(text):
-        raise ValueError("OPTIONS %s" % shown(text))
+        raise ValueError(f"OPTIONS {shown(text)}")
     return text.split()
 
 

@@ -36,8 +36,10 @@ _OWN_NAMES = (
     (_SCRIPTS, re.compile(r"(route|rule)6?-.")),
     ("/etc/iproute2", re.compile(r"rt_tables\Z")),
     ("/etc/iproute2/rt_tables.d", re.compile(r".+\.conf\Z")),
-    *((str(PurePosixPath(path).parent), re.compile(re.escape(PurePosixPath(path).name) + r"\Z"))
-      for path in MARKING_FILES),
+    *(
+        (str(PurePosixPath(path).parent), re.compile(re.escape(PurePosixPath(path).name) + r"\Z"))
+        for path in MARKING_FILES
+    ),
 )
 # nm-dispatcher.c, check_permissions(): a script that others may write, or root not run, is left out
 _SCRIPT_MODE = 0o755
@@ -57,8 +59,9 @@ def find_changes(
     gone = set(unwanted) - set(wanted)
     with Tree(root) as tree:
         places = {path: tree.place(path) for path in (*wanted, *gone)}
-        found = [_with_block(places[path], path, body, convert or {})
-                 for path, body in wanted.items()]
+        found = [
+            _with_block(places[path], path, body, convert or {}) for path, body in wanted.items()
+        ]
         found += [_without_block(tree, places[path], path) for path in gone]
     return _distinct(places, sorted(found))
 
@@ -77,7 +80,7 @@ def _with_block(place: Place, path: str, body: str, convert: Mapping[str, str]) 
     if before is not None and route_file and conversion.is_variables_form(before):
         if path not in convert:
             raise Refusal(
-                "%s is in ADDRESSn= form, in which ip lines are not read" % path,
+                f"{path} is in ADDRESSn= form, in which ip lines are not read",
                 "rewrite it in ip form, or let --convert do so (the original goes to the backup)",
             )
         from symroute_nm.targets.ifcfg.conversion import convert as convert_file
@@ -92,7 +95,7 @@ def _without_block(tree: Tree, place: Place, path: str) -> Change:
     after = None if before is None else _take_out(before, path)
     if before is not None and after is None and tree.is_link(path):
         raise Refusal(
-            "%s is a link, and the file that it points to holds nothing but our block" % path,
+            f"{path} is a link, and the file that it points to holds nothing but our block",
             "remove the link and that file by hand",
         )
     return Change(path, before, after)
@@ -109,7 +112,7 @@ def _distinct(places: Mapping[str, Place], found: Sequence[Change]) -> Tuple[Cha
         first = distinct.setdefault(places[change.path].real, change)
         if first.after != change.after:
             raise Refusal(
-                "%s and %s are the same file, by a link" % (first.path, change.path),
+                f"{first.path} and {change.path} are the same file, by a link",
                 "remove the link: each needs its own content",
             )
     return tuple(distinct.values())
@@ -168,32 +171,54 @@ def sort_earlier_blocks(
     fragments = [path for path in rest if path in (FRAGMENT, RT_TABLES)]
     files = [path for path in rest if path not in fragments]
     coming = set() if prune or not files else _find_coming(host, plan)
-    kept = [path for path in files
-            if not prune and (not plan.uplinks or profile_of(path) in coming)]
+    kept = [
+        path for path in files if not prune and (not plan.uplinks or profile_of(path) in coming)
+    ]
     gone = sorted(set(files).difference(kept))
     if wanted or not kept:
         gone += fragments
     else:
         kept += fragments
-    tables = tuple(OwnTable(each.id, each.name) for each in host.tables
-                   if each.owned and each.path != RUN_TABLES and is_usable_name(each.name))
+    tables = tuple(
+        OwnTable(table.id, table.name)
+        for table in host.tables
+        if table.owned and table.path != RUN_TABLES and is_usable_name(table.name)
+    )
     return EarlierBlocks(tuple(gone), tuple(kept), tables if kept else ())
 
 
 def notes_on_earlier_blocks(earlier: EarlierBlocks) -> List[str]:
     """What is said about blocks of earlier runs that stay."""
-    kept = ["kept %s: not planned now, but may be again (--prune removes it)" % path
-            for path in earlier.kept]
-    again = ["generate again once its link is back: until then the other tables do not know its "
-             "networks"] if any(profile_of(path) for path in earlier.kept) else []
-    unasked = ["connections are not marked any more: neither --forwarded nor forwarded = yes in "
-               "the configuration asks for it"] if SCRIPT in earlier.gone else []
+    kept = [
+        f"kept {path}: not planned now, but may be again (--prune removes it)"
+        for path in earlier.kept
+    ]
+    again = (
+        [
+            "generate again once its link is back: until then the other tables do not know its "
+            "networks"
+        ]
+        if any(profile_of(path) for path in earlier.kept)
+        else []
+    )
+    unasked = (
+        [
+            "connections are not marked any more: neither --forwarded nor forwarded = yes in "
+            "the configuration asks for it"
+        ]
+        if SCRIPT in earlier.gone
+        else []
+    )
     return kept + again + unasked
 
 
 def _find_coming(host: Host, plan: Plan) -> Set[str]:
     """The names of the profiles that are there, but for those of links that the user excludes."""
-    excluded = {each.link for each in plan.skips if each.kind == EXCLUDED}
-    passed_over = {profile.name for link in host.links if link.name in excluded
-                   for profile in profiles_for(link, host.profiles)}
-    return {each.name for each in host.profiles} - passed_over
+    excluded = {skip.link for skip in plan.skips if skip.kind == EXCLUDED}
+    passed_over = {
+        profile.name
+        for link in host.links
+        if link.name in excluded
+        for profile in profiles_for(link, host.profiles)
+    }
+    return {profile.name for profile in host.profiles} - passed_over

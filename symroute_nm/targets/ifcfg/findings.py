@@ -38,22 +38,26 @@ def find_service(inspected: Inspected) -> Iterator[Finding]:
 def _find_unit(inspected: Inspected, severity: str) -> Iterator[Finding]:
     if inspected.evidence.dispatcher_service == "masked":
         yield Finding(
-            "dispatcher-masked", severity,
-            "%s is masked: no dispatcher script runs, so nothing applies rule files" % SERVICE,
-            "systemctl unmask %s\nsystemctl enable %s" % (SERVICE, SERVICE))
+            "dispatcher-masked",
+            severity,
+            f"{SERVICE} is masked: no dispatcher script runs, so nothing applies rule files",
+            f"systemctl unmask {SERVICE}\nsystemctl enable {SERVICE}",
+        )
     if inspected.evidence.dispatcher_service == "disabled":
         yield Finding(
-            "dispatcher-disabled", severity,
-            "%s is disabled: NetworkManager cannot start it by its D-Bus name, so nothing applies "
-            "rule files" % SERVICE,
-            "systemctl enable %s" % SERVICE)
+            "dispatcher-disabled",
+            severity,
+            f"{SERVICE} is disabled: NetworkManager cannot start it by its D-Bus name, so "
+            "nothing applies rule files",
+            f"systemctl enable {SERVICE}",
+        )
 
 
 def find_misnamed_files(inspected: Inspected) -> Iterator[Finding]:
     """Rule files named after the device where the profile has another name: nothing is applied."""
-    paths = {each.path for each in inspected.files}
-    devices = {profile_of(each) for each in paths if is_rule_file(each)}
-    names = {each.name for each in inspected.host.profiles}
+    paths = {file.path for file in inspected.files}
+    devices = {profile_of(path) for path in paths if is_rule_file(path)}
+    names = {profile.name for profile in inspected.host.profiles}
     for link in inspected.host.links:
         if link.name not in devices or link.name in names:
             continue
@@ -62,19 +66,22 @@ def find_misnamed_files(inspected: Inspected) -> Iterator[Finding]:
             continue
         profile = profiles[0].name
         yield Finding(
-            "files-named-after-device", ERROR,
-            "the rule files of %s are named after the device, but its profile is ifcfg-%s: none of "
-            "them is applied" % (link.name, profile),
-            "\n".join(_moves(paths, link.name, profile)))
+            "files-named-after-device",
+            ERROR,
+            f"the rule files of {link.name} are named after the device, but its profile "
+            f"is ifcfg-{profile}: none of them is applied",
+            "\n".join(_moves(paths, link.name, profile)),
+        )
 
 
 def _moves(paths: Set[str], device: str, profile: str) -> Iterator[str]:
     for kind in _KINDS:
-        old, new = ("%s/%s-%s" % (NETWORK_SCRIPTS, kind, each) for each in (device, profile))
+        old, new = (f"{NETWORK_SCRIPTS}/{kind}-{each}" for each in (device, profile))
         words = (shlex.quote(old), shlex.quote(new))
         if old in paths:
-            yield ("cat %s >> %s && rm %s" % (*words, words[0]) if new in paths
-                   else "mv %s %s" % words)
+            yield (
+                "cat %s >> %s && rm %s" % (*words, words[0]) if new in paths else "mv %s %s" % words
+            )
 
 
 def find_profiles(inspected: Inspected) -> Iterator[Finding]:
@@ -85,8 +92,12 @@ def find_profiles(inspected: Inspected) -> Iterator[Finding]:
         except SymrouteError as error:
             # A host that is symmetric by other means than our files needs no profile.
             broken = uplink.link.name in inspected.asymmetric_links
-            yield Finding(_profile_code(inspected, uplink), ERROR if broken else NOTICE,
-                          error.message, error.hint)
+            yield Finding(
+                _profile_code(inspected, uplink),
+                ERROR if broken else NOTICE,
+                error.message,
+                error.hint,
+            )
 
 
 def _profile_code(inspected: Inspected, uplink: Uplink) -> str:
@@ -100,34 +111,43 @@ def _profile_code(inspected: Inspected, uplink: Uplink) -> str:
 
 def find_variables_form(inspected: Inspected) -> Iterator[Finding]:
     """Route files of ``ADDRESSn=`` lines, to which no ip line can be added."""
-    uplinks = {each.name for uplink in inspected.uplinks
-               for each in profiles_for(uplink.link, inspected.host.profiles)}
-    ruled = {profile_of(each.path) for each in inspected.files if is_rule_file(each.path)}
+    uplinks = {
+        each.name
+        for uplink in inspected.uplinks
+        for each in profiles_for(uplink.link, inspected.host.profiles)
+    }
+    ruled = {profile_of(file.path) for file in inspected.files if is_rule_file(file.path)}
     for file in inspected.files:
         if is_rule_file(file.path) or not conversion.is_variables_form(_encode(file.text)):
             continue
         commands = [line for line in file.text.split("\n") if not _ASSIGNMENT.fullmatch(line)]
         if commands:
             yield Finding(
-                "variables-form", ERROR,
-                "%s is in ADDRESSn= form, so the dispatcher script runs the whole file as shell: "
-                "its line %r is no route but a command" % (file.path, commands[0]),
-                "symroute-nm generate --convert")
+                "variables-form",
+                ERROR,
+                f"{file.path} is in ADDRESSn= form, so the dispatcher script runs the "
+                f"whole file as shell: its line {commands[0]!r} is no route but a command",
+                "symroute-nm generate --convert",
+            )
         elif profile_of(file.path) in uplinks | ruled:
             yield Finding(
-                "variables-form", NOTICE,
-                "%s is in ADDRESSn= form: ip lines added to it would not be read" % file.path,
-                "symroute-nm generate --convert")
+                "variables-form",
+                NOTICE,
+                f"{file.path} is in ADDRESSn= form: ip lines added to it would not be read",
+                "symroute-nm generate --convert",
+            )
 
 
 def find_broken_lines(inspected: Inspected) -> Iterator[Finding]:
     """Lines that the dispatcher script cannot read, while all the others run."""
     lines: Dict[str, List[str]] = {
-        each.path: list(checks.find_flaws(_encode(each.text))) for each in inspected.files}
+        file.path: list(checks.find_flaws(_encode(file.text))) for file in inspected.files
+    }
     for path, flaws in lines.items():
         if flaws:
-            yield Finding("broken-lines", ERROR, "%s: %s" % (path, "; ".join(flaws)),
-                          "mend %s by hand" % path)
+            yield Finding(
+                "broken-lines", ERROR, f"{path}: {'; '.join(flaws)}", f"mend {path} by hand"
+            )
 
 
 def _encode(text: str) -> bytes:
@@ -150,20 +170,23 @@ def find_obstacle(host: Host) -> Optional[Obstacle]:
     base = re.sub(r"/no-wait\.d\Z", "", folder)
     return Obstacle(
         "dispatcher-not-pre-up",
-        "%s does not stand in pre-up.d: it does not run before a link is up" % host.dispatcher,
-        "ln -s %s %s/pre-up.d/%s" % (host.dispatcher, base, script))
+        f"{host.dispatcher} does not stand in pre-up.d: it does not run before a link is up",
+        f"ln -s {host.dispatcher} {base}/pre-up.d/{script}",
+    )
 
 
 def _explain_missing(host: Host) -> Obstacle:
     if ".el10" in host.kernel:
         return Obstacle(
             "dispatcher-missing",
-            "%s is missing, and RHEL 10 has no package with it: nothing there reads ifcfg, route "
-            "or rule files" % _SCRIPT,
+            f"{_SCRIPT} is missing, and RHEL 10 has no package with it: nothing there "
+            "reads ifcfg, route or rule files",
             "keep rules and routes in the connections themselves: ipv4.routing-rules and "
-            "ipv4.routes, see nm-settings(5)")
+            "ipv4.routes, see nm-settings(5)",
+        )
     return Obstacle(
         "dispatcher-missing",
-        "%s is missing: nothing applies rule files, and NetworkManager itself ignores the route "
-        "files beside them" % _SCRIPT,
-        "%s install %s" % ("yum" if ".el7" in host.kernel else "dnf", PACKAGE))
+        f"{_SCRIPT} is missing: nothing applies rule files, and NetworkManager itself "
+        "ignores the route files beside them",
+        f"{'yum' if '.el7' in host.kernel else 'dnf'} install {PACKAGE}",
+    )

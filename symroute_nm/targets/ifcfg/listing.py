@@ -19,7 +19,9 @@ def list_rules(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...
     tables = table_numbers(host)
     return tuple(
         ListedRule(rule, file.path, profile_of(file.path))
-        for file in files for _, rule in _rules(file, tables) if rule is not None
+        for file in files
+        for _, rule in _rules(file, tables)
+        if rule is not None
     )
 
 
@@ -35,9 +37,7 @@ def is_rule_file(path: str) -> bool:
     return _RULE_FILE.fullmatch(path) is not None
 
 
-def _rules(
-    file: ConfigFile, tables: Mapping[str, int]
-) -> Iterator[Tuple[str, Optional[Rule]]]:
+def _rules(file: ConfigFile, tables: Mapping[str, int]) -> Iterator[Tuple[str, Optional[Rule]]]:
     """Each line with its rule, None where it is not understood; nothing of other files."""
     name = _RULE_FILE.fullmatch(file.path)
     version = 6 if name and name.group(1) else 4
@@ -47,14 +47,14 @@ def _rules(
 
 def table_numbers(host: Host) -> Dict[str, int]:
     """What iproute2 takes a table's name for: {name: number}."""
-    return {**{each.name: each.id for each in host.tables}, **_TABLES}
+    return {**{table.name: table.id for table in host.tables}, **_TABLES}
 
 
 def profile_of(path: str) -> str:
     """The profile that a route or rule file is named after; "" for other files."""
     name = path.rpartition("/")[2]
     prefix = next((each for each in _PREFIXES if name.startswith(each)), "")
-    return name[len(prefix):] if prefix else ""
+    return name[len(prefix) :] if prefix else ""
 
 
 _ROUTE_FILE = re.compile(r".*/route(6?)-[^/]+")
@@ -65,7 +65,10 @@ def list_routes(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, .
     tables = table_numbers(host)
     return tuple(
         ListedRoute(route, file.path, profile_of(file.path))
-        for file in files for route in _routes(file, tables) if route is not None)
+        for file in files
+        for route in _routes(file, tables)
+        if route is not None
+    )
 
 
 def list_places(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, ...]:
@@ -76,8 +79,11 @@ def list_places(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, .
     tables = table_numbers(host)
     return tuple(
         ListedRoute(route, file.path, profile_of(file.path))
-        for file in files for line, version in _read_route_lines(file)
-        for route in [parse_place(line, version, tables)] if route is not None)
+        for file in files
+        for line, version in _read_route_lines(file)
+        for route in [parse_place(line, version, tables)]
+        if route is not None
+    )
 
 
 def _routes(file: ConfigFile, tables: Mapping[str, int]) -> Iterator[Optional[Route]]:
@@ -96,9 +102,11 @@ def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
     """Our lines and the administrator's; raises `Refusal` for a damaged block."""
     ours: List[ConfigFile] = []
     foreign: List[ConfigFile] = []
-    for each in files:
-        parts = blocks.split(each.text.encode("utf-8", "surrogateescape"), each.path)
-        ours.append(config_file(each.path, parts.block or b""))
-        foreign += [config_file(each.path, text) for text in (parts.before, parts.after) if text]
-    return Files(Listing(list_rules(ours, host), list_routes(ours, host)),
-                 Listing(list_rules(foreign, host), list_places(foreign, host)))
+    for file in files:
+        parts = blocks.split(file.text.encode("utf-8", "surrogateescape"), file.path)
+        ours.append(config_file(file.path, parts.block or b""))
+        foreign += [config_file(file.path, text) for text in (parts.before, parts.after) if text]
+    return Files(
+        Listing(list_rules(ours, host), list_routes(ours, host)),
+        Listing(list_rules(foreign, host), list_places(foreign, host)),
+    )

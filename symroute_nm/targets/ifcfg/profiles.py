@@ -18,8 +18,18 @@ _LONGEST_NAME = 255 - len("route6-")  # NAME_MAX
 # Kinds of link that want a type of connection which the ifcfg-rh plugin does not read
 # (connection_type_check_compatible in NetworkManager's src/core/devices).
 _NOT_IN_IFCFG = {
-    "dummy", "gre", "gretap", "ip6gre", "ip6tnl", "ipip", "macvlan", "macvtap", "sit", "tun",
-    "vxlan", "wireguard",
+    "dummy",
+    "gre",
+    "gretap",
+    "ip6gre",
+    "ip6tnl",
+    "ipip",
+    "macvlan",
+    "macvtap",
+    "sit",
+    "tun",
+    "vxlan",
+    "wireguard",
 }
 _IFCFG = f"{NETWORK_SCRIPTS}/ifcfg-"
 
@@ -34,19 +44,23 @@ def name_profiles(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> 
             problems.append(str(error))
         else:
             named.append(uplink._replace(profile=profile))
-    links = {each.name for each in host.links}
+    links = {link.name for link in host.links}
     taken: Dict[str, str] = {}
     for each in named:
         name = each.profile.name if each.profile else ""
         if name in taken:
-            problems.append("%s and %s: both use the profile %s; give each a profile of its own" % (
-                taken[name], each.link.name, name))
+            problems.append(
+                f"{taken[name]} and {each.link.name}: both use the profile {name}; give each "
+                "a profile of its own"
+            )
         taken[name] = each.link.name
         if name != each.link.name and name in links:
             problems.append(
-                "%s: its profile ifcfg-%s is named after another link, and the dispatcher script "
-                "reads a link's own name, too: both would get both files; rename it (DEVICE=%s "
-                "belongs into ifcfg-%s)" % (each.link.name, name, each.link.name, each.link.name))
+                f"{each.link.name}: its profile ifcfg-{name} is named after another link, "
+                "and the dispatcher script reads a link's own name, too: both would get "
+                f"both files; rename it (DEVICE={each.link.name} belongs into "
+                f"ifcfg-{each.link.name})"
+            )
     if problems:
         raise Refusal("\n".join(problems))
     return tuple(named)
@@ -55,48 +69,64 @@ def name_profiles(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> 
 def find_profile(host: Host, settings: Settings, link: Link) -> Profile:
     """The ifcfg profile whose name the link's files carry; raises `Refusal` with what to do."""
     if not _SAFE.match(link.name):
-        raise Refusal("%r: the dispatcher script cannot take this name" % link.name,
-                      "rename the link or leave it out (exclude)")
+        raise Refusal(
+            f"{link.name!r}: the dispatcher script cannot take this name",
+            "rename the link or leave it out (exclude)",
+        )
     wished = settings.interface.get(link.name, InterfaceSettings()).profile
     profiles = profiles_for(link, host.profiles)
     if wished:
-        profiles = tuple(each for each in host.profiles if each.name == wished)
+        profiles = tuple(profile for profile in host.profiles if profile.name == wished)
     if not profiles:
-        raise Refusal(_no_profile(host, link, wished), (
-            "make an ifcfg profile for it (nmcli connection migrate --plugin ifcfg-rh PROFILE, or "
-            "write %s%s), or leave it out with --exclude %s" % (_IFCFG, link.name, link.name)))
+        raise Refusal(
+            _no_profile(host, link, wished),
+            (
+                "make an ifcfg profile for it (nmcli connection migrate --plugin ifcfg-rh "
+                f"PROFILE, or write {_IFCFG}{link.name}), or leave it out with --exclude "
+                f"{link.name}"
+            ),
+        )
     if len(profiles) > 1:
         raise Refusal(
-            "%s: the profiles %s all fit" % (
-                link.name, ", ".join(_plain(each.name) for each in profiles)),
-            "set profile in [interface %s], or move a copy elsewhere: NetworkManager loads it, too"
-            % link.name)
+            f"{link.name}: the profiles "
+            f"{', '.join((_plain(profile.name) for profile in profiles))} all fit",
+            f"set profile in [interface {link.name}], or move a copy elsewhere: "
+            "NetworkManager loads it, too",
+        )
     _check_profile(host, link, profiles[0])
     return profiles[0]
 
 
 def _no_profile(host: Host, link: Link, wished: str) -> str:
     if wished:
-        return "%s: there is no profile %s%s" % (link.name, _IFCFG, wished)
+        return f"{link.name}: there is no profile {_IFCFG}{wished}"
     for profile in host.profiles:
         if profile.device == link.name and profile.hwaddr:
-            return "%s: %s%s names it, but HWADDR=%s is not its address (%s)" % (
-                link.name, _IFCFG, _plain(profile.name), profile.hwaddr,
-                link.permanent_mac or link.mac)
+            return (
+                f"{link.name}: {_IFCFG}{_plain(profile.name)} names it, but "
+                f"HWADDR={profile.hwaddr} is not its address "
+                f"({link.permanent_mac or link.mac})"
+            )
         if profile.name == link.name and profile.problem:
-            return "%s: %s%s: %s" % (link.name, _IFCFG, profile.name, profile.problem)
+            return f"{link.name}: {_IFCFG}{profile.name}: {profile.problem}"
     return _renamed(host, link) or (
-        "%s: no ifcfg profile has it, so no file would be applied" % link.name)
+        f"{link.name}: no ifcfg profile has it, so no file would be applied"
+    )
 
 
 def _renamed(host: Host, link: Link) -> str:
     """Whether a profile is bound to this card under a name that no link has any more; else ""."""
-    links = {each.name for each in host.links}
+    links = {link.name for link in host.links}
     for profile in host.profiles:
-        if (profile.device and profile.device not in links
-                and profile.hwaddr == (link.permanent_mac or link.mac)):
-            return "%s: %s%s has its HWADDR, but DEVICE=%s: was it renamed (then: DEVICE=%s)?" % (
-                link.name, _IFCFG, _plain(profile.name), _plain(profile.device), link.name)
+        if (
+            profile.device
+            and profile.device not in links
+            and profile.hwaddr == (link.permanent_mac or link.mac)
+        ):
+            return (
+                f"{link.name}: {_IFCFG}{_plain(profile.name)} has its HWADDR, but "
+                f"DEVICE={_plain(profile.device)}: was it renamed (then: DEVICE={link.name})?"
+            )
     return ""
 
 
@@ -108,20 +138,30 @@ def _plain(name: str) -> str:
 def _check_profile(host: Host, link: Link, profile: Profile) -> None:
     path = _IFCFG + profile.name
     if not _SAFE.match(profile.name) or _LONGEST_NAME < len(profile.name):
-        raise Refusal("%s: the dispatcher script cannot take the profile name %s" % (
-            link.name, shown(profile.name)), "rename the file to ifcfg-%s" % link.name)
+        raise Refusal(
+            f"{link.name}: the dispatcher script cannot take the profile name "
+            f"{shown(profile.name)}",
+            f"rename the file to ifcfg-{link.name}",
+        )
     if profile.problem:
-        raise Refusal("%s: %s: %s" % (link.name, path, profile.problem), "mend the file")
+        raise Refusal(f"{link.name}: {path}: {profile.problem}", "mend the file")
     if not profile.managed and not host.network_service:
-        raise Refusal("%s: %s says NM_CONTROLLED=no and network.service is not enabled, so no "
-                      "file would be applied" % (link.name, path), "remove that line")
+        raise Refusal(
+            f"{link.name}: {path} says NM_CONTROLLED=no and network.service is not enabled, "
+            "so no file would be applied",
+            "remove that line",
+        )
     if profile.managed and link.kind in _NOT_IN_IFCFG:
-        raise Refusal("%s: %s cannot describe a %s link to NetworkManager, so it brings the link "
-                      "up by another profile, or not at all, and no file would be applied" % (
-                          link.name, path, link.kind),
-                      "leave it to network.service (NM_CONTROLLED=no), or leave it out with "
-                      "--exclude %s" % link.name)
+        raise Refusal(
+            f"{link.name}: {path} cannot describe a {link.kind} link to NetworkManager, so it "
+            "brings the link up by another profile, or not at all, and no file would be "
+            "applied",
+            "leave it to network.service (NM_CONTROLLED=no), or leave it out "
+            f"with --exclude {link.name}",
+        )
     if profile.rules:
-        raise Refusal("%s: %s has ROUTING_RULE keys, which NetworkManager leaves out as soon as "
-                      "a rule file exists" % (link.name, path),
-                      "move them to %s" % path.replace("ifcfg-", "rule-"))
+        raise Refusal(
+            f"{link.name}: {path} has ROUTING_RULE keys, which NetworkManager leaves out as "
+            "soon as a rule file exists",
+            f"move them to {path.replace('ifcfg-', 'rule-')}",
+        )

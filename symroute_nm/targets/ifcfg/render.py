@@ -25,10 +25,10 @@ def render(plan: Plan, host: Host, kept: Sequence[OwnTable] = ()) -> Dict[str, s
     if not plan.uplinks:
         return texts
     templates = load_templates("ifcfg", "route", "rule", "rt_tables")
-    for each in plan.uplinks:
-        lookup = _lookup(plan, each)
+    for planned in plan.uplinks:
+        lookup = _lookup(plan, planned)
         for version in VERSIONS:
-            texts.update(_render_uplink(templates, each, version, lookup))
+            texts.update(_render_uplink(templates, planned, version, lookup))
     if texts:
         template = templates["rt_tables"]
         path = FRAGMENT if host.drop_ins else RT_TABLES
@@ -46,7 +46,7 @@ def _render_uplink(
     if not rules or each.uplink.profile is None:
         return {}
     route_path, rule_path = (
-        "%s/%s%s-%s" % (NETWORK_SCRIPTS, kind, _SUFFIX[version], each.uplink.profile.name)
+        f"{NETWORK_SCRIPTS}/{kind}{_SUFFIX[version]}-{each.uplink.profile.name}"
         for kind in ("route", "rule")
     )
     words = {"link": each.uplink.link.name, "table": each.table, "lookup": lookup}
@@ -66,7 +66,7 @@ def _lookup(plan: Plan, each: UplinkPlan) -> Dict[int, str]:
 
 def _named_by_us(plan: Plan, kept: Sequence[OwnTable]) -> Tuple[OwnTable, ...]:
     """The names that our fragment gives: not those that an administrator's file gives already."""
-    planned = {each.table.name: each.table for each in plan.uplinks}
+    planned = {planned.table.name: planned.table for planned in plan.uplinks}
     taken = {table.id for table in planned.values()}
     earlier = {each.name: each for each in kept if each.id not in taken}
     tables = [each for each in {**earlier, **planned}.values() if not each.named]

@@ -15,8 +15,17 @@ from symroute_nm.model.network import ANY, parse_network
 from symroute_nm.targets.ifcfg.conversion import is_variables_form
 
 # ip-route(8): types before the destination; those of the second row lead to no link.
-_TYPES = ("unicast", "local", "broadcast", "multicast", "nat",
-          "throw", "unreachable", "prohibit", "blackhole")
+_TYPES = (
+    "unicast",
+    "local",
+    "broadcast",
+    "multicast",
+    "nat",
+    "throw",
+    "unreachable",
+    "prohibit",
+    "blackhole",
+)
 _LINKED = _TYPES[:5]
 
 # NetworkManager heeds these, too; the dispatcher script ADDRESSn, NETMASKn and GATEWAYn alone.
@@ -42,8 +51,9 @@ def altered_routes(content: bytes, link: str, path: str = "the file") -> Tuple[s
     if is_variables_form(content):
         return tuple(_passed_over(content))
     return tuple(
-        "line %d %s" % (number, fault)
-        for number, line in _own_lines(content, path) for fault in _faults(line, link)
+        f"line {number} {fault}"
+        for number, line in _own_lines(content, path)
+        for fault in _faults(line, link)
     )
 
 
@@ -56,8 +66,11 @@ def unmetered_routes(content: bytes, path: str = "the file") -> Tuple[Tuple[int,
     if is_variables_form(content):
         return ()
     read = ((number, _read(line)) for number, line in _own_lines(content, path))
-    return tuple((number, line.to) for number, line in read
-                 if not {"metric", "table"}.intersection(line.following))
+    return tuple(
+        (number, line.to)
+        for number, line in read
+        if not {"metric", "table"}.intersection(line.following)
+    )
 
 
 def _own_lines(content: bytes, path: str) -> Iterator[Tuple[int, str]]:
@@ -81,7 +94,7 @@ class _Line(NamedTuple):
 def _read(text: str) -> _Line:
     words = text.split()
     kind = words[0] if words[0] in _TYPES else "unicast"
-    bare = [each for each in words[:2] if each not in (kind, "to")] + words[2:]
+    bare = [word for word in words[:2] if word not in (kind, "to")] + words[2:]
     return _Line(kind, "".join(bare[:1]), dict(zip(bare[1:], [*bare[2:], ""])))
 
 
@@ -89,8 +102,10 @@ def _passed_over(content: bytes) -> Iterator[str]:
     for number, line in enumerate(content.split(b"\n"), 1):
         found = _PASSED_OVER.match(line)
         if found:
-            yield ("line %d sets %s, which the dispatcher script passes over: rewrite the file in "
-                   "ip form" % (number, found.group(1).decode("ascii")))
+            yield (
+                f"line {number} sets {found.group(1).decode('ascii')}, which the dispatcher "
+                "script passes over: rewrite the file in ip form"
+            )
 
 
 def _faults(text: str, link: str) -> Iterator[str]:
@@ -99,10 +114,11 @@ def _faults(text: str, link: str) -> Iterator[str]:
         yield "ends in CR LF, and ip refuses the CR: use LF alone (dos2unix)"
     named = line.following.get("dev", link)
     if named != link:
-        yield ("names dev %s, which NetworkManager passes over and ip does not: write dev %s"
-               % (named, link))
+        yield (
+            f"names dev {named}, which NetworkManager passes over and ip does not: write dev {link}"
+        )
     if line.type in _LINKED and not {"dev", "via", "nexthop"}.intersection(line.following):
-        yield "names no link, and ip refuses that: write dev %s behind it" % link
+        yield f"names no link, and ip refuses that: write dev {link} behind it"
     yield from _destination_faults(line)
 
 
@@ -113,8 +129,12 @@ def _destination_faults(line: _Line) -> Iterator[str]:
         return  # NetworkManager does not read it, either
     # The kernel clears those of IPv6 itself.
     if isinstance(network, IPv4Network) and line.to.partition("/")[0] not in (
-            "default", str(network.network_address)):
-        yield "has host bits set, and ip refuses that: write %s" % network
+        "default",
+        str(network.network_address),
+    ):
+        yield f"has host bits set, and ip refuses that: write {network}"
     if not network.prefixlen and not {"metric", "table"}.intersection(line.following):
-        yield ("is a default route without a metric: ip gives it 0, so that it goes before all "
-               "others: write metric and a number behind it")
+        yield (
+            "is a default route without a metric: ip gives it 0, so that it goes before all "
+            "others: write metric and a number behind it"
+        )

@@ -45,9 +45,7 @@ class IfcfgTarget(Target):
         """What is wrong with the dispatcher script; None where something applies the files."""
         return findings.find_obstacle(host)
 
-    def bind(
-        self, host: Host, settings: Settings, uplinks: Sequence[Uplink]
-    ) -> Tuple[Uplink, ...]:
+    def bind(self, host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[Uplink, ...]:
         """The uplinks with their ifcfg profiles; raises one `Refusal` that tells all."""
         return profiles.name_profiles(host, settings, uplinks)
 
@@ -118,8 +116,11 @@ def _render(plan: Plan, host: Host, earlier: EarlierBlocks) -> Dict[str, str]:
 
 def _devices(plan: Plan) -> Dict[str, str]:
     """The link of each route file: {path: link}."""
-    links = [(each.uplink.profile.name, each.uplink.link.name)
-             for each in plan.uplinks if each.uplink.profile]
+    links = [
+        (planned.uplink.profile.name, planned.uplink.link.name)
+        for planned in plan.uplinks
+        if planned.uplink.profile
+    ]
     devices = {f"{NETWORK_SCRIPTS}/route-{profile}": link for profile, link in links}
     devices.update({f"{NETWORK_SCRIPTS}/route6-{profile}": link for profile, link in links})
     return devices

@@ -47,18 +47,28 @@ def default_on(name: str) -> Host:
     gateways = {"eth0": "10.0.6.1", "eth1": "10.0.5.1"}
     profiles = tuple(
         each if each.name == name else each._replace(gateways=(ip_address(gateways[each.name]),))
-        for each in PROFILES)
-    return host([ETH0, ETH1, DOCKER0], [USERS, ADMINS, BRIDGE], [routes[name]._replace(metric=0)],
-                profiles=profiles)
+        for each in PROFILES
+    )
+    return host(
+        [ETH0, ETH1, DOCKER0],
+        [USERS, ADMINS, BRIDGE],
+        [routes[name]._replace(metric=0)],
+        profiles=profiles,
+    )
 
 
 def ids_in_use() -> Host:
     """Other people's: table 100 in the kernel, 102 in a rule, 101 and 103 in rt_tables files."""
-    names = (TableName(101, "foo", "/etc/iproute2/rt_tables"),
-             TableName(103, "bar", "/etc/iproute2/rt_tables.d/bar.conf"))
+    names = (
+        TableName(101, "foo", "/etc/iproute2/rt_tables"),
+        TableName(103, "bar", "/etc/iproute2/rt_tables.d/bar.conf"),
+    )
     rule = Rule(4, 500, source=ip_network("192.0.2.0/24"), table=102)
-    return plain(routes=[route("198.51.100.0/24", "eth0", "10.0.6.9", table=100)],
-                 rules=(*kernel_rules(), rule), tables=VENDOR + names)
+    return plain(
+        routes=[route("198.51.100.0/24", "eth0", "10.0.6.9", table=100)],
+        rules=(*kernel_rules(), rule),
+        tables=VENDOR + names,
+    )
 
 
 def ipv6_only() -> Host:
@@ -70,8 +80,10 @@ def ipv6_only() -> Host:
         address("eth1", "2001:db8:5:0:91c3:1:2:3/64", dynamic=True, temporary=True),
         address("eth1", "fe80::5054:ff:fe00:3/64", scope=253),
     ]
-    routes = [route("default", "eth0", "fe80::1", metric=101),
-              route("default", "eth1", "fe80::1", metric=100)]
+    routes = [
+        route("default", "eth0", "fe80::1", metric=101),
+        route("default", "eth1", "fe80::1", metric=100),
+    ]
     return host([ETH0, ETH1], addresses, routes)
 
 
@@ -83,34 +95,43 @@ def dhcp() -> Host:
 
 def forwarding_throw() -> Host:
     """A RHEL 7 kernel without suppress_prefixlength that forwards for containers."""
-    return plain([DOCKER0], [BRIDGE], suppress=False, forwarding=(4,),
-                 kernel="3.10.0-1160.el7.x86_64")
+    return plain(
+        [DOCKER0], [BRIDGE], suppress=False, forwarding=(4,), kernel="3.10.0-1160.el7.x86_64"
+    )
 
 
 def overlapping() -> Host:
     """10.0.0.0/8 by a router on eth0, around a bridge's 10.200.0.0/16."""
-    return plain([link(6, "virbr0", kind="bridge")], [address("virbr0", "10.200.0.1/16")],
-                 [route("10.0.0.0/8", "eth0", "10.0.6.254")])
+    return plain(
+        [link(6, "virbr0", kind="bridge")],
+        [address("virbr0", "10.200.0.1/16")],
+        [route("10.0.0.0/8", "eth0", "10.0.6.254")],
+    )
 
 
 def static_routes() -> Host:
     """Routes with gateways of their own, onlink ones, metrics, and a blackhole."""
-    onlink = Route(ip_network("203.0.113.0/24"),
-                   hops=(Hop("eth1", ip_address("10.9.9.9"), onlink=True),))
-    return plain(routes=[
-        route("192.168.0.0/16", "eth0", "10.0.6.254"),
-        route("192.168.7.0/24", "eth1", "10.0.5.254", metric=50),
-        route("192.168.7.0/24", "eth0", "10.0.6.253", metric=60),
-        Route(ip_network("192.168.9.0/24"), type="blackhole"),
-        onlink,
-    ])
+    onlink = Route(
+        ip_network("203.0.113.0/24"), hops=(Hop("eth1", ip_address("10.9.9.9"), onlink=True),)
+    )
+    return plain(
+        routes=[
+            route("192.168.0.0/16", "eth0", "10.0.6.254"),
+            route("192.168.7.0/24", "eth1", "10.0.5.254", metric=50),
+            route("192.168.7.0/24", "eth0", "10.0.6.253", metric=60),
+            Route(ip_network("192.168.9.0/24"), type="blackhole"),
+            onlink,
+        ]
+    )
 
 
 def profile_names() -> Host:
     """Profiles are named otherwise than their links: found by DEVICE and by HWADDR."""
-    profiles = (Profile("Wired_connection_1", id="Wired connection 1", device="eth0"),
-                Profile("System_eth1", id="System eth1", hwaddr="52:54:00:00:00:03"),
-                Profile("old", id="old", hwaddr="52:54:00:00:00:99"))
+    profiles = (
+        Profile("Wired_connection_1", id="Wired connection 1", device="eth0"),
+        Profile("System_eth1", id="System eth1", hwaddr="52:54:00:00:00:03"),
+        Profile("old", id="old", hwaddr="52:54:00:00:00:99"),
+    )
     return two_uplinks()._replace(profiles=profiles)
 
 
@@ -121,9 +142,12 @@ def wg_quick() -> Host:
         Rule(4, 32764, table=254, suppress_prefixlength=0),
         Rule(4, 32765, mark=mark, mask=0xFFFFFFFF, invert=True, table=51820),
     )
-    return plain([link(7, "wg0", kind="wireguard")], [address("wg0", "10.66.0.2/24")],
-                 [route("default", "wg0", table=51820), route("10.77.0.0/16", "wg0")],
-                 rules=kernel_rules() + rules)
+    return plain(
+        [link(7, "wg0", kind="wireguard")],
+        [address("wg0", "10.66.0.2/24")],
+        [route("default", "wg0", table=51820), route("10.77.0.0/16", "wg0")],
+        rules=kernel_rules() + rules,
+    )
 
 
 def vrf() -> Host:
@@ -131,10 +155,16 @@ def vrf() -> Host:
     blue = link(8, "blue", kind="vrf", table=100)
     member = address("eth2", "10.0.6.77/24")
     routes = [route("default", "eth2", "10.0.6.1", table=100)]
-    made = plain([blue, ETH2._replace(master="blue")], (), routes,
-                 rules=(*kernel_rules(), Rule(4, 1000, l3mdev=True), Rule(6, 1000, l3mdev=True)))
-    return made._replace(addresses=(*made.addresses, member),
-                         routes=(*made.routes, route("10.0.6.0/24", "eth2", table=100)))
+    made = plain(
+        [blue, ETH2._replace(master="blue")],
+        (),
+        routes,
+        rules=(*kernel_rules(), Rule(4, 1000, l3mdev=True), Rule(6, 1000, l3mdev=True)),
+    )
+    return made._replace(
+        addresses=(*made.addresses, member),
+        routes=(*made.routes, route("10.0.6.0/24", "eth2", table=100)),
+    )
 
 
 def point_to_point() -> Host:
@@ -142,56 +172,77 @@ def point_to_point() -> Host:
     own = address("ppp0", "192.0.2.10/32", peer=ip_address("192.0.2.1"))
     # NetworkManager's plugin knows no TYPE=xdsl: rp-pppoe's profiles are network.service's.
     dsl = Profile("dsl", id="dsl", device="ppp0", type="xdsl", managed=False)
-    return host([ETH0, link(9, "ppp0")], [USERS, own],
-                [BY_ETH0, route("default", "ppp0", metric=50)],
-                profiles=(PROFILES[0], dsl), network_service=True)
+    return host(
+        [ETH0, link(9, "ppp0")],
+        [USERS, own],
+        [BY_ETH0, route("default", "ppp0", metric=50)],
+        profiles=(PROFILES[0], dsl),
+        network_service=True,
+    )
 
 
 def multipath() -> Host:
     """One default route by both uplinks at once."""
-    both = Route(ip_network("0.0.0.0/0"), hops=(Hop("eth0", ip_address("10.0.6.1")),
-                                                Hop("eth1", ip_address("10.0.5.1"), weight=2)))
+    both = Route(
+        ip_network("0.0.0.0/0"),
+        hops=(Hop("eth0", ip_address("10.0.6.1")), Hop("eth1", ip_address("10.0.5.1"), weight=2)),
+    )
     return host([ETH0, ETH1], [USERS, ADMINS], [both])
 
 
 def on_link_gateways() -> Host:
     """A /32 with its gateway outside, a /31, and an alias in a network of its own."""
-    addresses = [address("eth0", "192.0.2.5/32"), address("eth1", "10.0.5.2/31"),
-                 address("eth1", "10.0.9.5/24")]
-    routes = [route("10.255.0.1/32", "eth0", scope=253),
-              route("default", "eth0", "10.255.0.1", metric=101),
-              route("default", "eth1", "10.0.5.3", metric=100)]
+    addresses = [
+        address("eth0", "192.0.2.5/32"),
+        address("eth1", "10.0.5.2/31"),
+        address("eth1", "10.0.9.5/24"),
+    ]
+    routes = [
+        route("10.255.0.1/32", "eth0", scope=253),
+        route("default", "eth0", "10.255.0.1", metric=101),
+        route("default", "eth1", "10.0.5.3", metric=100),
+    ]
     return host([ETH0, ETH1], addresses, routes)
 
 
 def own_tables_at_work() -> Host:
     """No evidence in main: another table's default, chosen by a rule for the link's address."""
     rule = Rule(4, 999, source=ip_network("10.0.6.5/32"), table=200)
-    return host([ETH0, ETH1], [USERS, ADMINS],
-                [BY_ETH1, route("default", "eth0", "10.0.6.1", table=200)],
-                rules=(*kernel_rules(), rule))
+    return host(
+        [ETH0, ETH1],
+        [USERS, ADMINS],
+        [BY_ETH1, route("default", "eth0", "10.0.6.1", table=200)],
+        rules=(*kernel_rules(), rule),
+    )
 
 
 def ipv6_on_one() -> Host:
     """Both have IPv4; IPv6 goes by eth0 alone, so there is nothing to choose in it."""
     made = two_uplinks()
-    routes = tuple(each for each in made.routes
-                   if not (each.default and each.version == 6 and each.hop.link == "eth1"))
+    routes = tuple(
+        each
+        for each in made.routes
+        if not (each.default and each.version == 6 and each.hop.link == "eth1")
+    )
     return made._replace(routes=routes)
 
 
 def many_containers() -> Host:
     """Ports of bridges have no address of their own; bond0.100 is an uplink."""
     vlan = link(10, "bond0.100", kind="vlan")
-    ports = [link(100 + number, "veth%d" % number, kind="veth", master="docker0")
-             for number in range(12)]
+    ports = [
+        link(100 + number, "veth%d" % number, kind="veth", master="docker0") for number in range(12)
+    ]
     addresses = [USERS, address("bond0.100", "10.0.5.5/24"), BRIDGE]
     bond = link(11, "bond0", kind="bond")
     slaves = [link(12, "eth3", master="bond0"), link(13, "eth4", master="bond0")]
     profiles = (PROFILES[0], Profile("VLAN_100", id="VLAN 100", device="bond0.100", type="Vlan"))
-    return host([ETH0, bond, *slaves, vlan, DOCKER0, *ports], addresses,
-                [BY_ETH0, route("default", "bond0.100", "10.0.5.1", metric=100)],
-                profiles=profiles)
+    return host(
+        [ETH0, bond, *slaves, vlan, DOCKER0, *ports],
+        addresses,
+        [BY_ETH0, route("default", "bond0.100", "10.0.5.1", metric=100)],
+        profiles=profiles,
+    )
 
 
 def stale() -> Host:
@@ -202,8 +253,11 @@ def stale() -> Host:
 
 def shared_network() -> Host:
     """Both uplinks in one network, one of them by DHCP: no rule may be wide."""
-    return host([ETH0, ETH1], [USERS, address("eth1", "10.0.6.6/24", dynamic=True)],
-                [BY_ETH0, route("default", "eth1", "10.0.6.1", metric=100)])
+    return host(
+        [ETH0, ETH1],
+        [USERS, address("eth1", "10.0.6.6/24", dynamic=True)],
+        [BY_ETH0, route("default", "eth1", "10.0.6.1", metric=100)],
+    )
 
 
 def unmatched() -> Host:
@@ -232,9 +286,12 @@ def many_networks(step: int) -> Host:
     """Eight networks behind routers of eth0 and eth1, in turn, and a bridge among them."""
     ways = [("eth0", "10.0.6.254"), ("eth1", "10.0.5.254")]
     routes = [route("192.168.%d.0/24" % (number * step), *ways[number % 2]) for number in range(8)]
-    return plain([DOCKER0, ETH2], [BRIDGE, address("eth2", "10.0.7.5/24")],
-                 [*routes, route("default", "eth2", "10.0.7.1", metric=102)],
-                 profiles=(*PROFILES, Profile("eth2", id="System eth2", device="eth2")))
+    return plain(
+        [DOCKER0, ETH2],
+        [BRIDGE, address("eth2", "10.0.7.5/24")],
+        [*routes, route("default", "eth2", "10.0.7.1", metric=102)],
+        profiles=(*PROFILES, Profile("eth2", id="System eth2", device="eth2")),
+    )
 
 
 def many_vlans() -> Host:
@@ -243,11 +300,17 @@ def many_vlans() -> Host:
     networks = ["10.0.%d" % each for each in (0, 2, 4, 8, 12, 14)]
     links = [link(20 + number, name, kind="vlan") for number, name in enumerate(names)]
     addresses = [address(name, base + ".5/24") for name, base in zip(names, networks)]
-    routes = [route("default", name, base + ".1", metric=100 + number)
-              for number, (name, base) in enumerate(zip(names, networks))]
+    routes = [
+        route("default", name, base + ".1", metric=100 + number)
+        for number, (name, base) in enumerate(zip(names, networks))
+    ]
     profiles = tuple(Profile(name, id=name, device=name, type="Vlan") for name in names)
-    return host([*links, DOCKER0], [*addresses, address("docker0", "10.0.10.1/24")], routes,
-                profiles=profiles)
+    return host(
+        [*links, DOCKER0],
+        [*addresses, address("docker0", "10.0.10.1/24")],
+        routes,
+        profiles=profiles,
+    )
 
 
 def mask_taken() -> Host:

@@ -21,31 +21,43 @@ def nm_cloud_setup() -> Host:
     rules: List[Rule] = [Rule(4, 30350, table=254, suppress_prefixlength=0)]
     routes = []
     for index, (name, own, via) in enumerate(
-            (("eth0", "10.0.6.5", "10.0.6.1"), ("eth1", "10.0.5.5", "10.0.5.1"))):
+        (("eth0", "10.0.6.5", "10.0.6.1"), ("eth1", "10.0.5.5", "10.0.5.1"))
+    ):
         source = ip_network(own + "/32")
-        rules += [Rule(4, base + index, source=source, table=base + index)
-                  for base in (30200, 30400)]
+        rules += [
+            Rule(4, base + index, source=source, table=base + index) for base in (30200, 30400)
+        ]
         network = str(ip_network(own + "/24", strict=False))
-        routes += [route(network, name, table=30200 + index, metric=10),
-                   route("default", name, via, table=30400 + index, metric=10)]
+        routes += [
+            route(network, name, table=30200 + index, metric=10),
+            route("default", name, via, table=30400 + index, metric=10),
+        ]
     return plain(routes=routes, rules=(*kernel_rules(), *rules))
 
 
 def calico(*others: Link, routes: Sequence[Route] = (), rules: Sequence[Rule] = ()) -> Host:
     """A Kubernetes node: Calico's pods, its tunnel to other nodes, its own block blackholed."""
-    pods = [link(100 + number, "cali%011x" % (0x12d4a061371 + number), kind="veth")
-            for number in range(3)]
+    pods = [
+        link(100 + number, "cali%011x" % (0x12D4A061371 + number), kind="veth")
+        for number in range(3)
+    ]
     tunnel = Hop("tunl0", ip_network("10.0.6.17/32").network_address, onlink=True)
     found = [
-        *(route("10.244.120.%d/32" % (64 + number), each.name, scope=253)
-          for number, each in enumerate(pods)),
+        *(
+            route("10.244.120.%d/32" % (64 + number), each.name, scope=253)
+            for number, each in enumerate(pods)
+        ),
         Route(ip_network("10.244.120.64/26"), type="blackhole", protocol=BIRD),
         Route(ip_network("10.244.5.0/26"), hops=(tunnel,), protocol=BIRD),
         *routes,
     ]
-    return plain([*pods, link(90, "tunl0", kind="ipip"), *others],
-                 [address("tunl0", "10.244.120.65/32")], found, forwarding=(4,),
-                 rules=(*kernel_rules(), *rules))
+    return plain(
+        [*pods, link(90, "tunl0", kind="ipip"), *others],
+        [address("tunl0", "10.244.120.65/32")],
+        found,
+        forwarding=(4,),
+        rules=(*kernel_rules(), *rules),
+    )
 
 
 def calico_wireguard() -> Host:
@@ -53,44 +65,59 @@ def calico_wireguard() -> Host:
     rule = Rule(4, 99, mark=0x100000, mask=0x100000, invert=True, table=1)
     return calico(
         link(91, "wireguard.cali", kind="wireguard"),
-        routes=(route("10.244.5.0/26", "wireguard.cali", table=1),
-                Route(ip_network("10.244.120.64/26"), table=1, type="throw")),
-        rules=(rule,))
+        routes=(
+            route("10.244.5.0/26", "wireguard.cali", table=1),
+            Route(ip_network("10.244.120.64/26"), table=1, type="throw"),
+        ),
+        rules=(rule,),
+    )
 
 
 def strongswan() -> Host:
     """strongSwan: rule 220 before all, and the peer's network in table 220 by eth0's gateway."""
-    peer = Route(ip_network("10.250.0.0/16"), table=220, protocol=STATIC,
-                 hops=(Hop("eth0", ip_network("10.0.6.1/32").network_address),),
-                 source=ip_network("10.0.6.5/32").network_address)
+    peer = Route(
+        ip_network("10.250.0.0/16"),
+        table=220,
+        protocol=STATIC,
+        hops=(Hop("eth0", ip_network("10.0.6.1/32").network_address),),
+        source=ip_network("10.0.6.5/32").network_address,
+    )
     return plain(routes=[peer], rules=(*kernel_rules(), Rule(4, 220, table=220)))
 
 
 def tailscale() -> Host:
     """Tailscale: rules 5210 to 5270, its peers in table 52."""
     mark, mask = 0x80000, 0xFF0000
-    rules = [Rule(4, 5210, mark=mark, mask=mask, table=254),
-             Rule(4, 5230, mark=mark, mask=mask, table=253),
-             Rule(4, 5250, mark=mark, mask=mask, action="unreachable"),
-             Rule(4, 5270, table=52)]
-    return plain([link(92, "tailscale0", kind="tun")],
-                 [address("tailscale0", "100.101.102.103/32")],
-                 [route("100.64.9.9/32", "tailscale0", table=52),
-                  route("100.100.100.100/32", "tailscale0", table=52)],
-                 rules=(*kernel_rules(), *rules))
+    rules = [
+        Rule(4, 5210, mark=mark, mask=mask, table=254),
+        Rule(4, 5230, mark=mark, mask=mask, table=253),
+        Rule(4, 5250, mark=mark, mask=mask, action="unreachable"),
+        Rule(4, 5270, table=52),
+    ]
+    return plain(
+        [link(92, "tailscale0", kind="tun")],
+        [address("tailscale0", "100.101.102.103/32")],
+        [
+            route("100.64.9.9/32", "tailscale0", table=52),
+            route("100.100.100.100/32", "tailscale0", table=52),
+        ],
+        rules=(*kernel_rules(), *rules),
+    )
 
 
 def leftover_rule() -> Host:
     """An earlier attempt by hand sends all of eth1's replies by eth0."""
     rule = Rule(4, 999, source=ip_network("10.0.5.5/32"), table=200)
-    return plain(routes=[route("default", "eth0", "10.0.6.1", table=200)],
-                 rules=(*kernel_rules(), rule))
+    return plain(
+        routes=[route("default", "eth0", "10.0.6.1", table=200)], rules=(*kernel_rules(), rule)
+    )
 
 
 def block_in_part() -> Host:
     """Somebody's rule stands at the second of our priorities, and the user has moved ours."""
-    return plain(rules=(*kernel_rules(), Rule(4, 20001, source=ip_network("192.0.2.0/24"),
-                                              table=200)))
+    return plain(
+        rules=(*kernel_rules(), Rule(4, 20001, source=ip_network("192.0.2.0/24"), table=200))
+    )
 
 
 CASES: Dict[str, Callable[[], Host]] = {

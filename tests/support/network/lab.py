@@ -81,8 +81,7 @@ class Lab(Network, Machine):
                 arguments = (flow.destination, flow.port)
                 calls.append((self.ns(flow.source), traffic.ask, arguments))
             else:
-                calls.append((
-                    self.ns(flow.source), exchange, (flow.destination, flow.port, SIZE)))
+                calls.append((self.ns(flow.source), exchange, (flow.destination, flow.port, SIZE)))
         results = traffic.call_all(calls)
         return {flow.name: result for flow, result in zip(flows, results)}
 

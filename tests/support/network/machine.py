@@ -64,8 +64,15 @@ class Machine:
 
     def _keep_mounts(self) -> None:
         """A sleeper holds the mount namespace (made by ip-netns(8)) until our end or death."""
-        script = ["cd %s" % self.folder, "mount --bind etc /etc", "mount --bind var-lib /var/lib",
-                  "mount --bind run /run", *self.mounts(), "echo ready", "exec cat"]
+        script = [
+            "cd %s" % self.folder,
+            "mount --bind etc /etc",
+            "mount --bind var-lib /var/lib",
+            "mount --bind run /run",
+            *self.mounts(),
+            "echo ready",
+            "exec cat",
+        ]
         self._keeper = subprocess.Popen(
             ["ip", "netns", "exec", self._namespace, "sh", "-c", " && ".join(script)],
             stdin=subprocess.PIPE,
@@ -122,8 +129,9 @@ class Machine:
 
     def python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run Python with this tree's package on the server."""
-        return self.run([sys.executable, *arguments],
-                        {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"})
+        return self.run(
+            [sys.executable, *arguments], {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        )
 
     # -- what NetworkManager does -----------------------------------------------------------------
 

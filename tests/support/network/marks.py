@@ -47,8 +47,14 @@ class PublishingLab(Lab):
     `firewalld` is its backend, "" for none.
     """
 
-    def __init__(self, script: Path, profiles: Dict[str, str], best: str = "eth1",
-                 legacy: bool = False, firewalld: str = "") -> None:
+    def __init__(
+        self,
+        script: Path,
+        profiles: Dict[str, str],
+        best: str = "eth1",
+        legacy: bool = False,
+        firewalld: str = "",
+    ) -> None:
         super().__init__(script, profiles, best)
         self.legacy = legacy
         self.firewalld = firewalld
@@ -85,8 +91,10 @@ class PublishingLab(Lab):
     def add_ipv6(self, name: str, bridge: str, network: str) -> None:
         """Give bridge and container NETWORK::1 and ::2."""
         self.ip("srv", ["addr add %s::1/64 dev %s nodad" % (network, bridge)])
-        self.ip(name, ["addr add %s::2/64 dev eth0 nodad" % network,
-                       "route add default via %s::1" % network])
+        self.ip(
+            name,
+            ["addr add %s::2/64 dev eth0 nodad" % network, "route add default via %s::1" % network],
+        )
 
     def serve(self, name: str) -> None:
         """Echo services on the container's port 80: TCP and UDP, both families."""
@@ -98,11 +106,17 @@ class PublishingLab(Lab):
 
     def publish(self, four: str, six: str, port: int) -> None:
         """DNAT of the port at both of the host's addresses, and the containers' way out."""
-        for version, (family, target, network) in enumerate((
+        for version, (family, target, network) in enumerate(
+            (
                 ("ip", "%s.0.2:%d" % (four, SERVICE), four + ".0.0/16"),
-                ("ip6", "[%s::2]:%d" % (six, SERVICE), six + "::/64"))):
+                ("ip6", "[%s::2]:%d" % (six, SERVICE), six + "::/64"),
+            )
+        ):
             words = {
-                "family": family, "target": target, "network": network, "port": port,
+                "family": family,
+                "target": target,
+                "network": network,
+                "port": port,
                 "addresses": ", ".join(each[version] for each in SERVER.values()),
             }
             if self.legacy:
@@ -113,19 +127,34 @@ class PublishingLab(Lab):
 
     def feed(self, command: List[str], text: str) -> None:
         """Run a command in the server's network with text on its stdin."""
-        subprocess.run(["nsenter", "--net=/run/netns/" + self.ns("srv"), *command],
-                       input=text.encode(), check=True,
-                       env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+        subprocess.run(
+            ["nsenter", "--net=/run/netns/" + self.ns("srv"), *command],
+            input=text.encode(),
+            check=True,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        )
 
     def _add_beside(self) -> None:
         """A container with a macvlan device on eth0, in eth0's own network."""
         self._add_namespace("beside")
-        self.ip("srv", ["link add beside link eth0 type macvlan mode bridge",
-                        "link set beside netns %s" % self.ns("beside")])
-        self.ip("beside", [
-            "link set beside name eth0", "link set eth0 up",
-            "addr add %s/24 dev eth0" % BESIDE[0], "addr add %s/64 dev eth0 nodad" % BESIDE[1],
-            "route add default via 10.0.6.1", "route add default via 2001:db8:6::1"])
+        self.ip(
+            "srv",
+            [
+                "link add beside link eth0 type macvlan mode bridge",
+                "link set beside netns %s" % self.ns("beside"),
+            ],
+        )
+        self.ip(
+            "beside",
+            [
+                "link set beside name eth0",
+                "link set eth0 up",
+                "addr add %s/24 dev eth0" % BESIDE[0],
+                "addr add %s/64 dev eth0 nodad" % BESIDE[1],
+                "route add default via 10.0.6.1",
+                "route add default via 2001:db8:6::1",
+            ],
+        )
         self.serve("beside")
 
     def _use_legacy(self) -> None:
@@ -133,7 +162,7 @@ class PublishingLab(Lab):
         for each in self.path("/etc/alternatives").glob("ip*tables*"):
             family = "ip6tables" if each.name.startswith("ip6") else "iptables"
             each.unlink()
-            suffix = each.name[len(family):]
+            suffix = each.name[len(family) :]
             each.symlink_to("/usr/sbin/%s-legacy%s" % (family, suffix))
         self.must(["mount", "--bind", "/dev/null", "/usr/sbin/nft"])
 
@@ -150,17 +179,30 @@ class PublishingLab(Lab):
         unit.parent.mkdir(parents=True, exist_ok=True)
         unit.symlink_to("/lib/systemd/system/firewalld.service")
         conf = self.path("/etc/firewalld/firewalld.conf")
-        text = "\n".join(line for line in conf.read_text().splitlines()
-                         if not line.startswith(("FirewallBackend", "IPv6_rpfilter")))
+        text = "\n".join(
+            line
+            for line in conf.read_text().splitlines()
+            if not line.startswith(("FirewallBackend", "IPv6_rpfilter"))
+        )
         conf.write_text("%s\nFirewallBackend=%s\nIPv6_rpfilter=yes\n" % (text, self.firewalld))
         zone = '<?xml version="1.0" encoding="utf-8"?>\n<zone target="ACCEPT">%s<forward/></zone>\n'
         links = ("eth0", "eth1", *(each[0] for each in CONTAINERS.values()))
-        self.write("/etc/firewalld/zones/trusted.xml", zone % "".join(
-            '<interface name="%s"/>' % each for each in links))
+        self.write(
+            "/etc/firewalld/zones/trusted.xml",
+            zone % "".join('<interface name="%s"/>' % each for each in links),
+        )
         (self.folder / "run" / "dbus").mkdir()
         self._spawn(["dbus-daemon", "--system", "--nofork", "--nopidfile", "--nosyslog"])
-        self._await(["dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus",
-                     "/", "org.freedesktop.DBus.GetId"])
+        self._await(
+            [
+                "dbus-send",
+                "--system",
+                "--print-reply",
+                "--dest=org.freedesktop.DBus",
+                "/",
+                "org.freedesktop.DBus.GetId",
+            ]
+        )
         self._spawn(["firewalld", "--nofork", "--nopid"])
         self._await(["firewall-cmd", "--state"])
 
@@ -175,9 +217,15 @@ class PublishingLab(Lab):
     def _spawn(self, command: List[str]) -> None:
         assert self._keeper
         inside = ["nsenter", "-t", str(self._keeper.pid), "-m", "-n"]
-        self._daemons.append(subprocess.Popen(
-            inside + command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        self._daemons.append(
+            subprocess.Popen(
+                inside + command,
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
 
     def _await(self, command: List[str]) -> None:
         deadline = time.monotonic() + _PATIENCE
@@ -201,18 +249,28 @@ class PublishingLab(Lab):
         """Everybody asks each published port at each of the host's addresses."""
         return [
             Flow(client, kind, address, port)
-            for client in CLIENTS for kind in ("tcp", "udp")
-            for addresses in SERVER.values() for address in addresses for port in ports
+            for client in CLIENTS
+            for kind in ("tcp", "udp")
+            for addresses in SERVER.values()
+            for address in addresses
+            for port in ports
         ]
 
     def outwards(self) -> List[Flow]:
         """What containers begin themselves, and the container beside eth0."""
         return [
-            *(Flow(name, kind, address) for name in CONTAINERS for kind in ("ping", "tcp")
-              for address in HOSTS["outside"]),
-            *(Flow(client, kind, address, SERVICE)
-              for client in ("user", "admin", "neighbour0", "neighbour1", "outside")
-              for kind in ("tcp", "udp") for address in BESIDE),
+            *(
+                Flow(name, kind, address)
+                for name in CONTAINERS
+                for kind in ("ping", "tcp")
+                for address in HOSTS["outside"]
+            ),
+            *(
+                Flow(client, kind, address, SERVICE)
+                for client in ("user", "admin", "neighbour0", "neighbour1", "outside")
+                for kind in ("tcp", "udp")
+                for address in BESIDE
+            ),
             *(Flow("beside", "tcp", address) for address in HOSTS["outside"]),
         ]
 
@@ -225,5 +283,6 @@ class PublishingLab(Lab):
 def converse(namespace: str, destination: str, port: int) -> socket.socket:
     """A TCP connection from a namespace, to be gone on with by `finish`; raises OSError."""
     found: socket.socket = traffic.call_inside(
-        namespace, socket.create_connection, (destination, port), traffic.PATIENCE)
+        namespace, socket.create_connection, (destination, port), traffic.PATIENCE
+    )
     return found

@@ -21,8 +21,18 @@ _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Names that the kernel gives a link, and that a shell or a terminal would act on.
 HOSTILE = (
-    b"a*b", b"$(x)", b"-rf", b"eth0;x", "ééééééé".encode(), b"caf\xe9", b"[bold]",
-    b"a\x1b[31m", b"..x", b"a'b\"c", b"`id`", b"a|b&c",
+    b"a*b",
+    b"$(x)",
+    b"-rf",
+    b"eth0;x",
+    "ééééééé".encode(),
+    b"caf\xe9",
+    b"[bold]",
+    b"a\x1b[31m",
+    b"..x",
+    b"a'b\"c",
+    b"`id`",
+    b"a|b&c",
 )
 
 Self = TypeVar("Self", bound="Namespace")
@@ -109,12 +119,14 @@ class Namespace:
         return subprocess.run(
             ["nsenter", "--net=/run/netns/" + self.name, *command],
             env=dict({"PATH": _PATH, "LC_ALL": "C.UTF-8"}, **environment),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            check=False, timeout=60)
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
 
-    def symroute(
-        self, *arguments: str, **environment: str
-    ) -> "subprocess.CompletedProcess[bytes]":
+    def symroute(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
         """Run symroute-nm inside."""
         return self.run([sys.executable, "-m", "symroute_nm", *arguments], **environment)
 
@@ -128,8 +140,13 @@ class Namespace:
 
     def _check(self, command: List[str], text: str = "") -> str:
         ran = subprocess.run(
-            command, input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            check=False, env={"PATH": _PATH})
+            command,
+            input=text.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+            env={"PATH": _PATH},
+        )
         assert ran.returncode == 0, "%s: %s" % (" ".join(command), ran.stderr.decode())
         return ran.stdout.decode()
 
@@ -137,19 +154,26 @@ class Namespace:
 def two_uplinks(space: Namespace, order: Tuple[int, int] = (0, 1)) -> None:
     """Give it the two-uplink host of the examples, its uplinks made in this order."""
     rows = (
-        ("eth0", 2, "6", 100), ("eth1", 3, "5", 50),
+        ("eth0", 2, "6", 100),
+        ("eth1", 3, "5", 50),
     )
     for name, index, network, metric in (rows[each] for each in order):
-        space.ip("""
+        space.ip(
+            """
             link add {0} index {1} address 52:54:00:00:00:0{1} type veth peer far{1} index 1{1}
             link set far{1} address 52:54:00:00:01:0{1} up
             link set {0} up
             addr add 10.0.{2}.5/24 dev {0}
             addr add 2001:db8:{2}::5/64 dev {0} nodad
             route add default via 10.0.{2}.1 dev {0} metric {3}
-            """.format(name, index, network, metric))
-        space.ip("route add default via 2001:db8:{1}::1 dev {0} metric {2}".format(
-            name, network, metric), "-6")
+            """.format(name, index, network, metric)
+        )
+        space.ip(
+            "route add default via 2001:db8:{1}::1 dev {0} metric {2}".format(
+                name, network, metric
+            ),
+            "-6",
+        )
 
 
 def kernel(space: Namespace, probe: bool = False) -> Host:

@@ -39,9 +39,13 @@ class Nic(NamedTuple):
     def words(self) -> Dict[str, object]:
         """What stands in its profile and in `ip` commands."""
         return {
-            "mac": "52:54:00:00:00:%02x" % self.number, "name": self.name, "host": self.host,
-            "profile": self.profile or self.name, "four": "10.0.%d" % self.network,
-            "six": "2001:db8:%d" % self.network, "gateway": self.gateway,
+            "mac": "52:54:00:00:00:%02x" % self.number,
+            "name": self.name,
+            "host": self.host,
+            "profile": self.profile or self.name,
+            "four": "10.0.%d" % self.network,
+            "six": "2001:db8:%d" % self.network,
+            "gateway": self.gateway,
             "metric": 100 + self.number,
         }
 
@@ -78,19 +82,30 @@ class NicHost(Machine):
     def configuration(self, device: str) -> List[str]:
         """What NetworkManager does before pre-up."""
         words = self.nics[device].words
-        return [each.format(**words) for each in (
-            "link set {name} up", "addr add {four}.{host}/24 dev {name}",
-            "addr add {six}::{host}/64 dev {name} nodad",
-            "route add default via {four}.{gateway} dev {name} metric {metric}",
-            "route add default via {six}::{gateway} dev {name} metric {metric}")]
+        return [
+            each.format(**words)
+            for each in (
+                "link set {name} up",
+                "addr add {four}.{host}/24 dev {name}",
+                "addr add {six}::{host}/64 dev {name} nodad",
+                "route add default via {four}.{gateway} dev {name} metric {metric}",
+                "route add default via {six}::{gateway} dev {name} metric {metric}",
+            )
+        ]
 
     # -- what people do ---------------------------------------------------------------------------
 
     def plug(self, nic: Nic) -> None:
         """Add a card with its profile; its connection comes up."""
         words = dict(nic.words, far=self._name + "-far")
-        batch(["link add {name} address {mac} type veth peer name far{number} netns {far}"
-               .format(number=nic.number, **words)], self._name)
+        batch(
+            [
+                "link add {name} address {mac} type veth peer name far{number} netns {far}".format(
+                    number=nic.number, **words
+                )
+            ],
+            self._name,
+        )
         batch(["link set far%d up" % nic.number], self._name + "-far")
         self.configure(nic)
 

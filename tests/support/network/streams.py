@@ -39,9 +39,17 @@ class Pings:
         self._next += 1
         self.missing.add(self._next)
         with contextlib.suppress(OSError):
-            self.sock.send(struct.pack(
-                "!BBHHHI", traffic.ECHO[self._version][1], 0, 0, 0, self._next & 0xFFFF,
-                self._next))
+            self.sock.send(
+                struct.pack(
+                    "!BBHHHI",
+                    traffic.ECHO[self._version][1],
+                    0,
+                    0,
+                    0,
+                    self._next & 0xFFFF,
+                    self._next,
+                )
+            )
 
     def receive(self) -> None:
         """Take the answer that has come; one that says why there is none is no answer."""
@@ -60,8 +68,10 @@ class Bytes:
     def __init__(self, destination: str, port: int) -> None:
         self.port = next(_ports)
         self.sock = socket.create_connection(
-            (destination, port), traffic.PATIENCE,
-            ("::" if ":" in destination else "0.0.0.0", self.port))
+            (destination, port),
+            traffic.PATIENCE,
+            ("::" if ":" in destination else "0.0.0.0", self.port),
+        )
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
         self.missing = 0
@@ -91,8 +101,8 @@ def _resent(sock: socket.socket) -> int:
     What was sent again too early (a machine under load) the other side has told of (RFC 2883).
     """
     told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)
-    total_retrans, = struct.unpack_from("=I", told, 100)
-    dsack_dups, = struct.unpack_from("=I", told, 216)
+    (total_retrans,) = struct.unpack_from("=I", told, 100)
+    (dsack_dups,) = struct.unpack_from("=I", told, 216)
     return int(total_retrans - dsack_dups)
 
 

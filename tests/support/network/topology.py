@@ -24,10 +24,18 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar
 from support.network import traffic
 
 PORT = 5000
-NAMESPACES = (
-    ["srv", "container", "user", "admin", "neighbour0", "neighbour1",
-     "fw_users", "fw_admins", "core", "outside"]
-)
+NAMESPACES = [
+    "srv",
+    "container",
+    "user",
+    "admin",
+    "neighbour0",
+    "neighbour1",
+    "fw_users",
+    "fw_admins",
+    "core",
+    "outside",
+]
 CABLES = (
     ("srv", "eth0", "fw_users", "port0"),
     ("neighbour0", "eth0", "fw_users", "port1"),
@@ -183,9 +191,7 @@ class Network:
         for name in NAMESPACES:
             self._add_namespace(name)
         cable = "link add {1} netns {0} type veth peer name {3} netns {2}"
-        batch(
-            [cable.format(self.ns(a), one, self.ns(b), other) for a, one, b, other in CABLES], ""
-        )
+        batch([cable.format(self.ns(a), one, self.ns(b), other) for a, one, b, other in CABLES], "")
         self._build_routers()
         for name, addresses in HOSTS.items():
             self._attach(name, addresses)

@@ -27,16 +27,31 @@ def kernel(space, *options):
 
 
 def files(root):
-    return {path.relative_to(root): path.read_bytes() for path in (root / "etc").rglob("*")
-            if path.is_file()}
+    return {
+        path.relative_to(root): path.read_bytes()
+        for path in (root / "etc").rglob("*")
+        if path.is_file()
+    }
 
 
 def start(space, root, *words, **options):
     """A command of ours inside, with stderr to be read."""
     return subprocess.Popen(
-        ["nsenter", "--net=/run/netns/" + space.name, sys.executable, "-m", "symroute_nm",
-         *words, "--root", str(root)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+        [
+            "nsenter",
+            "--net=/run/netns/" + space.name,
+            sys.executable,
+            "-m",
+            "symroute_nm",
+            *words,
+            "--root",
+            str(root),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
 
 
 def wait_for(process, text):
@@ -86,7 +101,8 @@ def clean(space, root):
 def odd_things(space, root):
     """Tables of ours with what no plan has: all of it must come back as it was."""
     (root / "etc/iproute2/rt_tables.d/symroute-nm.conf").write_bytes(
-        blocks.put(None, "100 eth0\n101 eth1\n"))
+        blocks.put(None, "100 eth0\n101 eth1\n")
+    )
     space.ip("""
         rule add priority 20000 from 10.0.6.88 lookup 100 suppress_prefixlength 0
         rule add priority 20001 from 10.0.6.88 lookup main suppress_prefixlength 0
@@ -109,11 +125,14 @@ def odd_things(space, root):
         nexthop add id 6 blackhole
         route add 10.3.0.0/16 nhid 5 table 101
         route add 10.2.0.0/16 nhid 6 table 101""")
-    space.ip("""
+    space.ip(
+        """
         route add 2001:db8:a::/48 table 100 nexthop via 2001:db8:6::2 nexthop via 2001:db8:5::3
         route add default dev eth0 table 101 metric 1024
         route append default via 2001:db8:6::9 dev eth0 table 101 metric 1024
         route add 2001:db8:b::/48 via 2001:db8:6::2 dev eth0 table 101 expires 3600
         route add 2001:db8:9::/48 via 2001:db8:6::2 dev eth0 table 100 metric 9 mtu 1400
         route add throw 2001:db8:8::/48 table 101
-        rule add priority 20002 from 2001:db8:6::77 lookup 100""", "-6")
+        rule add priority 20002 from 2001:db8:6::77 lookup 100""",
+        "-6",
+    )

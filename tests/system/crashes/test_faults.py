@@ -112,7 +112,8 @@ def test_every_call_that_changes_something_fails_once_and_all_is_as_before(stage
     failed = []
     for planned, path, number in planned_faults:
         code, said, made = stage.follow(
-            lambda _, number=number: Fail(number), only={planned.turn}, reading=False)
+            lambda _, number=number: Fail(number), only={planned.turn}, reading=False
+        )
         where = (planned.name, path, planned.turn, errno.errorcode[number])
         assert planned.name == made[0].name, where
         failed += [where] * stage.check((code, said), number, where)
@@ -124,12 +125,12 @@ def test_every_call_that_reads_fails_once_and_all_is_as_before(stage):
     """One error each, in turn: there is nothing to put back that the other test does not see."""
     failed = []
     inside = str(stage.root) + "/"
-    calls = [(call, path) for call, path in stage.calls()
-             if not call.changes and path.startswith(inside)]
+    calls = [
+        (call, path) for call, path in stage.calls() if not call.changes and path.startswith(inside)
+    ]
     for planned, path in calls:
         number = ERRORS[planned.turn % len(ERRORS)]
-        code, said, made = stage.follow(
-            lambda _, number=number: Fail(number), only={planned.turn})
+        code, said, made = stage.follow(lambda _, number=number: Fail(number), only={planned.turn})
         where = (planned.name, path, planned.turn, errno.errorcode[number])
         assert planned.name == made[0].name, where
         failed += [where] * stage.check((code, said), number, where)
@@ -155,7 +156,8 @@ def test_from_some_call_on_all_fail_and_the_next_run_puts_back(folder, number):
     left = 0
     for turn in range(1 + number % 3, last + 1, 3):
         code, said, _ = stage.follow(
-            lambda _, number=number: Fail(number), only=range(turn, 10 * last), reading=False)
+            lambda _, number=number: Fail(number), only=range(turn, 10 * last), reading=False
+        )
         where = (turn, said)
         if code != FINE:
             assert FAILED == code, where
@@ -171,11 +173,15 @@ def test_from_some_call_on_all_fail_and_the_next_run_puts_back(folder, number):
 
 def test_what_fails_while_it_is_put_back_is_put_back_by_the_next_run(folder):
     stage = Stage(folder, "install")
-    renames = [call for call, path in stage.calls(reading=False)
-               if call.act == "rename" and "/etc/" in path]
+    renames = [
+        call
+        for call, path in stage.calls(reading=False)
+        if call.act == "rename" and "/etc/" in path
+    ]
     trouble = renames[-1].turn
     code, _, calls = stage.follow(
-        lambda call: Fail(errno.EIO) if call.turn == trouble else None, reading=False)
+        lambda call: Fail(errno.EIO) if call.turn == trouble else None, reading=False
+    )
     assert (FAILED, stage.before) == (code, tree(stage.root))
     for turn in range(trouble + 1, len(calls) + 1):
         number = ERRORS[turn % len(ERRORS)]
@@ -209,7 +215,8 @@ def test_a_look_that_fails_while_it_is_put_back_loses_nothing(folder):
             continue
         copy(start, stage.root)
         code, said, _ = stage.follow(
-            lambda _: Fail(errno.EIO), only={planned.turn}, do=install.recover)
+            lambda _: Fail(errno.EIO), only={planned.turn}, do=install.recover
+        )
         where = (planned.name, path, said)
         assert code in (FINE, FAILED), where
         assert stage.before == repaired(stage, where), where

@@ -70,8 +70,18 @@ def test_a_link_in_any_place_leads_nothing_out(grounds):
     ``soak.py links`` has all commands with all links."""
     paths = used_paths(grounds)
     # The search found what it must, or what follows would show little.
-    assert {ROUTE[1:], RULE[1:], SCRIPTS[1:], "etc", "var/lib", STATE, STATE + "/backups",
-            STATE + "/journal", "etc/symroute-nm.conf", "etc/iproute2/rt_tables.d"} <= paths
+    assert {
+        ROUTE[1:],
+        RULE[1:],
+        SCRIPTS[1:],
+        "etc",
+        "var/lib",
+        STATE,
+        STATE + "/backups",
+        STATE + "/journal",
+        "etc/symroute-nm.conf",
+        "etc/iproute2/rt_tables.d",
+    } <= paths
     kinds, others = itertools.cycle(KINDS), itertools.cycle((*WRITING[1:], *READING))
     for path, uid in zip(sorted(paths), itertools.cycle(OWNERS.values())):
         lead_out(grounds, path, uid, next(kinds), ["generate"])
@@ -92,16 +102,35 @@ def journal(**fields: object) -> Dict[str, object]:
 JOURNALS = [
     journal(after=digest(b"precious\n")),
     journal(target="x/sub/f", after=digest(b"precious\n")),
-    journal(old="f"), journal(old="g", before=digest(b"precious\n")),
-    journal(folders=["x/empty"]), journal(folders=["x", "x/empty"]),
-    journal(folders=["../outside/victim/empty"]), journal(folders=["a/../../outside/victim/empty"]),
+    journal(old="f"),
+    journal(old="g", before=digest(b"precious\n")),
+    journal(folders=["x/empty"]),
+    journal(folders=["x", "x/empty"]),
+    journal(folders=["../outside/victim/empty"]),
+    journal(folders=["a/../../outside/victim/empty"]),
     journal(target="../outside/victim/f", after=digest(b"precious\n")),
-    journal(target="/outside/victim/f"), journal(target=""), journal(target="."),
-    journal(new="../outside/victim/f"), journal(new=".."), journal(new="."), journal(old="."),
-    journal(backup="../../../../../outside/victim"), journal(backup=".."), journal(backup="."),
-    journal(backup=""), journal(backup="/outside"), journal(target=["x"]), journal(target={"x": 1}),
-    journal(folders={"x": 1}), journal(entries=[]), journal(entries=None), journal(entries="x"),
-    [], None, 1, "x",
+    journal(target="/outside/victim/f"),
+    journal(target=""),
+    journal(target="."),
+    journal(new="../outside/victim/f"),
+    journal(new=".."),
+    journal(new="."),
+    journal(old="."),
+    journal(backup="../../../../../outside/victim"),
+    journal(backup=".."),
+    journal(backup="."),
+    journal(backup=""),
+    journal(backup="/outside"),
+    journal(target=["x"]),
+    journal(target={"x": 1}),
+    journal(folders={"x": 1}),
+    journal(entries=[]),
+    journal(entries=None),
+    journal(entries="x"),
+    [],
+    None,
+    1,
+    "x",
 ]
 
 
@@ -114,7 +143,7 @@ def test_a_journal_is_not_followed_out_of_the_tree(grounds, owner, name):
     write(grounds.folder, "/outside/victim/sub/f", b"precious\n")
     (victim / "empty").mkdir(exist_ok=True)
     # One of others is refused as a whole, whatever is in it.
-    for content in JOURNALS[::1 if owner == "root" else 5]:
+    for content in JOURNALS[:: 1 if owner == "root" else 5]:
         grounds.fresh(OWNERS[owner])
         (grounds.tree / "x").symlink_to(str(victim))
         write(grounds.tree, "/%s/%s" % (STATE, name), json.dumps(content).encode())
@@ -126,11 +155,24 @@ def test_a_journal_is_not_followed_out_of_the_tree(grounds, owner, name):
 
 
 @pytest.mark.parametrize("owner", sorted(OWNERS))
-@pytest.mark.parametrize("change", [
-    {}, {"mode": 0o2755}, {"mode": 0o1755}, {"mode": 1 << 40}, {"uid": -2}, {"uid": 2**32 - 1},
-    {"path": "/../../outside/twin/etc/symroute-nm.conf"}, {"path": "etc/x"}, {"path": "/"},
-    {"path": "/etc//x"}, {"after": "x"}, {"mode": True},
-], ids=repr)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"mode": 0o2755},
+        {"mode": 0o1755},
+        {"mode": 1 << 40},
+        {"uid": -2},
+        {"uid": 2**32 - 1},
+        {"path": "/../../outside/twin/etc/symroute-nm.conf"},
+        {"path": "etc/x"},
+        {"path": "/"},
+        {"path": "/etc//x"},
+        {"after": "x"},
+        {"mode": True},
+    ],
+    ids=repr,
+)
 def test_undo_gives_no_file_rights_that_it_must_not_have(grounds, owner, change):
     grounds.fresh(OWNERS[owner])
     place = grounds.tree / STATE / "backups" / BACKUP / "manifest.json"
@@ -172,8 +214,10 @@ def test_where_others_can_write_files_are_replaced_and_nothing_is_kept(grounds, 
     said = grounds.said.read_text()
     place = root / SCRIPTS[1:] if "scripts" in how else root
     lines = [line for line in said.splitlines() if "one by one" in line]
-    assert ["%s can be written by others than root: its files were replaced one by one, no journal "
-            "and no backup was kept, and undo is refused there" % place] == lines
+    assert [
+        "%s can be written by others than root: its files were replaced one by one, no journal "
+        "and no backup was kept, and undo is refused there" % place
+    ] == lines
     assert "backup 2" not in said
     assert not (root / STATE / "backups").exists()
     assert not (root / STATE / "journal").exists()
@@ -188,8 +232,13 @@ def test_where_others_can_write_files_are_replaced_and_nothing_is_kept(grounds, 
         code = grounds.run(name)
         assert (code == REFUSED) or "scripts" in how
     assert FINE == grounds.run("remove")
-    assert [] == [place for place in root.rglob("*") if place.is_file()
-                  and "tmp" not in place.parts and b"BEGIN symroute-nm" in place.read_bytes()]
+    assert [] == [
+        place
+        for place in root.rglob("*")
+        if place.is_file()
+        and "tmp" not in place.parts
+        and b"BEGIN symroute-nm" in place.read_bytes()
+    ]
 
 
 @pytest.mark.parametrize("how", SHARED)
@@ -261,8 +310,9 @@ def test_a_fleets_tree_that_is_a_link_is_not_followed(grounds, tmp_path, target)
 
     def action() -> None:
         redirect(str(grounds.said))
-        os._exit(command(
-            ["generate", "--force", "--host", folder, "--root", trees, "--jobs", "1"])())
+        os._exit(
+            command(["generate", "--force", "--host", folder, "--root", trees, "--jobs", "1"])()
+        )
 
     assert 1 == ended(forked(action))
     assert "web1: failed" in grounds.said.read_text()
@@ -294,8 +344,12 @@ def test_a_folder_swapped_before_any_call_that_changes_something_leads_nothing_o
         pair = beside(grounds, path, turn)
         before = grounds.outside()
         code = syscalls.follow(
-            action, lambda _, pair=pair: exchange(*pair), only={turn}, reading=False,
-            output=str(grounds.said))
+            action,
+            lambda _, pair=pair: exchange(*pair),
+            only={turn},
+            reading=False,
+            output=str(grounds.said),
+        )
         said = grounds.said.read_text(errors="replace")
         assert code in CODES, (seed, turn, said)
         assert before == grounds.outside(), (seed, turn, said)

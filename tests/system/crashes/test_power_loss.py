@@ -112,7 +112,8 @@ class Disk:
                 parent.change(**{name: None, other: moved})
         elif step.name == "link":
             self.at(str(Path(step.other).parent)).change(
-                **{Path(step.other).name: parent.names[name]})
+                **{Path(step.other).name: parent.names[name]}
+            )
         else:
             self._play_on(self.at(step.path), step)
 
@@ -169,7 +170,7 @@ def record(action, root):
     top = str(root) + "/"
 
     def relative(path):
-        return path[len(top):] if path.startswith(top) else "" if path + "/" == top else None
+        return path[len(top) :] if path.startswith(top) else "" if path + "/" == top else None
 
     pending = []
 
@@ -222,8 +223,9 @@ def removal(root):
     install.install(root, changing.find_changes(root, {}, changing.find_owned(root)))
 
 
-@pytest.mark.parametrize(("action", "again"), [(run, run), (removal, removal),
-                                               (install.restore, None)])
+@pytest.mark.parametrize(
+    ("action", "again"), [(run, run), (removal, removal), (install.restore, None)]
+)
 def test_the_next_run_puts_right_what_a_loss_of_power_left(folder, action, again):
     seed = random.SystemRandom().randrange(1 << 32)
     start = prepared(folder / "start")
@@ -257,7 +259,8 @@ def test_the_next_run_puts_right_what_a_loss_of_power_left_of_a_repair(folder):
     place = str(start / STALE[1:])
     syscalls.follow(
         lambda: run(start),
-        lambda call: Kill() if call.act == "unlink" and call.path == place else None)
+        lambda call: Kill() if call.act == "unlink" and call.path == place else None,
+    )
     assert tree(start) != before
     working = copy(start, folder / "working")
     steps = record(lambda: install.recover(working) and 0, working)

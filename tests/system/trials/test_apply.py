@@ -37,8 +37,10 @@ from support.network.trials import (
 )
 from symroute_nm.cli.main import app
 
-FAKETIME = [*Path("/usr").glob("lib*/faketime/libfaketime.so.1"),
-            *Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
+FAKETIME = [
+    *Path("/usr").glob("lib*/faketime/libfaketime.so.1"),
+    *Path("/usr/lib").glob("*/faketime/libfaketime.so.1"),
+]
 NO_IPV6 = "eth0 is without IPv6"
 
 
@@ -53,9 +55,11 @@ def test_apply_brings_the_kernel_to_the_plan_and_again_changes_nothing(space, ro
     assert (FINE, FINE) == (first.returncode, again.returncode), first.stderr
     assert b"the kernel is as planned: nothing to change\n" == again.stdout
     assert there == kernel(space)
-    for line in ("20000:\tfrom 10.0.6.5 lookup 100 suppress_prefixlength 0",
-                 "20001:\tfrom all iif eth1 lookup main suppress_prefixlength 0",
-                 "20002:\tfrom 10.0.5.5 lookup 101"):
+    for line in (
+        "20000:\tfrom 10.0.6.5 lookup 100 suppress_prefixlength 0",
+        "20001:\tfrom all iif eth1 lookup main suppress_prefixlength 0",
+        "20002:\tfrom 10.0.5.5 lookup 101",
+    ):
         assert line in there[0]
     assert "default via 10.0.6.1 dev eth0 table 100 \n" in there[1]
     assert "20002:\tfrom 2001:db8:5::5 lookup 101" in there[2]
@@ -140,27 +144,38 @@ def test_stale_rules_routes_and_duplicates_of_ours_go(space, root):
 
     assert FINE == space.symroute("apply", "--yes", "--root", str(root)).returncode
     assert [sorted(each.splitlines()) for each in there] == [
-        sorted(each.splitlines()) for each in kernel(space)]
-    for kind, item in (("stale", "IPv4 rule 20002: from 10.0.6.77/32 lookup 100"),
-                       ("stale", "route 10.9.0.0/16 via 10.0.6.1 dev eth0 table 100"),
-                       ("changed", "route default via 10.0.6.9 dev eth0 table 100"),
-                       ("twice", "IPv4 rule 20002: from 10.0.5.5/32 lookup 101")):
-        assert [each for each in verified.splitlines()
-                if each.startswith(kind) and each.endswith(item)], (kind, verified)
+        sorted(each.splitlines()) for each in kernel(space)
+    ]
+    for kind, item in (
+        ("stale", "IPv4 rule 20002: from 10.0.6.77/32 lookup 100"),
+        ("stale", "route 10.9.0.0/16 via 10.0.6.1 dev eth0 table 100"),
+        ("changed", "route default via 10.0.6.9 dev eth0 table 100"),
+        ("twice", "IPv4 rule 20002: from 10.0.5.5/32 lookup 101"),
+    ):
+        assert [
+            each for each in verified.splitlines() if each.startswith(kind) and each.endswith(item)
+        ], (kind, verified)
 
 
 def test_a_line_of_the_administrators_in_an_own_table_stays(space, root):
-    lines = ["10.77.0.0/16 via 10.0.6.7 dev eth0 table 100",
-             "10.78.0.0/16 via 10.0.6.7 dev eth0 table 100 metric 8 mtu lock 1400",
-             "10.79.0.0/16 table 100 nexthop via 10.0.6.7 dev eth0 nexthop via 10.0.6.8 dev eth0",
-             "local 10.80.0.0/16 dev lo table 100"]
+    lines = [
+        "10.77.0.0/16 via 10.0.6.7 dev eth0 table 100",
+        "10.78.0.0/16 via 10.0.6.7 dev eth0 table 100 metric 8 mtu lock 1400",
+        "10.79.0.0/16 table 100 nexthop via 10.0.6.7 dev eth0 nexthop via 10.0.6.8 dev eth0",
+        "local 10.80.0.0/16 dev lo table 100",
+    ]
     (root / SCRIPTS / "route-eth0").write_text("".join(each + "\n" for each in lines))
     # The dispatcher script is to apply them from now on.
-    assert FINE == space.symroute(
-        "generate", "--apply", "--yes", "--force", "--root", str(root)).returncode
+    assert (
+        FINE
+        == space.symroute("generate", "--apply", "--yes", "--force", "--root", str(root)).returncode
+    )
     space.ip("".join("route add %s\n" % each for each in lines))
-    there = [each for each in kernel(space)[1].splitlines()
-             if re.match(r"(local )?10\.(77|78|79|80)\.", each)]
+    there = [
+        each
+        for each in kernel(space)[1].splitlines()
+        if re.match(r"(local )?10\.(77|78|79|80)\.", each)
+    ]
     assert len(lines) == len(there)
 
     assert FINE == space.symroute("apply", "--yes", "--root", str(root)).returncode
@@ -199,8 +214,11 @@ def test_an_emptied_own_table_is_noticed_and_mended(space, root):
 
     found = space.symroute("verify", "--json", *words)
     assert FINDING == found.returncode
-    lacking = {each["item"] for each in json.loads(found.stdout.decode())["differences"]
-               if each["plan"] and each["files"] and not each["kernel"]}
+    lacking = {
+        each["item"]
+        for each in json.loads(found.stdout.decode())["differences"]
+        if each["plan"] and each["files"] and not each["kernel"]
+    }
     assert "route default via 10.0.5.1 dev eth1 table 101" in lacking
     assert FINE == space.symroute("apply", "--yes", *words).returncode
     assert FINE == space.symroute("verify", *words).returncode
@@ -280,12 +298,16 @@ def test_a_link_that_goes_meanwhile_holds_up_nothing_else(space, root, happens):
     after = kernel(space, "-o")
     assert REFUSED == returned, said
     assert [each.replace(" [detached]", "") for each in after[0].splitlines()] == (
-        before[0].splitlines())
-    assert [each for each in before[1].splitlines()
-            if "table 10" in each and (happens == NO_IPV6 or "eth0" not in each)] == [
-        each for each in after[1].splitlines() if "table 10" in each]
-    assert [each for each in before[3].splitlines() if "table 10" in each and "eth0" not in each
-            ] == [each for each in after[3].splitlines() if "table 10" in each]
+        before[0].splitlines()
+    )
+    assert [
+        each
+        for each in before[1].splitlines()
+        if "table 10" in each and (happens == NO_IPV6 or "eth0" not in each)
+    ] == [each for each in after[1].splitlines() if "table 10" in each]
+    assert [
+        each for each in before[3].splitlines() if "table 10" in each and "eth0" not in each
+    ] == [each for each in after[3].splitlines() if "table 10" in each]
     clean(space, root)
 
 
@@ -312,8 +334,10 @@ def test_what_cannot_be_brought_back_is_said_and_kept_for_the_next_run(space, ro
         assert b"remove %s/record" % str(space.state).encode() in text
     assert before[0] == without[0]
     assert ["10.43.0.0/16 via 10.0.6.2 dev eth0 src 10.0.6.77 "] == [
-        each.replace("table 100 ", "") for each in before[1].splitlines()
-        if "table 10" in each and each not in without[1].splitlines()]
+        each.replace("table 100 ", "")
+        for each in before[1].splitlines()
+        if "table 10" in each and each not in without[1].splitlines()
+    ]
     assert sorted(before[1].splitlines()) == sorted(kernel(space)[1].splitlines())
 
 
@@ -332,8 +356,10 @@ def test_what_stands_in_the_way_below_run_is_told(space, root, standing):
 
     assert before == kernel(space)
     assert (REFUSED if standing == "link" else SYSTEM) == ran.returncode
-    wanted = {"link": b"%s is no folder, or a link to one",
-              "folder": b"cannot listen at %s/confirm: "}
+    wanted = {
+        "link": b"%s is no folder, or a link to one",
+        "folder": b"cannot listen at %s/confirm: ",
+    }
     assert wanted[standing] % str(space.state).encode() in ran.stderr
     assert b"another change" not in ran.stderr
 
@@ -360,7 +386,8 @@ def test_what_others_do_meanwhile_in_a_table_that_we_share_stays(space, root):
     before = kernel(space)
 
     returned, said = unconfirmed(
-        space, root, "route add 10.67.0.0/16 via 10.0.6.6 dev eth0 table 200")
+        space, root, "route add 10.67.0.0/16 via 10.0.6.6 dev eth0 table 200"
+    )
 
     assert REFUSED == returned, said
     space.ip("route del 10.67.0.0/16 table 200")  # it is still there
@@ -411,7 +438,7 @@ def test_a_killed_keeper_has_the_command_take_the_change_back(space, root):
     before = kernel(space)
     ran = start(space, root, "apply", "--timeout", "30")
     wait_for(ran, MADE)
-    keeper, = set(keepers(root)) - {ran.pid}
+    (keeper,) = set(keepers(root)) - {ran.pid}
     os.kill(keeper, signal.SIGKILL)
     said = ran.communicate()[1]
 
@@ -456,12 +483,17 @@ def test_only_one_change_waits_at_a_time(space, root):
 def test_whoever_confirms_while_another_does_gets_the_answer_too(space, root):
     ran = start(space, root, "apply", "--timeout", "30")
     wait_for(ran, MADE)
-    keeper, = set(keepers(root)) - {ran.pid}
+    (keeper,) = set(keepers(root)) - {ran.pid}
     os.kill(keeper, signal.SIGSTOP)
     confirmations = [start(space, root, "confirm") for _ in range(2)]
     # What a process that reads from a socket is in: read(2), recvfrom(2) or the poll(2) before it.
-    until(lambda: all(b"unix" in Path("/proc/%d/wchan" % each.pid).read_bytes() or b"poll" in Path(
-        "/proc/%d/wchan" % each.pid).read_bytes() for each in confirmations))
+    until(
+        lambda: all(
+            b"unix" in Path("/proc/%d/wchan" % each.pid).read_bytes()
+            or b"poll" in Path("/proc/%d/wchan" % each.pid).read_bytes()
+            for each in confirmations
+        )
+    )
     os.kill(keeper, signal.SIGCONT)
 
     assert [b"kept\n"] * 2 == [each.communicate()[0] for each in confirmations]
@@ -484,8 +516,13 @@ def test_a_clock_that_jumps_changes_nothing(space, root, jump):
     clock = root.parent / "clock"
     clock.write_text("+0\n")
     environment = dict(
-        os.environ, LD_PRELOAD=str(FAKETIME[0]), FAKETIME_TIMESTAMP_FILE=str(clock),
-        FAKETIME_NO_CACHE="1", DONT_FAKE_MONOTONIC="1", FAKETIME_DONT_FAKE_MONOTONIC="1")
+        os.environ,
+        LD_PRELOAD=str(FAKETIME[0]),
+        FAKETIME_TIMESTAMP_FILE=str(clock),
+        FAKETIME_NO_CACHE="1",
+        DONT_FAKE_MONOTONIC="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+    )
     ran = start(space, root, "apply", "--timeout", "2", env=environment)
     wait_for(ran, MADE)
     began = time.monotonic()
@@ -569,8 +606,19 @@ class Terminal:
     def __init__(self, space: Namespace, root: Path, *words: str) -> None:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
-            os.execvp("nsenter", ["nsenter", "--net=/run/netns/" + space.name, sys.executable,
-                                  "-m", "symroute_nm", *words, "--root", str(root)])
+            os.execvp(
+                "nsenter",
+                [
+                    "nsenter",
+                    "--net=/run/netns/" + space.name,
+                    sys.executable,
+                    "-m",
+                    "symroute_nm",
+                    *words,
+                    "--root",
+                    str(root),
+                ],
+            )
         self.said = b""
 
     def expect(self, text: bytes) -> None:
@@ -691,7 +739,8 @@ def test_verify_tells_what_is_missing_where(space, root):
     assert [] == listed["files"]
     assert {("missing", True, True, False)} == {
         (each["kind"], each["plan"], each["files"], each["kernel"])
-        for each in listed["differences"]}
+        for each in listed["differences"]
+    }
     assert (FINE, b"plan, files and kernel agree\n") == (agreed.returncode, agreed.stdout)
 
 
@@ -699,14 +748,17 @@ def test_verify_tells_a_file_that_was_changed_by_hand(space, root):
     words = ("--root", str(root))
     assert FINE == space.symroute("generate", "--apply", "--yes", *words).returncode
     path = root / SCRIPTS / "route-eth0"
-    path.write_text(path.read_text().replace(
-        "default via 10.0.6.1 dev eth0", "default via 10.0.6.99 dev eth0"))
+    path.write_text(
+        path.read_text().replace("default via 10.0.6.1 dev eth0", "default via 10.0.6.99 dev eth0")
+    )
 
     found = space.symroute("verify", *words)
 
     assert FINDING == found.returncode
     lines = found.stdout.decode().splitlines()
-    assert ("/etc/sysconfig/network-scripts/route-eth0 differs: it was changed by hand since it "
-            "was written") in lines
+    assert (
+        "/etc/sysconfig/network-scripts/route-eth0 differs: it was changed by hand since it "
+        "was written"
+    ) in lines
     assert "missing  yes   no     yes     route default via 10.0.6.1 dev eth0 table 100" in lines
     assert "changed  no    yes    no      route default via 10.0.6.99 dev eth0 table 100" in lines

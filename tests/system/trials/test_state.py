@@ -92,14 +92,36 @@ def hostile(ran):
     yield {**before, "more": shell}
     yield {**before, "valid_mark": shell}
     yield {**before, "nft": shell}
-    for rule in ([shell, 1, 1], ["-M/tmp/x", 1, 1], ["eth0 -M /x", 1, 1], ["eth0\n", 1, 1],
-                 ['eth0"', 1, 1], ["eth0", shell, 1], ["eth0", True, 1], ["eth0", 1, 2**32],
-                 ["eth0", -1, 1], ["eth0", 1.0, 1], ["eth0", 1, 0], ["eth0", 1], [None, 1, 1],
-                 ["e" * 16, 1, 1], {}, 5):
+    for rule in (
+        [shell, 1, 1],
+        ["-M/tmp/x", 1, 1],
+        ["eth0 -M /x", 1, 1],
+        ["eth0\n", 1, 1],
+        ['eth0"', 1, 1],
+        ["eth0", shell, 1],
+        ["eth0", True, 1],
+        ["eth0", 1, 2**32],
+        ["eth0", -1, 1],
+        ["eth0", 1.0, 1],
+        ["eth0", 1, 0],
+        ["eth0", 1],
+        [None, 1, 1],
+        ["e" * 16, 1, 1],
+        {},
+        5,
+    ):
         yield {**before, "nft": [rule]}
         yield {**before, "chains": [{"rules": [rule], "jumps": []}, None]}
-    for jump in ([shell, 1], ["PREROUTING", shell], ["PREROUTING", True], ["OUTPUT", 1],
-                 ["PREROUTING", -1], ["PREROUTING", 2**31], ["PREROUTING"], "ab"):
+    for jump in (
+        [shell, 1],
+        ["PREROUTING", shell],
+        ["PREROUTING", True],
+        ["OUTPUT", 1],
+        ["PREROUTING", -1],
+        ["PREROUTING", 2**31],
+        ["PREROUTING"],
+        "ab",
+    ):
         yield {**before, "chains": [{"rules": [], "jumps": [jump]}, None]}
     yield {**before, "chains": [None]}
     yield {**before, "chains": {"iptables": None}}
@@ -125,10 +147,24 @@ def test_no_text_of_a_record_becomes_a_command(space, recorded, root, own_folder
     assert not ran.exists()
 
 
-@pytest.mark.parametrize("change", [
-    {"format": 1}, {"rules": ["zz"]}, {"rules": [5]}, {"rules": 5}, {"routes": ["00"]},
-    {"tables": ["100"]}, {"tables": [True]}, {"tables": [2**32]}, {"tables": None},
-    {"territory": []}, {"territory": "x"}, {"left": {"format": 99}}, {"places": 1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 1},
+        {"rules": ["zz"]},
+        {"rules": [5]},
+        {"rules": 5},
+        {"routes": ["00"]},
+        {"tables": ["100"]},
+        {"tables": [True]},
+        {"tables": [2**32]},
+        {"tables": None},
+        {"territory": []},
+        {"territory": "x"},
+        {"left": {"format": 99}},
+        {"places": 1},
+    ],
+)
 def test_a_record_with_wrong_types_is_refused(space, recorded, root, change):  # noqa: F811
     content, place = recorded
     before = kernel(space)
@@ -143,9 +179,18 @@ def test_a_record_with_wrong_types_is_refused(space, recorded, root, change):  #
 
 def test_a_record_below_a_root_is_never_read(space, root, own_folder):  # noqa: F811
     (root / "run/symroute-nm").mkdir(parents=True)
-    (root / "run/symroute-nm/record").write_text(json.dumps(
-        {"format": 1, "kernel": "x", "rules": [], "routes": [], "tables": [],
-         "marks": "touch %s" % (own_folder / "ran")}))
+    (root / "run/symroute-nm/record").write_text(
+        json.dumps(
+            {
+                "format": 1,
+                "kernel": "x",
+                "rules": [],
+                "routes": [],
+                "tables": [],
+                "marks": "touch %s" % (own_folder / "ran"),
+            }
+        )
+    )
 
     said = space.symroute("apply", "--yes", "--root", str(root))
 
@@ -161,7 +206,8 @@ def test_what_is_on_record_comes_back_from_data_alone():
     assert mark_setup.load(json.loads(json.dumps(mark_setup.dump(None)))) is None
     commands = render_reversal(mark_setup.load(content))
     assert {"nft", "iptables", "ip6tables", "iptables-restore"} == {
-        command.words[0] for command in commands}
+        command.words[0] for command in commands
+    }
     (table,) = (command.text for command in commands if command.words == ("nft", "-f", "-"))
     assert (Mark("eth0", 0x64),) == mark_setup.read_script(b"nft -f -\n" + table.encode()).marks
     (jump,) = (command for command in commands if command.instead)
@@ -175,16 +221,25 @@ def test_a_script_is_read_and_written_anew_and_never_run(backend):
     assert marking == mark_setup.read_script(script)
     more = script.replace(b"exit $code", b"touch /x").replace(b"#!/bin/sh\n", b"#!/bin/sh\nrm /x\n")
     assert script.decode() == render_script(mark_setup.read_script(more))
-    for odd in (script.replace(b"eth0", b"e'th0"), script.replace(b"0x65", b"0x66", 1),
-                b"#!/bin/sh\nnft -f x\n"):
+    for odd in (
+        script.replace(b"eth0", b"e'th0"),
+        script.replace(b"0x65", b"0x66", 1),
+        b"#!/bin/sh\nnft -f x\n",
+    ):
         with pytest.raises(Refusal, match="does not set marks as symroute-nm writes it"):
             mark_setup.read_script(odd)
 
 
-@pytest.mark.parametrize("line", [
-    '    iifname "eth0" tcp dport 22 accept', '    include "/etc/passwd"',
-    '    ct mark & 0x7f == 0x64 meta mark & 0x7f == 0 meta mark set meta mark | 0x65',
-    "  set hosts {", '  chain other {'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '    iifname "eth0" tcp dport 22 accept',
+        '    include "/etc/passwd"',
+        "    ct mark & 0x7f == 0x64 meta mark & 0x7f == 0 meta mark set meta mark | 0x65",
+        "  set hosts {",
+        "  chain other {",
+    ],
+)
 def test_what_could_not_come_back_is_refused_before_anything_is_done(line):
     listing = "table inet symroute_nm {\n  chain prerouting {\n%s\n  }\n}\n" % line
     with pytest.raises(Refusal, match="does not write, and could not bring back"):
@@ -240,8 +295,12 @@ def private_run(own_folder):
 
     def running(code):
         script = "mount --bind %s /run && exec %s -c '%s'" % (made, sys.executable, code)
-        ran = subprocess.run(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, check=False)
+        ran = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
         return ran.returncode, ran.stderr.decode()
 
     return made, running
@@ -270,11 +329,14 @@ def test_a_folder_that_somebody_else_prepared_is_refused(private_run, prepared):
     code, said = running(MAKE)
 
     assert 1 == code
-    assert re.search({
-        "another's": "/run/symroute-nm belongs to user 65534",
-        "writable": "others can write to /run/symroute-nm: its mode is 0777",
-        "below another's": "others can write to /run: its mode is 0777",
-    }.get(prepared, "/run/symroute-nm is no folder, or a link to one"), said), said
+    assert re.search(
+        {
+            "another's": "/run/symroute-nm belongs to user 65534",
+            "writable": "others can write to /run/symroute-nm: its mode is 0777",
+            "below another's": "others can write to /run: its mode is 0777",
+        }.get(prepared, "/run/symroute-nm is no folder, or a link to one"),
+        said,
+    ), said
 
 
 def test_what_an_earlier_version_made_is_closed(private_run):
@@ -292,6 +354,7 @@ def test_a_user_has_locks_in_a_folder_of_their_own(tmp_path, monkeypatch):
     os.chown(str(given), NOBODY, NOBODY)
     shared = Path("/tmp/symroute-nm-%d" % NOBODY)
     try:
+
         def look():
             os.environ["XDG_RUNTIME_DIR"] = str(given)
             assert given / "symroute-nm" == own_folders.locks_folder()
@@ -330,11 +393,11 @@ def test_a_wrong_number_in_a_lock_names_nobody(tmp_path):
 # -- trees ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [
-    ["apply"], ["generate", "--apply"], ["remove", "--apply"], ["undo", "--apply"]])
+@pytest.mark.parametrize(
+    "words", [["apply"], ["generate", "--apply"], ["remove", "--apply"], ["undo", "--apply"]]
+)
 @pytest.mark.parametrize("part", ["", "etc", SCRIPTS, "etc/iproute2", "var/lib/symroute-nm"])
-def test_a_tree_that_others_can_write_to_changes_no_kernel(
-        space, root, words, part):  # noqa: F811
+def test_a_tree_that_others_can_write_to_changes_no_kernel(space, root, words, part):  # noqa: F811
     (root / "var/lib/symroute-nm").mkdir(parents=True)
     before, there = kernel(space), sorted(root.rglob("*"))
     place = root / part
@@ -412,7 +475,7 @@ def test_descriptors_that_run_out_do_not_stop_the_way_back(space, root):  # noqa
     before = kernel(space, "-d")
     ran = start(space, root, "apply", "--timeout", "4")
     wait_for(ran, MADE)
-    keeper, = set(keepers(root)) - {ran.pid}
+    (keeper,) = set(keepers(root)) - {ran.pid}
     # As many as it has now, and not one more.
     there = len(list(Path("/proc/%d/fd" % keeper).iterdir()))
     subprocess.run(["prlimit", "--pid", str(keeper), "--nofile=%d:%d" % (there, there)], check=True)
@@ -423,8 +486,7 @@ def test_descriptors_that_run_out_do_not_stop_the_way_back(space, root):  # noqa
     clean(space, root)
 
 
-def test_callers_that_leave_or_are_too_many_keep_nobody_from_confirming(
-        space, root):  # noqa: F811
+def test_callers_that_leave_or_are_too_many_keep_nobody_from_confirming(space, root):  # noqa: F811
     ran = start(space, root, "apply", "--timeout", "30")
     wait_for(ran, MADE)
     for _ in range(2):
@@ -441,8 +503,19 @@ def test_callers_that_leave_or_are_too_many_keep_nobody_from_confirming(
 
 def test_too_few_descriptors_are_told_before_anything_is_done(space, root):  # noqa: F811
     before = kernel(space)
-    ran = space.run(["prlimit", "--nofile=14:14", sys.executable, "-m", "symroute_nm", "apply",
-                     "--yes", "--root", str(root)])
+    ran = space.run(
+        [
+            "prlimit",
+            "--nofile=14:14",
+            sys.executable,
+            "-m",
+            "symroute_nm",
+            "apply",
+            "--yes",
+            "--root",
+            str(root),
+        ]
+    )
     assert SYSTEM == ran.returncode, ran.stderr
     assert b"Traceback" not in ran.stderr
     assert before == kernel(space)
@@ -455,8 +528,14 @@ def test_every_part_of_a_way_back_is_tried():
         tried.append(type(error))
         raise error
 
-    errors = (ValueError("a"), OSError(24, "Too many open files"), KeyError("b"), RecursionError(),
-              MemoryError(), SystemFailure("c"))
+    errors = (
+        ValueError("a"),
+        OSError(24, "Too many open files"),
+        KeyError("b"),
+        RecursionError(),
+        MemoryError(),
+        SystemFailure("c"),
+    )
     failures = [attempt(fail, error).failure for error in errors]
     assert list(map(type, errors)) == tried
     assert all(failures) and "ValueError: a" == failures[0] and "c" == failures[-1]
