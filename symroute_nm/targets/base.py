@@ -160,7 +160,7 @@ class Target(abc.ABC):
 def choose_target(name: str = "ifcfg") -> Target:
     """The target of that name: the only place that knows which there are."""
     # The name is built, so that a command that needs none of them loads none.
-    module = importlib.import_module(f"symroute_nm.{name}_target")
+    module = importlib.import_module(f"symroute_nm.targets.{name}.target")
     target: Target = module.TARGET
     return target
 
