@@ -54,7 +54,7 @@ def find_ours(host: Host, settings: Settings) -> Ours:
     ours = our_rules(host, settings)
     choices = (each.table for each in settings.interface.values())
     return Ours(
-        tuple(rule._replace(protocol=0) for rule in host.rules if rule in ours),
+        tuple(rule.without_protocol for rule in host.rules if rule in ours),
         our_tables(host.tables, choices),
     )
 

@@ -62,7 +62,7 @@ def _marked_by(host: Host, ours: Iterable[Rule], mark: int) -> str:
     tables = {each.table for each in ours if each.mask and mark & each.mask == each.mark}
     links = {
         hop.link
-        for route in pack(host.routes).kinds()
+        for route in pack(host.routes).templates()
         if route.table in tables - {TABLE_MAIN}
         for hop in route.hops
     }

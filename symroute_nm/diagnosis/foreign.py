@@ -297,7 +297,7 @@ def find_unread(case: Case) -> Iterator[Finding]:
     uplinks = {uplink.link.name for uplink in case.survey.uplinks}
     internal = any(
         hop.link not in uplinks
-        for route in pack(case.host.routes).kinds()
+        for route in pack(case.host.routes).templates()
         if route.table == TABLE_MAIN and not route.default
         for hop in route.hops
     )

@@ -27,14 +27,15 @@ from symroute_nm.model.network import (
 from symroute_nm.model.ours import looks_like_ours, our_rules
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.model.route_set import pack
-from symroute_nm.model.state import bare
 from symroute_nm.targets.base import bring_up_link
 
 
 def find_duplicates(case: Case) -> Iterator[Finding]:
     """The same rule several times: of ours, or of a line without a priority."""
     again = [
-        (rule, times) for rule, times in Counter(map(bare, case.ours.rules)).items() if times > 1
+        (rule, times)
+        for rule, times in Counter((rule.without_protocol for rule in case.ours.rules)).items()
+        if times > 1
     ]
     if again:
         rules = [rule for rule, _ in again]
@@ -72,7 +73,7 @@ def find_leaked(case: Case) -> Iterator[Finding]:
     leaked = _leaked(case)
     if leaked:
         deciding = {
-            failure.decision.rule._replace(protocol=0)
+            failure.decision.rule.without_protocol
             for verdict in case.verdicts
             for failure in verdict.failures
             if failure.decision.rule
@@ -96,7 +97,7 @@ def _leaked(case: Case) -> Tuple[Rule, ...]:
 
 def find_missing(case: Case) -> Iterator[Finding]:
     """Rules of ours in files whose link is up, and which the kernel has not."""
-    present = {rule._replace(protocol=0) for rule in case.host.rules}
+    present = {rule.without_protocol for rule in case.host.rules}
     ours = our_rules(
         case.host._replace(rules=tuple(line.rule for line in case.listed)), case.settings
     )
@@ -153,7 +154,7 @@ def find_stale_sources(case: Case) -> Iterator[Finding]:
 def _table_links(case: Case) -> Mapping[int, Set[str]]:
     """The links that routes lead out of: {table: names}."""
     found: Dict[int, Set[str]] = {}
-    for route in pack(case.host.routes).kinds():
+    for route in pack(case.host.routes).templates():
         found.setdefault(route.table, set()).update(hop.link for hop in route.hops)
     return found
 
@@ -185,7 +186,7 @@ def find_stale_routes(case: Case) -> Iterator[Finding]:
     known = {address.network for address in case.host.addresses}
     present, tables = pack(case.host.routes), case.ours.tables
     stale: Dict[int, List[Route]] = {}
-    for route in present.where(lambda route: route.type == "throw" and route.table in tables):
+    for route in present.select(lambda route: route.type == "throw" and route.table in tables):
         main = () if route.default else present.to(TABLE_MAIN, route.destination)
         if route.destination not in known and all(each.type == "throw" for each in main):
             stale.setdefault(route.table, []).append(route)
@@ -211,7 +212,9 @@ def _stale_routes(
 def find_empty_tables(case: Case) -> Iterator[Finding]:
     """Own tables without a default route while their link is up."""
     filled = {
-        (route.version, route.table) for route in pack(case.host.routes).kinds() if route.default
+        (route.version, route.table)
+        for route in pack(case.host.routes).templates()
+        if route.default
     }
     seen: Dict[Tuple[int, int], List[Rule]] = {}
     leaked = set(_leaked(case))

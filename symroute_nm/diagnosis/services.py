@@ -64,7 +64,7 @@ def find_routed(case: Case) -> Iterator[Finding]:
     routes = _Routes(case)
     groups: Dict[_Way, List[str]] = {}
     uplinks = {uplink.link.name for uplink in case.survey.uplinks}
-    inward = pack(case.host.routes).where(
+    inward = pack(case.host.routes).select(
         lambda route: (
             route.table == TABLE_MAIN
             and not route.default
@@ -188,11 +188,11 @@ def _marked_links(case: Case) -> FrozenSet[str]:
     tables = {
         (rule.version, rule.table)
         for rule in case.host.rules
-        if rule.mask and rule._replace(protocol=0) not in ours
+        if rule.mask and rule.without_protocol not in ours
     }
     return frozenset(
         hop.link
-        for route in pack(case.host.routes).kinds()
+        for route in pack(case.host.routes).templates()
         if route.default and (route.version, route.table) in tables
         for hop in route.hops
     )

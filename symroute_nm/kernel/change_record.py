@@ -22,8 +22,7 @@ from symroute_nm.kernel.mark_setup import Reversal
 from symroute_nm.kernel.scope import Scope
 from symroute_nm.kernel.state import Saved
 from symroute_nm.model import codec
-from symroute_nm.model.network import Route, Rule
-from symroute_nm.model.state import Place, place
+from symroute_nm.model.network import LineKey, Route, Rule
 
 _FORMAT = 2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -59,7 +58,7 @@ def write_record(record: Record) -> None:
     _write(own_folders.kernel_folder() / own_folders.record_place().name, text, _RECORD_MODE)
 
 
-def _dump_places(places: Iterable[Place]) -> Any:
+def _dump_places(places: Iterable[LineKey]) -> Any:
     return [
         codec.encode(Route(network, table=table, metric=metric))
         for _, table, network, metric in sorted(places, key=str)
@@ -110,8 +109,8 @@ def _territory(content: Dict[str, Any], where: str) -> Scope:
     return Scope(
         frozenset(rules),
         frozenset(tables),
-        frozenset(map(place, left)),
-        frozenset(map(place, places)),
+        frozenset((route.line_key for route in left)),
+        frozenset((route.line_key for route in places)),
     )
 
 

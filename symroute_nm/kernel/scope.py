@@ -10,12 +10,12 @@ from typing import Collection, FrozenSet, Iterator, NamedTuple
 from symroute_nm.kernel.steps import move, spare_tables
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Files, Listing
-from symroute_nm.model.network import Route, Rule
+from symroute_nm.model.network import LineKey, Route, Rule
 from symroute_nm.model.ours import our_rules, our_tables
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
-from symroute_nm.model.state import Place, State, bare, place
+from symroute_nm.model.state import State
 
 
 def find_tables(host: Host, settings: Settings, plan: Plan) -> FrozenSet[int]:
@@ -29,8 +29,8 @@ class Scope(NamedTuple):
 
     rules: FrozenSet[Rule]  # without who added them
     tables: FrozenSet[int]  # with all of their routes
-    left: FrozenSet[Place] = frozenset()  # but for these
-    places: FrozenSet[Place] = frozenset()  # and these of other tables, which we share
+    left: FrozenSet[LineKey] = frozenset()  # but for these
+    places: FrozenSet[LineKey] = frozenset()  # and these of other tables, which we share
 
     @property
     def all_tables(self) -> FrozenSet[int]:
@@ -41,7 +41,7 @@ class Scope(NamedTuple):
         """Whether a route of the kernel is looked at."""
         if route.table in self.tables and not self.left:
             return True  # as nearly always, and of a hundred thousand routes
-        there = place(route)
+        there = route.line_key
         return there not in self.left and (route.table in self.tables or there in self.places)
 
 
@@ -57,21 +57,25 @@ def find_change(
     host: Host, settings: Settings, wanted: State, tables: Collection[int], files: Files
 ) -> ScopedChange:
     """Our part of the kernel and the way it is to be, without what is the administrator's."""
-    foreign = {place(route) for route in files.foreign.state.routes}
+    foreign = {route.line_key for route in files.foreign.state.routes}
     owned = {table.id for table in host.tables if table.owned} - {
         table.id for table in host.tables if not table.owned
     }
     others = frozenset(tables) - owned
     shared = frozenset(
-        place(route)
+        route.line_key
         for route in (*files.ours.state.routes, *wanted.routes)
         if route.table in others
     )
-    aside = {bare(rule) for rule in files.foreign.state.rules} - set(map(bare, wanted.rules))
+    aside = {rule.without_protocol for rule in files.foreign.state.rules} - set(
+        (rule.without_protocol for rule in wanted.rules)
+    )
     ours = our_rules(host, settings)
-    rules = tuple(rule for rule in host.rules if rule in ours and bare(rule) not in aside)
+    rules = tuple(
+        rule for rule in host.rules if rule in ours and rule.without_protocol not in aside
+    )
     territory = Scope(
-        frozenset(map(bare, (*rules, *wanted.rules))),
+        frozenset((rule.without_protocol for rule in (*rules, *wanted.rules))),
         frozenset(tables) & owned,
         frozenset(foreign),
         shared,
@@ -79,7 +83,7 @@ def find_change(
     present = State(rules, tuple(filter(territory.holds, _near(host, territory.all_tables))))
     if foreign:
         wanted = wanted._replace(
-            routes=tuple(route for route in wanted.routes if place(route) not in foreign)
+            routes=tuple(route for route in wanted.routes if route.line_key not in foreign)
         )
     return ScopedChange(_with_spare(territory, present, wanted), present, wanted)
 
@@ -91,7 +95,7 @@ def _with_spare(territory: Scope, present: State, wanted: State) -> Scope:
         return territory
     moved = (*move(present, tables).rules, *move(wanted, tables).rules)
     return territory._replace(
-        rules=territory.rules | set(map(bare, moved)),
+        rules=territory.rules | set((rule.without_protocol for rule in moved)),
         tables=territory.tables | set(tables.values()),
     )
 
@@ -108,18 +112,18 @@ def add_kept(planned: State, host: Host, kept: Listing) -> State:
     """The planned state and what is there of blocks that stay though nothing plans them now."""
     if not (kept.rules or kept.routes):
         return planned
-    rules = {bare(rule) for rule in kept.state.rules} - set(planned.rules)
-    routes = {place(route) for route in kept.state.routes} - {
-        place(route) for route in planned.routes
+    rules = {rule.without_protocol for rule in kept.state.rules} - set(planned.rules)
+    routes = {route.line_key for route in kept.state.routes} - {
+        route.line_key for route in planned.routes
     }
     return State(
-        (*planned.rules, *(rule for rule in host.rules if bare(rule) in rules)),
+        (*planned.rules, *(rule for rule in host.rules if rule.without_protocol in rules)),
         (
             *planned.routes,
             *(
                 each
                 for each in _near(host, {route[1] for route in routes})
-                if place(each) in routes
+                if each.line_key in routes
             ),
         ),
     )
@@ -127,4 +131,4 @@ def add_kept(planned: State, host: Host, kept: Listing) -> State:
 
 def _near(host: Host, tables: Collection[int]) -> Iterator[Route]:
     """The routes of these tables."""
-    return pack(host.routes).where(lambda route: route.table in tables)
+    return pack(host.routes).select(lambda route: route.table in tables)

@@ -25,10 +25,10 @@ from symroute_nm.kernel.rtnetlink import (
     sendable,
 )
 from symroute_nm.kernel.scope import Scope
-from symroute_nm.kernel.steps import find_steps, identity
+from symroute_nm.kernel.steps import find_steps
 from symroute_nm.model.iproute2 import format_item
 from symroute_nm.model.network import Route, Rule
-from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step, bare, route_place
+from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step
 
 # linux/rtnetlink.h, linux/fib_rules.h
 _RTPROT_BOOT = 3  # as `ip` has it for routes; for rules it says nothing
@@ -216,7 +216,7 @@ def _places(connection: socket.socket, saved: Saved) -> Dict[Any, _Messages]:
     for rule, raw in zip(state.rules, saved.rules):
         found.setdefault((rule.version, rule.priority), []).append((rule, raw))
     for route, raw in zip(state.routes, saved.routes):
-        found.setdefault(route_place(route), []).append((route, raw))
+        found.setdefault(route.kernel_key, []).append((route, raw))
     return found
 
 
@@ -252,7 +252,7 @@ def _save(connection: socket.socket, territory: Scope) -> Saved:
 
 
 def _is_held(rule: Optional[Rule], territory: Scope) -> bool:
-    return rule is not None and bare(rule) in territory.rules
+    return rule is not None and rule.without_protocol in territory.rules
 
 
 def _read(connection: socket.socket, saved: Saved) -> _Listed:
@@ -270,7 +270,7 @@ def _read(connection: socket.socket, saved: Saved) -> _Listed:
 
 
 def _key(item: Union[Rule, Route]) -> Any:
-    return bare(item) if isinstance(item, Rule) else identity(item)
+    return item.without_protocol if isinstance(item, Rule) else item.identity
 
 
 def _perform(

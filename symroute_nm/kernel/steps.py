@@ -10,16 +10,10 @@ from collections import Counter
 from typing import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from symroute_nm.model.network import TABLE_MAIN, Route, Rule
-from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step, bare, route_place
+from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step
 
 # Of the 32 bits of a table's id the end, where nobody has one; our own are never allotted there.
 SPARE_TABLES = range(0xFFFF0000, 0xFFFFF000)
-
-
-def identity(route: Route) -> Tuple[Any, ...]:
-    """What of a route a plan says and the kernel gives back."""
-    hops = tuple((hop.link, hop.gateway, hop.onlink) for hop in route.hops)
-    return (*route_place(route), route.type, hops, route.source)
 
 
 def find_steps(present: State, wanted: State) -> Tuple[Step, ...]:
@@ -64,12 +58,12 @@ def _askers(state: State) -> Dict[int, Set[Rule]]:
 def _by_selector(state: State) -> Dict[Rule, Set[Rule]]:
     found: Dict[Rule, Set[Rule]] = {}
     for rule in state.rules:
-        found.setdefault(_selector(rule), set()).add(bare(rule))
+        found.setdefault(_selector(rule), set()).add(rule.without_protocol)
     return found
 
 
 def _selector(rule: Rule) -> Rule:
-    return bare(rule)._replace(priority=0, table=0, suppress_prefixlength=None)
+    return rule.without_protocol._replace(priority=0, table=0, suppress_prefixlength=None)
 
 
 def _contents(state: State, tables: AbstractSet[int]) -> Dict[int, Set[Tuple[Any, ...]]]:
@@ -77,7 +71,7 @@ def _contents(state: State, tables: AbstractSet[int]) -> Dict[int, Set[Tuple[Any
     found: Dict[int, Set[Tuple[Any, ...]]] = {}
     for route in state.routes:
         if route.table in tables:
-            found.setdefault(route.table, set()).add(identity(route))
+            found.setdefault(route.table, set()).add(route.identity)
     return found
 
 
@@ -90,14 +84,14 @@ def move(state: State, tables: Mapping[int, int]) -> State:
 
 
 def _steps(present: State, wanted: State) -> Tuple[Step, ...]:
-    here = {identity(route) for route in present.routes}
-    missing = [route for route in wanted.routes if identity(route) not in here]
+    here = {route.identity for route in present.routes}
+    missing = [route for route in wanted.routes if route.identity not in here]
     added, deleted = _rule_changes(present.rules, wanted.rules)
     return (
         *_route_additions(present, missing),
         *(Step(ADD, rule) for rule in added),
         *(Step(DELETE, rule) for rule in deleted),
-        *_route_deletions(present, wanted, {route_place(route) for route in missing}),
+        *_route_deletions(present, wanted, {route.kernel_key for route in missing}),
     )
 
 
@@ -107,7 +101,7 @@ def _route_additions(present: State, missing: Sequence[Route]) -> Iterator[Step]
     In the others a longer prefix must be there before a shorter one that holds it.
     """
     looked_up = {rule.table for rule in present.rules}
-    keys = {route_place(route) for route in present.routes}
+    keys = {route.kernel_key for route in present.routes}
     ordered = sorted(
         missing,
         key=lambda route: (
@@ -117,8 +111,8 @@ def _route_additions(present: State, missing: Sequence[Route]) -> Iterator[Step]
         ),
     )
     for route in ordered:
-        yield Step(REPLACE if route_place(route) in keys else ADD, route)
-        keys.discard(route_place(route))
+        yield Step(REPLACE if route.kernel_key in keys else ADD, route)
+        keys.discard(route.kernel_key)
 
 
 def _route_deletions(
@@ -128,11 +122,11 @@ def _route_deletions(
 
     Of the keys in `replaced` the first route has been replaced already.
     """
-    there = {identity(route) for route in wanted.routes}
-    over = [route for route in present.routes if identity(route) not in there]
+    there = {route.identity for route in wanted.routes}
+    over = [route for route in present.routes if route.identity not in there]
     for route in sorted(over, key=lambda each: each.destination.prefixlen):
-        if route_place(route) in replaced:
-            replaced.discard(route_place(route))
+        if route.kernel_key in replaced:
+            replaced.discard(route.kernel_key)
         else:
             yield Step(DELETE, route)
 
@@ -147,12 +141,14 @@ def _rule_changes(present: Sequence[Rule], wanted: Sequence[Rule]) -> Tuple[List
         kept += rules[:stay]
         added += rules[stay:]
     # The kernel deletes the first of equal rules: one that was added again behind stays.
-    spare = Counter(map(bare, present)) - Counter(map(bare, kept))
+    spare = Counter((rule.without_protocol for rule in present)) - Counter(
+        (rule.without_protocol for rule in kept)
+    )
     deleted = []
     backwards = present[::-1]  # of equal priority the last first
     for rule in sorted(backwards, key=lambda each: -each.priority):
-        if spare[bare(rule)]:
-            spare[bare(rule)] -= 1
+        if spare[rule.without_protocol]:
+            spare[rule.without_protocol] -= 1
             deleted.append(rule)
     return sorted(added, key=lambda rule: rule.priority), deleted
 
@@ -164,7 +160,7 @@ def _common_beginning(present: Sequence[Rule], wanted: Sequence[Rule]) -> int:
     """
     found = 0
     for rule in present:
-        if found < len(wanted) and bare(rule) == bare(wanted[found]):
+        if found < len(wanted) and rule.without_protocol == wanted[found].without_protocol:
             found += 1
     return found
 

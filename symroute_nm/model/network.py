@@ -12,11 +12,14 @@ from ipaddress import (
     IPv6Network,
     ip_network,
 )
-from typing import Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Mapping, NamedTuple, Optional, Tuple, Union
 
 IPAddress = Union[IPv4Address, IPv6Address]
 IPInterface = Union[IPv4Interface, IPv6Interface]
 IPNetwork = Union[IPv4Network, IPv6Network]
+
+# A route's family, table, destination and metric as the kernel lists it.
+LineKey = Tuple[int, int, IPNetwork, int]
 
 # linux/rtnetlink.h, enum rt_class_t
 TABLE_UNSPEC = 0
@@ -123,6 +126,22 @@ class Route(NamedTuple):
         """The first way out; an empty `Hop` where there is none."""
         return self.hops[0] if self.hops else Hop()
 
+    @property
+    def line_key(self) -> LineKey:
+        """Which of a table's routes it is, whatever its way out: what lines and routes share."""
+        return (self.version, self.table, self.destination, self.kernel_metric)
+
+    @property
+    def kernel_key(self) -> Tuple[Any, ...]:
+        """What tells routes of one table apart: the kernel replaces the first that has the same."""
+        return (self.table, self.destination, self.tos, self.kernel_metric)
+
+    @property
+    def identity(self) -> Tuple[Any, ...]:
+        """What of a route a plan says and the kernel gives back."""
+        hops = tuple((hop.link, hop.gateway, hop.onlink) for hop in self.hops)
+        return (*self.kernel_key, self.type, hops, self.source)
+
 
 class Rule(NamedTuple):
     """A rule of the RPDB: priority, selector, action (ip-rule(8), linux/fib_rules.h)."""
@@ -145,6 +164,11 @@ class Rule(NamedTuple):
     l3mdev: bool = False  # looks up the table of the packet's VRF
     opaque: Tuple[str, ...] = ()  # selectors that are not modelled, e.g. "uidrange 0-99"
     protocol: int = 0
+
+    @property
+    def without_protocol(self) -> "Rule":
+        """The rule without who added it, for comparison."""
+        return self._replace(protocol=0)
 
     @property
     def sender(self) -> str:

@@ -167,11 +167,11 @@ class RouteSet(Sequence[Route]):
         position = packed.find(prefix_key(network)) if packed else None
         return packed.run(position) if packed and position is not None else []
 
-    def kinds(self) -> Iterator[Route]:
+    def templates(self) -> Iterator[Route]:
         """All that routes have beside their destinations, each at least once (see `Packed`)."""
         return chain.from_iterable(table.templates for table in self.packed)
 
-    def where(self, wanted: Wanted) -> Iterator[Route]:
+    def select(self, wanted: Wanted) -> Iterator[Route]:
         """The routes that are wanted, in order.
 
         `wanted` is asked for each kind of route once, and sees of the destination only its family
@@ -184,8 +184,8 @@ class RouteSet(Sequence[Route]):
                     if takes[kind]:
                         yield _restore(table.templates[kind], number)
 
-    def ranks_where(self, wanted: Wanted) -> Iterator[Tuple[Route, List[int]]]:
-        """As `where`, the routes of each kind together: what they have in common, their ranks."""
+    def select_ranks(self, wanted: Wanted) -> Iterator[Tuple[Route, List[int]]]:
+        """As `select`, the routes of each kind together: what they have in common, their ranks."""
         for table in self.packed:
             found: Dict[int, List[int]] = {
                 kind: [] for kind, template in enumerate(table.templates) if wanted(template)

@@ -1,21 +1,8 @@
-"""What of the kernel's rules and routes is ours, and what it is to be (pure).
+"""What of rules and routes is in force or to be, and the steps from one to the other."""
 
-Ours are the rules that look up our tables and those beside them, and all routes of the tables that
-our fragment alone names. In one that an administrator named, or chose by its id, only what a block
-of ours lists is; and what an administrator's own line lists never is.
-"""
+from typing import NamedTuple, Tuple, Union
 
-from typing import Any, NamedTuple, Tuple, Union
-
-from symroute_nm.model.network import IPNetwork, Route, Rule
-
-Place = Tuple[int, int, IPNetwork, int]
-
-
-def place(route: Route) -> Place:
-    """Which of a table's routes it is, whatever its way out: what lines and routes share."""
-    return (route.version, route.table, route.destination, route.kernel_metric)
-
+from symroute_nm.model.network import Route, Rule
 
 ADD, REPLACE, DELETE = "add", "replace", "delete"
 
@@ -32,13 +19,3 @@ class Step(NamedTuple):
 
     action: str
     item: Union[Rule, Route]
-
-
-def bare(rule: Rule) -> Rule:
-    """The rule without who added it, for comparison."""
-    return rule._replace(protocol=0)
-
-
-def route_place(route: Route) -> Tuple[Any, ...]:
-    """What tells routes of one table apart: the kernel replaces the first that has the same."""
-    return (route.table, route.destination, route.tos, route.kernel_metric)

@@ -49,7 +49,7 @@ class DefaultRoutes:
         self.defaults: Dict[Tuple[str, int], List[Tuple[Route, Hop]]] = {}
         self._routes = pack(host.routes)
         self._inward: Optional[Dict[str, List[Tuple[int, int]]]] = None
-        for route in self._routes.where(lambda route: route.type == "unicast" and route.default):
+        for route in self._routes.select(lambda route: route.type == "unicast" and route.default):
             for hop in route.hops:
                 self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
         self._by_link: Dict[Tuple[int, str], Set[int]] = {}
@@ -97,7 +97,7 @@ class DefaultRoutes:
             if route.table == TABLE_MAIN
         }
         found: Dict[str, List[Tuple[int, int]]] = {}
-        specific = self._routes.ranks_where(
+        specific = self._routes.select_ranks(
             lambda route: (
                 route.type == "unicast"
                 and not route.default
@@ -127,7 +127,7 @@ def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
     """Raise `InputError` for a gateway that the link cannot reach, or that is the host itself."""
     ours = {address.ip for address in host.addresses}
     on_link: Dict[str, List[IPNetwork]] = {}
-    connected = pack(host.routes).where(
+    connected = pack(host.routes).select(
         lambda route: (
             route.table == TABLE_MAIN
             and route.type == "unicast"

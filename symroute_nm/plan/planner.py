@@ -144,7 +144,7 @@ def _other_gateways(host: Host, planned: Sequence[UplinkPlan]) -> Iterator[str]:
         for each in planned
         for gateway in each.uplink.gateways
     }
-    for route in pack(host.routes).where(
+    for route in pack(host.routes).select(
         lambda route: len(route.hops) != 1 and route.table == TABLE_MAIN and route.default
     ):
         for link, gateway in chosen.items():
@@ -413,7 +413,7 @@ def _find_network(host: Host, address: Address) -> IPNetwork:
     network = address.interface.network
     if network.prefixlen < network.max_prefixlen:
         return network
-    on_link = pack(host.routes).where(
+    on_link = pack(host.routes).select(
         lambda route: (
             route.table == TABLE_MAIN
             and not route.default
@@ -447,7 +447,7 @@ def _selects_network(draft: _Draft, uplink: Uplink, address: Address, network: I
 
 def _elsewhere(host: Host, uplink: Uplink) -> Iterator[IPNetwork]:
     """What main reaches by other links: a rule for a network around it would catch its packets."""
-    elsewhere = pack(host.routes).where(
+    elsewhere = pack(host.routes).select(
         lambda route: (
             route.table == TABLE_MAIN
             and not route.default

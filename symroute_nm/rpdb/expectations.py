@@ -151,7 +151,7 @@ def _make_due(kind: str, version: int) -> Expectation:
 def find_catch_all_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
     """The links that are no uplinks and yet lead to most of a family: a VPN's default in pieces."""
     spans: Dict[Tuple[str, int], List[int]] = {}
-    others = pack(host.routes).ranks_where(
+    others = pack(host.routes).select_ranks(
         lambda route: (
             route.type == "unicast"
             and not route.default

@@ -62,7 +62,7 @@ def _marked(host: Host, plan: Plan) -> Iterator[Reply]:
     """
     uplinks = {planned.uplink.link.name: planned.uplink for planned in plan.uplinks}
     outward = set(uplinks) | find_catch_all_links(host, set(uplinks))
-    inward = pack(host.routes).where(
+    inward = pack(host.routes).select(
         lambda route: (
             route.table == TABLE_MAIN
             and not route.default

@@ -4,7 +4,6 @@ from typing import FrozenSet, Iterable, Iterator, List, Optional
 
 from symroute_nm.files.changes import Change
 from symroute_nm.kernel.loaded_marks import script_program, unload_script
-from symroute_nm.kernel.steps import identity
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import delete_rule, delete_throw
 from symroute_nm.model.marking import SCRIPT
@@ -12,7 +11,6 @@ from symroute_nm.model.network import IPAddress, Rule
 from symroute_nm.model.ours import our_rules, selector
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
-from symroute_nm.model.state import bare
 from symroute_nm.targets.base import bring_up, choose_target
 from symroute_nm.workflow.proposal import Proposal
 
@@ -28,15 +26,15 @@ def find_commands(
     """
     profile_of = choose_target().profile_of
     changed = {profile_of(change.path) for change in made.changes if change.kind != "keep"}
-    rules = {bare(rule) for rule in host.rules}
+    rules = {rule.without_protocol for rule in host.rules}
     tables = _planned_tables(made)
     present = [
-        (identity(each), each)
-        for each in pack(host.routes).where(lambda route: route.table in tables)
+        (each.identity, each)
+        for each in pack(host.routes).select(lambda route: route.table in tables)
     ]
     known = {there for there, _ in present}
     planned = {
-        planned.table.id: {identity(route) for route in planned.routes}
+        planned.table.id: {route.identity for route in planned.routes}
         for planned in made.plan.uplinks
     }
     superfluous = [each for there, each in present if there not in planned[each.table]]
@@ -77,9 +75,9 @@ def _stale_rules(host: Host, settings: Settings, made: Proposal) -> Iterator[Rul
     """Rules of ours that nothing plans; blocks that are kept may list them unless they conflict."""
     if not (made.plan.uplinks or made.leftovers.gone):
         return
-    planned = {bare(rule) for planned in made.plan.uplinks for rule in planned.rules}
+    planned = {rule.without_protocol for planned in made.plan.uplinks for rule in planned.rules}
     ours = our_rules(host, settings)
-    stale = [rule for rule in host.rules if rule in ours and bare(rule) not in planned]
+    stale = [rule for rule in host.rules if rule in ours and rule.without_protocol not in planned]
     tables = _planned_tables(made)
     replaced = {selector(each) for each in stale if each.table in tables}
     yield from (each for each in stale if not made.leftovers.kept or selector(each) in replaced)

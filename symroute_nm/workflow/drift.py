@@ -4,10 +4,9 @@ from collections import Counter
 from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
 from symroute_nm.files.changes import Change
-from symroute_nm.kernel.steps import identity
 from symroute_nm.model.iproute2 import format_item
 from symroute_nm.model.network import Route, Rule
-from symroute_nm.model.state import State, bare, place
+from symroute_nm.model.state import State
 
 MISSING, STALE, CHANGED, TWICE = "missing", "stale", "changed", "twice"
 NOT_RUN = "not run"
@@ -60,10 +59,14 @@ class Verification(NamedTuple):
 
 def find_drift(three: States) -> Tuple[Drift, ...]:
     """All rules and routes on which they do not agree: rules first, as they are listed."""
-    rules = [{bare(rule): rule for rule in one.rules} for one in three]
-    routes = [{identity(route): route for route in one.routes} for one in three]
+    rules = [{rule.without_protocol: rule for rule in one.rules} for one in three]
+    routes = [{route.identity: route for route in one.routes} for one in three]
     found = [*_differences(rules, ()), *_differences(routes, three.plan.routes)]
-    again = [rule for rule, times in Counter(map(bare, three.kernel.rules)).items() if times > 1]
+    again = [
+        rule
+        for rule, times in Counter((rule.without_protocol for rule in three.kernel.rules)).items()
+        if times > 1
+    ]
     return (
         *found,
         *(Drift(rule, rule in rules[0], rule in rules[1], True, TWICE) for rule in again),
@@ -74,13 +77,13 @@ def _differences(three: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> L
     plan, files, kernel = three
     if set(plan) == set(files) == set(kernel):
         return []
-    places = set() if {*files, *kernel} <= set(plan) else {place(each) for each in planned}
+    places = set() if {*files, *kernel} <= set(plan) else {each.line_key for each in planned}
     found = []
     for key, item in {**kernel, **files, **plan}.items():
         there = key in plan, key in files, key in kernel
         if not all(there):
             kind = MISSING if key in plan else STALE
-            if kind == STALE and isinstance(item, Route) and place(item) in places:
+            if kind == STALE and isinstance(item, Route) and item.line_key in places:
                 kind = CHANGED
             found.append(Drift(item, *there, kind))
     return found

@@ -146,7 +146,7 @@ def _internal(host: Host, survey: Survey) -> List[Dict[str, str]]:
     uplinks = {uplink.link.name for uplink in survey.uplinks}
     return [
         {"network": str(route.destination), "link": hop.link}
-        for route in pack(host.routes).where(
+        for route in pack(host.routes).select(
             lambda route: (
                 route.table == TABLE_MAIN
                 and not route.default

@@ -14,7 +14,7 @@ from symroute_nm.model.listing import Listing
 from symroute_nm.model.marking import SCRIPT
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Settings
-from symroute_nm.model.state import State, bare, place
+from symroute_nm.model.state import State
 from symroute_nm.targets.base import choose_target
 from symroute_nm.workflow import kernel_changes
 from symroute_nm.workflow.draft import make_draft
@@ -70,11 +70,11 @@ def _script_drift(root: Path, plan: Plan) -> List[FileDrift]:
 def _without(state: State, kept: Listing) -> State:
     if not (kept.rules or kept.routes):
         return state
-    rules = {bare(rule) for rule in kept.state.rules}
-    routes = {place(route) for route in kept.state.routes}
+    rules = {rule.without_protocol for rule in kept.state.rules}
+    routes = {route.line_key for route in kept.state.routes}
     return State(
-        tuple(rule for rule in state.rules if bare(rule) not in rules),
-        tuple(route for route in state.routes if place(route) not in routes),
+        tuple(rule for rule in state.rules if rule.without_protocol not in rules),
+        tuple(route for route in state.routes if route.line_key not in routes),
     )
 
 

@@ -77,8 +77,8 @@ def test_the_kernel_gives_back_what_was_planned(namespace: Namespace, seed: int,
         each._replace(metric=each.kernel_metric) for one in plan.uplinks for each in one.routes
     }
     assert wanted == bare
-    added = {each._replace(protocol=0) for each in found.rules} - {
-        each._replace(protocol=0) for each in host.rules
+    added = {each.without_protocol for each in found.rules} - {
+        each.without_protocol for each in host.rules
     }
     assert {each for one in plan.uplinks for each in one.rules} == added
 

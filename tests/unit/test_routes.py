@@ -69,14 +69,14 @@ def test_what_is_wanted_of_them(listed):
     packed = pack(listed)
     wanted = [each for each in packed if each.table == TABLE_MAIN and each.hop.link == "eth0"]
     assert wanted == list(
-        packed.where(lambda each: each.table == TABLE_MAIN and each.hop.link == "eth0")
+        packed.select(lambda each: each.table == TABLE_MAIN and each.hop.link == "eth0")
     )
     assert [each for each in packed if each.default] == list(
-        packed.where(lambda each: each.default)
+        packed.select(lambda each: each.default)
     )
     ranks = sorted(
         (each.version, each.metric, number)
-        for each, found in packed.ranks_where(lambda each: each.hop.link == "eth0")
+        for each, found in packed.select_ranks(lambda each: each.hop.link == "eth0")
         for number in found
     )
     assert ranks == sorted(

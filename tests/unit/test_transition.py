@@ -10,10 +10,10 @@ from support.hosts import make_plan, route, two_uplinks
 from support.strategies import random_hosts
 from symroute_nm.errors import SymrouteError
 from symroute_nm.kernel.scope import planned_state
-from symroute_nm.kernel.steps import find_steps, identity, spare_tables
+from symroute_nm.kernel.steps import find_steps, spare_tables
 from symroute_nm.model.network import Rule, host_network, is_global
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
-from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step, bare
+from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
@@ -33,8 +33,8 @@ def perform(state, step):
     rules, routes = list(state.rules), list(state.routes)
     items = rules if isinstance(step.item, Rule) else routes
     if step.action == DELETE:
-        same = bare if isinstance(step.item, Rule) else identity
-        items.pop([same(each) for each in items].index(same(step.item)))
+        name = "without_protocol" if isinstance(step.item, Rule) else "identity"
+        items.pop([getattr(item, name) for item in items].index(getattr(step.item, name)))
     elif step.action == REPLACE:
         items[[key(each) for each in items].index(key(step.item))] = step.item
     else:
@@ -55,14 +55,17 @@ def walk(state, wanted):
 
 
 def sorted_rules(state):
-    return sorted(map(bare, state.rules), key=lambda each: (each.version, each.priority))
+    return sorted(
+        (rule.without_protocol for rule in state.rules),
+        key=lambda each: (each.version, each.priority),
+    )
 
 
 def arrives(state, wanted):
     last = ([state] + walk(state, wanted))[-1]
     return sorted_rules(wanted) == sorted_rules(last) and sorted(
-        map(str, map(identity, wanted.routes))
-    ) == sorted(map(str, map(identity, last.routes)))
+        map(str, (route.identity for route in wanted.routes))
+    ) == sorted(map(str, (route.identity for route in last.routes)))
 
 
 def ways(there, state, packets):

@@ -13,7 +13,7 @@ def find_sleeping_rules(
 ) -> SleepingRules:
     """The rules in the files' foreign lines that the kernel of the host does not have yet."""
     files = [file for file in files if file.text.strip()]
-    present = {rule._replace(protocol=0) for rule in host.rules}
+    present = {rule.without_protocol for rule in host.rules}
     unnumbered = {each._replace(priority=0) for each in present}
     listed = [
         rule

@@ -42,7 +42,6 @@ from symroute_nm.kernel.mark_setup import Chain, Jump, MarkSetup, Reversal
 from symroute_nm.kernel.scope import Scope
 from symroute_nm.model.marking import Mark, Marking, Setting
 from symroute_nm.model.network import Rule
-from symroute_nm.model.state import bare
 from symroute_nm.targets.marks import render_script
 
 NOBODY = 65534
@@ -456,7 +455,7 @@ def test_what_cannot_be_read_is_passed_over_and_told(space):  # noqa: F811
 
     def restore():
         rule = Rule(4, 20000, source=ipaddress.ip_network("10.0.6.5"), table=100)
-        territory = Scope(frozenset((bare(rule),)), frozenset((100,)))
+        territory = Scope(frozenset((rule.without_protocol,)), frozenset((100,)))
         saved = state.save_state(territory)
         with contextlib.closing(netlink.open_netlink()) as connection:
             for raw in saved.rules:
