@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from support.building import CACHE, build_wheel, copy_tree, make_venv, pip, say
 from support.network import dispatcher
@@ -147,13 +147,13 @@ def _folder_of(path: Path) -> str:
     return max((name for name in PLAN if _TESTS / name in path.parents), key=len)
 
 
-def _chosen(pythons: Sequence[Python], which: str) -> Set[Python]:
-    return {
-        EVERY: set(pythons),
-        ENDS: {pythons[0], pythons[-1]},
-        FIRST: {pythons[0]},
-        LAST: {pythons[-1]},
-    }[which]
+def _chosen(pythons: Sequence[Python], which: str) -> List[Python]:
+    """The oldest and the newest first: they have most to do."""
+    oldest, newest = pythons[0], pythons[-1]
+    ends = [oldest] if oldest == newest else [oldest, newest]
+    if which == EVERY:
+        return [*ends, *pythons[1:-1]]
+    return {ENDS: ends, FIRST: [oldest], LAST: [newest]}[which]
 
 
 def _divided(files: Sequence[Path], most: int) -> List[List[str]]:
