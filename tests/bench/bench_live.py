@@ -39,7 +39,7 @@ ROWS: Sequence[Tuple[str, Dict[str, int]]] = (
 MEASURED = """
 import gc, os, resource, sys
 gc.disable()
-from symroute_nm import cli
+from symroute_nm.cli import main
 sys.argv[0] = "symroute-nm"
 def leave(code):
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -48,7 +48,7 @@ def leave(code):
     sys.stderr.flush()
     os._exit(code)
 try:
-    cli.main()
+    main.main()
 except SystemExit as end:
     leave(end.code or 0)
 """

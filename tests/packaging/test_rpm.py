@@ -263,7 +263,7 @@ def test_it_holds_what_it_should_and_pure_python_alone(
         "/usr/share/licenses/symroute-nm/LICENSE",
         "/usr/share/bash-completion/completions/symroute-nm",
         PRIVATE + "/symroute_nm/templates/ifcfg/rule.j2",
-        PRIVATE + "/symroute_nm/cli.py",
+        PRIVATE + "/symroute_nm/cli/main.py",
     } <= files
     assert roots[release].path("/var/lib/symroute-nm").is_dir()
     inside = {each for each in files if each.startswith(PRIVATE)}

@@ -1,4 +1,4 @@
-"""Fuzzing by coverage, by hand, where `test_fuzz` ends: tests/soak/inputs.py [SECONDS [TARGET…]]
+"""Fuzzing by coverage, by hand, where `test_any_input` ends: tests/soak/inputs.py [SECONDS [TARGET…]]
 
 Needs atheris (Python 3.11 or later): pip install atheris. Each parser of `fuzzing`, and "program",
 the commands that take a snapshot, gets so many seconds; what breaks one is left in a file that

@@ -27,13 +27,10 @@ from support.trees import (
     warm_up,
     write,
 )
-from symroute_nm.diagnosis import diagnose, explain
-from symroute_nm.files import backups, blocks
+from symroute_nm.files import blocks
 from symroute_nm.files.journal import digest
-from symroute_nm.readers import ifcfg, leases, observations, system
 from symroute_nm.readers.snapshot import dump_host
 
-WARM = (backups, diagnose, observations, explain, system, leases, ifcfg)
 NOBODY = 65534
 FINE, INPUT, REFUSED = 0, 2, 3
 CODES = {0, 1, 2, 3, 4}

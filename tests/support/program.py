@@ -19,14 +19,14 @@ import codecs, ctypes, encodings.idna, gettext, hashlib, locale, os, pkgutil, sy
 codecs.lookup("unicode_escape")  # jinja2's
 import jinja2
 import symroute_nm
-from symroute_nm import host
+from symroute_nm.readers.host import read_host
 for module in pkgutil.walk_packages(symroute_nm.__path__, "symroute_nm."):
     if module.name != "symroute_nm.__main__":
         __import__(module.name)
 import rich.console, rich.table, rich.box
-host.read_host(probe=False)
+read_host(probe=False)
 os.setgroups([]), os.setgid({0}), os.setuid({0})
-from symroute_nm.cli import main
+from symroute_nm.cli.main import main
 sys.argv[0] = "symroute-nm"
 main()
 """.format(NOBODY)

@@ -648,11 +648,12 @@ def test_a_backup_of_wrong_types_is_refused(root, change):
 
 PROGRAM = """
 import pathlib, sys
-from symroute_nm import changes as changing, install
+from symroute_nm.files import install
+from symroute_nm.targets.ifcfg.files import find_changes
 from symroute_nm.errors import SymrouteError
 root = pathlib.Path(sys.argv[1])
 try:
-    install.install(root, changing.changes(root, {%r: "x" * 200000 + "\\n", %r: "y\\n"}))
+    install.install(root, find_changes(root, {%r: "x" * 200000 + "\\n", %r: "y\\n"}))
 except SymrouteError as error:
     sys.stdout.write(str(error))
     sys.exit(error.exit_code)

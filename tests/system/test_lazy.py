@@ -6,7 +6,7 @@ import sys
 import pytest
 
 LEAN = (
-    "from symroute_nm.submodules import import_submodule as lean; "
+    "from symroute_nm.lazy import import_submodule as lean; "
     "e = lean('jinja2.environment'); r = lean('jinja2.runtime'); "
 )
 WHOLE = "import jinja2; "
@@ -43,7 +43,7 @@ def test_an_error_in_a_template_is_jinja2s_own():
 
 def test_what_is_not_there_is_an_import_error():
     code = (
-        "from symroute_nm.submodules import import_submodule as lean\n"
+        "from symroute_nm.lazy import import_submodule as lean\n"
         "try: lean('jinja2.nothing')\n"
         "except ImportError: import jinja2; print('still', jinja2.Environment.__name__)"
     )

@@ -10,12 +10,12 @@ import pytest
 from support.network.namespaces import Namespace
 from symroute_nm.kernel import netlink, rtnetlink
 
-PROBE = "from symroute_nm.netlink import probe_suppression; print(probe_suppression())"
+PROBE = "from symroute_nm.kernel.netlink import probe_suppression; print(probe_suppression())"
 
 # Imports first: the interpreter's own files may be root's alone.
 PROBE_AS_NOBODY = """
 import ctypes, os
-from symroute_nm import kernelroutes, netlink
+from symroute_nm.kernel import netlink, rtnetlink
 netlink.dump(netlink.open_netlink(), netlink.RULES)
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 print(netlink.probe_suppression())
@@ -114,7 +114,7 @@ print(""",
 
 
 def test_the_probe_in_a_child_answers_alike(namespace: Namespace) -> None:
-    ran = namespace.python("from symroute_nm import netlink; print(netlink._probe_in_child())")
+    ran = namespace.python("from symroute_nm.kernel import netlink; print(netlink._probe_in_child())")
     assert (b"y\n", b"") == (ran.stdout, ran.stderr)
 
 
@@ -159,7 +159,7 @@ def _count_routes(table: int) -> int:
 
 
 OURS = """
-from symroute_nm import kernelroutes, netlink
+from symroute_nm.kernel import netlink, rtnetlink
 connection = netlink.open_netlink()
 print(len(netlink.dump(connection, netlink.LINKS)), len(netlink.dump(connection, netlink.RULES)))
 """

@@ -6,7 +6,7 @@ import sys
 
 from support.program import ROOT
 
-SAYS = "from symroute_nm.session import session_address; print(session_address())"
+SAYS = "from symroute_nm.readers.session import session_address; print(session_address())"
 
 
 def test_sudo_drops_the_variable_but_our_ancestors_have_it():

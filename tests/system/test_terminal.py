@@ -95,7 +95,7 @@ def test_a_full_disk_below_stderr_changes_no_exit_code(command):
 
 SLOW = """
 import os, signal, sys, time
-from symroute_nm import install
+from symroute_nm.files import install
 switch = install._switch
 def slow(step, turns=[]):
     switch(step)

@@ -20,7 +20,7 @@ from support.fuzzing import (
     read_root,
 )
 
-# SYMROUTE_FUZZ=2000 pytest tests/unit/test_fuzz.py: so many examples a test, others each time.
+# SYMROUTE_FUZZ=2000 pytest tests/unit/test_any_input.py: so many examples a test, others each time.
 ASKED = int(os.environ.get("SYMROUTE_FUZZ", "0"))
 
 

@@ -132,7 +132,7 @@ def test_stale_rules_routes_and_duplicates_of_ours_go(space, root):
         route del 10.0.5.0/24 table 100""")
     # Old kernels took the same rule again; this one does where it is not asked to mind.
     space.python("""if True:
-        from symroute_nm import netlink
+        from symroute_nm.kernel import netlink
         connection = netlink.open_netlink()
         for raw in netlink.dump_raw(connection, netlink.RULES):
             rule = netlink.decode(netlink.RULES, raw)

@@ -305,7 +305,7 @@ def private_run(own_folder):
     return made, running
 
 
-MAKE = "from symroute_nm import rundir; print(rundir.kernel_folder())"
+MAKE = "from symroute_nm.files.own_folders import kernel_folder; print(kernel_folder())"
 
 
 @pytest.mark.parametrize("prepared", ["another's", "writable", "link", "file", "below another's"])

@@ -7,7 +7,6 @@ import pytest
 from support.hosts import make_plan, two_uplinks
 from symroute_nm.files import backups
 from symroute_nm.model.settings import Settings
-from symroute_nm.readers import host as readers_host
 from symroute_nm.readers.snapshot import dump_host
 from symroute_nm.workflow import undo
 
@@ -48,7 +47,7 @@ def test_the_rules_in_force_are_found_while_the_files_are_there(monkeypatch, tmp
     rules = make_plan(two_uplinks(), Settings()).uplinks[0].rules
     host = two_uplinks()
     monkeypatch.setattr(
-        readers_host, "read_host", lambda *_, **__: host._replace(rules=host.rules + rules)
+        undo, "read_host", lambda *_, **__: host._replace(rules=host.rules + rules)
     )
     assert len(rules) == len(undo.commands(tmp_path.__class__("/"), Settings()))
     assert [] == undo.commands(tmp_path, Settings())
