@@ -148,7 +148,7 @@ def default(option: Any) -> str:
     value = option.default
     if option.is_flag or not option.show_default or isinstance(value, (list, tuple)) or not value:
         return ""
-    return " Default: %s." % (("%g" % value) if isinstance(value, float) else value)
+    return " Default: %s." % ((f"{value:g}") if isinstance(value, float) else value)
 
 
 def keys(text: str) -> List[Key]:

@@ -152,7 +152,7 @@ def live(commands: Path, folder: Path) -> Iterator[Dict[str, List[str]]]:
     """The commands in a network namespace with two uplinks."""
     reason = namespaces.missing()
     if reason:
-        say("no live host: %s" % reason)
+        say(f"no live host: {reason}")
         yield {}
         return
     root = folder / "live"
@@ -161,8 +161,9 @@ def live(commands: Path, folder: Path) -> Iterator[Dict[str, List[str]]]:
         profile.parent.mkdir(parents=True, exist_ok=True)
         # With a UUID, as NetworkManager and the installer write them.
         profile.write_text(
-            "DEVICE=%s\nTYPE=Ethernet\nONBOOT=yes\nUUID=%s\n"
-            % (name, "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e0" + name[-1])
+            "DEVICE={}\nTYPE=Ethernet\nONBOOT=yes\nUUID={}\n".format(
+                name, "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e0" + name[-1]
+            )
         )
     with namespaces.Namespace() as space:
         namespaces.two_uplinks(space)
@@ -209,7 +210,7 @@ def run(command: Sequence[str]) -> Cost:
     seconds = time.perf_counter() - begun
     child.returncode = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
     if child.returncode not in (0, FINDING):
-        sys.exit("failed: %s" % " ".join(command))
+        sys.exit("failed: {}".format(" ".join(command)))
     return Cost(seconds, used.ru_utime + used.ru_stime)
 
 
@@ -248,8 +249,7 @@ def show(costs: Dict[str, List[Cost]], memory: Dict[str, int], version: str, run
     print("%8s %8s %8s %8s  %s" % ("ms", "best ms", "CPU ms", "MiB", "command"))
     for seconds, best, processor, name in rows:
         print(
-            "%8.1f %8.1f %8.1f %8.1f  %s"
-            % (seconds * 1000, best * 1000, processor * 1000, memory[name] / 1024, name)
+            f"{seconds * 1000:8.1f} {best * 1000:8.1f} {processor * 1000:8.1f} {memory[name] / 1024:8.1f}  {name}"
         )
 
 

@@ -42,7 +42,7 @@ def boot(uplinks: int, guard: str) -> Tuple[float, List[float]]:
             for path, text in files.items():
                 machine.write(path, text)
             for name in profiles:
-                machine.write("/etc/sysconfig/network-scripts/ifcfg-" + name, "DEVICE=%s\n" % name)
+                machine.write("/etc/sysconfig/network-scripts/ifcfg-" + name, f"DEVICE={name}\n")
             return lines / uplinks, [dispatch(machine, name) for name in list(profiles)[:MEASURED]]
         finally:
             machine.leave()
@@ -54,7 +54,7 @@ def dispatch(machine: Machine, name: str) -> float:
     said = machine.dispatch(name, "pre-up")
     seconds = time.perf_counter() - begun
     if said:
-        sys.exit("%s: %s" % (name, said))
+        sys.exit(f"{name}: {said}")
     return seconds
 
 

@@ -65,7 +65,7 @@ def measure(hosts: int, jobs: int, words: List[str], folder: Optional[str]) -> N
         watcher = threading.Thread(target=watch, args=(child, peaks))
         watcher.start()
         if child.wait():
-            sys.exit("failed: %s" % " ".join(command))
+            sys.exit("failed: {}".format(" ".join(command)))
         wall, after = time.perf_counter() - begun, os.times()
         watcher.join()
         processor = sum(after[2:4]) - sum(before[2:4])

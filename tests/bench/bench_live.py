@@ -82,7 +82,7 @@ def run(space: Namespace, root: Path, words: Sequence[str]) -> Cost:
     wall = time.perf_counter() - begun
     lines = ran.stderr.decode().splitlines()
     if ran.returncode not in (0, 1) or not lines or not lines[-1].startswith("used "):
-        sys.exit("failed: %s\n%s" % (" ".join(words), "\n".join(lines)))
+        sys.exit("failed: {}\n{}".format(" ".join(words), "\n".join(lines)))
     _, processor, peak = lines[-1].split()
     return Cost(float(processor), wall, int(peak) / 1024)
 

@@ -69,7 +69,7 @@ def measure(name, function):
     outcome = function()
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(ROW % (name, "%.2f" % seconds, "%.0f" % peak))
+    print(ROW % (name, f"{seconds:.2f}", f"{peak:.0f}"))
     return outcome
 
 

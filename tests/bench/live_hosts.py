@@ -32,10 +32,10 @@ def uplink_lines(number: int) -> List[str]:
     for each in range(number):
         name, first = "eth%d" % each, network(each)
         lines += [
-            "link add %s link base type macvlan mode bridge" % name,
-            "link set %s up" % name,
-            "addr add %s.5/24 dev %s" % (first, name),
-            "neigh replace %s.1 lladdr 02:00:00:00:00:01 dev %s nud permanent" % (first, name),
+            f"link add {name} link base type macvlan mode bridge",
+            f"link set {name} up",
+            f"addr add {first}.5/24 dev {name}",
+            f"neigh replace {first}.1 lladdr 02:00:00:00:00:01 dev {name} nud permanent",
             "route add default via %s.1 dev %s metric %d" % (first, name, 100 + each),
         ]
     return lines
@@ -50,7 +50,7 @@ def container_lines(veths: int, routes: int) -> List[str]:
     for each in range(veths):
         bridge = "cni%d" % (each // _MOST_PORTS)
         if each and not each % _MOST_PORTS:
-            lines += ["link add %s type bridge" % bridge, "link set %s up" % bridge]
+            lines += [f"link add {bridge} type bridge", f"link set {bridge} up"]
         lines += [
             "link add veth%d type veth peer peer%d" % (each, each),
             "link set veth%d master %s up" % (each, bridge),
@@ -58,7 +58,7 @@ def container_lines(veths: int, routes: int) -> List[str]:
     for each in range(routes):
         address = (172 << 24) + (16 << 16) + 2 * each
         octets = ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
-        lines.append("route add %s/32 dev cni0%s" % (octets, "" if each % 10 else " table 77"))
+        lines.append("route add {}/32 dev cni0{}".format(octets, "" if each % 10 else " table 77"))
     return lines
 
 
@@ -127,8 +127,8 @@ def put_in_force(space: namespaces.Namespace, uplinks: int, guard: str = "auto")
 def rule_line(rule: Rule) -> str:
     """As the dispatcher script has it from the rule file."""
     words = ["priority %d" % rule.priority]
-    words += ["from %s" % rule.sender] if rule.sender else []
-    words += ["iif %s" % rule.iif] if rule.iif else []
+    words += [f"from {rule.sender}"] if rule.sender else []
+    words += [f"iif {rule.iif}"] if rule.iif else []
     words.append("lookup %d" % rule.table)
     words += ["suppress_prefixlength 0"] if rule.suppress_prefixlength is not None else []
     return "rule add " + " ".join(words)
@@ -137,6 +137,6 @@ def rule_line(rule: Rule) -> str:
 def route_line(route: Route) -> str:
     """As the dispatcher script has it from the route file."""
     words = [route.type if route.type != "unicast" else "", str(route.destination)]
-    words += ["via %s" % route.hop.gateway] if route.hop.gateway else []
-    words += ["dev %s" % route.hop.link] if route.hop.link else []
+    words += [f"via {route.hop.gateway}"] if route.hop.gateway else []
+    words += [f"dev {route.hop.link}"] if route.hop.link else []
     return "route add %s table %d" % (" ".join(words), route.table)

@@ -102,7 +102,7 @@ def links(grounds: Grounds) -> None:
 def exchanges(grounds: Grounds, seconds: float) -> None:
     """Ends with an AssertionError at the first swap that leads a command out of the tree."""
     for owner, uid in OWNERS.items():
-        print("%s: %s" % (owner, swaps(grounds, uid, seconds)))
+        print(f"{owner}: {swaps(grounds, uid, seconds)}")
 
 
 def main() -> None:

@@ -133,7 +133,7 @@ def parse_conversion(content: bytes) -> None:
 def parse_rules(content: bytes) -> None:
     text = content.decode("utf-8", "surrogateescape")
     files = [
-        ConfigFile("/etc/sysconfig/network-scripts/%s-eth0" % each, text)
+        ConfigFile(f"/etc/sysconfig/network-scripts/{each}-eth0", text)
         for each in ("rule", "rule6")
     ]
     found = sleeping_rules.find_sleeping_rules(files, HOST, {"eth0"})
@@ -345,7 +345,7 @@ def limited(seconds: float = 10) -> Iterator[None]:
     """Whatever takes longer hangs: an AssertionError."""
 
     def ring(number: int, frame: Any) -> None:
-        raise AssertionError("no end after %s seconds" % seconds)
+        raise AssertionError(f"no end after {seconds} seconds")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)

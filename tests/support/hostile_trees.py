@@ -66,7 +66,7 @@ def fill(root: Path) -> Path:
     write(root, ROUTE, b"10.9.0.0/16 via 10.0.6.9 dev eth0\n")
     write(root, STALE, blocks.put(None, "from 10.0.9.9 lookup 109\n"))
     for link in ("eth0", "eth1"):
-        write(root, "%s/ifcfg-%s" % (SCRIPTS, link), b"DEVICE=%s\n" % link.encode())
+        write(root, f"{SCRIPTS}/ifcfg-{link}", b"DEVICE=%s\n" % link.encode())
     write(root, "/etc/iproute2/rt_tables", b"255 local\n")
     write(root, "/etc/iproute2/rt_tables.d/mine.conf", b"77 mine\n")
     write(root, "/etc/symroute-nm.conf", b"[symroute]\n")
@@ -94,14 +94,14 @@ def put_state(root: Path) -> None:
         "before": digest(before),
         "after": digest((root / ROUTE[1:]).read_bytes()),
     }
-    folder = "/%s/backups/%s" % (STATE, BACKUP)
+    folder = f"/{STATE}/backups/{BACKUP}"
     write(root, folder + "/manifest.json", json.dumps({"format": 1, "files": [saved]}).encode())
     write(root, folder + ROUTE, before)
 
 
 def put_programs(root: Path) -> None:
     """Programs by the names of those that we run; whoever runs one leaves a file behind."""
-    said = "#!/bin/sh\ntouch %s/ran\n" % root.parent
+    said = f"#!/bin/sh\ntouch {root.parent}/ran\n"
     for name in ("ip", "nft", "iptables-save", "restorecon", "nmcli", "sh", "uname"):
         write(root, "/usr/sbin/" + name, said.encode(), 0o755)
     write(

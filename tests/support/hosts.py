@@ -93,7 +93,7 @@ def host(
 
 def link(number: int, name: str, **fields: Any) -> Link:
     """A link whose MAC address follows from its number."""
-    mac = "52:54:00:00:00:%02x" % number
+    mac = f"52:54:00:00:00:{number:02x}"
     return Link(
         number, name, mac=mac, permanent_mac=mac if name.startswith("eth") else "", **fields
     )

@@ -14,7 +14,7 @@ SOURCE = Path(os.environ.get("SYMROUTE_SOURCE", str(ROOT)))
 NOBODY = 65534
 # The program as nobody, who it becomes only after all is imported: the interpreter's own files may
 # be root's alone.
-AS_NOBODY = """
+AS_NOBODY = f"""
 import codecs, ctypes, encodings.idna, gettext, hashlib, locale, os, pkgutil, sys
 codecs.lookup("unicode_escape")  # jinja2's
 import jinja2
@@ -25,11 +25,11 @@ for module in pkgutil.walk_packages(symroute_nm.__path__, "symroute_nm."):
         __import__(module.name)
 import rich.console, rich.table, rich.box
 read_host(probe=False)
-os.setgroups([]), os.setgid({0}), os.setuid({0})
+os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 from symroute_nm.cli.main import main
 sys.argv[0] = "symroute-nm"
 main()
-""".format(NOBODY)
+"""
 
 
 @contextlib.contextmanager

@@ -290,7 +290,7 @@ class Call(NamedTuple):
         name, folder = self.text(argument + 1), ctypes.c_int(self.arguments[argument]).value
         if name.startswith("/") or folder == _HERE:
             return name
-        return "%s/%s" % (self.place(folder).rstrip("/"), name)
+        return "{}/{}".format(self.place(folder).rstrip("/"), name)
 
     def text(self, argument: int) -> str:
         """The path, or other text, to which an argument points."""

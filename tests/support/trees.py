@@ -66,7 +66,7 @@ def prepared(folder):
     root = build(folder)
     for turn in range(backups.KEPT):
         name = "20240101T000000Z-%d" % turn
-        write(root, "/%s/backups/%s/manifest.json" % (STATE, name), b'{"files": []}')
+        write(root, f"/{STATE}/backups/{name}/manifest.json", b'{"files": []}')
     return root
 
 
@@ -208,7 +208,7 @@ def redirect(output: str) -> None:
         os.dup2(descriptor, number)
         stream = os.fdopen(number, "w", 1, closefd=False)
         setattr(sys, name, stream)
-        setattr(sys, "__%s__" % name, stream)
+        setattr(sys, f"__{name}__", stream)
     os.close(descriptor)
     sys.excepthook = sys.__excepthook__
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

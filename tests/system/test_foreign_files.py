@@ -250,10 +250,8 @@ def test_labels_lists_and_notes_stay(root, capsys, name):
     try:
         os.setxattr(str(below(root, ROUTE)), name, XATTRS[name])
     except OSError as error:
-        warnings.warn(
-            "%s cannot be set here, so it was not tested: %s" % (name, error), stacklevel=1
-        )
-        pytest.skip("no ACLs on this file system: %s" % name)
+        warnings.warn(f"{name} cannot be set here, so it was not tested: {error}", stacklevel=1)
+        pytest.skip(f"no ACLs on this file system: {name}")
     before = contents(root)
     assert (FINE, []) == run(root, capsys, "generate")
     assert XATTRS[name] == xattrs(below(root, ROUTE))[name]
@@ -267,7 +265,7 @@ def test_a_hard_link_of_the_administrators_keeps_the_earlier_text_and_that_is_sa
     sys.argv = command(root, "generate")
     with pytest.raises(SystemExit):
         main.main()
-    assert "warning: %s had 2 names" % ROUTE in capsys.readouterr().err
+    assert f"warning: {ROUTE} had 2 names" in capsys.readouterr().err
     assert MINE == (root / "saved").read_bytes()
     assert MINE != below(root, ROUTE).read_bytes()
     assert (FINE, []) == run(root, capsys, "remove")
@@ -300,7 +298,7 @@ def locked_by(flag, place):
     done = subprocess.run(["chattr", "+" + flag, str(place)], stderr=subprocess.PIPE, check=False)
     if done.returncode:
         warnings.warn(
-            "no chattr +%s here, so it was not tested: %s" % (flag, done.stderr.decode()),
+            f"no chattr +{flag} here, so it was not tested: {done.stderr.decode()}",
             stacklevel=1,
         )
         pytest.skip("chattr +i does not work on this file system")
@@ -460,7 +458,7 @@ def _live(namespace, root):
     """The two-uplink host in a namespace, its profiles below the root; what runs `generate`."""
     two_uplinks(namespace)
     for link in ("eth0", "eth1"):
-        below(root, "%s/ifcfg-%s" % (NETWORK_SCRIPTS, link)).write_text(IFCFG % link)
+        below(root, f"{NETWORK_SCRIPTS}/ifcfg-{link}").write_text(IFCFG % link)
     return lambda: namespace.symroute("generate", "--root", str(root))
 
 
@@ -468,7 +466,7 @@ def test_backups_beside_the_files_are_neither_read_nor_touched(live, root):
     kept = {}
     for name in ("ifcfg-eth0", "route-eth0", "rule-eth0"):
         for suffix in PASSED_OVER:
-            place = below(root, "%s/%s%s" % (NETWORK_SCRIPTS, name, suffix))
+            place = below(root, f"{NETWORK_SCRIPTS}/{name}{suffix}")
             place.write_text(IFCFG % "eth0" if name == "ifcfg-eth0" else "# BEGIN symroute-nm\n")
             kept[place] = place.read_bytes()
     ran = live()
@@ -482,10 +480,10 @@ def test_backups_beside_the_files_are_neither_read_nor_touched(live, root):
 
 @pytest.mark.parametrize("suffix", LOADED)
 def test_a_copy_that_networkmanager_loads_is_refused_by_name(live, root, suffix):
-    below(root, "%s/ifcfg-eth0%s" % (NETWORK_SCRIPTS, suffix)).write_text(IFCFG % "eth0")
+    below(root, f"{NETWORK_SCRIPTS}/ifcfg-eth0{suffix}").write_text(IFCFG % "eth0")
     before = everything(root)
     ran = live()
     (line,) = [each for each in ran.stderr.decode().splitlines() if "warning" not in each]
     assert ran.returncode == REFUSED
-    assert "eth0, eth0%s all fit" % suffix in line
+    assert f"eth0, eth0{suffix} all fit" in line
     assert before == everything(root)

@@ -316,7 +316,7 @@ def test_of_equal_ipv6_routes_the_one_that_the_kernel_takes_stands_first(
     namespace: Namespace, order: Tuple[str, str]
 ) -> None:
     two_uplinks(namespace)
-    namespace.ip("".join("route append 2001:db8:9::/48 dev %s\n" % each for each in order), "-6")
+    namespace.ip("".join(f"route append 2001:db8:9::/48 dev {each}\n" for each in order), "-6")
     (taken,) = namespace.ask("-6", "route", "get", "2001:db8:9::1")
     found = [
         each.hop.link
@@ -450,7 +450,7 @@ def test_a_host_with_many_routes_is_read_whole(wired: Namespace) -> None:
     # Of its snapshot, far more is written than any buffer holds.
     ran = wired.symroute("snapshot")
     assert count == sum(each.table == 77 for each in load_host(ran.stdout, "snapshot").routes)
-    program = "%s -m symroute_nm snapshot" % sys.executable
+    program = f"{sys.executable} -m symroute_nm snapshot"
     unread = wired.run(["bash", "-c", program + " | head -c 9; exit ${PIPESTATUS[0]}"])
     assert (0, ran.stdout[:9], b"") == (unread.returncode, unread.stdout, unread.stderr)
     full = wired.run(["bash", "-c", program + " > /dev/full"])

@@ -34,7 +34,7 @@ def test_the_probe_tells_what_the_kernel_can(namespace: Namespace) -> None:
 def test_the_probe_leaves_nothing_behind(namespace: Namespace) -> None:
     before = namespace.ask("rule"), namespace.ask("link")
     ran = namespace.python(
-        """
+        f"""
 import glob, os, time
 def seen():
     found = []
@@ -45,7 +45,7 @@ def seen():
             continue  # it ended, or was closed, just now
     return sorted(found)
 before = seen()
-%s
+{PROBE}
 deadline = time.monotonic() + 5
 while before != seen() and time.monotonic() < deadline:
     time.sleep(0.01)  # a thread that was joined is still listed for a moment
@@ -55,7 +55,6 @@ try:
 except ChildProcessError:
     print("no child")
 """
-        % PROBE
     )
     assert ["True", "True", "no child"] == ran.stdout.decode().splitlines(), ran.stderr
     assert before == (namespace.ask("rule"), namespace.ask("link"))
@@ -114,7 +113,9 @@ print(""",
 
 
 def test_the_probe_in_a_child_answers_alike(namespace: Namespace) -> None:
-    ran = namespace.python("from symroute_nm.kernel import netlink; print(netlink._probe_in_child())")
+    ran = namespace.python(
+        "from symroute_nm.kernel import netlink; print(netlink._probe_in_child())"
+    )
     assert (b"y\n", b"") == (ran.stdout, ran.stderr)
 
 

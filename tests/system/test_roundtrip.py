@@ -40,8 +40,8 @@ def random_host(space: Namespace, seed: int) -> None:
         onlink = "onlink" if four.startswith("172") else ""
         metric = draw.choice(["", "metric %d" % draw.randint(1, 2**31)])
         metric = metric if number == 0 else "metric %d" % (100 + number)
-        space.ip("route add default via %s dev %s %s %s" % (four, name, onlink, metric))
-        space.ip("route add default via %s dev %s %s" % (six, name, metric), "-6")
+        space.ip(f"route add default via {four} dev {name} {onlink} {metric}")
+        space.ip(f"route add default via {six} dev {name} {metric}", "-6")
     space.ip("link add br0 type bridge\nlink set br0 up\naddr add 10.200.0.1/16 dev br0")
     space.ip("route add 10.%d.0.0/%d via 10.0.6.3" % (draw.choice([128, 192]), 10))
 
@@ -65,7 +65,7 @@ def test_the_kernel_gives_back_what_was_planned(namespace: Namespace, seed: int,
     for path, text in sorted(render(plan, host, ()).items()):
         kind = Path(path).name.partition("-")[0]
         if kind in ("route", "route6", "rule", "rule6"):
-            words = "%s add " % kind.rstrip("6")
+            words = "{} add ".format(kind.rstrip("6"))
             batch = "\n".join(words + line for line in listed(text).splitlines())
             namespace.ip(batch, "-6" if kind.endswith("6") else "-4")
 
@@ -90,7 +90,7 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     folder.mkdir(parents=True)
     names = [each.name for each in kernel(namespace).links if each.name in LINKS]
     for name in names:
-        (folder / ("ifcfg-" + name)).write_text("DEVICE=%s\nONBOOT=yes\n" % name)
+        (folder / ("ifcfg-" + name)).write_text(f"DEVICE={name}\nONBOOT=yes\n")
     before = sorted(folder.iterdir())
     first = namespace.symroute("generate", "--root", str(tmp_path))
     assert 0 == first.returncode, first.stderr

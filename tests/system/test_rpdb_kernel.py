@@ -235,7 +235,7 @@ class Case:
             yield "link add name %s type veth peer name p%d" % (name, position)
             yield "link set p%d up" % position
             yield "link set %s up group %d" % (name, GROUPS[self.version][name])
-            yield "address add %s dev %s" % (self.own(position), name)
+            yield f"address add {self.own(position)} dev {name}"
 
     def neighbours(self):
         """Who answers: IPv4 picks among equal default routes by that."""
@@ -243,7 +243,7 @@ class Case:
             for last in self.random.sample((251, 252, 253), self.random.randrange(4)):
                 state = self.random.choice(("reachable", "stale", "failed"))
                 words = (self.address((10 << 24) + (position << 8) + last), link, state)
-                yield "neigh add %s lladdr 02:00:00:00:00:01 dev %s nud %s" % words
+                yield "neigh add {} lladdr 02:00:00:00:00:01 dev {} nud {}".format(*words)
 
     def own(self, position):
         return "%s/%d" % (self.address((10 << 24) + (position << 8) + 1), self.length(24))
@@ -282,9 +282,7 @@ class Case:
                 kind = self.random.choice(
                     ["blackhole", "unreachable", "prohibit", "throw", "throw", "local"]
                 )
-            way = (
-                self.way() if not kind else "dev %s" % self.random.choice(LINKS) * (kind == "local")
-            )
+            way = self.way() if not kind else f"dev {self.random.choice(LINKS)}" * (kind == "local")
             metric = self.maybe(0.6, "metric %d", self.random.choice((1, 1, 2, 1024)))
             tos = self.maybe(
                 0.2 * (self.version == 4), "tos 0x%x", self.random.choice((4, 8, 16, 0x28))
@@ -314,11 +312,11 @@ class Case:
     def hop(self):
         link = self.random.randrange(3)
         if self.random.random() < 0.25:
-            return "dev %s" % LINKS[link]
+            return f"dev {LINKS[link]}"
         if self.version == 6:
             return "via fe80::%d dev %s" % (self.random.randrange(1, 4), LINKS[link])
         gateway = self.address((10 << 24) + (link << 8) + self.random.randrange(251, 254))
-        return "via %s dev %s onlink" % (gateway, LINKS[link])
+        return f"via {gateway} dev {LINKS[link]} onlink"
 
     def rules(self):
         # Until a rule is added the kernel takes a short cut past the rules (see `rpdb`).
@@ -398,7 +396,7 @@ class Case:
 
     def replay(self):
         lines = ["ip netns add replay"]
-        lines += ["ip netns exec replay sysctl -qw net.%s" % each for each in SYSCTLS]
+        lines += [f"ip netns exec replay sysctl -qw net.{each}" for each in SYSCTLS]
         lines += ["ip -%d -n replay %s" % (self.version, each) for each in self.commands]
         return "\n".join(lines)
 
@@ -426,7 +424,7 @@ def wait_until_settled(kernel):
         if sum(route.type == "anycast" for route in routes) >= wanted and routes == kernel.routes():
             return routes
         time.sleep(0.01)
-    raise AssertionError("the namespace did not settle: %s" % (routes,))
+    raise AssertionError(f"the namespace did not settle: {routes}")
 
 
 def compare(decision, answer, match):
@@ -512,7 +510,7 @@ def complain(case, wrong):
         % (len(wrong), PACKETS, case.seed),
         case.replay(),
         "ip -%d -n replay route get %s" % (case.version, spell(packet)),
-        "%s\nmodel  %s\nkernel %s\nroute  %s" % (words, decision, answer, match),
+        f"{words}\nmodel  {decision}\nkernel {answer}\nroute  {match}",
     ]
     lines += ["%d: %s %s" % (step.rule.priority, step.outcome, step.rule) for step in steps]
     return "\n".join(lines)
@@ -648,7 +646,7 @@ def test_the_kernel_does_not_list_an_ipv6_route_between_the_hops_of_another():
 
 def test_of_equal_ipv6_routes_the_kernel_prefers_the_link_a_packet_came_by():
     prefix = "2001:db8:ff::/48"
-    ways = ["route append %s dev %s metric 5" % (prefix, link) for link in LINKS]
+    ways = [f"route append {prefix} dev {link} metric 5" for link in LINKS]
     packet = Packet(ip_address("2001:db8:ff::1"), iif="l2")
     answer, decision = ask_by_hand(6, (*ways, ANY_RULE), packet)
     assert ("l2", {"l2"}) == (answer.hop.link, decision.links)

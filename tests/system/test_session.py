@@ -12,7 +12,7 @@ SAYS = "from symroute_nm.readers.session import session_address; print(session_a
 def test_sudo_drops_the_variable_but_our_ancestors_have_it():
     inner = (
         "import os, subprocess, sys; del os.environ['SSH_CONNECTION']; "
-        "subprocess.check_call([sys.executable, '-c', %r])" % SAYS
+        f"subprocess.check_call([sys.executable, '-c', {SAYS!r}])"
     )
     ran = subprocess.run(
         [sys.executable, "-c", inner],

@@ -43,7 +43,7 @@ def start(words, root):
     output = root.parent / (
         "output-%d" % time.monotonic_ns()
         if hasattr(time, "monotonic_ns")
-        else "output-%r" % time.monotonic()
+        else f"output-{time.monotonic()!r}"
     )
 
     def action():

@@ -237,7 +237,7 @@ def imports(module: Module) -> Set[str]:
         if isinstance(node, ast.Import):
             names = [each.name for each in node.names]
         else:
-            assert node.level == 0, "%s: relative import" % module.name
+            assert node.level == 0, f"{module.name}: relative import"
             inner = node.module == "symroute_nm"
             names = ["symroute_nm." + each.name for each in node.names] if inner else [node.module]
         found |= {
@@ -322,7 +322,7 @@ def test_no_import_comes_round_to_itself():
     graph = {name: own_imports(module) & set(MODULES) for name, module in MODULES.items()}
     while graph:
         leaves = {name for name, needed in graph.items() if not needed & set(graph)}
-        assert leaves, "a cycle among %s" % sorted(graph)
+        assert leaves, f"a cycle among {sorted(graph)}"
         graph = {name: needed for name, needed in graph.items() if name not in leaves}
 
 
@@ -346,7 +346,7 @@ def test_each_of_these_is_imported_in_one_place(module):
 
 def dotted(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
-        return "%s.%s" % (dotted(node.value), node.attr)
+        return f"{dotted(node.value)}.{node.attr}"
     return getattr(node, "id", "")
 
 

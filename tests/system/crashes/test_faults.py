@@ -28,7 +28,7 @@ def saying(action):
         try:
             action()
         except SymrouteError as error:
-            os.write(1, ("symroute-nm: %s\n" % error).encode())
+            os.write(1, (f"symroute-nm: {error}\n").encode())
             return error.exit_code
         return FINE
 

@@ -201,7 +201,7 @@ def fates(seed, turn):
     yield lambda: False
     yield lambda: True
     for part in (0.3, 0.7):
-        dice = random.Random("%s %s %s" % (seed, turn, part))
+        dice = random.Random(f"{seed} {turn} {part}")
         yield lambda dice=dice, part=part: dice.random() < part
 
 

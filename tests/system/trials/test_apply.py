@@ -74,7 +74,7 @@ def test_apply_makes_what_the_rendered_lines_make(space, root):
         family, kind = "-6" if "6-" in path.name else "-4", path.name.split("-")[0].rstrip("6")
         for line in path.read_text().splitlines():
             if not line.startswith("#"):
-                space.ip("%s add %s" % (kind, line), family)
+                space.ip(f"{kind} add {line}", family)
     by_lines = [sorted(each.splitlines()) for each in kernel(space)]
 
     assert b"nothing to change" in space.symroute("apply", "--yes", "--root", str(root)).stdout
@@ -170,7 +170,7 @@ def test_a_line_of_the_administrators_in_an_own_table_stays(space, root):
         FINE
         == space.symroute("generate", "--apply", "--yes", "--force", "--root", str(root)).returncode
     )
-    space.ip("".join("route add %s\n" % each for each in lines))
+    space.ip("".join(f"route add {each}\n" for each in lines))
     there = [
         each
         for each in kernel(space)[1].splitlines()

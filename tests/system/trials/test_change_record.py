@@ -87,7 +87,7 @@ def hostile(ran):
     yield shell
     yield [shell]
     yield {**before, "backend": shell}
-    yield {**before, "backend": "iptables; touch %s" % ran}
+    yield {**before, "backend": f"iptables; touch {ran}"}
     yield {**before, "more": shell}
     yield {**before, "valid_mark": shell}
     yield {**before, "nft": shell}
@@ -240,7 +240,7 @@ def test_a_script_is_read_and_written_anew_and_never_run(backend):
     ],
 )
 def test_what_could_not_come_back_is_refused_before_anything_is_done(line):
-    listing = "table inet symroute_nm {\n  chain prerouting {\n%s\n  }\n}\n" % line
+    listing = f"table inet symroute_nm {{\n  chain prerouting {{\n{line}\n  }}\n}}\n"
     with pytest.raises(Refusal, match="does not write, and could not bring back"):
         mark_setup.read_setup(LoadedMarks(listing))
     with pytest.raises(Refusal, match="does not write, and could not bring back"):
@@ -293,7 +293,7 @@ def private_run(own_folder):
     made.mkdir(mode=0o755)
 
     def running(code):
-        script = "mount --bind %s /run && exec %s -c '%s'" % (made, sys.executable, code)
+        script = f"mount --bind {made} /run && exec {sys.executable} -c '{code}'"
         ran = subprocess.run(
             ["unshare", "-m", "sh", "-c", script],
             stdout=subprocess.PIPE,
@@ -381,7 +381,7 @@ def test_a_wrong_number_in_a_lock_names_nobody(tmp_path):
             with pytest.raises(Refusal, match="held by process %d after" % os.getpid()):
                 locked(tmp_path, 0.0).__enter__()
             for number in (other.pid, 1, 2**30, "x"):
-                lock_place(tmp_path).write_text("%s\n" % number)
+                lock_place(tmp_path).write_text(f"{number}\n")
                 with pytest.raises(Refusal, match="held by another process after"):
                     locked(tmp_path, 0.0).__enter__()
     finally:

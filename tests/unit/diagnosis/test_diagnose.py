@@ -68,7 +68,7 @@ def with_rules(there, *rules):
 
 
 def with_file(there, name, text):
-    new = ConfigFile("%s/%s" % (SCRIPTS, name), text)
+    new = ConfigFile(f"{SCRIPTS}/{name}", text)
     kept = [each for each in there.evidence.files if each.path != new.path]
     return observed(there, files=tuple(sorted([*kept, new])))
 
@@ -273,7 +273,7 @@ def test_files_named_after_the_device():
     found = the(renamed(cured()), "files-named-after-device")
     assert "error" == found.severity
     assert [
-        "mv {0}/{1}-eth0 {0}/{1}-Wired_connection_1".format(SCRIPTS, kind)
+        f"mv {SCRIPTS}/{kind}-eth0 {SCRIPTS}/{kind}-Wired_connection_1"
         for kind in ("route", "route6", "rule", "rule6")
     ] == found.remedy.split("\n")
 
@@ -282,7 +282,7 @@ def test_files_named_after_the_device_are_not_moved_over_others():
     there = with_file(renamed(cured()), "route-Wired_connection_1", "198.51.100.0/24 via 10.0.6.9")
     found = the(there, "files-named-after-device")
     assert (
-        "cat {0}/route-eth0 >> {0}/route-Wired_connection_1 && rm {0}/route-eth0".format(SCRIPTS)
+        f"cat {SCRIPTS}/route-eth0 >> {SCRIPTS}/route-Wired_connection_1 && rm {SCRIPTS}/route-eth0"
         == found.remedy.split("\n")[0]
     )
 
@@ -406,7 +406,7 @@ def test_missing_rules():
     # Own replies go by other rules; transit alone is amiss.
     assert "warning" == found.severity
     assert "nmcli connection up 'System eth0'" == found.remedy
-    assert "%s/rule-eth0 and %s/rule6-eth0" % (SCRIPTS, SCRIPTS) in found.message
+    assert f"{SCRIPTS}/rule-eth0 and {SCRIPTS}/rule6-eth0" in found.message
 
 
 def test_missing_rules_that_make_the_host_asymmetric_are_an_error():
@@ -460,7 +460,7 @@ def test_one_is_not_many():
     )
     without = there._replace(rules=tuple(each for each in there.rules if each != rule))
     assert (
-        "1 rule of %s/rule-eth0 is not in the kernel" % SCRIPTS
+        f"1 rule of {SCRIPTS}/rule-eth0 is not in the kernel"
         in the(without, "missing-rules").message
     )
 
@@ -985,7 +985,7 @@ def test_ip6tables_listing():
     ],
 )
 def test_nft_listing(line, expected):
-    assert expected == list(parse_nft("table ip nat {\n\t\t%s\n}\n" % line))
+    assert expected == list(parse_nft(f"table ip nat {{\n\t\t{line}\n}}\n"))
 
 
 _WORDS = st.sampled_from(
@@ -1080,7 +1080,7 @@ def test_a_network_has_no_zone():
 
 def test_numbers_as_ip_takes_them():
     assert (8, 31, 7) == tuple(
-        parse_rule("priority %s lookup 5" % each, 4, {}).priority for each in ("010", "0x1f", "+7")
+        parse_rule(f"priority {each} lookup 5", 4, {}).priority for each in ("010", "0x1f", "+7")
     )
 
 

@@ -148,7 +148,7 @@ def test_what_is_routed_by_the_packets_own_link_is_in_one_order(network):
 def test_a_full_table_takes_few_bytes_a_route():
     packed = pack(
         route(
-            "%s/24" % IPv4Network((11 << 24) + (each << 9)).network_address,
+            f"{IPv4Network((11 << 24) + (each << 9)).network_address}/24",
             ("eth0", "eth1")[each % 2],
         )
         for each in range(3000)

@@ -119,7 +119,7 @@ def test_what_cannot_be_this_uplinks_is_refused(text, words):
 
     with pytest.raises(
         InputError,
-        match=r"\[interface eth0\] addresses: %s: .*%s" % (text.replace(".", r"\."), words),
+        match=r"\[interface eth0\] addresses: {}: .*{}".format(text.replace(".", r"\."), words),
     ):
         find_uplinks(made, awaiting(eth0=[text]))
 

@@ -51,7 +51,7 @@ def names(text):
 )
 def test_lines_as_iproute2_reads_them(line, read):
     assert read == names(line)
-    assert [(7, "before"), *read, (8, "after")] == names("7 before\n%s\n8 after\n" % line)
+    assert [(7, "before"), *read, (8, "after")] == names(f"7 before\n{line}\n8 after\n")
 
 
 def test_names_know_where_they_stand():

@@ -330,7 +330,7 @@ def test_a_networks_edge_is_no_gateway(edge):
     made = one()
     settings = Settings(interface={"eth0": InterfaceSettings(gateways=(ip_address(edge),))})
 
-    with pytest.raises(InputError, match="%s is the network's own or its broadcast" % edge):
+    with pytest.raises(InputError, match=f"{edge} is the network's own or its broadcast"):
         check_gateways(made, find_uplinks(made, settings).uplinks)
 
 

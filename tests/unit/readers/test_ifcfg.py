@@ -95,18 +95,18 @@ def test_crlf_and_blanks_do_not_matter():
 
 @pytest.mark.parametrize("text", ["yes", "true", "t", "y", "1", "YES", "True", "'y'", '"1"'])
 def test_what_is_yes(text):
-    assert ifcfg.parse("eth0", "DEVICE=eth0\nONBOOT=%s\n" % text).onboot
+    assert ifcfg.parse("eth0", f"DEVICE=eth0\nONBOOT={text}\n").onboot
     assert ifcfg.boolean(text.strip("'\""), False)
 
 
 @pytest.mark.parametrize("text", ["no", "false", "f", "n", "0", "NO", "False", "$'n'"])
 def test_what_is_no(text):
-    assert not ifcfg.parse("eth0", "DEVICE=eth0\nNM_CONTROLLED=%s\n" % text).managed
+    assert not ifcfg.parse("eth0", f"DEVICE=eth0\nNM_CONTROLLED={text}\n").managed
 
 
 @pytest.mark.parametrize("text", ["", "on", "off", "2", "maybe", "no|yes", "'no"])
 def test_what_is_neither_leaves_the_default(text):
-    profile = ifcfg.parse("eth0", "DEVICE=eth0\nNM_CONTROLLED=%s\nONBOOT=%s\n" % (text, text))
+    profile = ifcfg.parse("eth0", f"DEVICE=eth0\nNM_CONTROLLED={text}\nONBOOT={text}\n")
     assert (True, True) == (profile.managed, profile.onboot)
     assert not ifcfg.boolean(text, False)
 
@@ -154,7 +154,7 @@ def test_hardware_addresses(text, expected):
     ],
 )
 def test_gateways(text, expected):
-    found = ifcfg.parse("eth0", "DEVICE=eth0\n%s\n" % text).gateways
+    found = ifcfg.parse("eth0", f"DEVICE=eth0\n{text}\n").gateways
     assert [ip_address(each) for each in expected] == list(found)
 
 
@@ -169,7 +169,7 @@ def test_gateways(text, expected):
     ],
 )
 def test_routing_rules(key, expected):
-    assert expected == ifcfg.parse("eth0", "DEVICE=eth0\n%s=x\n" % key).rules
+    assert expected == ifcfg.parse("eth0", f"DEVICE=eth0\n{key}=x\n").rules
 
 
 @pytest.mark.parametrize(
@@ -184,17 +184,17 @@ def test_routing_rules(key, expected):
     ],
 )
 def test_types(text, expected):
-    assert expected == ifcfg.parse("x", "DEVICE=x\n%s\n" % text).type
+    assert expected == ifcfg.parse("x", f"DEVICE=x\n{text}\n").type
 
 
 @pytest.mark.parametrize("device", ["a/b", ".", "..", "eth0:1", "a b", "x" * 16, "\u00e9" * 8])
 def test_a_device_name_that_no_kernel_takes_is_none(device):
-    assert "" == ifcfg.parse("x", "TYPE=Ethernet\nDEVICE='%s'\n" % device).device
+    assert "" == ifcfg.parse("x", f"TYPE=Ethernet\nDEVICE='{device}'\n").device
 
 
 @pytest.mark.parametrize("device", ["a*b", "$(x)", "-rf", "eth0;x", "\u00e9" * 7 + "x"])
 def test_a_device_name_that_the_kernel_takes_is_kept(device):
-    assert device == ifcfg.parse("x", "TYPE=Ethernet\nDEVICE='%s'\n" % device).device
+    assert device == ifcfg.parse("x", f"TYPE=Ethernet\nDEVICE='{device}'\n").device
 
 
 STATIC = "DEVICE=eth0\nIPADDR=10.0.6.5\n"
@@ -366,7 +366,7 @@ KEYS = [
 
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=12))))
 def test_parse_never_raises_on_wrong_values(pairs):
-    profile = ifcfg.parse("x", "".join("%s='%s'\n" % pair for pair in pairs))
+    profile = ifcfg.parse("x", "".join("{}='{}'\n".format(*pair) for pair in pairs))
     assert all(each.version in (4, 6) for each in profile.gateways)
     assert "\n" not in profile.problem
 
@@ -432,7 +432,7 @@ def test_an_address_that_is_borrowed_does_not_bind(kind, expected):
 
 
 def test_infiniband_compares_the_last_eight_octets():
-    port = ":".join("%02x" % each for each in range(20))
+    port = ":".join(f"{each:02x}" for each in range(20))
     other = ":".join(["80", "00", *port.split(":")[2:]])
     link = Link(ifindex=3, name="ib0", mac=other, permanent_mac=other)
     assert ["x"] == matched(link, profile("x", hwaddr=port))

@@ -51,8 +51,8 @@ def found(root, **names):
 
 
 def dhclient(link, *options):
-    lines = "".join("  option %s;\n" % each for each in options)
-    return 'lease {\n  interface "%s";\n%s}\n' % (link, lines)
+    lines = "".join(f"  option {each};\n" for each in options)
+    return f'lease {{\n  interface "{link}";\n{lines}}}\n'
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def test_nothing_there_nothing_found(tmp_path):
     "path",
     [
         "var/lib/dhclient/dhclient--eth0.lease",
-        "var/lib/dhclient/dhclient-%s-eth0.lease" % UUID,
-        "var/lib/NetworkManager/dhclient-%s-eth0.lease" % UUID,
-        "run/NetworkManager/dhclient-%s-eth0.lease" % UUID,
+        f"var/lib/dhclient/dhclient-{UUID}-eth0.lease",
+        f"var/lib/NetworkManager/dhclient-{UUID}-eth0.lease",
+        f"run/NetworkManager/dhclient-{UUID}-eth0.lease",
         "var/lib/dhcp/dhclient.leases",
         "var/lib/dhcp/dhclient.eth0.leases",
     ],
@@ -161,12 +161,12 @@ def test_options_of_dhclient(options, expected):
     ],
 )
 def test_internal_client(tmp_path, text, expected):
-    write(tmp_path, "var/lib/NetworkManager/internal-%s-eth0.lease" % UUID, text)
+    write(tmp_path, f"var/lib/NetworkManager/internal-{UUID}-eth0.lease", text)
     assert expected == found(tmp_path)
 
 
 def test_a_link_name_may_have_dashes(tmp_path):
-    write(tmp_path, "run/NetworkManager/internal-%s-br-lan-1.lease" % UUID, "ROUTER=10.0.6.1\n")
+    write(tmp_path, f"run/NetworkManager/internal-{UUID}-br-lan-1.lease", "ROUTER=10.0.6.1\n")
     write(tmp_path, "run/NetworkManager/internal-eth0.lease", "ROUTER=10.0.6.1\n")
     assert {"br-lan-1": "10.0.6.1"} == found(tmp_path)
 
@@ -200,7 +200,7 @@ def test_connections(tmp_path):
     write(tmp_path, folder + "2", STATE % UUID.upper())
     write(tmp_path, folder + "3", "[device]\nmanaged=false\n")
     write(tmp_path, folder + "4", "[device]\nconnection-uuid=\n")
-    write(tmp_path, folder + "5", "[other]\nconnection-uuid=%s\n" % UUID)
+    write(tmp_path, folder + "5", f"[other]\nconnection-uuid={UUID}\n")
     write(tmp_path, folder + "6", "[device]\nconnection-uuid=../../etc\n")
     write(tmp_path, folder + "0", STATE % UUID)
     write(tmp_path, folder + "x", STATE % UUID)
@@ -241,7 +241,7 @@ def test_options_of_the_state(text, expected):
 
 PATHS = [
     "var/lib/dhclient/dhclient--eth0.lease",
-    "var/lib/NetworkManager/internal-%s-eth0.lease" % UUID,
+    f"var/lib/NetworkManager/internal-{UUID}-eth0.lease",
     "run/NetworkManager/devices/2",
 ]
 
@@ -344,7 +344,7 @@ def test_a_mebibyte_of_anything_takes_seconds(piece):
     text = piece * ((1 << 20) // len(piece))
     start = time.monotonic()
     leases.parse_dhclient(text)
-    leases.parse_dhclient('lease { interface "eth0"; %s %s;}' % (OPTION, text))
+    leases.parse_dhclient(f'lease {{ interface "eth0"; {OPTION} {text};}}')
     leases.parse_internal("ROUTES=" + text)
     leases.parse_state("[dhcp4]\ndhcp4.rfc3442_classless_static_routes=" + text)
     assert 15 > time.monotonic() - start

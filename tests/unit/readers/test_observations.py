@@ -54,11 +54,11 @@ def test_route_and_rule_files_are_read_and_nothing_else(tmp_path):
         "rules-eth0",
         "xrule-eth0",
     ):
-        put(tmp_path, "%s/%s" % (SCRIPTS, name), name)
+        put(tmp_path, f"{SCRIPTS}/{name}", name)
     assert ["route-eth0", "route6-eth0", "rule-eth0", "rule6-a b"] == [
         each.text for each in read(tmp_path).files
     ]
-    assert "/%s/route-eth0" % SCRIPTS == read(tmp_path).files[0].path
+    assert f"/{SCRIPTS}/route-eth0" == read(tmp_path).files[0].path
 
 
 def test_any_bytes_are_text_that_a_snapshot_takes(tmp_path):
@@ -81,21 +81,21 @@ def test_what_is_no_file_or_too_long_is_said(tmp_path):
 @pytest.mark.parametrize("folder", ["etc/systemd/system", "run/systemd/system"])
 @pytest.mark.parametrize("name", [UNIT, ALIAS])
 def test_a_masked_dispatcher(tmp_path, folder, name):
-    lead(tmp_path, "%s/%s" % (folder, name), "/dev/null")
+    lead(tmp_path, f"{folder}/{name}", "/dev/null")
     assert "masked" == read(tmp_path).dispatcher_service
 
 
 def test_an_empty_unit_is_masked_and_any_other_is_not(tmp_path):
-    unit = put(tmp_path, "%s/%s" % (UNITS, UNIT))
+    unit = put(tmp_path, f"{UNITS}/{UNIT}")
     assert "masked" == read(tmp_path).dispatcher_service
     unit.write_text("[Unit]\n")
     assert "" == read(tmp_path).dispatcher_service
 
 
 def test_a_disabled_dispatcher_is_one_without_its_dbus_name(tmp_path):
-    put(tmp_path, "%s/%s" % (VENDOR, UNIT), "[Unit]\n")
+    put(tmp_path, f"{VENDOR}/{UNIT}", "[Unit]\n")
     assert "disabled" == read(tmp_path).dispatcher_service
-    lead(tmp_path, "%s/%s" % (UNITS, ALIAS), "/%s/%s" % (VENDOR, UNIT))
+    lead(tmp_path, f"{UNITS}/{ALIAS}", f"/{VENDOR}/{UNIT}")
     assert "" == read(tmp_path).dispatcher_service
 
 
@@ -121,7 +121,7 @@ def test_firewalld_counts_where_it_is_enabled(tmp_path, text, expected):
 def test_arp_sysctls_are_those_in_effect(tmp_path, monkeypatch):
     for name, values in {"all": (1, 0, 1), "eth0.100": (0, 2, 0)}.items():
         for key, value in zip(("arp_ignore", "arp_announce", "arp_filter"), values):
-            put(tmp_path, "conf/%s/%s" % (name, key), "%d\n" % value)
+            put(tmp_path, f"conf/{name}/{key}", "%d\n" % value)
     monkeypatch.setattr(observations, "_PROC", tmp_path / "conf")
     links = [Link(1, "lo", loopback=True), Link(2, "eth0.100"), Link(3, "eth9")]
     assert [("eth0.100", 1, 2, 1), ("eth9", 1, 0, 1)] == [

@@ -170,14 +170,14 @@ def test_undoes_the_shells_quoting(text):
 
 @given(TEXTS)
 def test_undoes_ansi_quoting(text):
-    octal = "".join("\\%03o" % each for each in text.encode("utf-8"))
-    assert {"A": text} == dict(shell_variables.parse("A=$'%s'\n" % octal))
+    octal = "".join(f"\\{each:03o}" for each in text.encode("utf-8"))
+    assert {"A": text} == dict(shell_variables.parse(f"A=$'{octal}'\n"))
 
 
 @given(TEXTS)
 def test_undoes_unicode_escapes(text):
     assert text == shell_variables.unescape(
-        "$'%s'" % "".join("\\U%08x" % ord(each) for each in text)
+        "$'{}'".format("".join(f"\\U{ord(each):08x}" for each in text))
     )
 
 

@@ -278,7 +278,7 @@ def test_nesting_of_any_depth_is_refused(depth, left, right):
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity", "1e999", "-0", "0.1"])
 def test_numbers_that_json_does_not_know(constant):
-    text = '{"format": "symroute-nm host", "version": 1, "host": {"rp_filter": %s}}' % constant
+    text = f'{{"format": "symroute-nm host", "version": 1, "host": {{"rp_filter": {constant}}}}}'
     if constant == "-0":
         assert 0 == load(text).rp_filter
         return
@@ -489,40 +489,37 @@ ONE, SIX_ONE = '{"destination": "10.0.0.0/8"%s}', '{"destination": "2001:db8::/3
 @pytest.mark.parametrize(
     ("listed", "expected"),
     [
-        ("[%s,%s]" % (ONE % "", SIX_ONE % ""), 2),
-        ("[%s%s]" % (ONE % "", ONE % ""), None),
-        ("[%s[%s]" % (ONE % "", ONE % ""), None),
-        ("[%s,]" % ONE % "", None),
-        ("[,%s]" % ONE % "", None),
-        ("[%s" % ONE % "", None),
-        ("[%s]]" % ONE % "", None),
-        ("[\v%s]" % ONE % "", None),
-        ("[%s\f]" % ONE % "", None),
-        ("[%s, 1]" % ONE % "", None),
-        ("[%s]" % ONE % ',"type": "]"', 1),
-        ("[%s]" % ONE % ',"type": "}"', 1),
-        ("[%s]" % ONE % ',"type": "a[{", "hops": [{"link": "}]"}]', 1),
-        ("[%s]" % ONE % ', "type": "[", "table": 7}, {"destination": "::/0", "type": "]"', 2),
-        ("[%s]" % ONE % ', "destination": "11.0.0.0/8"', None),
-        ("[%s]" % ONE % ', "metric": 1, "metric": 1', None),
-        ("[%s]" % ONE % ', "metric": NaN', None),
-        ("[%s]" % ONE % (', "metric": ' + "9" * 21), None),
-        ("[%s]" % ONE % ', "hops": [[]]', None),
-        ("[%s]" % ONE % (', "hops": [%s]' % ('{"a":' * 10000)), None),
+        ("[{},{}]".format(ONE % "", SIX_ONE % ""), 2),
+        ("[{}{}]".format(ONE % "", ONE % ""), None),
+        ("[{}[{}]".format(ONE % "", ONE % ""), None),
+        (f"[{ONE},]" % "", None),
+        (f"[,{ONE}]" % "", None),
+        (f"[{ONE}" % "", None),
+        (f"[{ONE}]]" % "", None),
+        (f"[\v{ONE}]" % "", None),
+        (f"[{ONE}\f]" % "", None),
+        (f"[{ONE}, 1]" % "", None),
+        (f"[{ONE}]" % ',"type": "]"', 1),
+        (f"[{ONE}]" % ',"type": "}"', 1),
+        (f"[{ONE}]" % ',"type": "a[{", "hops": [{"link": "}]"}]', 1),
+        (f"[{ONE}]" % ', "type": "[", "table": 7}, {"destination": "::/0", "type": "]"', 2),
+        (f"[{ONE}]" % ', "destination": "11.0.0.0/8"', None),
+        (f"[{ONE}]" % ', "metric": 1, "metric": 1', None),
+        (f"[{ONE}]" % ', "metric": NaN', None),
+        (f"[{ONE}]" % (', "metric": ' + "9" * 21), None),
+        (f"[{ONE}]" % ', "hops": [[]]', None),
+        (f"[{ONE}]" % (', "hops": [%s]' % ('{"a":' * 10000)), None),
         ('[{"table": 7, "destination": "10.0.0.0/8"}]', 1),
         ('[{"destination": "10.0.0.0/255.0.0.0"}, {"destination": "10.0.0.1"}]', 2),
         ('[{"destination": "2001:DB8::/32"}, {"destination": "::10.0.0.0/120"}]', 2),
         ('[{"destination": "10.0.0.0/08"}]', 1),
         ('[{"destination": "010.0.0.0/8"}]', None),
-        ("[%s,%s]" % (ONE % ',"source": "10.0.0.1"', SIX_ONE % ',"source": "10.0.0.1"'), None),
+        ("[{},{}]".format(ONE % ',"source": "10.0.0.1"', SIX_ONE % ',"source": "10.0.0.1"'), None),
         ("[%s,%s]" % ((ONE % ',"hops": [{"gateway": "fe80::1"}]',) * 2), 2),
         (
-            "[%s,%s]"
-            % (
-                (
-                    ONE % ',"hops": [{"gateway": "10.0.0.1"}]',
-                    SIX_ONE % ',"hops": [{"gateway": "10.0.0.1"}]',
-                )
+            "[{},{}]".format(
+                ONE % ',"hops": [{"gateway": "10.0.0.1"}]',
+                SIX_ONE % ',"hops": [{"gateway": "10.0.0.1"}]',
             ),
             None,
         ),
@@ -533,7 +530,7 @@ ONE, SIX_ONE = '{"destination": "10.0.0.0/8"%s}', '{"destination": "2001:db8::/3
     ],
 )
 def test_lists_of_routes(listed, expected):
-    text = '{"format": "symroute-nm host", "version": 1, "host": {"routes": %s}}' % listed
+    text = f'{{"format": "symroute-nm host", "version": 1, "host": {{"routes": {listed}}}}}'
     if expected is None:
         with pytest.raises(InputError):
             load(text)

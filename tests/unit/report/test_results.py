@@ -184,7 +184,7 @@ def unchanged(made):
     ],
 )
 def test_the_sessions_own_link_comes_last(made, session, order):
-    assert ["nmcli connection up 'System %s'" % name for name in order] == activation(made, session)
+    assert [f"nmcli connection up 'System {name}'" for name in order] == activation(made, session)
 
 
 def test_only_connections_whose_files_change_go_down(made):
@@ -252,9 +252,7 @@ def test_throw_routes_that_nothing_plans_are_to_be_deleted(made, text, family):
     there = in_force(made)
     stale = tuple(route(text, table=table, type="throw") for table in (100, 7))
     there = there._replace(routes=(*there.routes, *stale, route(text, "eth0", table=101)))
-    assert ["ip %sroute del throw %s table 100" % (family, text)] == commands(
-        unchanged(made), there
-    )
+    assert [f"ip {family}route del throw {text} table 100"] == commands(unchanged(made), there)
 
 
 def test_planned_throw_routes_stay(tmp_path):

@@ -83,7 +83,7 @@ def test_wg_quick_is_neither_hindered_nor_spoken_of():
 @pytest.mark.parametrize(("mask", "proposed"), [(0x10, "0xff000000"), (0x7F00007F, "0xff0000")])
 def test_bits_that_a_rule_of_others_goes_by_are_refused(mask, proposed):
     host = two_uplinks(rules=(*kernel_rules(), Rule(4, 500, mark=mask, mask=mask, table=9)), **NFT)
-    with pytest.raises(Refusal, match="rule 500 .*mark-mask = %s" % proposed):
+    with pytest.raises(Refusal, match=f"rule 500 .*mark-mask = {proposed}"):
         make_plan(host, ON)
     make_plan(host, ON._replace(mark_mask=0xFF00))
 
@@ -144,13 +144,13 @@ def test_without_anything_to_set_them_marks_are_refused(fields):
 @pytest.mark.parametrize("text", ["0", "1", "0x5", "0xffffffff", "0x1ffffffff", "-1", "seven"])
 def test_a_mask_is_neighbouring_bits(text):
     with pytest.raises(InputError, match=r"mark-mask.*no mask of neighbouring bits"):
-        parse_settings("[symroute]\nmark-mask = %s\n" % text)
+        parse_settings(f"[symroute]\nmark-mask = {text}\n")
 
 
 @pytest.mark.parametrize("mask", [0x3, 0x7F, 0xFF0000, 0xFF000000, 0xFFFF0000, 0x7FFFFFFF])
 def test_usable_masks(mask):
     assert is_usable(mask)
-    assert mask == parse_settings("[symroute]\nmark-mask = %#x\nforwarded = yes" % mask).mark_mask
+    assert mask == parse_settings(f"[symroute]\nmark-mask = {mask:#x}\nforwarded = yes").mark_mask
 
 
 def way(plan, host, packet):
@@ -233,13 +233,13 @@ CHAIN = (
     ":symroute_nm - [0:0]",
     "-A PREROUTING -j symroute_nm",
     *(
-        "-A symroute_nm -i %s -m conntrack --ctstate NEW --ctdir ORIGINAL "
-        "-m connmark --mark 0x0/0x7f -j CONNMARK --set-xmark %s/0x7f" % each
+        "-A symroute_nm -i {} -m conntrack --ctstate NEW --ctdir ORIGINAL "
+        "-m connmark --mark 0x0/0x7f -j CONNMARK --set-xmark {}/0x7f".format(*each)
         for each in (("eth0", "0x64"), ("eth1", "0x65"))
     ),
     *(
-        "-A symroute_nm -m connmark --mark %s/0x7f -m mark --mark 0x0/0x7f -j MARK --set-xmark "
-        "%s/0x7f" % (each, each)
+        f"-A symroute_nm -m connmark --mark {each}/0x7f -m mark --mark 0x0/0x7f -j MARK --set-xmark "
+        f"{each}/0x7f"
         for each in ("0x64", "0x65")
     ),
 )

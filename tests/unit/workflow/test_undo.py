@@ -46,9 +46,7 @@ def test_the_commands_for_what_is_in_force_are_in_the_json_and_in_the_text(run, 
 def test_the_rules_in_force_are_found_while_the_files_are_there(monkeypatch, tmp_path, no_firewall):
     rules = make_plan(two_uplinks(), Settings()).uplinks[0].rules
     host = two_uplinks()
-    monkeypatch.setattr(
-        undo, "read_host", lambda *_, **__: host._replace(rules=host.rules + rules)
-    )
+    monkeypatch.setattr(undo, "read_host", lambda *_, **__: host._replace(rules=host.rules + rules))
     assert len(rules) == len(undo.commands(tmp_path.__class__("/"), Settings()))
     assert [] == undo.commands(tmp_path, Settings())
 

@@ -40,7 +40,7 @@ def blocks_of(made, settings):
         )
     )
     return named, [
-        ConfigFile(path, "# BEGIN symroute-nm\n%s# END symroute-nm\n" % text)
+        ConfigFile(path, f"# BEGIN symroute-nm\n{text}# END symroute-nm\n")
         for path, text in texts.items()
         if path.startswith(NETWORK_SCRIPTS)
     ]

@@ -19,7 +19,7 @@ RULE = Rule(4, 100, source=ip_network("10.0.6.5/32"), table=254)
 
 
 def lines(name, *text):
-    return ConfigFile("%s/%s" % (SCRIPTS, name), "".join(each + "\n" for each in text))
+    return ConfigFile(f"{SCRIPTS}/{name}", "".join(each + "\n" for each in text))
 
 
 def write(root, name, text):

@@ -49,10 +49,10 @@ def made(root, host=None):
 @pytest.mark.parametrize("path", [ROUTE, ROUTE6])
 def test_a_route_that_would_be_lost_is_refused_and_named(root, path):
     (root / path[1:]).write_bytes(b"\n2001:db8:9::/48\n" if path == ROUTE6 else b"\n10.9.0.0/16\n")
-    with pytest.raises(Refusal, match="%s line 2 names no link.*--force" % path):
+    with pytest.raises(Refusal, match=f"{path} line 2 names no link.*--force"):
         check_lines(made(root).check, GenerateOptions())
     warned = check_lines(made(root).check, GenerateOptions(force=True))
-    assert ["warning: %s line 2 names no link" % path] == [each.split(",")[0] for each in warned]
+    assert [f"warning: {path} line 2 names no link"] == [each.split(",")[0] for each in warned]
 
 
 def test_where_a_rule_file_is_already_there_nothing_changes(root):
@@ -69,8 +69,8 @@ def test_another_run_is_not_refused_for_what_the_first_was_forced_to(root):
 
 OF_THE_DEVICE = [
     (b"# nothing\n", []),
-    (b"10.9.0.0/16 via 10.0.6.9\n", ["%s: its routes come alive" % ROUTE]),
-    (b"ADDRESS0=10.9.0.0\n", ["%s: its routes come alive" % ROUTE]),
+    (b"10.9.0.0/16 via 10.0.6.9\n", [f"{ROUTE}: its routes come alive"]),
+    (b"ADDRESS0=10.9.0.0\n", [f"{ROUTE}: its routes come alive"]),
 ]
 
 
@@ -78,7 +78,7 @@ OF_THE_DEVICE = [
 def test_routes_in_a_file_of_the_device_come_alive_and_that_is_said(root, content, said):
     (root / ROUTE[1:]).write_bytes(content)
     warned = check_lines(made(root, profile_names()).check, GenerateOptions())
-    assert ["warning: %s" % each for each in said] == [each.split(" with")[0] for each in warned]
+    assert [f"warning: {each}" for each in said] == [each.split(" with")[0] for each in warned]
 
 
 def test_a_default_route_that_sleeps_in_a_file_of_the_device_is_refused(root):
