@@ -82,8 +82,8 @@ def environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
-    )  # noqa: S701  # neither roff nor bash is HTML
+        autoescape=False,  # noqa: S701  # neither roff nor bash is HTML
+    )
     made.filters["roff"] = roff
     return made
 

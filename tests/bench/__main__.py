@@ -223,7 +223,7 @@ def peak_memory(command: Sequence[str]) -> int:
     peak = 0
     while child.poll() is None:
         try:
-            status = Path("/proc/%d/status" % child.pid).read_text()
+            status = Path(f"/proc/{child.pid}/status").read_text()
         except OSError:
             continue
         found = re.search(r"^VmHWM:\s+([0-9]+) kB$", status, re.M)
@@ -245,12 +245,11 @@ def show(costs: Dict[str, List[Cost]], memory: Dict[str, int], version: str, run
         ),
         reverse=True,
     )
-    print("\n%s, medians of %d runs" % (version, runs))
-    print("%8s %8s %8s %8s  %s" % ("ms", "best ms", "CPU ms", "MiB", "command"))
+    print(f"\n{version}, medians of {runs} runs")
+    print(f"{'ms':>8} {'best ms':>8} {'CPU ms':>8} {'MiB':>8}  command")
     for seconds, best, processor, name in rows:
-        print(
-            f"{seconds * 1000:8.1f} {best * 1000:8.1f} {processor * 1000:8.1f} {memory[name] / 1024:8.1f}  {name}"
-        )
+        times = f"{seconds * 1000:8.1f} {best * 1000:8.1f} {processor * 1000:8.1f}"
+        print(f"{times} {memory[name] / 1024:8.1f}  {name}")
 
 
 if __name__ == "__main__":

@@ -43,8 +43,12 @@ def applied_by_networkmanager(lab: Lab) -> None:
     lab.ip(
         "srv",
         [
-            "route add %s via 10.0.6.7 dev eth0 proto static metric %d" % each
-            for each in (("10.77.0.0/16", 101), ("10.78.0.0/16", 101), ("10.79.1.2", 7))
+            f"route add {destination} via 10.0.6.7 dev eth0 proto static metric {metric}"
+            for destination, metric in (
+                ("10.77.0.0/16", 101),
+                ("10.78.0.0/16", 101),
+                ("10.79.1.2", 7),
+            )
         ],
     )
 

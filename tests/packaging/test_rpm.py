@@ -276,7 +276,8 @@ def test_it_holds_what_it_should_and_pure_python_alone(
 def test_every_module_has_bytecode_for_the_release_s_python_and_no_other(
     roots: Dict[str, Root], release: str
 ) -> None:
-    tag = ".cpython-%d%d.pyc" % RELEASES[release]
+    major, minor = RELEASES[release]
+    tag = f".cpython-{major}{minor}.pyc"
     folder = roots[release].path(PRIVATE)
     modules = {path.parent / "__pycache__" / (path.stem + tag) for path in folder.rglob("*.py")}
     assert modules == set(folder.rglob("*.pyc"))

@@ -1,6 +1,7 @@
 """What hostile input may do, as functions: every parser by name, and the whole program in a tree.
 
-Used by test_any_input, where hypothesis makes the input up, and by soak/inputs.py, where atheris does.
+Used by test_any_input, where hypothesis makes the input up, and by soak/inputs.py, where atheris
+does.
 """
 
 import contextlib
@@ -405,7 +406,7 @@ def _audit(event: str, arguments: Tuple[Any, ...]) -> None:
 
 def _whole(name: str, folder: int) -> str:
     """The path of a name in the folder of a descriptor, -1 for none."""
-    return name if folder < 0 else str(Path(os.readlink("/proc/self/fd/%d" % folder)) / name)
+    return name if folder < 0 else str(Path(os.readlink(f"/proc/self/fd/{folder}")) / name)
 
 
 if hasattr(sys, "addaudithook"):  # 3.8

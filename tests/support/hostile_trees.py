@@ -292,7 +292,7 @@ SWAPPED = (
 
 def beside(grounds: Grounds, path: str, number: int) -> Tuple[str, str]:
     """A file or folder, and a link to its twin with which it can be exchanged."""
-    other = grounds.tree / (".link%d" % number)
+    other = grounds.tree / f".link{number}"
     other.symlink_to(targets(grounds, path)["absolute" if number % 2 else "relative"])
     return str(grounds.tree / path), str(other)
 

@@ -153,8 +153,8 @@ def plain(
 
 def vlans(number, step=1):
     """A host with so many uplinks, each in a network of its own."""
-    names = ["bond0.%d" % each for each in range(number)]
-    networks = ["10.%d.%d" % divmod(each * step, 256) for each in range(number)]
+    names = [f"bond0.{each}" for each in range(number)]
+    networks = ["10.{}.{}".format(*divmod(each * step, 256)) for each in range(number)]
     return host(
         [link(10 + each, name, kind="vlan") for each, name in enumerate(names)],
         [address(name, base + ".5/24") for name, base in zip(names, networks)],

@@ -127,19 +127,19 @@ def random_hosts(draw):
     """Two or three uplinks with networks of any overlap but no common address, and what main
     may have besides: bridges, static routes by gateways, blackholes, link-local routes."""
     count = draw(st.integers(2, 3))
-    links = [link(number + 2, "eth%d" % number) for number in range(count)]
+    links = [link(number + 2, f"eth{number}") for number in range(count)]
     links += [link(9, "br0", kind="bridge"), link(10, "wg0", kind="wireguard")]
     addresses = []
     routes = []
     for number in range(count):
         length = draw(st.sampled_from([8, 16, 20, 24]))
-        network = ip_network("10.%d.6.0/24" % number).supernet(new_prefix=length)
-        own = network[5 + number] if length == 24 else ip_address("10.%d.6.5" % number)
-        addresses.append(address("eth%d" % number, "%s/%d" % (own, length)))
-        gateway = "10.%d.6.1" % number
-        routes.append(route("default", "eth%d" % number, gateway, metric=number))
+        network = ip_network(f"10.{number}.6.0/24").supernet(new_prefix=length)
+        own = network[5 + number] if length == 24 else ip_address(f"10.{number}.6.5")
+        addresses.append(address(f"eth{number}", f"{own}/{length}"))
+        gateway = f"10.{number}.6.1"
+        routes.append(route("default", f"eth{number}", gateway, metric=number))
         for network in draw(st.lists(networks(st.integers(9, 30)), max_size=3)):
-            routes.append(Route(network, hops=(Hop("eth%d" % number, ip_address(gateway)),)))
+            routes.append(Route(network, hops=(Hop(f"eth{number}", ip_address(gateway)),)))
     for name in ("br0", "wg0"):
         for network in draw(st.lists(networks(st.integers(9, 30)), max_size=3)):
             routes.append(Route(network, hops=(Hop(name),)))

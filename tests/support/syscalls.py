@@ -294,19 +294,19 @@ class Call(NamedTuple):
 
     def text(self, argument: int) -> str:
         """The path, or other text, to which an argument points."""
-        with open("/proc/%d/mem" % self.pid, "rb", 0) as memory:
+        with open(f"/proc/{self.pid}/mem", "rb", 0) as memory:
             memory.seek(self.arguments[argument])
             return os.fsdecode(memory.read(4096).split(b"\0", 1)[0])
 
     def bytes(self, argument: int, length: int) -> bytes:
         """The bytes to which an argument points."""
-        with open("/proc/%d/mem" % self.pid, "rb", 0) as memory:
+        with open(f"/proc/{self.pid}/mem", "rb", 0) as memory:
             memory.seek(self.arguments[argument])
             return memory.read(length)
 
     def place(self, descriptor: int) -> str:
         """What a descriptor of the child's is open on."""
-        return os.readlink("/proc/%d/fd/%d" % (self.pid, descriptor))
+        return os.readlink(f"/proc/{self.pid}/fd/{descriptor}")
 
 
 class Fail(NamedTuple):

@@ -65,7 +65,7 @@ def prepared(folder):
     """`build` with so many backups that the oldest has to go."""
     root = build(folder)
     for turn in range(backups.KEPT):
-        name = "20240101T000000Z-%d" % turn
+        name = f"20240101T000000Z-{turn}"
         write(root, f"/{STATE}/backups/{name}/manifest.json", b'{"files": []}')
     return root
 

@@ -48,7 +48,7 @@ def addresses(space: Namespace) -> List[Any]:
             found.append(
                 (
                     link["ifname"],
-                    ip_interface("%s/%d" % (each["local"], each["prefixlen"])),
+                    ip_interface(f"{each['local']}/{each['prefixlen']}"),
                     ip_address(each["address"]) if "address" in each else None,
                     int(each["scope"]),
                     each.get("dynamic", False),
@@ -70,7 +70,7 @@ def hop(content: Dict[str, Any]) -> Any:
 
 def routes(space: Namespace, version: int) -> List[Any]:
     found = []
-    for each in space.ask("-%d" % version, "route", "show", "table", "all"):
+    for each in space.ask(f"-{version}", "route", "show", "table", "all"):
         kind = TYPES[each.get("type", "1")]
         hops = [hop(one) for one in each.get("nexthops", [each])]
         found.append(
@@ -94,7 +94,7 @@ def network(content: Dict[str, Any], key: str) -> Any:
     if address == "all":
         return None
     bits = ip_address(address).max_prefixlen
-    return ip_network("%s/%d" % (address, content.get(key + "len", bits)))
+    return ip_network(f"{address}/{content.get(key + 'len', bits)}")
 
 
 def action(content: Dict[str, Any]) -> str:
@@ -107,7 +107,7 @@ def action(content: Dict[str, Any]) -> str:
 
 def rules(space: Namespace, version: int) -> List[Any]:
     found = []
-    for each in space.ask("-%d" % version, "rule"):
+    for each in space.ask(f"-{version}", "rule"):
         mark = int(each.get("fwmark", "0"), 0)
         group = each.get("suppress_ifgroup")
         found.append(
@@ -393,8 +393,8 @@ def test_the_host_does_not_depend_on_the_order_in_which_it_was_made(namespace: N
         for space, order in ((namespace, (0, 1)), (other, (1, 0))):
             two_uplinks(space, order)
             for number in (7, 3) if order[0] else (3, 7):
-                space.ip("route add 198.51.%d.0/24 via 10.0.6.1" % number)
-                space.ip("rule add pref %d from 10.0.6.5 lookup 100" % number)
+                space.ip(f"route add 198.51.{number}.0/24 via 10.0.6.1")
+                space.ip(f"rule add pref {number} from 10.0.6.5 lookup 100")
         assert dump_host(kernel(namespace)) == dump_host(kernel(other))
 
 
@@ -442,7 +442,7 @@ def test_a_host_with_many_routes_is_read_whole(wired: Namespace) -> None:
     count = 20000
     wired.ip(
         "\n".join(
-            "route add 100.%d.%d.0/24 via 10.0.0.1 table 77" % divmod(number, 256)
+            "route add 100.{}.{}.0/24 via 10.0.0.1 table 77".format(*divmod(number, 256))
             for number in range(count)
         )
     )

@@ -371,7 +371,7 @@ def test_the_selinux_label_is_kept(root):
 def test_new_files_are_labelled_by_restorecon_whose_failure_is_told(
     tmp_path, monkeypatch, code, notes
 ):
-    script = 'echo "$@" > %s/called\nexit %d\n' % (tmp_path, code)
+    script = f'echo "$@" > {tmp_path}/called\nexit {code}\n'
     write(tmp_path, "/restorecon", b"#!/bin/sh\n" + script.encode(), 0o755)
     monkeypatch.setattr(programs, "FOLDERS", (str(tmp_path),))
     monkeypatch.setattr(install, "_SELINUX", tmp_path)
@@ -400,7 +400,7 @@ def test_ten_backups_are_kept_even_if_the_clock_goes_backwards(root, monkeypatch
     for turn in range(13):
         moment = NOON - datetime.timedelta(days=turn)
         monkeypatch.setattr(install, "_now", lambda m=moment: m)
-        install.install(root, changing.find_changes(root, {RULE: "# %d\n" % turn}))
+        install.install(root, changing.find_changes(root, {RULE: f"# {turn}\n"}))
     names = [backup.name for backup in backups.backups(root)]
     assert [4, 13, 10] == [int(names[0].split("-")[1]), int(names[-1].split("-")[1]), len(names)]
 
@@ -449,7 +449,7 @@ def test_a_damaged_backup_is_refused(root):
 
 def test_a_held_lock_is_refused_in_time_and_names_the_holder(root):
     before = tree(root)
-    with locked(root), pytest.raises(Refusal, match="process %d" % os.getpid()):
+    with locked(root), pytest.raises(Refusal, match=f"process {os.getpid()}"):
         run(root, timeout=0.2)
     assert before == tree(root)
 
@@ -465,11 +465,11 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(root, after):
 
 
 def test_of_two_at_once_one_is_refused_and_none_corrupts(root):
-    changes = [changing.find_changes(root, {**WANTED, RULE: "# %d\n" % turn}) for turn in range(4)]
+    changes = [changing.find_changes(root, {**WANTED, RULE: f"# {turn}\n"}) for turn in range(4)]
     pids = [forked(lambda each=each: install.install(root, each)) for each in changes]
     codes = [ended(pid) for pid in pids]
     assert [0, 3, 3, 3] == sorted(codes)
-    winner = blocks.put(None, "# %d\n" % codes.index(0))
+    winner = blocks.put(None, f"# {codes.index(0)}\n")
     assert winner == (root / RULE[1:]).read_bytes()
     assert [] == hidden(root)
 

@@ -339,7 +339,7 @@ def test_the_kernels_own_leads_to_the_files_of_the_case(case, namespace, tmp_pat
         said = [*made.plan.notes, *check_proof(made, GenerateOptions())]
     except SymrouteError as error:
         said = [
-            "exit %d" % error.exit_code,
+            f"exit {error.exit_code}",
             *(f"symroute-nm: {line}" for line in str(error).splitlines()),
         ]
         assert list(map(without_ranges, message.splitlines())) == list(map(without_ranges, said))

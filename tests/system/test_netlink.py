@@ -127,13 +127,15 @@ def test_a_table_that_changes_all_the_time_is_read_whole(namespace: Namespace) -
     steady = 3000
     namespace.ip(
         "\n".join(
-            "route add 100.1%02d.%d.0/24 via 10.0.0.1 table 77" % divmod(number, 256)
+            f"route add 100.{100 + number // 256}.{number % 256}.0/24 via 10.0.0.1 table 77"
             for number in range(steady)
         )
     )
     churn = "\n".join(
-        "rule add pref %d lookup 7\nroute add 203.0.%d.0/24 via 10.0.0.1 table 77\n"
-        "rule del pref %d\nroute del 203.0.%d.0/24 table 77" % (number, number, number, number)
+        f"rule add pref {number} lookup 7\n"
+        f"route add 203.0.{number}.0/24 via 10.0.0.1 table 77\n"
+        f"rule del pref {number}\n"
+        f"route del 203.0.{number}.0/24 table 77"
         for number in range(1, 200)
     )
     stop = threading.Event()

@@ -25,25 +25,25 @@ def random_host(space: Namespace, seed: int) -> None:
     draw = random.Random(seed)
     for number, name in enumerate(LINKS[: draw.randint(2, len(LINKS))]):
         space.ip(
-            "link add %s type veth peer name far%d\nlink set far%d up\nlink set %s up"
-            % (name, number, number, name)
+            f"link add {name} type veth peer name far{number}\n"
+            f"link set far{number} up\nlink set {name} up"
         )
         length = draw.choice([24, 25, 31])
-        space.ip("addr add 10.%d.6.2/%d dev %s" % (number, length, name))
-        space.ip("addr add 2001:db8:%d::5/%d dev %s nodad" % (number, draw.choice([64, 80]), name))
+        space.ip(f"addr add 10.{number}.6.2/{length} dev {name}")
+        space.ip(f"addr add 2001:db8:{number}::5/{draw.choice([64, 80])} dev {name} nodad")
         four, six = draw.choice(
             [
-                ("10.%d.6.3" % number, "2001:db8:%d::1" % number),
-                ("172.31.%d.1" % number, "fe80::%d" % (number + 1)),
+                (f"10.{number}.6.3", f"2001:db8:{number}::1"),
+                (f"172.31.{number}.1", f"fe80::{number + 1}"),
             ]
         )
         onlink = "onlink" if four.startswith("172") else ""
-        metric = draw.choice(["", "metric %d" % draw.randint(1, 2**31)])
-        metric = metric if number == 0 else "metric %d" % (100 + number)
+        metric = draw.choice(["", f"metric {draw.randint(1, 2**31)}"])
+        metric = metric if number == 0 else f"metric {100 + number}"
         space.ip(f"route add default via {four} dev {name} {onlink} {metric}")
         space.ip(f"route add default via {six} dev {name} {metric}", "-6")
     space.ip("link add br0 type bridge\nlink set br0 up\naddr add 10.200.0.1/16 dev br0")
-    space.ip("route add 10.%d.0.0/%d via 10.0.6.3" % (draw.choice([128, 192]), 10))
+    space.ip(f"route add 10.{draw.choice([128, 192])}.0.0/10 via 10.0.6.3")
 
 
 def listed(text: str) -> str:
@@ -133,7 +133,7 @@ def test_uplinks_of_hostile_names_are_refused_in_one_line_each(namespace: Namesp
             "veth",
             "peer",
             "name",
-            "away%d" % number,
+            f"away{number}",
             "index",
             str(2000 + number),
         )

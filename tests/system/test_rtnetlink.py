@@ -79,7 +79,7 @@ def theirs(message: Any) -> Optional[Tuple[Any, ...]]:
     )
     destination = message.attribute("RTA_DST") or {2: "0.0.0.0", 10: "::"}[fields["family"]]
     return (
-        "%s/%d" % (destination, fields["dst_len"]),
+        f"{destination}/{fields['dst_len']}",
         message.attribute("RTA_TABLE"),
         kind,
         hops,
@@ -153,7 +153,7 @@ def test_routes_are_read_as_pyroute2_reads_them(namespace: Namespace) -> None:
 
 # They differ in the table, whose number may be more than a byte, in the metric or the destination.
 ALIKE = "".join(
-    "route add %s dev v0 table %d metric %d\n" % (where, table, metric)
+    f"route add {where} dev v0 table {table} metric {metric}\n"
     for where in ("198.51.100.0/24", "198.51.100.0/25", "default")
     for table in (9, 300, 70000)
     for metric in (1, 2)
@@ -195,7 +195,7 @@ def test_what_many_routes_have_in_common_is_one_object(namespace: Namespace) -> 
         "link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up\n"
         "addr add 10.0.0.5/24 dev v0"
     )
-    namespace.ip("\n".join("route add 100.64.%d.0/24 via 10.0.0.1" % each for each in range(50)))
+    namespace.ip("\n".join(f"route add 100.64.{each}.0/24 via 10.0.0.1" for each in range(50)))
     assert 1 == namespace.call(count_ways)
 
 

@@ -193,7 +193,7 @@ def team() -> Host:
         Profile("team0", id="System team0", device="team0", type="Team"),
         Profile("team0.200", id="Vlan team0.200", device="team0.200", type="Vlan"),
     )
-    ports = [link(number, "eth%d" % (number - 2), master="team0") for number in (2, 3)]
+    ports = [link(number, f"eth{number - 2}", master="team0") for number in (2, 3)]
     return on_links(
         link(20, "team0", kind="team"),
         link(21, "team0.200", kind="vlan"),

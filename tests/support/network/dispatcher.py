@@ -12,8 +12,8 @@ SCRIPT = "10-ifcfg-rh-routes.sh"
 # Where NetworkManager's source keeps what RHEL packages as NetworkManager-dispatcher-routing-rules.
 MEMBER = "examples/dispatcher/" + SCRIPT
 ADVICE = (
-    f"set SYMROUTE_DISPATCHER to a copy of NetworkManager's {MEMBER}, put one into ~/.cache/symroute-nm/, "
-    "or run on Debian or Ubuntu with apt-get and a reachable mirror"
+    f"set SYMROUTE_DISPATCHER to a copy of NetworkManager's {MEMBER}, put one into "
+    "~/.cache/symroute-nm/, or run on Debian or Ubuntu with apt-get and a reachable mirror"
 )
 
 

@@ -37,7 +37,7 @@ class Flow(NamedTuple):
     @property
     def name(self) -> str:
         """For people, e.g. ``user tcp 10.0.6.5``."""
-        port = "" if self.port == PORT else ":%d" % self.port
+        port = "" if self.port == PORT else f":{self.port}"
         return f"{self.source} {self.kind} {self.destination}{port}"
 
 

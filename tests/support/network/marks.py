@@ -108,8 +108,8 @@ class PublishingLab(Lab):
         """DNAT of the port at both of the host's addresses, and the containers' way out."""
         for version, (family, target, network) in enumerate(
             (
-                ("ip", "%s.0.2:%d" % (four, SERVICE), four + ".0.0/16"),
-                ("ip6", "[%s::2]:%d" % (six, SERVICE), six + "::/64"),
+                ("ip", f"{four}.0.2:{SERVICE}", four + ".0.0/16"),
+                ("ip6", f"[{six}::2]:{SERVICE}", six + "::/64"),
             )
         ):
             words = {

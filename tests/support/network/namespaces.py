@@ -87,7 +87,7 @@ class Namespace:
 
     @property
     def _inode(self) -> str:
-        return "net-%d" % Path("/run/netns", self.name).stat().st_ino
+        return f"net-{Path('/run/netns', self.name).stat().st_ino}"
 
     def ip(self, lines: str, *options: str) -> None:
         """Run lines of ip-batch, with e.g. ``-6``; the first that fails is an AssertionError."""
@@ -160,7 +160,8 @@ def two_uplinks(space: Namespace, order: Tuple[int, int] = (0, 1)) -> None:
     for name, index, network, metric in (rows[each] for each in order):
         space.ip(
             f"""
-            link add {name} index {index} address 52:54:00:00:00:0{index} type veth peer far{index} index 1{index}
+            link add {name} index {index} address 52:54:00:00:00:0{index} type veth \
+                peer far{index} index 1{index}
             link set far{index} address 52:54:00:00:01:0{index} up
             link set {name} up
             addr add 10.0.{network}.5/24 dev {name}

@@ -43,8 +43,8 @@ class Nic(NamedTuple):
             "name": self.name,
             "host": self.host,
             "profile": self.profile or self.name,
-            "four": "10.0.%d" % self.network,
-            "six": "2001:db8:%d" % self.network,
+            "four": f"10.0.{self.network}",
+            "six": f"2001:db8:{self.network}",
             "gateway": self.gateway,
             "metric": 100 + self.number,
         }
@@ -106,7 +106,7 @@ class NicHost(Machine):
             ],
             self._name,
         )
-        batch(["link set far%d up" % nic.number], self._name + "-far")
+        batch([f"link set far{nic.number} up"], self._name + "-far")
         self.configure(nic)
 
     def unplug(self, device: str) -> None:

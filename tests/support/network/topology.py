@@ -255,9 +255,9 @@ class Network:
         lines = [f"link set {device} up"]
         for address, length in zip(SERVER[device], (24, 64)):
             nodad = "" if length == 24 else " nodad"
-            lines.append("addr add %s/%d dev %s%s" % (address, length, device, nodad))
+            lines.append(f"addr add {address}/{length} dev {device}{nodad}")
         for gateway in GATEWAY[device]:
-            lines.append("route add default via %s dev %s metric %d" % (gateway, device, metric))
+            lines.append(f"route add default via {gateway} dev {device} metric {metric}")
         return lines
 
     def served(self) -> Dict[int, socket.socket]:

@@ -489,8 +489,8 @@ def test_whoever_confirms_while_another_does_gets_the_answer_too(space, root):
     # What a process that reads from a socket is in: read(2), recvfrom(2) or the poll(2) before it.
     until(
         lambda: all(
-            b"unix" in Path("/proc/%d/wchan" % each.pid).read_bytes()
-            or b"poll" in Path("/proc/%d/wchan" % each.pid).read_bytes()
+            b"unix" in Path(f"/proc/{each.pid}/wchan").read_bytes()
+            or b"poll" in Path(f"/proc/{each.pid}/wchan").read_bytes()
             for each in confirmations
         )
     )

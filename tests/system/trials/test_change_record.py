@@ -66,7 +66,7 @@ def as_nobody(function):
 
 
 @pytest.fixture
-def recorded(space, root):  # noqa: F811
+def recorded(space, root):
     """The record of a change that two kills left, as JSON values, and where it stands."""
     ran = start(space, root, "apply", "--timeout", "30", start_new_session=True)
     wait_for(ran, MADE)
@@ -127,7 +127,7 @@ def hostile(ran):
     yield {**before, "chains": [{"rules": []}, None]}
 
 
-def test_no_text_of_a_record_becomes_a_command(space, recorded, root, own_folder):  # noqa: F811
+def test_no_text_of_a_record_becomes_a_command(space, recorded, root, own_folder):
     content, place = recorded
     ran = own_folder / "ran"
     tried = 0
@@ -164,7 +164,7 @@ def test_no_text_of_a_record_becomes_a_command(space, recorded, root, own_folder
         {"places": 1},
     ],
 )
-def test_a_record_with_wrong_types_is_refused(space, recorded, root, change):  # noqa: F811
+def test_a_record_with_wrong_types_is_refused(space, recorded, root, change):
     content, place = recorded
     before = kernel(space)
     place.write_text(json.dumps({**content, **change}))
@@ -176,7 +176,7 @@ def test_a_record_with_wrong_types_is_refused(space, recorded, root, change):  #
     assert before == kernel(space)
 
 
-def test_a_record_below_a_root_is_never_read(space, root, own_folder):  # noqa: F811
+def test_a_record_below_a_root_is_never_read(space, root, own_folder):
     (root / "run/symroute-nm").mkdir(parents=True)
     (root / "run/symroute-nm/record").write_text(
         json.dumps(
@@ -186,7 +186,7 @@ def test_a_record_below_a_root_is_never_read(space, root, own_folder):  # noqa: 
                 "rules": [],
                 "routes": [],
                 "tables": [],
-                "marks": "touch %s" % (own_folder / "ran"),
+                "marks": f"touch {own_folder / 'ran'}",
             }
         )
     )
@@ -250,7 +250,7 @@ def test_what_could_not_come_back_is_refused_before_anything_is_done(line):
 # -- where it stands ------------------------------------------------------------------------------
 
 
-def test_folders_are_0700_and_files_in_them_0600_whatever_the_umask(space, root):  # noqa: F811
+def test_folders_are_0700_and_files_in_them_0600_whatever_the_umask(space, root):
     inherited = os.umask(0)
     try:
         ran = start(space, root, "apply", "--timeout", "30")
@@ -267,7 +267,7 @@ def test_folders_are_0700_and_files_in_them_0600_whatever_the_umask(space, root)
     assert ({0}, [0o700, 0o700]) == (owners, folders)
 
 
-def test_no_user_can_hold_a_lock(space, root, own_folder):  # noqa: F811
+def test_no_user_can_hold_a_lock(space, root, own_folder):
     assert FINE == space.symroute("generate", "--apply", "--yes", "--root", str(root)).returncode
     own_folder.chmod(0o755)
 
@@ -348,10 +348,10 @@ def test_what_an_earlier_version_made_is_closed(private_run):
 def test_a_user_has_locks_in_a_folder_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert Path("/run/symroute-nm/locks") == own_folders.locks_folder()  # root heeds no variable
-    given = Path("/tmp/symroute-test-%d" % os.getpid())
+    given = Path(f"/tmp/symroute-test-{os.getpid()}")
     given.mkdir(mode=0o700)
     os.chown(str(given), NOBODY, NOBODY)
-    shared = Path("/tmp/symroute-nm-%d" % NOBODY)
+    shared = Path(f"/tmp/symroute-nm-{NOBODY}")
     try:
 
         def look():
@@ -378,7 +378,7 @@ def test_a_wrong_number_in_a_lock_names_nobody(tmp_path):
     other = subprocess.Popen(["sleep", "60"])
     try:
         with locked(tmp_path):
-            with pytest.raises(Refusal, match="held by process %d after" % os.getpid()):
+            with pytest.raises(Refusal, match=f"held by process {os.getpid()} after"):
                 locked(tmp_path, 0.0).__enter__()
             for number in (other.pid, 1, 2**30, "x"):
                 lock_place(tmp_path).write_text(f"{number}\n")
@@ -396,7 +396,7 @@ def test_a_wrong_number_in_a_lock_names_nobody(tmp_path):
     "words", [["apply"], ["generate", "--apply"], ["remove", "--apply"], ["undo", "--apply"]]
 )
 @pytest.mark.parametrize("part", ["", "etc", SCRIPTS, "etc/iproute2", "var/lib/symroute-nm"])
-def test_a_tree_that_others_can_write_to_changes_no_kernel(space, root, words, part):  # noqa: F811
+def test_a_tree_that_others_can_write_to_changes_no_kernel(space, root, words, part):
     (root / "var/lib/symroute-nm").mkdir(parents=True)
     before, there = kernel(space), sorted(root.rglob("*"))
     place = root / part
@@ -432,7 +432,7 @@ def test_a_tree_is_looked_at_from_the_top_and_through_links(own_folder, tmp_path
 # -- the way back ---------------------------------------------------------------------------------
 
 
-def test_a_rule_with_host_bits_during_the_countdown_holds_up_nothing(space, root):  # noqa: F811
+def test_a_rule_with_host_bits_during_the_countdown_holds_up_nothing(space, root):
     odd_things(space, root)
     before = kernel(space, "-d")
     ran = start(space, root, "apply", "--timeout", "2")
@@ -450,7 +450,7 @@ def test_a_rule_with_host_bits_during_the_countdown_holds_up_nothing(space, root
     clean(space, root)
 
 
-def test_what_cannot_be_read_is_passed_over_and_told(space):  # noqa: F811
+def test_what_cannot_be_read_is_passed_over_and_told(space):
     space.ip("rule add priority 20000 from 10.0.6.5 lookup 100")
 
     def restore():
@@ -469,15 +469,15 @@ def test_what_cannot_be_read_is_passed_over_and_told(space):  # noqa: F811
     assert "20000:\tfrom 10.0.6.5 lookup " in kernel(space)[0]
 
 
-def test_descriptors_that_run_out_do_not_stop_the_way_back(space, root):  # noqa: F811
+def test_descriptors_that_run_out_do_not_stop_the_way_back(space, root):
     odd_things(space, root)
     before = kernel(space, "-d")
     ran = start(space, root, "apply", "--timeout", "4")
     wait_for(ran, MADE)
     (keeper,) = set(keepers(root)) - {ran.pid}
     # As many as it has now, and not one more.
-    there = len(list(Path("/proc/%d/fd" % keeper).iterdir()))
-    subprocess.run(["prlimit", "--pid", str(keeper), "--nofile=%d:%d" % (there, there)], check=True)
+    there = len(list(Path(f"/proc/{keeper}/fd").iterdir()))
+    subprocess.run(["prlimit", "--pid", str(keeper), f"--nofile={there}:{there}"], check=True)
     said = ran.communicate()[1]
 
     assert REFUSED == ran.returncode, said
@@ -485,7 +485,7 @@ def test_descriptors_that_run_out_do_not_stop_the_way_back(space, root):  # noqa
     clean(space, root)
 
 
-def test_callers_that_leave_or_are_too_many_keep_nobody_from_confirming(space, root):  # noqa: F811
+def test_callers_that_leave_or_are_too_many_keep_nobody_from_confirming(space, root):
     ran = start(space, root, "apply", "--timeout", "30")
     wait_for(ran, MADE)
     for _ in range(2):
@@ -500,7 +500,7 @@ def test_callers_that_leave_or_are_too_many_keep_nobody_from_confirming(space, r
     assert is_planned(space)
 
 
-def test_too_few_descriptors_are_told_before_anything_is_done(space, root):  # noqa: F811
+def test_too_few_descriptors_are_told_before_anything_is_done(space, root):
     before = kernel(space)
     ran = space.run(
         [

@@ -533,9 +533,9 @@ def test_throw_routes_for_a_network_that_is_gone(text):
     found = diagnose(cured()._replace(routes=(*cured().routes, *throws)), Settings())
     stale = [each for each in found.findings if each.code == "stale-routes"]
     family = "-6 " if network.version == 6 else ""
-    assert {
-        "ip %sroute del throw %s table %d" % (family, network, table) for table in (100, 101)
-    } == {each.remedy for each in stale}
+    assert {f"ip {family}route del throw {network} table {table}" for table in (100, 101)} == {
+        each.remedy for each in stale
+    }
     # Asked from there, main's best default route answers: wrong for eth0, as it happens right for
     # eth1, whose it is.
     assert {100: "error", 101: "warning"} == {
@@ -630,7 +630,7 @@ def vpn(*taken):
 )
 def test_the_priority_base_that_is_told_is_free(taken, base):
     found = [each for each in findings(vpn(*taken), "foreign-rules") if "rule 5270" in each.message]
-    assert ["priority-base = %d in" % base in each.remedy for each in found] == [True]
+    assert [f"priority-base = {base} in" in each.remedy for each in found] == [True]
 
 
 def test_no_priority_base_is_told_where_none_is_free():
@@ -709,7 +709,7 @@ def test_a_rule_of_others_at_the_priorities_of_marks(taken, base):
     there = with_rules(bare(), Rule(4, taken, table=7))
     found = diagnose(there, Settings(forwarded=True)).findings
     (remedy,) = [each.remedy for each in found if each.code == "priority-taken"]
-    assert "set priority-base = %d in /etc/symroute-nm.conf" % base == remedy
+    assert f"set priority-base = {base} in /etc/symroute-nm.conf" == remedy
     assert taken in range(20000, 20003) or not findings(there, "priority-taken")
 
 

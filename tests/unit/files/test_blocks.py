@@ -186,7 +186,7 @@ def test_convert_reads_crlf_and_a_missing_last_newline():
     ],
 )
 def test_convert_names_the_line_that_it_does_not_understand(content, line):
-    with pytest.raises(InputError, match=r"^/etc/route-a line %d\b" % line):
+    with pytest.raises(InputError, match=rf"^/etc/route-a line {line}\b"):
         convert(content, "eth0", "/etc/route-a")
 
 

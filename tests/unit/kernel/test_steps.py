@@ -90,7 +90,7 @@ def never_between(there, old, new):
     before, after = ways(there, old, packets), ways(there, new, packets)
     for number, state in enumerate(walk(old, new)):
         for packet, *found in zip(packets, ways(there, state, packets), before, after):
-            assert found[0] in found[1:], "step %d, %s: %s" % (number, packet, found)
+            assert found[0] in found[1:], f"step {number}, {packet}: {found}"
 
 
 VARIATIONS = st.fixed_dictionaries(
@@ -189,7 +189,7 @@ def test_duplicates_are_deleted_but_for_one():
 
 def test_rules_of_one_priority_come_back_in_their_order():
     one, two, three = (
-        Rule(4, 20000, source=host_network(ip_address("10.0.0.%d" % number)), table=100)
+        Rule(4, 20000, source=host_network(ip_address(f"10.0.0.{number}")), table=100)
         for number in (1, 2, 3)
     )
 
@@ -214,7 +214,7 @@ def test_a_route_that_changes_is_replaced_at_once():
 
 def test_of_two_routes_with_one_key_the_second_is_deleted():
     one, two, new = (
-        route("10.9.0.0/16", "eth0", "10.0.6.%d" % number, table=100) for number in (1, 2, 3)
+        route("10.9.0.0/16", "eth0", f"10.0.6.{number}", table=100) for number in (1, 2, 3)
     )
 
     assert (Step(REPLACE, new), Step(DELETE, two)) == find_steps(

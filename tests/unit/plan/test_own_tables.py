@@ -29,7 +29,7 @@ def behind(gateways, number, step):
     """Routes to so many networks behind these routers ([(link, address)]), in turn."""
     return [
         route(
-            "172.%d.%d.0/24" % (16 + each * step // 256, each * step % 256),
+            f"172.{16 + each * step // 256}.{each * step % 256}.0/24",
             *gateways[each % len(gateways)],
         )
         for each in range(number)
@@ -85,7 +85,7 @@ def test_a_link_does_not_need_what_main_has_just_so():
     after = Rpdb(now.rules, now.routes, now.links)
     for number in range(600):
         packet = Packet(
-            ip_network("172.%d.%d.0/24" % (16 + number // 256, number % 256))[9],
+            ip_network(f"172.{16 + number // 256}.{number % 256}.0/24")[9],
             source=made.addresses[0].ip,
         )
         assert before.decide(packet).hops == after.decide(packet).hops
@@ -119,8 +119,8 @@ def test_a_bridge_stands_in_the_way_of_wider_networks():
 
 
 def test_link_local_networks_stand_in_the_way_of_wider_networks():
-    names = ["bond0.%d" % number for number in range(4)]
-    networks = ["169.%d" % number for number in (252, 253, 255)] + ["10.9"]
+    names = [f"bond0.{number}" for number in range(4)]
+    networks = [f"169.{number}" for number in (252, 253, 255)] + ["10.9"]
     made = host(
         [link(20 + number, name, kind="vlan") for number, name in enumerate(names)],
         [address(name, base + ".7.5/24") for name, base in zip(names, networks)],
@@ -149,7 +149,7 @@ def test_internal_networks_do_not_count_towards_the_bound():
     made = plain(
         [DOCKER0],
         routes=[route("10.8.0.0/16", "eth0", "10.0.6.254")]
-        + [route("10.8.%d.0/24" % (2 * each), "docker0") for each in range(20)],
+        + [route(f"10.8.{2 * each}.0/24", "docker0") for each in range(20)],
     )
     assert () == make_plan(made, Settings(most_networks=10)).left_out
 
@@ -220,7 +220,7 @@ def networks_of(gateways):
     """Statics, some in others, at few places so that halves meet."""
     return st.builds(
         lambda length, number, way: route(
-            str(ip_network("10.8.%d.0/%d" % (number, length), strict=False)), *way
+            str(ip_network(f"10.8.{number}.0/{length}", strict=False)), *way
         ),
         st.integers(20, 24),
         st.integers(0, 15),
@@ -260,7 +260,7 @@ def test_aggregation_changes_no_way_out_but_to_what_is_left_out(routes, most):
         around = [
             each
             for each in main
-            if each.prefixlen and ip_network("10.8.%d.0/24" % number).overlaps(each)
+            if each.prefixlen and ip_network(f"10.8.{number}.0/24").overlaps(each)
         ]
         nearest = max(around, key=lambda each: each.prefixlen, default=ANY[4])
         if nearest in left_out.get(address_.link, ()):
@@ -275,7 +275,7 @@ def answers(made, settings):
     database = Rpdb(now.rules, now.routes, now.links)
     return {
         (each, number): database.decide(
-            Packet(ip_network("10.8.%d.0/24" % number)[77], source=each.ip)
+            Packet(ip_network(f"10.8.{number}.0/24")[77], source=each.ip)
         ).hops
         for each in made.addresses
         if each.link != "docker0"

@@ -44,15 +44,15 @@ def small_networks(draw):
     length = draw(st.integers(0, BITS))
     number = draw(st.integers(0, 2**BITS - 1)) >> (BITS - length) << (BITS - length)
     return (
-        ip_network("10.0.0.%d/%d" % (number, 32 - BITS + length))
+        ip_network(f"10.0.0.{number}/{32 - BITS + length}")
         if length
-        else ip_network("10.0.0.0/%d" % draw(st.sampled_from([0, 28])), strict=False)
+        else ip_network(f"10.0.0.0/{draw(st.sampled_from([0, 28]))}", strict=False)
     )
 
 
 def decide(entries, number, fallback, default):
     """The longest prefix's entry; `fallback` where none but the default route has it."""
-    destination = ip_network("10.0.0.%d/32" % number)
+    destination = ip_network(f"10.0.0.{number}/32")
     found = [each for each in entries if contains(each, destination) and each.prefixlen]
     if found:
         return entries[max(found, key=lambda each: each.prefixlen)]

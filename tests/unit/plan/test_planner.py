@@ -35,7 +35,7 @@ DEFAULTS = Settings()
 def rules(plan, name="eth0", version=4):
     """The rules of an uplink as text."""
     return [
-        "%d %s" % (rule.priority, format_rule(rule))
+        f"{rule.priority} {format_rule(rule)}"
         for each in plan.uplinks
         if each.uplink.link.name == name
         for rule in each.rules
@@ -217,7 +217,7 @@ def test_nothing_to_do_is_no_reason_to_ask_for_profiles():
 @pytest.mark.parametrize("number", [20000, 20001, 20002])
 def test_a_taken_priority_is_refused(number):
     rule = Rule(4, number, mark=1, mask=1, table=7)
-    with pytest.raises(Refusal, match="priority %d .*fwmark 0x1/0x1 lookup 7" % number):
+    with pytest.raises(Refusal, match=f"priority {number} .*fwmark 0x1/0x1 lookup 7"):
         make_plan(plain(rules=(*kernel_rules(), rule)), DEFAULTS)
     moved = Settings(priority_base=number + 1)
     assert str(number + 1) == rules(make_plan(plain(rules=(rule,)), moved))[0].split()[0]

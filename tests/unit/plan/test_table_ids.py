@@ -66,7 +66,7 @@ def test_any_text_can_be_read(text, owned):
 
 @pytest.mark.parametrize("number", [*RESERVED[1:], LARGEST_ID + 1, -1])
 def test_reserved_ids_cannot_be_chosen(number):
-    with pytest.raises(InputError, match="eth0: %d " % number):
+    with pytest.raises(InputError, match=f"eth0: {number} "):
         check_choice("eth0", TableChoice(id=number))
 
 

@@ -25,7 +25,7 @@ def one(name="eth0", **fields):
     return host([link(2, name)], [address(name, "10.0.6.5/24")], (), **fields)
 
 
-def gateways(made, settings=Settings()):  # noqa: B008  immutable
+def gateways(made, settings=Settings()):  # noqa: B008  # immutable
     return [
         (str(way.address), way.origin)
         for uplink in find_uplinks(made, settings).uplinks
@@ -37,7 +37,7 @@ def with_gateway(text):
     return Settings(interface={"eth0": InterfaceSettings(gateways=(ip_address(text),))})
 
 
-def reason(made, name="eth0", settings=Settings()):  # noqa: B008  immutable
+def reason(made, name="eth0", settings=Settings()):  # noqa: B008  # immutable
     return {skip.link: skip.reason for skip in find_uplinks(made, settings).skips}[name]
 
 
@@ -67,7 +67,7 @@ def test_a_link_without_evidence_is_internal_and_says_so():
 def test_of_several_defaults_in_main_the_best_metric_counts():
     made = one()
     routes = [
-        route("default", "eth0", "10.0.6.%d" % number, metric=metric)
+        route("default", "eth0", f"10.0.6.{number}", metric=metric)
         for number, metric in ((1, 300), (2, 100), (3, 200))
     ]
     for order in (routes, routes[::-1]):
@@ -375,7 +375,7 @@ def test_chosen_tables_are_those_of_rules_for_the_links_own_addresses(wanted, ne
         )
         for number, (source, iif, invert, table) in enumerate(wanted)
     )
-    own = [address("eth0", "%s/%d" % (each.network_address, each.prefixlen)) for each in networks]
+    own = [address("eth0", f"{each.network_address}/{each.prefixlen}") for each in networks]
     ways = DefaultRoutes(host([ETH0, ETH1], own, [], rules=rules), Settings())
     expected = {
         each.table

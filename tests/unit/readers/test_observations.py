@@ -121,7 +121,7 @@ def test_firewalld_counts_where_it_is_enabled(tmp_path, text, expected):
 def test_arp_sysctls_are_those_in_effect(tmp_path, monkeypatch):
     for name, values in {"all": (1, 0, 1), "eth0.100": (0, 2, 0)}.items():
         for key, value in zip(("arp_ignore", "arp_announce", "arp_filter"), values):
-            put(tmp_path, f"conf/{name}/{key}", "%d\n" % value)
+            put(tmp_path, f"conf/{name}/{key}", f"{value}\n")
     monkeypatch.setattr(observations, "_PROC", tmp_path / "conf")
     links = [Link(1, "lo", loopback=True), Link(2, "eth0.100"), Link(3, "eth9")]
     assert [("eth0.100", 1, 2, 1), ("eth9", 1, 0, 1)] == [

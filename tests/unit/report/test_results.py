@@ -104,7 +104,7 @@ def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addres
 
 def test_of_thousands_of_internal_networks_people_see_some():
     host = two_uplinks()
-    routes = tuple(route("172.18.%d.0/24" % number, "docker0") for number in range(20))
+    routes = tuple(route(f"172.18.{number}.0/24", "docker0") for number in range(20))
     text = shown(host._replace(routes=host.routes + routes))
     assert "172.18.6.0/24" in text
     assert "172.18.8.0/24" not in text
@@ -158,7 +158,7 @@ def commands(made, host):
 def named(host):
     """The host with the tables' names that a run before has written."""
     names = tuple(
-        TableName(100 + number, "eth%d" % number, FRAGMENT, owned=True) for number in range(3)
+        TableName(100 + number, f"eth{number}", FRAGMENT, owned=True) for number in range(3)
     )
     return host._replace(tables=(*host.tables, *names))
 
@@ -338,7 +338,7 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
 
 
 def test_links_of_one_reason_stand_together():
-    skips = [Skip("veth%d" % number, "port of docker0") for number in range(10)]
+    skips = [Skip(f"veth{number}", "port of docker0") for number in range(10)]
     lines = results.skip_lines([Skip("lo", "loopback"), *skips])
     assert [
         "skipped lo: loopback",

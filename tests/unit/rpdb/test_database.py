@@ -65,7 +65,7 @@ def decide(rules, routes, asked, **rest):
 def table_of(rules, asked, **rest):
     """Which of the tables 1 to 3 decides, all of which have a default route; 0: none."""
     routes = [
-        route(everything, "eth%d" % table, table=table)
+        route(everything, f"eth{table}", table=table)
         for table in (1, 2, 3)
         for everything in ("0.0.0.0/0", "::/0")
     ]
@@ -433,7 +433,7 @@ def test_the_ways_of_the_guarded_host():
 
 def test_the_kinds_of_a_full_table_are_few():
     routes = [route("0.0.0.0/0", "eth0 10.0.6.1"), route("192.0.2.0/24", type="blackhole")] + [
-        route("100.64.%d.0/24" % number, "eth1 10.0.5.1") for number in range(100)
+        route(f"100.64.{number}.0/24", "eth1 10.0.5.1") for number in range(100)
     ]
     found = Rpdb([MAIN], routes).kinds(packet("0.0.0.0"))
     assert [
@@ -444,7 +444,7 @@ def test_the_kinds_of_a_full_table_are_few():
 
 
 def test_the_largest_table_says_how_many_stretches_there_are():
-    routes = [route("100.64.%d.0/24" % number, "eth1", table=77) for number in range(100)]
+    routes = [route(f"100.64.{number}.0/24", "eth1", table=77) for number in range(100)]
     rpdb = Rpdb([MAIN], [*UPLINKS, *routes])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes_module, "_STRETCH", 10)

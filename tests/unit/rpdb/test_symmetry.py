@@ -105,14 +105,12 @@ def test_nobody_judges_what_belongs_to_a_link():
 
 
 def test_a_destination_with_several_routes_is_due_what_they_are_together():
-    first, second = (
-        route("2001:db8:9::/48", "docker0", "2001:db8:7::%d" % each) for each in (1, 2)
-    )
+    first, second = (route("2001:db8:9::/48", "docker0", f"2001:db8:7::{each}") for each in (1, 2))
     there = two_uplinks()
     there = there._replace(
         routes=(
             *there.routes,
-            *(first._replace(destination=ip_network("2001:db8:%d::/48" % each)) for each in (7, 8)),
+            *(first._replace(destination=ip_network(f"2001:db8:{each}::/48")) for each in (7, 8)),
             first,
             second,
         ),
@@ -138,7 +136,7 @@ def test_an_internal_network_is_never_left_to_main():
 
 
 def test_what_fails_alike_is_told_once_and_counted():
-    networks = [ip_network("172.18.%d.0/24" % each) for each in range(3)]
+    networks = [ip_network(f"172.18.{each}.0/24") for each in range(3)]
     there = two_uplinks()
     there = there._replace(
         # Of several metrics, but all by the same link.
@@ -177,7 +175,7 @@ def test_each_destination_has_one_due(made):
 def behind(number):
     """Networks behind as many routers of each uplink: so many ways to go wrong."""
     return [
-        route("172.%d.%d.0/24" % (16 + each, which), link, "%s.%d" % (net, 100 + each))
+        route(f"172.{16 + each}.{which}.0/24", link, f"{net}.{100 + each}")
         for each in range(number)
         for which, (link, net) in enumerate((("eth0", "10.0.6"), ("eth1", "10.0.5")))
     ]

@@ -238,9 +238,9 @@ CHAIN = (
         for each in (("eth0", "0x64"), ("eth1", "0x65"))
     ),
     *(
-        f"-A symroute_nm -m connmark --mark {each}/0x7f -m mark --mark 0x0/0x7f -j MARK --set-xmark "
-        f"{each}/0x7f"
-        for each in ("0x64", "0x65")
+        f"-A symroute_nm -m connmark --mark {mark}/0x7f -m mark --mark 0x0/0x7f "
+        f"-j MARK --set-xmark {mark}/0x7f"
+        for mark in ("0x64", "0x65")
     ),
 )
 

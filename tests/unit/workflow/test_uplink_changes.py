@@ -46,7 +46,7 @@ def blocks_of(made, settings):
     ]
 
 
-def told(before, after, one=Settings(), other=Settings(), gone=()):  # noqa: B008  immutable
+def told(before, after, one=Settings(), other=Settings(), gone=()):  # noqa: B008  # immutable
     """What is said when the second host follows the first, each with its settings."""
     named, files = blocks_of(before, one)
     earlier = read_previous_uplinks(read_files(files, named).ours)

@@ -17,7 +17,7 @@ SCRIPTS = NETWORK_SCRIPTS + "/"
 WANTED = {SCRIPTS + "route-eth0", SCRIPTS + "rule-eth0", FRAGMENT}
 
 
-def leave(host=HOST, owned=(), wanted=WANTED, prune=False, settings=Settings()):  # noqa: B008  immutable
+def leave(host=HOST, owned=(), wanted=WANTED, prune=False, settings=Settings()):  # noqa: B008  # immutable
     paths = [each if each.startswith("/") else SCRIPTS + each for each in owned]
     return sort_earlier_blocks(host, make_plan(host, settings), paths, wanted, prune)
 
