@@ -134,8 +134,9 @@ def plan_jobs(pythons: Sequence[Python], wanted: Sequence[Path]) -> List[Job]:
             if folder == "packaging" and python.version < BUILDS:
                 say(f"packaging is left out: it needs Python {spell(BUILDS)} or later")
                 continue
-            # With many Pythons there is enough to do at once.
-            parts = _divided(files, JOBS if folder == "unit" and len(pythons) == 1 else 1)
+            # More parts than are run at once, as some take longer; with many Pythons there is
+            # enough to do.
+            parts = _divided(files, 3 * JOBS if folder == "unit" and len(pythons) == 1 else 1)
             for number, part in enumerate(parts, 1):
                 share = f"{number}/{len(parts)}" if len(parts) > 1 else ""
                 jobs.append(Job(python, folder, share, part))
