@@ -41,10 +41,10 @@ def kills(folder: Path, number: int) -> None:
         killing = Killing(folder, name, time.time())
         found = Counter(killing.once(turn) for turn in range(number))
         counted = sum(times for ended, times in found.items() if ended[1])
-        hidden = sum(times for ended, times in found.items() if ended[2])
+        leaving = sum(times for ended, times in found.items() if ended[2])
         print(
             f"{name}: {number} kills, {counted} of them after the new state counted, "
-            f"{hidden} left hidden files"
+            f"{leaving} left hidden files"
         )
 
 

@@ -1,13 +1,28 @@
-"""Hosts as hypothesis makes them up."""
+"""Hosts as hypothesis makes them up, and how many of them a test is given."""
 
+import os
 from ipaddress import ip_address, ip_network
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from support.hosts import address, host, link, make_plan, route, two_uplinks
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model.network import Hop, Route, Rule
 from symroute_nm.model.profiles import Profile
+
+# SYMROUTE_EXAMPLES=20 tests/run unit: so many times as many, for whoever has the time.
+TIMES = int(os.environ.get("SYMROUTE_EXAMPLES", "1"))
+
+
+def examples(number: int) -> settings:
+    """So many examples for a test: few, so that all tests are done soon, and others each time."""
+    return settings(
+        max_examples=number * TIMES,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+
 
 # Small worlds in which much overlaps.
 NAMES = ("eth0", "eth1", "eth2", "docker0", "wg0")

@@ -10,10 +10,10 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.program import ROOT
+from support.strategies import examples
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import access
 from symroute_nm.kernel import loaded_marks
@@ -104,7 +104,7 @@ def test_what_is_logged_is_no_condition():
 @given(_WORDS)
 @example(["tcp", "dport", "{}", "dnat", "to", "10.0.0.1"])
 @example(["ip", "daddr", "{}", "dnat", "to", "10.0.0.1"])
-@hypothesis_settings(max_examples=400, deadline=None)
+@examples(400)
 def test_any_listing_is_read(words):
     text = " ".join(words)
     for whole in (text, "*nat\n-A P " + text, "dnat to " + text, text + " dnat to 10.0.0.1:80"):
@@ -138,7 +138,7 @@ def test_any_listing_is_read(words):
         max_size=25,
     ).map(b"".join)
 )
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(300)
 def test_any_direct_xml_is_read(content):
     left = marks.take_out(content)
     if not marks.has_elements(content):
@@ -160,7 +160,7 @@ def test_a_file_of_others_is_bounded(tmp_path):
     place = tmp_path / "direct.xml"
     with place.open("wb") as stream:
         stream.truncate((64 << 20) + 1)  # sparse
-    with pytest.raises(Refusal, match=r"direct\.xml is larger than 64 MiB"):
+    with pytest.raises(Refusal, match=r"direct\.xml is longer than 64 MiB"):
         access.read_file(place, "/etc/firewalld/direct.xml")
     with pytest.raises(InputError, match="is longer than 1048576 bytes"):
         access.read_small(place)

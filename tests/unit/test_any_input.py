@@ -5,7 +5,6 @@ The same every time; ``python tests/soak/inputs.py`` goes on where this ends.
 
 import copy
 import json
-import os
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
@@ -19,16 +18,14 @@ from support.fuzzing import (
     limited,
     read_root,
 )
-
-# SYMROUTE_FUZZ=2000 pytest tests/unit/test_any_input.py: so many examples a test, others each time.
-ASKED = int(os.environ.get("SYMROUTE_FUZZ", "0"))
+from support.strategies import TIMES
 
 
-def steady(examples):
-    """So many examples, the same every time, unless others are asked for."""
+def steady(number):
+    """So many examples, the same every time, unless more are asked for (SYMROUTE_EXAMPLES=20)."""
     return settings(
-        max_examples=ASKED or examples,
-        derandomize=not ASKED,
+        max_examples=number * TIMES,
+        derandomize=TIMES == 1,
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -2,12 +2,12 @@
 
 from ipaddress import ip_address, ip_network
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from support import hosts
 from support.hosts import make_plan, route, two_uplinks
-from support.strategies import random_hosts
+from support.strategies import examples, random_hosts
 from symroute_nm.errors import SymrouteError
 from symroute_nm.kernel.scope import planned_state
 from symroute_nm.kernel.steps import find_steps, spare_tables
@@ -110,11 +110,7 @@ VARIATIONS = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+@examples(10)
 @given(random_hosts(), VARIATIONS, VARIATIONS)
 def test_a_packet_meets_the_old_state_or_the_new_at_every_step(there, first, second):
     try:

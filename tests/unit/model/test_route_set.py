@@ -6,10 +6,10 @@ from itertools import permutations
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.hosts import route
+from support.strategies import examples
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import TABLE_MAIN, Hop, Route, network_key
 from symroute_nm.model.prefixes import PrefixSet, last_of, network_at, prefix_key
@@ -54,7 +54,7 @@ def place(route):
 
 
 @given(st.lists(some_route, max_size=40, unique_by=place))
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(80)
 def test_routes_come_back_in_order_whatever_order_they_came_in(listed):
     packed = pack(listed)
     assert sorted(listed, key=place) == list(packed)
@@ -64,7 +64,7 @@ def test_routes_come_back_in_order_whatever_order_they_came_in(listed):
 
 
 @given(st.lists(some_route, max_size=40))
-@hypothesis_settings(max_examples=200, deadline=None)
+@examples(60)
 def test_what_is_wanted_of_them(listed):
     packed = pack(listed)
     wanted = [each for each in packed if each.table == TABLE_MAIN and each.hop.link == "eth0"]
@@ -94,7 +94,7 @@ def test_what_is_wanted_of_them(listed):
 
 
 @given(st.lists(some_route, max_size=40), st.integers(0, 63), st.integers(0, 63))
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(80)
 def test_a_stretch_of_a_table_decides_there_as_the_whole(listed, one, other):
     for version, base in ((4, 0x0A000000), (6, SIX)):
         packed = pack(listed).of(TABLE_MAIN, version)
@@ -113,7 +113,7 @@ def test_a_stretch_of_a_table_decides_there_as_the_whole(listed, one, other):
 
 
 @given(st.lists(some_route, max_size=40), st.integers(1, 9))
-@hypothesis_settings(max_examples=200, deadline=None)
+@examples(60)
 def test_stretches_are_all_addresses_and_have_few_routes(listed, most):
     for packed in pack(listed).packed:
         with pytest.MonkeyPatch.context() as patch:

@@ -4,12 +4,11 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.golden.cases import PROFILES, many_networks, many_vlans, plain
 from support.hosts import DOCKER0, address, host, link, make_plan, route, vlans
-from support.strategies import planned, small_hosts
+from support.strategies import examples, planned, small_hosts
 from symroute_nm.diagnosis.diagnose import diagnose
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import ANY, LINK_LOCAL, TABLE_MAIN, Hop, network_key
@@ -204,7 +203,7 @@ def test_a_diagnosis_knows_what_the_bound_left_out():
 
 
 @given(small_hosts(), st.sampled_from(["rules", "throw", "none"]), st.integers(0, 3))
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(80)
 def test_a_bound_costs_no_proof(made, guard, most):
     exact, bounded = (
         planned(made, Settings(guard=guard, most_networks=number)) for number in (256, most)
@@ -238,7 +237,7 @@ def networks_of(gateways):
     ),
     st.integers(0, 4),
 )
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(80)
 def test_aggregation_changes_no_way_out_but_to_what_is_left_out(routes, most):
     made = plain(
         [DOCKER0],
@@ -307,7 +306,7 @@ def test_many_ways_to_go_wrong_are_told_in_a_few_words():
 @given(
     small_hosts(), st.sampled_from(["rules", "throw", "none"]), st.integers(0, 3), st.integers(1, 5)
 )
-@hypothesis_settings(max_examples=200, deadline=None)
+@examples(60)
 def test_a_proof_bit_by_bit_is_the_whole_proof(made, guard, most, stretch):
     settings = Settings(guard=guard, most_networks=most)
     plan = planned(made, settings)

@@ -3,9 +3,9 @@
 from ipaddress import collapse_addresses, ip_address, ip_network
 
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from support.strategies import examples
 from symroute_nm.model.network import Hop, contains
 from symroute_nm.model.prefixes import network_at, prefix_key
 from symroute_nm.plan import own_tables
@@ -84,7 +84,7 @@ def test_entries_left_out_change_no_decision(entries, suppressing):
 
 
 @given(st.dictionaries(small_networks(), st.sampled_from(HOPS), max_size=12))
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(80)
 def test_halves_made_one_change_no_decision(entries):
     entries = {each: hop for each, hop in entries.items() if each.prefixlen}
     joined = join(entries)
@@ -119,7 +119,7 @@ def test_no_default_route_comes_of_it():
     ),
     st.integers(0, 8),
 )
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(80)
 def test_wider_networks_take_in_nothing_that_is_known(entries, most):
     wide = widen(entries, most)
     for number in range(2**BITS):

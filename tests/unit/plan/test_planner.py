@@ -4,7 +4,6 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.golden.cases import CASES, forwarding_throw, plain
@@ -20,7 +19,7 @@ from support.hosts import (
     route,
     two_uplinks,
 )
-from support.strategies import planned, small_hosts
+from support.strategies import examples, planned, small_hosts
 from symroute_nm.errors import InputError, Refusal, SymrouteError
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.iproute2 import format_rule
@@ -277,7 +276,7 @@ def test_a_kernel_without_suppression_is_told_what_that_means():
 
 
 @given(small_hosts(), st.randoms(), st.sampled_from(["rules", "throw", "none"]))
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(80)
 def test_the_plan_does_not_depend_on_any_order(made, random, guard):
     settings = Settings(guard=guard)
 

@@ -4,11 +4,11 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.golden.cases import ADMINS, BY_ETH0, BY_ETH1, CASES, USERS
 from support.hosts import ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
+from support.strategies import examples
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.model.host import Lease, TableName
 from symroute_nm.model.network import Rule, contains, is_global
@@ -362,7 +362,7 @@ some_sources = st.builds(
     ),
     st.lists(some_sources.filter(lambda each: each.prefixlen), min_size=1, max_size=3),
 )
-@hypothesis_settings(max_examples=200, deadline=None)
+@examples(60)
 def test_chosen_tables_are_those_of_rules_for_the_links_own_addresses(wanted, networks):
     rules = tuple(
         Rule(

@@ -9,12 +9,12 @@ from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.golden import FOLDER
 from support.golden.cases import CASES
 from support.hosts import two_uplinks
+from support.strategies import examples
 from symroute_nm.errors import InputError
 from symroute_nm.model import route_set
 from symroute_nm.model.host import Host, Lease, TableName
@@ -440,7 +440,7 @@ def broken_snapshots(draw):
 
 
 @given(broken_snapshots())
-@hypothesis_settings(max_examples=500, deadline=None)
+@examples(150)
 def test_large_snapshots_are_taken_and_refused_as_small_ones(content):
     try:
         load_bytes(content)

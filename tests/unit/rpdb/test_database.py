@@ -5,9 +5,10 @@ from bisect import bisect_right
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from support.strategies import examples
 from symroute_nm.errors import InputError
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import Hop, Link, Route, Rule
@@ -531,7 +532,7 @@ class RandomHost:
         )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(50)
 @given(SEEDS)
 def test_each_destination_decides_as_the_representative_of_its_class(seed):
     host = RandomHost(seed)
@@ -547,7 +548,7 @@ def test_each_destination_decides_as_the_representative_of_its_class(seed):
         assert mine.decision.route == decision.route
 
 
-@settings(max_examples=100, deadline=None)
+@examples(40)
 @given(SEEDS)
 def test_classes_cover_the_space_and_differ_from_their_neighbours(seed):
     host = RandomHost(seed)
@@ -558,7 +559,7 @@ def test_classes_cover_the_space_and_differ_from_their_neighbours(seed):
         assert one.decision is not other.decision
 
 
-@settings(max_examples=100, deadline=None)
+@examples(40)
 @given(SEEDS)
 def test_the_ways_are_those_of_the_classes(seed):
     host = RandomHost(seed)
@@ -574,7 +575,7 @@ def test_the_ways_are_those_of_the_classes(seed):
             assert way_of(each.decision) == way_of(rpdb.decide(asked))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(40)
 @given(SEEDS, st.integers(1, 9))
 def test_the_kinds_are_those_of_the_classes(seed, stretch):
     host = RandomHost(seed)
@@ -597,7 +598,7 @@ def way_of(decision):
     return id(decision.rule), decision.type, hops, decision.doubts
 
 
-@settings(max_examples=50, deadline=None)
+@examples(25)
 @given(SEEDS)
 def test_the_trace_ends_with_the_rule_that_decided(seed):
     host = RandomHost(seed)

@@ -3,7 +3,7 @@
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support.hosts import (
@@ -20,7 +20,7 @@ from support.hosts import (
     route,
     two_uplinks,
 )
-from support.strategies import random_hosts
+from support.strategies import examples, random_hosts
 from symroute_nm.errors import Refusal
 from symroute_nm.model.host import TableName
 from symroute_nm.model.network import Rule
@@ -352,7 +352,7 @@ def test_a_failure_names_the_packet_the_way_and_what_is_wanted():
 
 
 @given(random_hosts(), st.sampled_from(["rules", "throw"]))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(80)
 def test_every_plan_for_a_random_host_is_proved(there, guard):
     proof = proof_of(there, guard=guard)
 

@@ -5,11 +5,10 @@ from ipaddress import IPv4Address, ip_network
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.hosts import BY_ETH0, BY_ETH1, ETH2, address, plain, route, two_uplinks
-from support.strategies import small_hosts
+from support.strategies import examples, small_hosts
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import TABLE_LOCAL, TABLE_MAIN, Rule
@@ -158,7 +157,7 @@ def test_what_fails_alike_is_told_once_and_counted():
 
 
 @given(small_hosts())
-@hypothesis_settings(max_examples=100, deadline=None)
+@examples(40)
 def test_each_destination_has_one_due(made):
     database = Rpdb(made.rules, made.routes, made.links)
     for version, whole in WHOLE.items():
@@ -199,7 +198,7 @@ def test_too_many_ways_are_told_in_few_words_that_add_up(stretch):
 
 
 @given(small_hosts(), st.integers(1, 5))
-@hypothesis_settings(max_examples=150, deadline=None)
+@examples(50)
 def test_how_it_is_worked_out_changes_no_verdict(made, stretch):
     try:
         whole = judged(made)
@@ -267,7 +266,7 @@ def is_right(actual, specific, link, outward):
 
 
 @given(hosts_with_others_rules())
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(80)
 def test_a_verdict_says_what_single_packets_do(there):
     uplinks = find_uplinks(there, Settings()).uplinks
     names = frozenset(each.link.name for each in uplinks)
