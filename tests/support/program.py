@@ -19,7 +19,7 @@ import codecs, ctypes, encodings.idna, gettext, hashlib, locale, os, pkgutil, sy
 codecs.lookup("unicode_escape")  # jinja2's
 import jinja2
 import symroute_nm
-from symroute_nm.readers.host import read_host
+from symroute_nm.kernel.rtnetlink import read_host
 for module in pkgutil.walk_packages(symroute_nm.__path__, "symroute_nm."):
     if module.name != "symroute_nm.__main__":
         __import__(module.name)
