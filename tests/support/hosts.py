@@ -108,6 +108,11 @@ ETH0, ETH1 = link(2, "eth0"), link(3, "eth1")
 DOCKER0 = link(4, "docker0", kind="bridge")
 
 
+def one_link(name="eth0", **fields):
+    """A host of one link with an address, and nothing that says where its gateway is."""
+    return host([link(2, name)], [address(name, "10.0.6.5/24")], (), **fields)
+
+
 def two_uplinks(**fields: Any) -> Host:
     """DESIGN 2's example: eth0 for users, eth1 for administrators and main's best default."""
     addresses = [

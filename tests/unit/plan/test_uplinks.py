@@ -6,10 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.golden.cases import ADMINS, BY_ETH0, BY_ETH1, CASES, USERS
-from support.hosts import ETH0, ETH1, address, host, kernel_rules, link, route, two_uplinks
+from support.golden.cases import BY_ETH0, CASES, USERS
+from support.hosts import (
+    ETH0,
+    ETH1,
+    address,
+    host,
+    kernel_rules,
+    link,
+    one_link,
+    route,
+    two_uplinks,
+)
 from support.strategies import examples
-from symroute_nm.errors import InputError, Refusal
+from symroute_nm.errors import InputError
 from symroute_nm.model.host import Lease, TableName
 from symroute_nm.model.network import Rule, contains, is_global
 from symroute_nm.model.plan import Skip
@@ -17,12 +27,6 @@ from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import InterfaceSettings, Settings
 from symroute_nm.plan.gateways import DefaultRoutes, check_gateways
 from symroute_nm.plan.uplinks import find_uplinks, pair_families
-from symroute_nm.targets.ifcfg.profiles import find_profile, name_profiles
-
-
-def one(name="eth0", **fields):
-    """A link with an address and nothing that says where its gateway is."""
-    return host([link(2, name)], [address(name, "10.0.6.5/24")], (), **fields)
 
 
 def gateways(made, settings=Settings()):  # noqa: B008  # immutable
@@ -47,7 +51,7 @@ def test_each_piece_of_evidence_counts_where_no_better_one_is():
     rule = Rule(4, 7, source=ip_network("10.0.6.5/32"), table=200)
     tables = route("default", "eth0", "10.0.6.3", table=200)
     main = route("default", "eth0", "10.0.6.2", metric=50)
-    made = one(profiles=(profile,), leases=(lease,), rules=(rule,))
+    made = one_link(profiles=(profile,), leases=(lease,), rules=(rule,))
     assert [("10.0.6.1", "configuration")] == gateways(
         made._replace(routes=(*made.routes, tables, main)), with_gateway("10.0.6.1")
     )
@@ -61,11 +65,11 @@ def test_each_piece_of_evidence_counts_where_no_better_one_is():
 
 
 def test_a_link_without_evidence_is_internal_and_says_so():
-    assert "no default route through it: internal network 10.0.6.0/24" == reason(one())
+    assert "no default route through it: internal network 10.0.6.0/24" == reason(one_link())
 
 
 def test_of_several_defaults_in_main_the_best_metric_counts():
-    made = one()
+    made = one_link()
     routes = [
         route("default", "eth0", f"10.0.6.{number}", metric=metric)
         for number, metric in ((1, 300), (2, 100), (3, 200))
@@ -89,13 +93,13 @@ def test_of_several_defaults_in_main_the_best_metric_counts():
     ],
 )
 def test_another_tables_default_counts_where_a_rule_chooses_it_for_the_link(rule, counts):
-    made = one(rules=(*kernel_rules(), rule))
+    made = one_link(rules=(*kernel_rules(), rule))
     made = made._replace(routes=(*made.routes, route("default", "eth0", "10.0.6.1", table=200)))
     assert counts == bool(gateways(made))
 
 
 def test_routes_that_are_no_way_out_do_not_count():
-    made = one()
+    made = one_link()
     blackhole = route("default", "eth0")._replace(type="unreachable")
     assert [] == gateways(made._replace(routes=(*made.routes, blackhole)))
 
@@ -203,114 +207,15 @@ def test_a_gateway_that_main_reaches_on_the_link(gateway):
     check_gateways(made, find_uplinks(made, with_gateway(gateway)).uplinks)
 
 
-PROFILE = Profile("eth0", id="System eth0", device="eth0")
-
-
-@pytest.mark.parametrize(
-    ("profiles", "words"),
-    [
-        (
-            (),
-            ["eth0: no ifcfg profile", "nmcli connection migrate", "ifcfg-eth0", "--exclude eth0"],
-        ),
-        ((PROFILE, Profile("b", device="eth0")), ["b, eth0 all fit", "[interface eth0]"]),
-        (
-            (PROFILE._replace(name="Wired connection 1"),),
-            ["'Wired connection 1'", "rename the file to ifcfg-eth0"],
-        ),
-        ((PROFILE._replace(name="a*"),), ["'a*'"]),
-        ((PROFILE._replace(name="eth0\n"),), [r"'eth0\n'"]),
-        ((PROFILE._replace(name="-rf"),), ["'-rf'"]),
-        ((PROFILE._replace(name="../x"),), ["'../x'"]),
-        (
-            (PROFILE._replace(problem="BOOTPROTO=x is unknown"),),
-            ["ifcfg-eth0: BOOTPROTO=x", "mend"],
-        ),
-        ((PROFILE._replace(managed=False),), ["NM_CONTROLLED=no", "remove that line"]),
-        ((PROFILE._replace(rules=True),), ["ROUTING_RULE", "rule-eth0"]),
-    ],
-)
-def test_profiles_whose_files_would_not_be_applied(profiles, words):
-    with pytest.raises(Refusal) as error:
-        find_profile(one(profiles=profiles), Settings(), ETH0)
-    assert [] == [word for word in words if word not in str(error.value)]
-
-
-def test_network_service_applies_what_networkmanager_leaves():
-    profile = PROFILE._replace(managed=False)
-    assert profile == find_profile(one(profiles=(profile,), network_service=True), Settings(), ETH0)
-
-
-@pytest.mark.parametrize("name", ["a*b", "$(x)", "-rf", "eth0;x", "éth0", "eth0\n", "a b", ""])
-def test_links_that_the_dispatcher_script_cannot_take(name):
-    with pytest.raises(Refusal, match="dispatcher script"):
-        find_profile(one(name), Settings(), link(2, name))
-
-
-def test_the_configurations_profile_wins():
-    profiles = (PROFILE, Profile("b", device="eth0"))
-    settings = Settings(interface={"eth0": InterfaceSettings(profile="b")})
-    assert "b" == find_profile(one(profiles=profiles), settings, ETH0).name
-    missing = Settings(interface={"eth0": InterfaceSettings(profile="c")})
-    with pytest.raises(Refusal, match=r"there is no profile .*ifcfg-c"):
-        find_profile(one(profiles=profiles), missing, ETH0)
-
-
-def test_all_that_is_wrong_is_said_at_once():
-    made = host([ETH0, ETH1], [USERS, ADMINS], [BY_ETH0, BY_ETH1], profiles=())
-    with pytest.raises(Refusal) as error:
-        name_profiles(made, Settings(), find_uplinks(made, Settings()).uplinks)
-    assert ["eth0", "eth1"] == [line[:4] for line in str(error.value).splitlines()]
-
-
-def test_two_links_cannot_share_a_profile():
-    both = Profile("any", hwaddr=ETH0.mac)
-    made = host(
-        [ETH0, ETH1._replace(mac=ETH0.mac, permanent_mac=ETH0.mac)],
-        [USERS, ADMINS],
-        [BY_ETH0, BY_ETH1],
-        profiles=(both,),
-    )
-    with pytest.raises(Refusal, match="eth0 and eth1: both use the profile any"):
-        name_profiles(made, Settings(), find_uplinks(made, Settings()).uplinks)
-
-
-def test_a_profile_named_after_another_link_is_refused():
-    made = two_uplinks(profiles=(Profile("eth0", device="eth1"), Profile("eth1", device="eth0")))
-    uplinks = find_uplinks(made, Settings()).uplinks
-
-    with pytest.raises(Refusal, match="eth0: its profile ifcfg-eth1 is named after another link"):
-        name_profiles(made, Settings(), uplinks)
-
-
-def test_a_profile_of_another_card_is_named_in_the_refusal():
-    made = one(profiles=(Profile("eth0", device="eth0", hwaddr="52:54:00:00:00:99"),))
-
-    with pytest.raises(Refusal, match="HWADDR=52:54:00:00:00:99 is not its address"):
-        find_profile(made, Settings(), made.links[1])
-
-
-def test_a_card_that_its_profile_knows_by_another_name_is_told_of_it():
-    bound = Profile("eth1", device="eth1", hwaddr="52:54:00:00:00:02")
-    made = one("ens4", profiles=(bound,))
-
-    with pytest.raises(Refusal, match=r"ifcfg-eth1 has its HWADDR, .* \(then: DEVICE=ens4\)"):
-        find_profile(made, Settings(), made.links[1])
-    # A VLAN wears the address of the card that it is on, which has its profile.
-    there = made._replace(links=(*made.links, link(3, "eth1")))
-    with pytest.raises(Refusal, match="no ifcfg profile has it"):
-        find_profile(there, Settings(), there.links[1])
-
-
 def test_a_lease_of_another_network_is_no_evidence():
-    assert [] == gateways(one(leases=(Lease("eth0", ip_address("10.99.0.1"), "x"),)))
+    assert [] == gateways(one_link(leases=(Lease("eth0", ip_address("10.99.0.1"), "x"),)))
     assert [("10.0.6.1", "DHCP lease x")] == gateways(
-        one(leases=(Lease("eth0", ip_address("10.0.6.1"), "x"),))
+        one_link(leases=(Lease("eth0", ip_address("10.0.6.1"), "x"),))
     )
 
 
 def test_what_we_wrote_ourselves_does_not_outrank_what_it_was_learnt_from():
-    made = one(
+    made = one_link(
         profiles=(Profile("eth0", device="eth0", gateways=(ip_address("10.0.6.254"),)),),
         tables=(TableName(100, "eth0", owned=True),),
     )
@@ -327,7 +232,7 @@ def test_what_we_wrote_ourselves_does_not_outrank_what_it_was_learnt_from():
 
 @pytest.mark.parametrize("edge", ["10.0.6.255", "10.0.6.0"])
 def test_a_networks_edge_is_no_gateway(edge):
-    made = one()
+    made = one_link()
     settings = Settings(interface={"eth0": InterfaceSettings(gateways=(ip_address(edge),))})
 
     with pytest.raises(InputError, match=f"{edge} is the network's own or its broadcast"):
@@ -335,7 +240,7 @@ def test_a_networks_edge_is_no_gateway(edge):
 
 
 def test_a_link_that_is_down_says_so():
-    made = one()
+    made = one_link()
     made = made._replace(links=tuple(each._replace(up=each.name != "eth0") for each in made.links))
 
     assert ["down: no default route through it now"] == [
