@@ -158,7 +158,7 @@ def test_no_text_of_a_record_becomes_a_command(space, recorded, root, own_folder
         {"tables": [True]},
         {"tables": [2**32]},
         {"tables": None},
-        {"territory": []},
+        {"territory": {}},
         {"territory": "x"},
         {"left": {"format": 99}},
         {"places": 1},
