@@ -14,7 +14,7 @@ from symroute_nm.model.network import (
     is_global,
 )
 from symroute_nm.model.plan import Uplink
-from symroute_nm.model.prefixes import BITS, make_rank, network_at
+from symroute_nm.model.prefixes import BITS, make_prefix_key, network_of_key
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.gateways import is_edge
@@ -84,7 +84,7 @@ class _Known:
         bits = BITS[ip.version]
         for length in range(bits - 1, 0, -1):
             shift = bits - length
-            around = network_at(ip.version, make_rank(int(ip) >> shift << shift, length))
+            around = network_of_key(ip.version, make_prefix_key(int(ip) >> shift << shift, length))
             routed = {
                 hop.link for route in self._routes.to(TABLE_MAIN, around) for hop in route.hops
             }

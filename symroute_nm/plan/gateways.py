@@ -22,7 +22,7 @@ from symroute_nm.model.network import (
 )
 from symroute_nm.model.ours import our_tables
 from symroute_nm.model.plan import Gateway, Uplink
-from symroute_nm.model.prefixes import last_of, make_rank, prefix_key
+from symroute_nm.model.prefixes import last_address, make_prefix_key, prefix_key
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import InterfaceSettings, Settings
@@ -53,7 +53,7 @@ class DefaultRoutes:
             for hop in route.hops:
                 self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
         self._by_link: Dict[Tuple[int, str], Set[int]] = {}
-        self._by_source: List[Tuple[int, int, int]] = []  # family, rank of the source, table
+        self._by_source: List[Tuple[int, int, int]] = []  # family, prefix key of the source, table
         for rule in host.rules:
             if rule.action == "lookup" and not rule.invert:
                 self._add_rule(rule)
@@ -72,7 +72,7 @@ class DefaultRoutes:
             address.network for address in self.addresses[link] if address.version == version
         }:
             own = prefix_key(network)
-            beyond = make_rank(last_of(own, network.max_prefixlen) + 1, 0)
+            beyond = make_prefix_key(last_address(own, network.max_prefixlen) + 1, 0)
             low, high = (bisect_left(self._by_source, (version, each)) for each in (own, beyond))
             found.update(table for _, _, table in self._by_source[low:high])
         return found
@@ -84,7 +84,7 @@ class DefaultRoutes:
             self._by_source.append((rule.version, prefix_key(rule.source), rule.table))
 
     def inward(self, link: str) -> Sequence[Tuple[int, int]]:
-        """The networks that main reaches by a link but no default by: their families and ranks."""
+        """The networks that main reaches by a link but no default by: their families and keys."""
         if self._inward is None:
             self._inward = self._find_inward()
         return self._inward.get(link, ())
@@ -97,7 +97,7 @@ class DefaultRoutes:
             if route.table == TABLE_MAIN
         }
         found: Dict[str, List[Tuple[int, int]]] = {}
-        specific = self._routes.select_ranks(
+        specific = self._routes.select_prefix_keys(
             lambda route: (
                 route.type == "unicast"
                 and not route.default
@@ -105,10 +105,10 @@ class DefaultRoutes:
                 and any(hop.link not in outward for hop in route.hops)
             )
         )
-        for route, ranks in specific:
+        for route, keys in specific:
             for hop in route.hops:
                 if hop.link not in outward:
-                    found.setdefault(hop.link, []).extend((route.version, key) for key in ranks)
+                    found.setdefault(hop.link, []).extend((route.version, key) for key in keys)
         return {link: sorted(each) for link, each in found.items()}
 
 

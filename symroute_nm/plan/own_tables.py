@@ -37,13 +37,13 @@ from symroute_nm.model.prefixes import (
     LENGTH_MASK,
     PrefixSet,
     collapse,
-    first_of,
-    last_of,
+    first_address,
+    last_address,
     make_addresses,
     make_indexes,
-    make_rank,
-    make_ranks,
-    network_at,
+    make_prefix_key,
+    make_prefix_keys,
+    network_of_key,
     prefix_key,
 )
 from symroute_nm.model.route_set import RouteTable, pack
@@ -69,12 +69,12 @@ def needed(
         if not number & LENGTH_MASK:
             yield number, value
             continue
-        first = first_of(number)
+        first = first_address(number)
         while enclosing and enclosing[-1][0] < first:
             enclosing.pop()
         if value != (enclosing[-1][1] if enclosing else fallback):
             yield number, value
-        enclosing.append((last_of(number, bits), value))
+        enclosing.append((last_address(number, bits), value))
 
 
 def join(version: int, entries: Iterable[Tuple[int, Value]]) -> Iterator[Tuple[int, Value]]:
@@ -85,7 +85,7 @@ def join(version: int, entries: Iterable[Tuple[int, Value]]) -> Iterator[Tuple[i
     levels: Dict[int, _Level[Value]] = {}
     for number, value in entries:
         firsts, values = levels.setdefault(number & LENGTH_MASK, (make_addresses(version), []))
-        firsts.append(first_of(number))
+        firsts.append(first_address(number))
         values.append(value)
     made: Dict[int, Value] = {}
     for length in range(max(levels, default=0), 1, -1):
@@ -135,7 +135,7 @@ def _pair(
 
 
 def _number(length: int, level: "_Level[Value]") -> Iterator[Tuple[int, Value]]:
-    return ((make_rank(first, length), value) for first, value in zip(*level))
+    return ((make_prefix_key(first, length), value) for first, value in zip(*level))
 
 
 def widen(version: int, entries: Mapping[int, bool], most: int) -> Dict[int, bool]:
@@ -160,20 +160,20 @@ def widen(version: int, entries: Mapping[int, bool], most: int) -> Dict[int, boo
         for first in growing.pop(length, ()):
             whole = first & ~half
             if whole in rest[length - 1]:
-                found[make_rank(first, length)] = True
+                found[make_prefix_key(first, length)] = True
             else:
                 count -= whole in wider
                 wider.add(whole)
     found.update(
-        (make_rank(first, length), True) for length, here in growing.items() for first in here
+        (make_prefix_key(first, length), True) for length, here in growing.items() for first in here
     )
     return found
 
 
-def _by_length(ranks: Iterable[int]) -> Dict[int, Set[int]]:
+def _by_length(keys: Iterable[int]) -> Dict[int, Set[int]]:
     found: Dict[int, Set[int]] = {}
-    for key in ranks:
-        found.setdefault(key & LENGTH_MASK, set()).add(first_of(key))
+    for key in keys:
+        found.setdefault(key & LENGTH_MASK, set()).add(first_address(key))
     return found
 
 
@@ -196,25 +196,25 @@ class Reach(NamedTuple):
 
 
 class Networks:
-    """All that main knows specifically of one family, in ascending order of `ranks`.
+    """All that main knows specifically of one family, in ascending order of `keys`.
 
     `kinds` has the position in `reaches` for each: very many are reached alike.
     """
 
     def __init__(self, version: int, found: Iterable[Tuple[int, Reach]] = ()) -> None:
         self.version = version
-        self.ranks, self.kinds = make_ranks(version), make_indexes()
+        self.prefix_keys, self.kinds = make_prefix_keys(version), make_indexes()
         self.reaches: List[Reach] = []
         known: Dict[int, int] = {}
         for number, reach in found:
             kind = known.setdefault(id(reach), len(self.reaches))
             if kind == len(self.reaches):
                 self.reaches.append(reach)  # which keeps its id
-            self.ranks.append(number)
+            self.prefix_keys.append(number)
             self.kinds.append(kind)
 
     def __len__(self) -> int:
-        return len(self.ranks)
+        return len(self.prefix_keys)
 
     def reach(self, position: int) -> Reach:
         """How the uplinks reach the network at that position."""
@@ -242,13 +242,13 @@ def _reach_all(packed: RouteTable, links: AbstractSet[str]) -> Iterator[Tuple[in
     """Main's specific destinations; the best route says whether an uplink's gateway is the way."""
     known: Dict[Tuple[int, bool], Reach] = {}  # many have the same hops
     own = prefix_key(LINK_LOCAL[packed.version])
-    low, high = first_of(own), last_of(own, BITS[packed.version])
+    low, high = first_address(own), last_address(own, BITS[packed.version])
     for position in packed.starts():
-        number = packed.ranks[position]
+        number = packed.prefix_keys[position]
         if not number & LENGTH_MASK:
             continue
         # Link-local networks belong to their link alone and are never sent by a gateway.
-        local = low <= first_of(number) <= high and number & LENGTH_MASK >= own & LENGTH_MASK
+        local = low <= first_address(number) <= high and number & LENGTH_MASK >= own & LENGTH_MASK
         if position in packed.runs:
             routes = [each for each in packed.run(position) if each.type != "throw"]
             if routes:
@@ -308,7 +308,7 @@ def _add_connected(
         yield number, reach._replace(by={**here, **reach.by}) if here and lacking else reach
 
 
-_DEFAULT = 0  # the rank of the default route
+_DEFAULT = 0  # the prefix key of the default route
 
 
 class SharedEntries(NamedTuple):
@@ -317,7 +317,7 @@ class SharedEntries(NamedTuple):
     `forwarded` is true for what is by the own gateway; false is by main, as is what no entry knows.
     """
 
-    ranks: Sequence[int]
+    prefix_keys: Sequence[int]
     forwarded: Sequence[int]
     aggregated: bool = False
     left_out: Optional[PrefixSet] = None  # too many: left to main
@@ -346,7 +346,10 @@ class TableFiller:
             self.version,
             needed(
                 self.version,
-                ((number, forwarded[kind]) for number, kind in zip(networks.ranks, networks.kinds)),
+                (
+                    (number, forwarded[kind])
+                    for number, kind in zip(networks.prefix_keys, networks.kinds)
+                ),
                 self._default,
             ),
         )
@@ -370,13 +373,13 @@ class TableFiller:
         return self._common[link]
 
     def _choose(self, link: str) -> SharedEntries:
-        exact = self._exact.ranks
+        exact = self._exact.prefix_keys
         if self._guard == "none" or len(exact) <= self._most:
             return self._exact
         own = self._own.get(link, ())
         if len(exact) - len(own) <= self._most:
             known = PrefixSet(self.version, exact)
-            among = sum(known.has(self._networks.ranks[each]) for each in own)
+            among = sum(known.has(self._networks.prefix_keys[each]) for each in own)
             if len(exact) - among <= self._most:
                 return self._exact
         if self._aggregated is None:
@@ -388,7 +391,7 @@ class TableFiller:
         fallback = out if self._default else Hop()
         if self._guard == "none":
             plain = [
-                (self._networks.ranks[each], self._networks.reach(each).by[link])
+                (self._networks.prefix_keys[each], self._networks.reach(each).by[link])
                 for each in self._own.get(link, ())
             ]
             return list(needed(self.version, [(_DEFAULT, out), *plain], fallback))
@@ -399,9 +402,9 @@ class TableFiller:
         return list(needed(self.version, [(_DEFAULT, out), *found], fallback))
 
     def network(self, number: int) -> IPNetwork:
-        """The network of that rank; one for all tables."""
+        """The network of that prefix key; one for all tables."""
         if number not in self._named:
-            self._named[number] = network_at(self.version, number)
+            self._named[number] = network_of_key(self.version, number)
         return self._named[number]
 
     def _guarded(
@@ -410,11 +413,12 @@ class TableFiller:
         """What is said of networks, or of some that more than one are made of; ascending."""
         ways = (Hop(), out)
         shared = (
-            (number, ways[forwarded]) for number, forwarded in zip(common.ranks, common.forwarded)
+            (number, ways[forwarded])
+            for number, forwarded in zip(common.prefix_keys, common.forwarded)
         )
         decided: Dict[int, Hop] = {}  # by kind; most of them are of other links
         around = (
-            (self._networks.ranks[each], self._decide(link, out, each, spare, decided))
+            (self._networks.prefix_keys[each], self._decide(link, out, each, spare, decided))
             for each in self._around(link)
         )
         before = -1
@@ -438,7 +442,7 @@ class TableFiller:
     def ways(self, networks: PrefixSet) -> Dict[str, int]:
         """How many of these networks each uplink reaches: {link: number}."""
         return {
-            link: sum(networks.has(self._networks.ranks[each]) for each in positions)
+            link: sum(networks.has(self._networks.prefix_keys[each]) for each in positions)
             for link, positions in sorted(self._own.items())
         }
 
@@ -455,11 +459,11 @@ class TableFiller:
 
     def _around(self, link: str) -> Iterator[int]:
         """The positions of the networks that the link reaches, and of all that lie in them."""
-        following, bits, ranks = 0, BITS[self.version], self._networks.ranks
+        following, bits, keys = 0, BITS[self.version], self._networks.prefix_keys
         for position in self._own.get(link, ()):
-            last = last_of(ranks[position], bits)
+            last = last_address(keys[position], bits)
             following = max(following, position)
-            while following < len(ranks) and last >= first_of(ranks[following]):
+            while following < len(keys) and last >= first_address(keys[following]):
                 yield following
                 following += 1
 
@@ -472,20 +476,20 @@ class TableFiller:
         connected = [each.forwarded and each.connected for each in self._networks.reaches]
         known = (
             (number, connected[kind])
-            for number, kind in zip(self._networks.ranks, self._networks.kinds)
+            for number, kind in zip(self._networks.prefix_keys, self._networks.kinds)
         )
         kept = dict(needed(version, join(version, needed(version, known, default)), default))
         entries = kept
         if sum(kept.values()) > self._most:
             entries = self._widen(kept, connected)
         widened = tuple(
-            network_at(version, each)
+            network_of_key(version, each)
             for each, forwarded in sorted(entries.items())
             if forwarded and each not in kept
         )
         routed = PrefixSet(version, self._behind_routers())
         if sum(entries.values()) + len(routed) <= self._most:
-            entries = {**entries, **dict.fromkeys(routed.ranks, True)}
+            entries = {**entries, **dict.fromkeys(routed.prefix_keys, True)}
             routed = PrefixSet(version)
         return _gather(version, sorted(entries.items()))._replace(
             aggregated=True, left_out=routed if len(routed) else None, widened=widened
@@ -493,7 +497,8 @@ class TableFiller:
 
     def _join_exact(self) -> SharedEntries:
         pairs = (
-            (number, bool(value)) for number, value in zip(self._exact.ranks, self._exact.forwarded)
+            (number, bool(value))
+            for number, value in zip(self._exact.prefix_keys, self._exact.forwarded)
         )
         return _gather(self.version, needed(self.version, join(self.version, pairs), self._default))
 
@@ -502,7 +507,7 @@ class TableFiller:
         # All that is not to be taken in
         avoided = [
             number
-            for number, kind in zip(self._networks.ranks, self._networks.kinds)
+            for number, kind in zip(self._networks.prefix_keys, self._networks.kinds)
             if not connected[kind]
         ]
         avoided.append(prefix_key(LINK_LOCAL[self.version]))
@@ -517,7 +522,7 @@ class TableFiller:
         routed = [each.forwarded and not each.connected for each in self._networks.reaches]
         return (
             number
-            for number, kind in zip(self._networks.ranks, self._networks.kinds)
+            for number, kind in zip(self._networks.prefix_keys, self._networks.kinds)
             if routed[kind]
         )
 
@@ -533,11 +538,11 @@ def _find_own(networks: Networks) -> Dict[str, Sequence[int]]:
 
 
 def _gather(version: int, entries: Iterable[Tuple[int, bool]]) -> SharedEntries:
-    ranks, forwarded = make_ranks(version), bytearray()
+    keys, forwarded = make_prefix_keys(version), bytearray()
     for number, value in entries:
-        ranks.append(number)
+        keys.append(number)
         forwarded.append(value)
-    return SharedEntries(ranks, forwarded)
+    return SharedEntries(keys, forwarded)
 
 
 def fill_table(

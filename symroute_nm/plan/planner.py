@@ -296,7 +296,7 @@ def choose_guard(host: Host, settings: Settings) -> Guard:
 def used_tables(host: Host) -> FrozenSet[int]:
     """The ids that kernel routes, rules and VRFs use."""
     return frozenset(
-        [table.table for table in pack(host.routes).packed]
+        [table.table for table in pack(host.routes).tables]
         + [rule.table for rule in host.rules]
         + [link.table for link in host.links]
     )

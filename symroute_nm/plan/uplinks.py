@@ -8,7 +8,7 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import MOST_SHOWN, shorten_list
 from symroute_nm.model.network import VERSIONS, IPAddress, Link
 from symroute_nm.model.plan import EXCLUDED, Skip, Uplink
-from symroute_nm.model.prefixes import network_at
+from symroute_nm.model.prefixes import network_of_key
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.floating_addresses import add_floating_addresses
 from symroute_nm.plan.gateways import DefaultRoutes, find_gateways
@@ -116,6 +116,6 @@ def _internal(ways: DefaultRoutes, link: Link) -> str:
     if not link.up:
         return "down: no default route through it now"
     found = ways.inward(link.name)
-    networks = shorten_list([str(network_at(*each)) for each in found[:MOST_SHOWN]], len(found))
+    networks = shorten_list([str(network_of_key(*each)) for each in found[:MOST_SHOWN]], len(found))
     what = f"internal network {networks}" if networks else "nothing behind it"
     return f"no default route through it: {what}"

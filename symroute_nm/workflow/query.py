@@ -101,9 +101,9 @@ def _unnamed(host: Host) -> List[Dict[str, int]]:
     """The tables that the kernel has and no file names: [{"id", "routes", "rules"}]."""
     named = {table.id for table in host.tables} | _KERNEL_TABLES
     routes: Counter[int] = Counter()
-    for packed in pack(host.routes).packed:
-        if packed.table not in named:
-            routes[packed.table] += len(packed.ranks)
+    for table in pack(host.routes).tables:
+        if table.table not in named:
+            routes[table.table] += len(table.prefix_keys)
     rules = Counter(rule.table for rule in host.rules if rule.table not in named)
     return [
         {"id": each, "routes": routes[each], "rules": rules[each]}

@@ -7,7 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from symroute_nm.model.network import Hop, contains
-from symroute_nm.model.prefixes import network_at, prefix_key
+from symroute_nm.model.prefixes import network_of_key, prefix_key
 from symroute_nm.plan import own_tables
 
 BITS = 4  # a network space small enough to try every address
@@ -21,7 +21,7 @@ def ranked(entries):
 
 
 def named(version, entries):
-    return {network_at(version, number): value for number, value in entries}
+    return {network_of_key(version, number): value for number, value in entries}
 
 
 def needed(entries, fallback):
