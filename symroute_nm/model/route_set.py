@@ -23,6 +23,7 @@ from typing import (
 from symroute_nm.model.network import (
     ANY,
     LINK_LOCAL,
+    TABLE_MAIN,
     VERSIONS,
     IPNetwork,
     Route,
@@ -50,6 +51,11 @@ Wanted = Callable[[Route], bool]
 
 # What is worked out for all destinations is, with more routes, worked out for so many at a time
 _STRETCH = 1 << 14
+
+
+def is_specific_in_main(route: Route) -> bool:
+    """Whether it stands in main and is no default route."""
+    return route.table == TABLE_MAIN and not route.default
 
 
 class RouteTable(NamedTuple):

@@ -13,7 +13,7 @@ from symroute_nm.model.plan import Uplink
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
-from symroute_nm.plan.planner import choose_guard
+from symroute_nm.plan.guard import choose_guard
 from symroute_nm.plan.uplinks import Survey, find_uplinks
 from symroute_nm.readers.host import read_host
 from symroute_nm.targets.base import choose_target
