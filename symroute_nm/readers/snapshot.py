@@ -13,6 +13,7 @@ from symroute_nm.model.codec import decode, encode, fail, shown
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import ANY, VERSIONS, IPNetwork, Route, host_network
 from symroute_nm.model.prefixes import network_of_key, prefix_key
+from symroute_nm.model.profiles import Profiles
 from symroute_nm.model.route_set import Column, Packer, RouteSet, pack
 
 FORMAT = "symroute-nm host"
@@ -102,7 +103,9 @@ def load_host(content: bytes, where: str) -> Host:
         )
     host: Host = decode(Host, document.get("host"), f"{where}: host")
     _check(host, where)
-    return host._replace(routes=pack(host.routes) if routes is None else routes)
+    return host._replace(
+        routes=pack(host.routes) if routes is None else routes, profiles=Profiles(host.profiles)
+    )
 
 
 def _parse(content: bytes, where: str) -> Any:
