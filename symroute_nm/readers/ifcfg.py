@@ -10,13 +10,13 @@ import itertools
 import pathlib
 import re
 import socket
-from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
+from typing import FrozenSet, Iterator, Mapping, Optional, Union
 
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.files import access
 from symroute_nm.files.access import Tree
 from symroute_nm.model.network import IPAddress
-from symroute_nm.model.profiles import BACKUP_NAME, Profile
+from symroute_nm.model.profiles import BACKUP_NAME, Profile, Profiles
 from symroute_nm.readers import shell_variables
 
 FOLDER = "/etc/sysconfig/network-scripts"
@@ -37,7 +37,7 @@ _TYPES = ("ethernet", "wireless", "infiniband", "bond", "team", "vlan", "bridge"
 _Values = Mapping[str, str]
 
 
-def read(root: pathlib.Path) -> Tuple[Profile, ...]:
+def read(root: pathlib.Path) -> Profiles:
     """All profiles below `root`, by name; SystemFailure where the folder cannot be listed.
 
     A file that cannot be read is a profile with a problem; what NetworkManager passes over in
@@ -51,7 +51,7 @@ def read(root: pathlib.Path) -> Tuple[Profile, ...]:
             for name in sorted(names)
             if not is_ignored(name) and not _is_alias(name, names)
         ]
-    return tuple(each for each in found if each.device != "lo")
+    return Profiles(each for each in found if each.device != "lo")
 
 
 def is_ignored(name: str) -> bool:

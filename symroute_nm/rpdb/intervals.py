@@ -2,7 +2,7 @@
 
 Addresses are plain integers here, intervals inclusive, and so are the values that hold in them;
 this is the exhaustive half of `rpdb`. All work on long lists is slicing at C speed: of two lists of
-intervals the shorter one is walked. What is made of lists is of their type (`ranks`).
+intervals the shorter one is walked. What is made of lists is of their type (`keys`).
 """
 
 from array import array
