@@ -76,13 +76,13 @@ def environment() -> Any:
     """Jinja with what roff needs."""
     import jinja2
 
-    jinja = jinja2.Environment(  # noqa: S701  # neither roff nor bash is HTML
+    jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(HERE)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=False,  # noqa: S701  # neither roff nor bash is HTML
     )
     jinja.filters["roff"] = roff
     return jinja
