@@ -63,13 +63,6 @@ class GenerateOptions(NamedTuple):
     force: bool = False
 
 
-class Confirmation(NamedTuple):
-    """How long a change of the running kernel waits to be confirmed, in seconds, and whether."""
-
-    timeout: float
-    yes: bool = False  # keep it at once
-
-
 class Options(NamedTuple):
     """What the command line says, as text; None and empty: nothing said."""
 
