@@ -17,7 +17,7 @@ from symroute_nm.model.network import (
     contains,
     network_key,
 )
-from symroute_nm.model.observations import Arp
+from symroute_nm.model.observations import PUBLISHED_PORTS, Arp
 from symroute_nm.model.ours import STAGES, looks_like_ours, our_rules, priorities
 from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
@@ -302,7 +302,7 @@ def find_unread(case: Case) -> Iterator[Finding]:
         for hop in route.hops
     )
     for omission in case.evidence.unread:
-        if internal or omission.subject != "published ports":
+        if internal or omission.subject != PUBLISHED_PORTS:
             yield Finding(
                 "not-read",
                 NOTICE,

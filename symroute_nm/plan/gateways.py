@@ -172,7 +172,7 @@ def _written(host: Host, ways: DefaultRoutes, link: Link) -> Iterator[Gateway]:
     """What ifcfg files and DHCP leases say; an old lease of another network says nothing."""
     for profile in profiles_for(link, host.profiles):
         for address in profile.gateways:
-            yield Gateway(address.version, address, f"GATEWAY in ifcfg-{profile.name}")
+            yield Gateway(address.version, address, f"GATEWAY in {profile.file_name}")
     for lease in host.leases:
         there = host_network(lease.gateway)
         near = any(contains(address.network, there) for address in ways.addresses[link.name])

@@ -30,10 +30,11 @@ from support.trees import (
 from symroute_nm.diagnosis import diagnose, explain
 from symroute_nm.files import backups, blocks
 from symroute_nm.files.journal import digest
-from symroute_nm.readers import ifcfg, leases, observations, system
+from symroute_nm.readers import firewall, leases, observations
+from symroute_nm.readers.ifcfg import dispatcher, profiles
 from symroute_nm.readers.snapshot import dump_host
 
-WARM = (backups, diagnose, observations, explain, system, leases, ifcfg)
+WARM = (backups, diagnose, observations, explain, firewall, leases, profiles, dispatcher)
 NOBODY = 65534
 FINE, INPUT, REFUSED = 0, 2, 3
 CODES = {0, 1, 2, 3, 4}
