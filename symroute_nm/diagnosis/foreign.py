@@ -141,10 +141,9 @@ def _caught(case: Case, before: Sequence[Rule]) -> Dict[Rule, List[str]]:
 
 
 def _is_fault(failure: Failure, rule: Rule) -> bool:
-    doubts = failure.decision.doubts
     return failure.decision.rule == rule or (
         failure.address.version == rule.version
-        and any(doubt.startswith(f"rule {rule.priority}:") for doubt in doubts)
+        and any(doubt.priority == rule.priority for doubt in failure.decision.doubts)
     )
 
 
