@@ -34,7 +34,7 @@ from symroute_nm.readers import (
 )
 from symroute_nm.readers.ifcfg import dispatcher, profiles, shell_variables
 from symroute_nm.targets import base
-from symroute_nm.targets.ifcfg import checks, conversion, sleeping_rules
+from symroute_nm.targets.ifcfg import broken_lines, conversion, sleeping_rules
 
 FINE, FINDING, INPUT, REFUSED = 0, 1, 2, 3
 WHERE = "the file"
@@ -106,7 +106,7 @@ def parse_snapshot(content: bytes) -> None:
 
 
 def parse_block(content: bytes) -> None:
-    checks.find_flaws(content)
+    broken_lines.find_flaws(content)
     try:
         parts = blocks.split(content)
     except Refusal as error:
