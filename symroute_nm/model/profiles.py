@@ -22,7 +22,18 @@ class Profile(NamedTuple):
     rules: bool = False  # has ROUTING_RULE keys, which NetworkManager drops beside a rule file
     problem: str = ""  # why NetworkManager would not read the file
 
+    @property
+    def file_name(self) -> str:
+        """The name of the file that it stands in, without its folder."""
+        return profile_file_name(self.name)
 
+
+def profile_file_name(name: str) -> str:
+    """The name of the file that a profile of that name stands in, or stood."""
+    return PROFILE_PREFIX + name
+
+
+PROFILE_PREFIX = "ifcfg-"  # of the names of profiles' files
 # Names of backups, which NetworkManager passes over (utils_should_ignore_file of its ifcfg-rh
 # plugin); .rpmsave and .rpmorig are not among them: it loads those.
 BACKUP_NAME = re.compile(

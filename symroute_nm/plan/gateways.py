@@ -158,7 +158,7 @@ def _written(host: Host, defaults: DefaultRoutes, link: Link) -> Iterator[Gatewa
     """What ifcfg files and DHCP leases say; an old lease of another network says nothing."""
     for profile in profiles_for(link, host.profiles):
         for address in profile.gateways:
-            yield Gateway(address.version, address, f"GATEWAY in ifcfg-{profile.name}")
+            yield Gateway(address.version, address, f"GATEWAY in {profile.file_name}")
     for lease in host.leases:
         router = host_network(lease.gateway)
         near = any(contains(address.network, router) for address in defaults.addresses[link.name])

@@ -7,7 +7,7 @@ from symroute_nm.errors import Refusal
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import MOST_SHOWN, shorten_list
 from symroute_nm.model.network import VERSIONS, IPAddress, Link
-from symroute_nm.model.plan import EXCLUDED, Skip, Uplink
+from symroute_nm.model.plan import EXCLUDED, NO_WAY_OUT, Skip, Uplink
 from symroute_nm.model.prefixes import network_of_key
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.floating_addresses import add_floating_addresses
@@ -39,7 +39,7 @@ def find_uplinks(host: Host, settings: Settings) -> Survey:
             )
             uplinks.append(Uplink(link=link, addresses=addresses, gateways=gateways))
         else:
-            skips.append(skip or Skip(link.name, _describe_inside(defaults, link)))
+            skips.append(skip or Skip(link.name, _describe_inside(defaults, link), NO_WAY_OUT))
     return Survey(add_floating_addresses(host, settings, uplinks), tuple(skips))
 
 

@@ -36,6 +36,7 @@ from symroute_nm.rpdb.decision import (
 )
 from symroute_nm.rpdb.fib import ERRORS, WHOLE, Query, Table
 from symroute_nm.rpdb.intervals import (
+    Doubt,
     Intervals,
     Known,
     LabelledIntervals,
@@ -83,7 +84,7 @@ class DecidedPart(NamedTuple):
     flat: LabelledIntervals
     selector: Optional[CompiledRule]
     table: Optional[Table]
-    doubts: Tuple[str, ...]
+    doubts: Tuple[Doubt, ...]
     inquiry: ClassQuery
 
     def decide(self, address: int, value: int) -> Decision:
@@ -204,7 +205,7 @@ class Rpdb:
     def decide(self, packet: Packet) -> Decision:
         """What becomes of one packet; InputError where its parts are of two families."""
         asked = translate(packet, self._links)
-        doubts: Tuple[str, ...] = ()
+        doubts: Tuple[Doubt, ...] = ()
         for tried in self._walk(packet, asked):
             if tried.selector.doubt and tried.verdict != "mismatch":
                 doubts = (*doubts, tried.selector.doubt)
