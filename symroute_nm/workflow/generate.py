@@ -79,7 +79,7 @@ def work_out(request: Request, say: Say, show: Callable[[str], None]) -> Worked:
     """
     root, host_file, settings, options, manner, quiet = request
     if not manner.dry_run:
-        recover_files(root, say)
+        recover_files(root, choose_target().folders, say)
     host = read_host(root, host_file, probe=settings.guard == "auto")
     proposal.check_names(host, options)
     made = proposal.propose(root, host, settings, manner)

@@ -8,6 +8,18 @@ if TYPE_CHECKING:
     from symroute_nm.model.host import Host
     from symroute_nm.model.settings import Options, Settings
 
+# Below another root, beside what a target writes: what is read of NetworkManager and the like.
+_READ = (
+    "/etc/NetworkManager/system-connections",
+    "/etc/systemd/system",
+    "/usr/lib/iproute2",
+    "/usr/share/iproute2",
+    "/var/lib/NetworkManager",
+    "/var/lib/dhclient",
+    "/var/lib/dhcp",
+    "/run/NetworkManager/devices",
+)
+
 
 def read_host(
     root: Path, host_file: Optional[Path], *, probe: bool = True, evidence: bool = False
@@ -53,8 +65,9 @@ def hold_kernel(
         return
     from symroute_nm.files import ownership
     from symroute_nm.kernel import transaction
+    from symroute_nm.targets.base import choose_target
 
-    ownership.require_owned(root)
+    ownership.require_owned(root, (*choose_target().folders, *_READ))
     with transaction.hold():
         transaction.recover(note)
         yield

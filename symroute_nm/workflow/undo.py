@@ -56,7 +56,7 @@ def remove(
     The differences that a dry run would make go to `show`.
     """
     if not dry_run:
-        recover_files(root, say)
+        recover_files(root, choose_target().folders, say)
     change = None
     found: List[str] = []
     if make is None:
@@ -82,7 +82,8 @@ def undo(
     """
     from symroute_nm.files import install
 
-    recover_files(root, say)
+    # The folders that files come back to are swept on the way.
+    recover_files(root, (), say)
     restoration = install.prepare_restoration(root, name)
     change = None
     if settings and make:

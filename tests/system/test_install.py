@@ -588,7 +588,7 @@ def test_recover_without_leftovers_writes_nothing(root):
 def test_a_stray_hidden_file_of_ours_is_swept_and_no_other(root):
     stray = write(root, SCRIPTS + "/.symroute-nm.route-eth0.0123abcd", b"")
     other = write(root, SCRIPTS + "/.symroute-nm-notes", b"mine")
-    install.recover(root)
+    install.recover(root, [SCRIPTS])
     assert [False, True] == [stray.exists(), other.exists()]
 
 

@@ -26,6 +26,7 @@ _OWN_NAMES = (
         for path in MARKING_FILES
     ),
 )
+FOLDERS = tuple(folder for folder, _ in _OWN_NAMES)
 # nm-dispatcher.c, check_permissions(): a script that others may write, or root not run, is left out
 _SCRIPT_MODE = 0o755
 

@@ -38,6 +38,7 @@ class IfcfgTarget(Target):
     """``route-``, ``route6-``, ``rule-``, ``rule6-PROFILE`` and a fragment of rt_tables."""
 
     name = "ifcfg"
+    folders = file_changes.FOLDERS
 
     def find_obstacle(self, host: Host) -> Optional[Obstacle]:
         """What is wrong with the dispatcher script; None where something applies the files."""
