@@ -1,12 +1,12 @@
 """The running kernel brought to a plan, to nothing, or to what files list, with a way back."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.files import own_folders
-from symroute_nm.files.access import exists
 from symroute_nm.files.lock import kernel_locked
 from symroute_nm.kernel import netfilter
 from symroute_nm.kernel.attempts import attempt
@@ -79,8 +79,8 @@ def hold() -> Iterator[None]:
 def pending_notes() -> List[str]:
     """What is said while a change is neither confirmed nor taken back; only root can see that."""
     try:
-        waits = exists(own_folders.record_place())
-    except (SymrouteError, OSError):  # then there is none of ours
+        waits = os.path.lexists(str(own_folders.record_place()))
+    except SymrouteError:  # then there is none of ours
         waits = False
     return (
         [
@@ -166,7 +166,7 @@ def _revert(record: "Record", commands: Optional[Sequence[Command]] = None) -> N
     from symroute_nm.kernel import change_record, state
 
     # First rules and routes: by them this host is reached, whatever a firewall says to its part.
-    failures = [attempt(state.restore_state, record.territory, record.before).failure]
+    failures = [attempt(state.restore_state, record.scope, record.before).failure]
     if commands is None:
         rendered = attempt(_reversal_commands, record)
         failures.append(rendered.failure)

@@ -98,6 +98,7 @@ class Target(abc.ABC):
     """One way to keep a plan; methods that take a root read below it, and none of them writes."""
 
     name: str
+    folders: Tuple[str, ...]  # below a root, in which its files stand
 
     @abc.abstractmethod
     def find_obstacle(self, host: Host) -> Optional[Obstacle]:

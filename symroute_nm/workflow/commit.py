@@ -45,26 +45,38 @@ def write_changes(
     """
 
     def write(note: Callable[[str], None]) -> str:
-        return install_changes(root, changes, note, everything)
+        return install_changes(root, changes, note, everything=everything)
 
     return commit(root, write, kernel, say)
 
 
 def install_changes(
-    root: Path, changes: Sequence[Change], note: Callable[[str], None], everything: bool
+    root: Path,
+    changes: Sequence[Change],
+    note: Callable[[str], None],
+    *,
+    everything: bool,
+    durable: bool = True,
 ) -> str:
-    """As `write_changes`, for files alone; returns the backup's name, "" if nothing was to do."""
+    """As `write_changes`, for files alone; returns the backup's name, "" if nothing was to do.
+
+    Unless `durable`, nothing waits for the disk: the caller calls `access.sync_now` in the end.
+    """
     from symroute_nm.files import install  # a dry run does without the writer
 
     find_owned = choose_target().find_owned if everything else None
-    return install.install(root, changes, note=note, find_owned=find_owned) or ""
+    name = install.install(root, changes, note=note, find_owned=find_owned, durable=durable)
+    return name or ""
 
 
-def recover_files(root: Path, note: Callable[[str], None]) -> None:
-    """Undo or tidy up what a killed run left below `root`; before anything there is read."""
+def recover_files(root: Path, swept: Sequence[str], note: Callable[[str], None]) -> None:
+    """Undo or tidy up what a killed run left below `root`; before anything there is read.
+
+    `swept` are folders of the target, in which hidden files may be left that no journal names.
+    """
     from symroute_nm.files import install  # a dry run does without the writer
 
-    for line in install.recover(root):
+    for line in install.recover(root, swept):
         note(line)
 
 

@@ -83,19 +83,16 @@ def plan_fleet(names: List[str], order: Order) -> Generator[Outcome, None, None]
         error="its process ended unexpectedly; plan this host alone to see why",
     )
     jobs = order.jobs or len(os.sched_getaffinity(0))
-    yield from workers.run(names, functools.partial(_plan_apart, order), lost, jobs)
+    yield from workers.run(names, functools.partial(plan_host, order), lost, jobs)
     if not order.manner.dry_run:
         access.sync_now()
 
 
-def _plan_apart(order: Order, name: str) -> Outcome:
-    # Thousands of trees are not worth a wait for the disk with each file.
-    access.sync_later()
-    return plan_host(order, name)
-
-
 def plan_host(order: Order, name: str) -> Outcome:
-    """The outcome of one snapshot; its tree is written unless it is a dry run."""
+    """The outcome of one snapshot; its tree is written unless it is a dry run.
+
+    It need not be on the disk yet: thousands of trees are not worth a wait with each file.
+    """
     notes: List[str] = []
     shown: List[str] = []
 
@@ -112,7 +109,11 @@ def plan_host(order: Order, name: str) -> Outcome:
         )
         if not order.manner.dry_run:
             install_changes(
-                root, worked.made.changes, note, everything=not worked.made.leftovers.kept
+                root,
+                worked.made.changes,
+                note,
+                everything=not worked.made.leftovers.kept,
+                durable=False,
             )
     except SymrouteError as error:
         return Outcome(name, error.exit_code, str(error), tuple(notes), "".join(shown))

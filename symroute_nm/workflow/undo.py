@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.files.access import is_own
-from symroute_nm.files.changes import Change, diff
+from symroute_nm.files.changes import Change, unified_diff
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.host import read_host
@@ -56,7 +56,7 @@ def remove(
     The differences that a dry run would make go to `show`.
     """
     if not dry_run:
-        recover_files(root, say)
+        recover_files(root, choose_target().folders, say)
     change = None
     found: List[str] = []
     if make is None:
@@ -65,7 +65,7 @@ def remove(
         change = for_removal(root, read_host(root, None, probe=False), settings)
     changes = choose_target().draft_removal(root)
     if dry_run:
-        show(diff(changes))
+        show(unified_diff(changes))
     written = Written()
     if not dry_run:
         kernel = KernelPart(change, make) if change and make else None
@@ -82,7 +82,8 @@ def undo(
     """
     from symroute_nm.files import install
 
-    recover_files(root, say)
+    # The folders that files come back to are swept on the way.
+    recover_files(root, (), say)
     restoration = install.prepare_restoration(root, name)
     change = None
     if settings and make:

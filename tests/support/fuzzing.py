@@ -26,18 +26,16 @@ from symroute_nm.model import network, plan
 from symroute_nm.model import settings as model_settings
 from symroute_nm.model.observations import ConfigFile
 from symroute_nm.readers import (
-    ifcfg,
     leases,
     observations,
     published_ports,
     rt_tables,
     settings,
-    shell_variables,
     snapshot,
-    system,
 )
+from symroute_nm.readers.ifcfg import dispatcher, profiles, shell_variables
 from symroute_nm.targets import base
-from symroute_nm.targets.ifcfg import checks, conversion, sleeping_rules
+from symroute_nm.targets.ifcfg import broken_lines, conversion, sleeping_rules
 
 FINE, FINDING, INPUT, REFUSED = 0, 1, 2, 3
 WHERE = "the file"
@@ -78,7 +76,7 @@ def parse_settings(content: bytes) -> None:
 
 
 def parse_profile(content: bytes) -> None:
-    found = ifcfg.parse("eth0", content)
+    found = profiles.parse("eth0", content)
     assert not set(found.device) & set(" /\n\0"), found.device
     assert len(found.device.encode()) <= 15
     assert all(each.version in network.VERSIONS for each in found.gateways)
@@ -109,7 +107,7 @@ def parse_snapshot(content: bytes) -> None:
 
 
 def parse_block(content: bytes) -> None:
-    checks.find_flaws(content)
+    broken_lines.find_flaws(content)
     try:
         parts = blocks.split(content)
     except Refusal as error:
@@ -315,11 +313,11 @@ def read_root(content: Dict[str, bytes]) -> None:
         put_files(root, content)
         names = {1: "lo", 2: "eth0"}
         host = HOST._replace(
-            profiles=ifcfg.read(root),
+            profiles=profiles.read_profiles(root),
             tables=rt_tables.read_tables(root),
             leases=leases.read(root, names),
-            dispatcher=system.find_dispatcher(root),
-            evidence=observations.read_evidence(root, ()),
+            dispatcher=dispatcher.find_dispatcher(root),
+            evidence=observations.read_observations(root, ()),
             links=tuple(
                 each._replace(connection=leases.connections(root).get(each.ifindex, ""))
                 for each in HOST.links

@@ -16,7 +16,7 @@ from symroute_nm.model.network import (
     host_network,
 )
 from symroute_nm.model.plan import Plan
-from symroute_nm.model.profiles import Profile
+from symroute_nm.model.profiles import Profile, Profiles
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan import planner
 from symroute_nm.targets.base import choose_target
@@ -76,7 +76,7 @@ def host(
         "suppress": True,
         "dispatcher": SCRIPT,
         "tables": VENDOR,
-        "profiles": tuple(
+        "profiles": Profiles(
             Profile(name=each.name, device=each.name, id="System " + each.name)
             for each in links
             if each.name.startswith("eth")

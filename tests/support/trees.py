@@ -18,7 +18,7 @@ from symroute_nm.errors import SymrouteError
 from symroute_nm.files import backups, blocks, install
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.snapshot import dump_host
-from symroute_nm.targets.ifcfg import files as changing
+from symroute_nm.targets.ifcfg import changes as changing
 from symroute_nm.targets.ifcfg import render
 
 # What a command imports by and by, so that its children need not.

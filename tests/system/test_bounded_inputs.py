@@ -21,7 +21,7 @@ from symroute_nm.kernel.loaded_marks import LoadedMarks
 from symroute_nm.model.observations import Published
 from symroute_nm.readers import snapshot
 from symroute_nm.readers.published_ports import parse_iptables, parse_masqueraded, parse_nft
-from symroute_nm.targets import marks
+from symroute_nm.targets import direct_xml
 
 COMMANDS = (("inspect",), ("generate", "--dry-run"), ("diagnose",), ("snapshot",), ("--version",))
 HOST = ROOT / "tests" / "cases" / "two-uplinks" / "host.json"
@@ -140,11 +140,11 @@ def test_any_listing_is_read(words):
 )
 @examples(300)
 def test_any_direct_xml_is_read(content):
-    left = marks.take_out(content)
-    if not marks.has_elements(content):
+    left = direct_xml.take_out(content)
+    if not direct_xml.has_elements(content):
         assert left == content
     with contextlib.suppress(Refusal):
-        marks.put(content, '  <chain chain="symroute_nm"/>\n', "direct.xml")
+        direct_xml.put(content, '  <chain chain="symroute_nm"/>\n', "direct.xml")
 
 
 def test_many_blanks_in_direct_xml_take_no_time():
@@ -152,7 +152,7 @@ def test_many_blanks_in_direct_xml_take_no_time():
     content = b"<direct>" + b" " * (1 << 20) + b"<rule " * (1 << 16)
     content += b'chain="symroute_nm" ' * (1 << 16)
     with pytest.raises(Refusal):
-        marks.put(content, "", "direct.xml")
+        direct_xml.put(content, "", "direct.xml")
     assert time.monotonic() - began < 5
 
 
@@ -161,7 +161,7 @@ def test_a_file_of_others_is_bounded(tmp_path):
     with place.open("wb") as stream:
         stream.truncate((64 << 20) + 1)  # sparse
     with pytest.raises(Refusal, match=r"direct\.xml is longer than 64 MiB"):
-        access.read_file(place, "/etc/firewalld/direct.xml")
+        access.read(tmp_path, "/direct.xml")
     with pytest.raises(InputError, match="is longer than 1048576 bytes"):
         access.read_small(place)
 

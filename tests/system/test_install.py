@@ -43,7 +43,7 @@ from symroute_nm.files import access, backups, blocks, install, journal
 from symroute_nm.files import changes as files_changes
 from symroute_nm.files.changes import Change
 from symroute_nm.files.lock import lock_place, locked
-from symroute_nm.targets.ifcfg import files as changing
+from symroute_nm.targets.ifcfg import changes as changing
 
 NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.timezone.utc)
 
@@ -155,7 +155,7 @@ def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
     with pytest.raises(Refusal, match=f"{ROUTE}.*--convert"):
         changing.find_changes(root, {ROUTE: BODY})
     name = install.install(
-        root, changing.find_changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})
+        root, changing.find_changes(root, {ROUTE: BODY}, devices={ROUTE: "eth0"})
     )
     expected = blocks.put(b"# lab\n10.10.0.0/16 via 10.0.6.9 dev eth0\n", BODY)
     assert expected == place.read_bytes()
@@ -166,7 +166,7 @@ def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
 def test_a_variables_file_that_got_our_block_too_converts(root):
     content = blocks.put(b"ADDRESS0=10.10.0.0\nNETMASK0=255.255.0.0\n", BODY) + b"# end\n"
     write(root, ROUTE, content)
-    change = changing.find_changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})[0]
+    change = changing.find_changes(root, {ROUTE: BODY}, devices={ROUTE: "eth0"})[0]
     assert blocks.put(b"10.10.0.0/16 dev eth0\n# end\n", BODY) == change.after
 
 
@@ -588,7 +588,7 @@ def test_recover_without_leftovers_writes_nothing(root):
 def test_a_stray_hidden_file_of_ours_is_swept_and_no_other(root):
     stray = write(root, SCRIPTS + "/.symroute-nm.route-eth0.0123abcd", b"")
     other = write(root, SCRIPTS + "/.symroute-nm-notes", b"mine")
-    install.recover(root)
+    install.recover(root, [SCRIPTS])
     assert [False, True] == [stray.exists(), other.exists()]
 
 

@@ -7,7 +7,7 @@ import pytest
 from support.trees import write
 from symroute_nm import programs
 from symroute_nm.model.network import Link
-from symroute_nm.model.observations import Unread
+from symroute_nm.model.observations import PUBLISHED_PORTS, Unread
 from symroute_nm.readers import observations
 
 
@@ -25,16 +25,14 @@ def commands(tmp_path, monkeypatch):
 
 
 def ports(root):
-    found = observations.read_evidence(root, [Link(1, "lo", loopback=True)])
-    return found.published, tuple(
-        each for each in found.unread if each.subject == observations.PORTS
-    )
+    found = observations.read_observations(root, [Link(1, "lo", loopback=True)])
+    return found.published, tuple(each for each in found.unread if each.subject == PUBLISHED_PORTS)
 
 
 def test_without_any_command_it_is_said(tmp_path, commands):
     assert (
         (),
-        (Unread(observations.PORTS, "neither iptables-save nor nft is installed"),),
+        (Unread(PUBLISHED_PORTS, "neither iptables-save nor nft is installed"),),
     ) == ports(tmp_path)
 
 
@@ -43,7 +41,7 @@ def test_a_command_that_fails_is_said_and_the_others_count(tmp_path, commands):
     commands("nft", "echo ' tcp dport 8080 dnat to 172.17.0.2:80'")
     published, unread = ports(tmp_path)
     assert ["172.17.0.2"] == [str(each.target) for each in published]
-    assert (Unread(observations.PORTS, "iptables-save: no permission here"),) == unread
+    assert (Unread(PUBLISHED_PORTS, "iptables-save: no permission here"),) == unread
 
 
 def test_a_command_that_hangs_is_left(tmp_path, commands, monkeypatch):
@@ -68,6 +66,6 @@ def test_any_bytes_from_a_command(tmp_path, commands):
 def test_who_is_not_root_asks_no_firewall(tmp_path, commands, monkeypatch):
     commands("nft", "echo ' tcp dport 8080 dnat to 172.17.0.2:80'")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert ((), (Unread(observations.PORTS, "only root may list the firewall's rules"),)) == ports(
+    assert ((), (Unread(PUBLISHED_PORTS, "only root may list the firewall's rules"),)) == ports(
         tmp_path
     )

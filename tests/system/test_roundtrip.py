@@ -12,7 +12,7 @@ from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers import rt_tables
 from symroute_nm.readers.snapshot import load_host
-from symroute_nm.targets.ifcfg import files
+from symroute_nm.targets.ifcfg import changes
 from symroute_nm.targets.ifcfg.render import render
 
 SCRIPTS = "etc/sysconfig/network-scripts"
@@ -97,7 +97,7 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     again = namespace.symroute("generate", "--root", str(tmp_path))
     assert (0, True) == (again.returncode, b"nothing to change" in again.stdout), again
     written = {each.name for each in folder.iterdir()} - {each.name for each in before}
-    owned = {Path(each).name for each in files.find_owned(tmp_path)} - {
+    owned = {Path(each).name for each in changes.find_owned(tmp_path)} - {
         "symroute-nm.conf",
         "rt_tables",
     }

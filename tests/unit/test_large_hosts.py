@@ -12,7 +12,7 @@ from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.targets.base import EarlierBlocks
-from symroute_nm.targets.ifcfg.files import sort_earlier_blocks
+from symroute_nm.targets.ifcfg.earlier_blocks import sort_earlier_blocks
 from symroute_nm.targets.ifcfg.render import render
 
 UPLINKS, CONTAINERS, ROUTERS = 500, 400, 8000

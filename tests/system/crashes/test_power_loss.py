@@ -28,7 +28,7 @@ from support.trees import (
     whole,
 )
 from symroute_nm.files import install
-from symroute_nm.targets.ifcfg import files as changing
+from symroute_nm.targets.ifcfg import changes as changing
 
 REMOVE_FOLDER = 0x200  # AT_REMOVEDIR, linux/fcntl.h
 

@@ -411,22 +411,25 @@ def test_a_tree_that_others_can_write_to_changes_no_kernel(space, root, words, p
     assert not space.state.exists()
 
 
+USED = ("/etc/sysconfig/network-scripts", "/etc/iproute2")
+
+
 def test_a_tree_is_looked_at_from_the_top_and_through_links(own_folder, tmp_path):
     tree = own_folder / "tree"
     (tree / "elsewhere/open").mkdir(parents=True)
-    ownership.require_owned(tree)
+    ownership.require_owned(tree, USED)
     (tree / "etc").symlink_to("/elsewhere/open/../etc")
     (tree / "elsewhere/etc").mkdir()
-    ownership.require_owned(tree)
+    ownership.require_owned(tree, USED)
     (tree / "elsewhere/open").chmod(0o777)
     with pytest.raises(InputError, match=r"others can write to .*/elsewhere/open "):
-        ownership.require_owned(tree)
+        ownership.require_owned(tree, USED)
     with pytest.raises(InputError, match=r"others can write to /tmp \(mode 1777\)"):
-        ownership.require_owned(tmp_path)
+        ownership.require_owned(tmp_path, USED)
     (tmp_path / "link").symlink_to(own_folder)
     with pytest.raises(InputError, match="others can write to /tmp "):
-        ownership.require_owned(tmp_path / "link")
-    ownership.require_owned(Path("/"))
+        ownership.require_owned(tmp_path / "link", USED)
+    ownership.require_owned(Path("/"), USED)
 
 
 # -- the way back ---------------------------------------------------------------------------------

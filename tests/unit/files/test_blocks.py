@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import blocks
-from symroute_nm.targets.ifcfg import checks, conversion
+from symroute_nm.targets.ifcfg import broken_lines, conversion
 from symroute_nm.targets.ifcfg.conversion import convert
 
 BODY = "10.0.6.0/24 dev eth0 table 100\ndefault via 10.0.6.1 dev eth0 table 100\n"
@@ -112,22 +112,22 @@ def test_a_body_with_a_marker_is_refused():
 
 def test_flaws_name_the_line_and_spare_the_block_and_good_lines():
     lines = b"\xef\xbb\xbf10.0.0.0/8 dev a\n# hi\r\n10.1.0.0/16 dev b\r\n10.2.0.0/16 dev c # why\n"
-    found = checks.find_flaws(lines + BLOCK)
+    found = broken_lines.find_flaws(lines + BLOCK)
     assert ["line 1 ", "line 3 ", "line 4 "] == [flaw[:7] for flaw in found]
     assert ["order mark", "CR LF", "comment"] == [
         word for flaw, word in zip(found, ("order mark", "CR LF", "comment")) if word in flaw
     ]
-    assert () == checks.find_flaws(BLOCK)
+    assert () == broken_lines.find_flaws(BLOCK)
 
 
 def test_a_backslash_that_joins_a_route_with_a_comment_is_a_flaw():
     for content in (b"10.0.0.0/8 dev a \\\n# note\n", b"# note \\\n10.0.0.0/8 dev a\n"):
-        assert checks.find_flaws(content)[0].startswith("line 1 ends in a backslash")
-    assert () == checks.find_flaws(b"10.0.0.0/8 \\\n  dev a\n")
+        assert broken_lines.find_flaws(content)[0].startswith("line 1 ends in a backslash")
+    assert () == broken_lines.find_flaws(b"10.0.0.0/8 \\\n  dev a\n")
 
 
 def test_a_comment_behind_a_value_is_no_flaw_in_a_file_that_is_sourced():
-    assert () == checks.find_flaws(b"ADDRESS0=10.0.0.0 # lab\n")
+    assert () == broken_lines.find_flaws(b"ADDRESS0=10.0.0.0 # lab\n")
 
 
 VARIABLES = b"""# the lab

@@ -12,7 +12,7 @@ from support.hosts import route
 from support.strategies import examples
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import TABLE_MAIN, Hop, Route, network_key
-from symroute_nm.model.prefixes import PrefixSet, last_of, network_at, prefix_key
+from symroute_nm.model.prefixes import PrefixSet, last_address, network_of_key, prefix_key
 from symroute_nm.model.route_set import RouteSet, pack
 from symroute_nm.rpdb.fib import Query, Table
 
@@ -74,12 +74,12 @@ def test_what_is_wanted_of_them(listed):
     assert [each for each in packed if each.default] == list(
         packed.select(lambda each: each.default)
     )
-    ranks = sorted(
+    keys = sorted(
         (each.version, each.metric, number)
-        for each, found in packed.select_ranks(lambda each: each.hop.link == "eth0")
+        for each, found in packed.select_prefix_keys(lambda each: each.hop.link == "eth0")
         for number in found
     )
-    assert ranks == sorted(
+    assert keys == sorted(
         (each.version, each.metric, prefix_key(each.destination))
         for each in packed
         if each.hop.link == "eth0"
@@ -104,10 +104,10 @@ def test_a_stretch_of_a_table_decides_there_as_the_whole(listed, one, other):
         part = packed.within(first, last)
         assert [
             each
-            for each in map(packed.route, range(len(packed.ranks)))
+            for each in map(packed.route, range(len(packed.prefix_keys)))
             if first <= int(each.destination.broadcast_address)
             and int(each.destination.network_address) <= last
-        ] == list(map(part.route, range(len(part.ranks))))
+        ] == list(map(part.route, range(len(part.prefix_keys))))
         for number in range(first, last + 1):
             assert Table(packed).find(number, Query()) == Table(part).find(number, Query())
 
@@ -115,7 +115,7 @@ def test_a_stretch_of_a_table_decides_there_as_the_whole(listed, one, other):
 @given(st.lists(some_route, max_size=40), st.integers(1, 9))
 @examples(60)
 def test_stretches_are_all_addresses_and_have_few_routes(listed, most):
-    for packed in pack(listed).packed:
+    for packed in pack(listed).tables:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(routes_module, "_STRETCH", most)
             stretches = list(packed.stretches())
@@ -123,10 +123,12 @@ def test_stretches_are_all_addresses_and_have_few_routes(listed, most):
         assert (1 << (32 if packed.version == 4 else 128)) - 1 == stretches[-1][1]
         assert all(one[1] + 1 == other[0] for one, other in zip(stretches, stretches[1:]))
         starts = [first for first, _ in stretches]
-        where = [bisect_right(starts, number >> 8) for number in packed.ranks]
+        where = [bisect_right(starts, number >> 8) for number in packed.prefix_keys]
         # More than that only where they begin together.
         for stretch in set(where):
-            here = [number >> 8 for number, each in zip(packed.ranks, where) if each == stretch]
+            here = [
+                number >> 8 for number, each in zip(packed.prefix_keys, where) if each == stretch
+            ]
             assert 2 * most > len(here) or len(here) <= most + max(map(here.count, here))
 
 
@@ -153,9 +155,9 @@ def test_a_full_table_takes_few_bytes_a_route():
         )
         for each in range(3000)
     )
-    (main,) = packed.packed
+    (main,) = packed.tables
     assert 2 == len(main.templates)
-    sizes = (main.ranks.itemsize, main.kinds.itemsize)
+    sizes = (main.prefix_keys.itemsize, main.kinds.itemsize)
     assert (8, 4) == sizes
 
 
@@ -177,5 +179,5 @@ def test_a_set_of_networks(these, one):
     assert these & {one} == known & {one}
     assert ip_network("::/0") not in known
     assert sorted(these, key=network_key) == list(known)
-    assert all(int(each.broadcast_address) == last_of(prefix_key(each), 32) for each in these)
-    assert these == {network_at(4, prefix_key(each)) for each in these}
+    assert all(int(each.broadcast_address) == last_address(prefix_key(each), 32) for each in these)
+    assert these == {network_of_key(4, prefix_key(each)) for each in these}

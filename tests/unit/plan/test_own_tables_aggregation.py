@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from support.strategies import examples
 from symroute_nm.model.network import Hop, contains
-from symroute_nm.model.prefixes import network_at, prefix_key
-from symroute_nm.plan import own_tables
+from symroute_nm.model.prefixes import network_of_key, prefix_key
+from symroute_nm.plan import aggregation
 
 BITS = 4  # a network space small enough to try every address
 
@@ -21,22 +21,22 @@ def ranked(entries):
 
 
 def named(version, entries):
-    return {network_at(version, number): value for number, value in entries}
+    return {network_of_key(version, number): value for number, value in entries}
 
 
 def needed(entries, fallback):
-    return named(4, own_tables.needed(4, ranked(entries), fallback))
+    return named(4, aggregation.drop_implied(4, ranked(entries), fallback))
 
 
 def join(entries):
-    found = list(own_tables.join(4, ranked(entries)))
+    found = list(aggregation.join_halves(4, ranked(entries)))
     assert sorted(found, key=lambda each: each[0]) == found
     return named(4, found)
 
 
 def widen(entries, most):
     version = next((each.version for each in entries), 4)
-    return named(version, own_tables.widen(version, dict(ranked(entries)), most).items())
+    return named(version, aggregation.widen(version, dict(ranked(entries)), most).items())
 
 
 @st.composite

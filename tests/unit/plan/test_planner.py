@@ -26,7 +26,8 @@ from symroute_nm.model.iproute2 import format_rule
 from symroute_nm.model.network import Hop, Link, Route, Rule
 from symroute_nm.model.ours import looks_like_ours, our_rules
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
-from symroute_nm.plan.planner import choose_guard, used_tables
+from symroute_nm.plan.guard import choose_guard
+from symroute_nm.plan.planner import used_tables
 
 DEFAULTS = Settings()
 

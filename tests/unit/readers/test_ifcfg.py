@@ -13,7 +13,7 @@ from support.program import unprivileged
 from symroute_nm.errors import SystemFailure
 from symroute_nm.model.network import Link
 from symroute_nm.model.profiles import Profile, profiles_for
-from symroute_nm.readers import ifcfg
+from symroute_nm.readers.ifcfg import profiles as ifcfg
 
 FOLDER = "etc/sysconfig/network-scripts"
 MAC = "52:54:00:12:34:56"
@@ -29,7 +29,7 @@ def write(root, name, text="TYPE=Ethernet\nDEVICE=eth0\n"):
 
 
 def names(root):
-    return [each.name for each in ifcfg.read(root)]
+    return [each.name for each in ifcfg.read_profiles(root)]
 
 
 @pytest.fixture
@@ -254,9 +254,9 @@ def test_no_problem(text):
 
 
 def test_no_folder_no_profiles(tmp_path):
-    assert () == ifcfg.read(tmp_path)
+    assert () == ifcfg.read_profiles(tmp_path)
     (tmp_path / "etc").write_text("a file")
-    assert () == ifcfg.read(tmp_path)
+    assert () == ifcfg.read_profiles(tmp_path)
 
 
 def test_reads_sorted_and_leaves_out_what_networkmanager_ignores(tmp_path):
@@ -292,7 +292,7 @@ def test_reads_what_networkmanager_reads_although_it_looks_like_a_backup(tmp_pat
         "ifcfg-eth0;5f3c2a1g",
     ):
         write(tmp_path, name)
-    assert 6 == len(ifcfg.read(tmp_path))
+    assert 6 == len(ifcfg.read_profiles(tmp_path))
 
 
 def test_an_alias_file_is_one_only_beside_its_base(tmp_path):
@@ -308,7 +308,7 @@ def test_what_cannot_be_read_is_a_profile_with_a_problem(tmp_path):
     (tmp_path / FOLDER / "ifcfg-gone").symlink_to("nowhere")
     (tmp_path / FOLDER / "ifcfg-loop").symlink_to("ifcfg-loop")
     os.mkfifo(str(tmp_path / FOLDER / "ifcfg-pipe"))
-    found = {each.name: each.problem for each in ifcfg.read(tmp_path)}
+    found = {each.name: each.problem for each in ifcfg.read_profiles(tmp_path)}
     assert ["big", "folder", "gone", "loop", "pipe"] == sorted(found)
     assert "longer than 1048576 bytes" in found["big"]
     assert "not a regular file" in found["folder"]
@@ -321,23 +321,23 @@ def test_no_permission(plain_root):
     write(plain_root, "ifcfg-eth0")
     (plain_root / FOLDER / "ifcfg-eth0").chmod(0)
     with unprivileged():
-        assert "Permission denied" in ifcfg.read(plain_root)[0].problem
+        assert "Permission denied" in ifcfg.read_profiles(plain_root)[0].problem
     (plain_root / FOLDER).chmod(0)
     with unprivileged(), pytest.raises(SystemFailure, match="Permission denied"):
-        ifcfg.read(plain_root)
+        ifcfg.read_profiles(plain_root)
 
 
 def test_a_folder_that_cannot_be_listed_is_a_failure(tmp_path):
     (tmp_path / "etc/sysconfig").mkdir(parents=True)
     (tmp_path / FOLDER).symlink_to("network-scripts")
     with pytest.raises(SystemFailure, match="cannot be listed"):
-        ifcfg.read(tmp_path)
+        ifcfg.read_profiles(tmp_path)
 
 
 def test_binary_files_and_names_do_not_hurt(tmp_path):
     write(tmp_path, "ifcfg-eth0", bytes(range(256)) * 100)
     write(tmp_path, os.fsdecode(b"ifcfg-\xff\n"), "DEVICE=eth1\n")
-    assert ["", "eth1"] == [each.device for each in ifcfg.read(tmp_path)]
+    assert ["", "eth1"] == [each.device for each in ifcfg.read_profiles(tmp_path)]
 
 
 @given(st.text(max_size=20), st.one_of(st.text(), st.binary()))
@@ -480,7 +480,7 @@ def test_an_alias_files_gateway_is_its_profiles(tmp_path, text, gateways):
     write(tmp_path, "ifcfg-eth0:1", text)
     write(tmp_path, "ifcfg-eth0:1.bak", "DEVICE=eth0:1.bak\nGATEWAY=10.0.8.1\n")
 
-    (profile,) = ifcfg.read(tmp_path)
+    (profile,) = ifcfg.read_profiles(tmp_path)
     assert gateways == [str(each) for each in profile.gateways]
 
 
@@ -488,4 +488,4 @@ def test_an_alias_file_that_cannot_be_read_does_no_harm(tmp_path):
     write(tmp_path, "ifcfg-eth0", "DEVICE=eth0\nGATEWAY=10.0.6.1\n")
     (tmp_path / FOLDER / "ifcfg-eth0:1").mkdir()
 
-    assert [(ip_address("10.0.6.1"),)] == [each.gateways for each in ifcfg.read(tmp_path)]
+    assert [(ip_address("10.0.6.1"),)] == [each.gateways for each in ifcfg.read_profiles(tmp_path)]

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from symroute_nm.model.network import Link
+from symroute_nm.model.observations import PUBLISHED_PORTS, RULE_FILES
 from symroute_nm.readers import observations
 
 SCRIPTS = "etc/sysconfig/network-scripts"
@@ -31,13 +32,13 @@ def lead(root, path, target):
 
 
 def read(root):
-    return observations.read_evidence(root, [Link(1, "lo", loopback=True)])
+    return observations.read_observations(root, [Link(1, "lo", loopback=True)])
 
 
 def test_an_empty_root(tmp_path):
     found = read(tmp_path)
     assert ((), "", "") == (found.files, found.dispatcher_service, found.ipv6_rpfilter)
-    assert () == tuple(each for each in found.unread if each.subject != observations.PORTS)
+    assert () == tuple(each for each in found.unread if each.subject != PUBLISHED_PORTS)
 
 
 def test_route_and_rule_files_are_read_and_nothing_else(tmp_path):
@@ -72,7 +73,7 @@ def test_what_is_no_file_or_too_long_is_said(tmp_path):
     put(tmp_path, SCRIPTS + "/rule-long", "x" * (1 << 20) + "y")
     found = read(tmp_path)
     assert () == found.files
-    said = [each.reason for each in found.unread if each.subject == observations.FILES]
+    said = [each.reason for each in found.unread if each.subject == RULE_FILES]
     assert ["rule-fifo", "rule-folder", "rule-long"] == [
         each.split(" is ")[0].rpartition("/")[2] for each in said
     ]
@@ -125,5 +126,5 @@ def test_arp_sysctls_are_those_in_effect(tmp_path, monkeypatch):
     monkeypatch.setattr(observations, "_PROC", tmp_path / "conf")
     links = [Link(1, "lo", loopback=True), Link(2, "eth0.100"), Link(3, "eth9")]
     assert [("eth0.100", 1, 2, 1), ("eth9", 1, 0, 1)] == [
-        tuple(each) for each in observations.read_evidence(tmp_path, links).arp
+        tuple(each) for each in observations.read_observations(tmp_path, links).arp
     ]

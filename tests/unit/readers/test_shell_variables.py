@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symroute_nm.readers import shell_variables
+from symroute_nm.readers.ifcfg import shell_variables
 
 ACCEPTED = [
     (b"", ""),

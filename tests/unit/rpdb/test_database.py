@@ -208,7 +208,7 @@ def test_a_route_by_a_link_of_the_group_is_suppressed():
 def test_unknown_groups_are_a_doubt():
     rpdb = Rpdb([rule(1, 1, suppress_ifgroup=7)], [route("0.0.0.0/0", "eth1", table=1)])
     decision = rpdb.decide(packet("192.0.2.1"))
-    assert "rule 1: suppress_ifgroup 7" in decision.doubts[0]
+    assert "rule 1: suppress_ifgroup 7" in str(decision.doubts[0])
     assert [decision] == [each.decision for each in rpdb.classes(packet("0.0.0.0"))]
 
 

@@ -186,8 +186,8 @@ def test_too_many_ways_are_told_in_few_words_that_add_up(stretch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes_module, "_STRETCH", stretch)
         few = judged(there)
-        patch.setattr(symmetry, "MOST_WAYS", 1000)
-        patch.setattr(verdicts, "MOST_WAYS", 1000)
+        for module in (symmetry, verdicts):
+            patch.setattr(module, "MOST_WAYS", 1000)
         every = judged(there)
     for one, other in zip(few, every):
         assert (8, True) == (len(one.failures), len(other.failures) > 12)

@@ -25,7 +25,7 @@ from symroute_nm.report.explanation import as_json, lines
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.targets import marks
+from symroute_nm.targets import direct_xml
 from symroute_nm.targets.ifcfg.render import render
 from symroute_nm.workflow import proposal
 from symroute_nm.workflow.activation import find_commands
@@ -325,18 +325,18 @@ THEIRS = (
 
 
 def test_our_elements_come_and_go_and_theirs_stay():
-    with_ours = marks.put(THEIRS, OURS, DIRECT)
-    assert with_ours == marks.put(with_ours, OURS, DIRECT)
-    assert THEIRS == marks.take_out(with_ours)
-    assert THEIRS == marks.take_out(THEIRS)
+    with_ours = direct_xml.put(THEIRS, OURS, DIRECT)
+    assert with_ours == direct_xml.put(with_ours, OURS, DIRECT)
+    assert THEIRS == direct_xml.take_out(with_ours)
+    assert THEIRS == direct_xml.take_out(THEIRS)
 
 
 def test_a_file_of_our_own_goes_away_also_after_firewalld_wrote_it_anew():
-    made = marks.put(None, OURS, DIRECT)
-    assert None is marks.take_out(made)
+    made = direct_xml.put(None, OURS, DIRECT)
+    assert None is direct_xml.take_out(made)
     joined = made.replace(b"\n  <", b"<").replace(b'"mangle" chain', b'"mangle"  chain')
-    assert marks.has_elements(joined)
-    assert None is marks.take_out(joined)
+    assert direct_xml.has_elements(joined)
+    assert None is direct_xml.take_out(joined)
 
 
 def test_what_firewalld_wrote_anew_stays_as_it_is_and_a_change_in_it_does_not():
@@ -348,17 +348,17 @@ def test_what_firewalld_wrote_anew_stays_as_it_is_and_a_change_in_it_does_not():
         + chain
         + jump,
     )
-    assert anew == marks.put(anew, OURS, DIRECT)
+    assert anew == direct_xml.put(anew, OURS, DIRECT)
     for changed in (
         anew.replace(b"-i eth0", b"-i eth1"),
         anew.replace(jump, b""),
         anew.replace(b'"symroute_nm" priority="0"', b'"symroute_nm" priority="9"'),
         anew.replace(jump, jump + jump),
     ):
-        assert marks.put(THEIRS, OURS, DIRECT) == marks.put(changed, OURS, DIRECT)
+        assert direct_xml.put(THEIRS, OURS, DIRECT) == direct_xml.put(changed, OURS, DIRECT)
 
 
 @pytest.mark.parametrize("content", [b"", b"<direct/>\n", b"<direct></direct><direct></direct>"])
 def test_what_is_no_direct_xml_is_refused(content):
     with pytest.raises(Refusal, match="not one </direct>"):
-        marks.put(content, OURS, DIRECT)
+        direct_xml.put(content, OURS, DIRECT)

@@ -9,8 +9,8 @@ from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS, RT_TABLES
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.model.settings import Settings
 from symroute_nm.targets.base import EarlierBlocks
-from symroute_nm.targets.ifcfg.files import sort_earlier_blocks
-from symroute_nm.targets.ifcfg.listing import profile_of
+from symroute_nm.targets.ifcfg.earlier_blocks import sort_earlier_blocks
+from symroute_nm.targets.ifcfg.names import profile_of
 
 HOST = CASES["stale-kept"]()
 SCRIPTS = NETWORK_SCRIPTS + "/"
@@ -19,7 +19,7 @@ WANTED = {SCRIPTS + "route-eth0", SCRIPTS + "rule-eth0", FRAGMENT}
 
 def leave(host=HOST, owned=(), wanted=WANTED, prune=False, settings=Settings()):  # noqa: B008  # immutable
     paths = [each if each.startswith("/") else SCRIPTS + each for each in owned]
-    return sort_earlier_blocks(host, make_plan(host, settings), paths, wanted, prune)
+    return sort_earlier_blocks(host, make_plan(host, settings), paths, wanted, prune=prune)
 
 
 def test_what_the_plan_writes_is_no_leftover():

@@ -10,17 +10,21 @@ import itertools
 import pathlib
 import re
 import socket
-from typing import FrozenSet, Iterator, Mapping, Optional, Tuple, Union
+from typing import FrozenSet, Iterator, Mapping, Optional, Union
 
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.files import access
 from symroute_nm.files.access import Tree
 from symroute_nm.model.network import IPAddress
-from symroute_nm.model.profiles import BACKUP_NAME, Profile
-from symroute_nm.readers import shell_variables
-
-FOLDER = "/etc/sysconfig/network-scripts"
-PREFIX = "ifcfg-"
+from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.profiles import (
+    BACKUP_NAME,
+    PROFILE_PREFIX,
+    Profile,
+    Profiles,
+    profile_file_name,
+)
+from symroute_nm.readers.ifcfg import shell_variables
 
 _ROUTING_RULE = re.compile(r"ROUTING_RULE6?_[0-9]+")
 _GATEWAY = re.compile(r"GATEWAY[0-9]*")
@@ -37,7 +41,7 @@ _TYPES = ("ethernet", "wireless", "infiniband", "bond", "team", "vlan", "bridge"
 _Values = Mapping[str, str]
 
 
-def read(root: pathlib.Path) -> Tuple[Profile, ...]:
+def read_profiles(root: pathlib.Path) -> Profiles:
     """All profiles below `root`, by name; SystemFailure where the folder cannot be listed.
 
     A file that cannot be read is a profile with a problem; what NetworkManager passes over in
@@ -51,12 +55,12 @@ def read(root: pathlib.Path) -> Tuple[Profile, ...]:
             for name in sorted(names)
             if not is_ignored(name) and not _is_alias(name, names)
         ]
-    return tuple(each for each in found if each.device != "lo")
+    return Profiles(each for each in found if each.device != "lo")
 
 
 def is_ignored(name: str) -> bool:
     """Whether NetworkManager passes over a file of that name: no ifcfg file, or a backup of one."""
-    if not name.startswith(PREFIX) or name == PREFIX:
+    if not name.startswith(PROFILE_PREFIX) or name == PROFILE_PREFIX:
         return True
     return BACKUP_NAME.fullmatch(name) is not None
 
@@ -109,7 +113,7 @@ def generated_uuid(name: str) -> str:
     """
     import uuid  # few need it
 
-    path = f"{FOLDER}/{PREFIX}{name}"
+    path = f"{NETWORK_SCRIPTS}/{profile_file_name(name)}"
     digest = _md5(path.encode("utf-8", "surrogateescape"))
     return str(uuid.UUID(bytes=digest)) if digest else ""
 
@@ -131,13 +135,13 @@ def _md5(text: bytes) -> bytes:
 
 def _names(tree: Tree) -> FrozenSet[str]:
     try:
-        return frozenset(tree.names(FOLDER))
+        return frozenset(tree.names(NETWORK_SCRIPTS))
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except (OSError, Refusal) as error:
         reason = error.message if isinstance(error, Refusal) else error.strerror or str(error)
         raise SystemFailure(
-            f"{tree.shown(FOLDER)} cannot be listed: {reason}",
+            f"{tree.shown(NETWORK_SCRIPTS)} cannot be listed: {reason}",
             "check its permissions, or run as root",
         ) from error
 
@@ -157,20 +161,20 @@ def _load_with_aliases(tree: Tree, name: str, aliases: FrozenSet[str]) -> Profil
 def _alias_gateways(tree: Tree, alias: str) -> Iterator[IPAddress]:
     """What read_aliases() takes: the IPv4 gateway of a file that names itself as its device."""
     try:
-        text = access.read_below(tree, f"{FOLDER}/{alias}")
+        text = access.read_below(tree, f"{NETWORK_SCRIPTS}/{alias}")
     except SymrouteError:
         return
     values = _values(text)
-    if not is_ignored(alias) and values.get("DEVICE") == alias[len(PREFIX) :]:
+    if not is_ignored(alias) and values.get("DEVICE") == alias[len(PROFILE_PREFIX) :]:
         yield from (
             gateway for gateway in _gateways(values) if isinstance(gateway, ipaddress.IPv4Address)
         )
 
 
 def _load(tree: Tree, name: str) -> Profile:
-    profile = name[len(PREFIX) :]
+    profile = name[len(PROFILE_PREFIX) :]
     try:
-        return parse(profile, access.read_below(tree, f"{FOLDER}/{name}"))
+        return parse(profile, access.read_below(tree, f"{NETWORK_SCRIPTS}/{name}"))
     except SymrouteError as error:
         # The message names the path, and a file's name can hold anything.
         return Profile(name=profile, problem=" ".join(error.message.split()))
@@ -254,7 +258,7 @@ def _unreadable4(values: _Values) -> Iterator[str]:
 def _has_address4(values: _Values) -> bool:
     return any(
         key + suffix in values
-        for key in ("IPADDR", "PREFIX", "NETMASK")
+        for key in ("IPADDR", "PROFILE_PREFIX", "NETMASK")
         for suffix in ("", "0", "1", "2")
     )
 
