@@ -15,6 +15,7 @@ from symroute_nm.model.network import (
     Rule,
     host_network,
 )
+from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.profiles import Profile, Profiles
 from symroute_nm.model.settings import Settings
@@ -176,3 +177,11 @@ def make_plan(
 ) -> Plan:
     """The plan for the host, bound to its profiles by the target that it has."""
     return planner.make_plan(host, settings, choose_target().bind, earlier)
+
+
+def with_table_names(host):
+    """The host with the names of tables that an earlier run has written."""
+    names = tuple(
+        TableName(100 + number, f"eth{number}", FRAGMENT, owned=True) for number in range(3)
+    )
+    return host._replace(tables=(*host.tables, *names))

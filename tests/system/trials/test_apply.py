@@ -517,8 +517,7 @@ def test_a_clock_that_jumps_changes_nothing(space, root, jump):
     clock.write_text("+0\n")
     # From Python 3.11 on, time.sleep() is a call that libfaketime answers with EINVAL.
     (root.parent / "sitecustomize.py").write_text(
-        "import select, time\n"
-        "time.sleep = lambda seconds: select.select([], [], [], seconds)\n"
+        "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], seconds)\n"
     )
     environment = dict(
         os.environ,

@@ -1,6 +1,4 @@
-"""Blocks: what is not ours stays byte for byte, damaged markers are refused, ADDRESSn converts."""
-
-import re
+"""Blocks: what is not ours stays byte for byte, damaged markers are refused."""
 
 import pytest
 from hypothesis import assume, example, given
@@ -8,8 +6,6 @@ from hypothesis import strategies as st
 
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import blocks
-from symroute_nm.targets.ifcfg import broken_lines, conversion
-from symroute_nm.targets.ifcfg.conversion import convert
 
 BODY = "10.0.6.0/24 dev eth0 table 100\ndefault via 10.0.6.1 dev eth0 table 100\n"
 BEGIN = '# BEGIN symroute-nm: generated, change with "symroute-nm generate"\n'
@@ -108,96 +104,6 @@ def test_a_block_whose_end_lost_its_newline_or_got_crlf_is_found():
 def test_a_body_with_a_marker_is_refused():
     with pytest.raises(InputError, match="/etc/x"):
         blocks.put(None, "# END symroute-nm\n", "/etc/x")
-
-
-def test_flaws_name_the_line_and_spare_the_block_and_good_lines():
-    lines = b"\xef\xbb\xbf10.0.0.0/8 dev a\n# hi\r\n10.1.0.0/16 dev b\r\n10.2.0.0/16 dev c # why\n"
-    found = broken_lines.find_flaws(lines + BLOCK)
-    assert ["line 1 ", "line 3 ", "line 4 "] == [flaw[:7] for flaw in found]
-    assert ["order mark", "CR LF", "comment"] == [
-        word for flaw, word in zip(found, ("order mark", "CR LF", "comment")) if word in flaw
-    ]
-    assert () == broken_lines.find_flaws(BLOCK)
-
-
-def test_a_backslash_that_joins_a_route_with_a_comment_is_a_flaw():
-    for content in (b"10.0.0.0/8 dev a \\\n# note\n", b"# note \\\n10.0.0.0/8 dev a\n"):
-        assert broken_lines.find_flaws(content)[0].startswith("line 1 ends in a backslash")
-    assert () == broken_lines.find_flaws(b"10.0.0.0/8 \\\n  dev a\n")
-
-
-def test_a_comment_behind_a_value_is_no_flaw_in_a_file_that_is_sourced():
-    assert () == broken_lines.find_flaws(b"ADDRESS0=10.0.0.0 # lab\n")
-
-
-VARIABLES = b"""# the lab
-ADDRESS0=10.10.0.0
-NETMASK0="255.255.0.0"
-GATEWAY0='10.0.6.9'  # old router
-
-# \xff storage
-ADDRESS1=10.20.0.5
-NETMASK1=255.255.255.0
-PREFIX1=24
-METRIC1=5
-OPTIONS1="mtu 1400"
-"""
-CONVERTED = b"""# the lab
-10.10.0.0/16 via 10.0.6.9 dev eth0
-# old router
-
-# \xff storage
-10.20.0.0/24 dev eth0 metric 5 mtu 1400
-"""
-
-
-def test_convert_writes_ip_form_and_keeps_comments():
-    assert CONVERTED == convert(VARIABLES, "eth0")
-    assert not conversion.is_variables_form(convert(VARIABLES, "eth0"))
-
-
-def test_convert_reads_crlf_and_a_missing_last_newline():
-    content = b"ADDRESS0=10.10.0.0\r\nNETMASK0=255.255.0.0"
-    assert b"10.10.0.0/16 dev eth0" == convert(content, "eth0")
-
-
-@pytest.mark.parametrize(
-    ("content", "line"),
-    [
-        (b"ADDRESS0=10.0.0.0\n", 1),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=0.0.0.255\n", 1),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.255.0\n", 1),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=24\n", 1),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\n", 1),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nPREFIX0=33\n", 1),
-        (b"ADDRESS0=10.0.0.0\nPREFIX0=8\nNETMASK0=255.255.0.0\n", 1),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nGATEWAY0=10.0.0.010\n", 1),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nMETRIC0=-1\n", 1),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nOPTIONS0='mtu $(id)'\n", 1),
-        (b"ADDRESS0=\nNETMASK0=255.0.0.0\n", 1),
-        (b"\nADDRESS0=$NET\nNETMASK0=255.0.0.0\n", 2),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\n10.9.0.0/16 via 10.0.0.1\n", 3),
-        (b"ADDRESS0=10.0.0.0 NETMASK0=255.0.0.0\n", 1),
-        (b"ADDRESS0='10.0.0.0\nNETMASK0=255.0.0.0\n", 1),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nexport GATEWAY0=10.0.0.1\n", 3),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nNETMASK0=255.255.0.0\n", 3),
-        (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nGATEWAY1=10.0.0.1\n", 3),
-        (b"\xef\xbb\xbfADDRESS0=10.0.0.0\nADDRESS0=10.0.0.0\n", 1),
-    ],
-)
-def test_convert_names_the_line_that_it_does_not_understand(content, line):
-    with pytest.raises(InputError, match=rf"^/etc/route-a line {line}\b"):
-        convert(content, "eth0", "/etc/route-a")
-
-
-def test_convert_refuses_a_gap_behind_which_nothing_is_applied():
-    with pytest.raises(InputError, match="0, 2"):
-        convert(VARIABLES.replace(b"S1=", b"S2=").replace(b"K1=", b"K2="), "eth0")
-
-
-def test_convert_refuses_a_device_that_the_shell_would_expand():
-    with pytest.raises(InputError, match=re.escape("'eth*'")):
-        convert(VARIABLES, "eth*")
 
 
 SCRIPT = "#!/bin/sh\necho ours\n"

@@ -1,10 +1,11 @@
-"""Rules as iproute2 writes them, read back as it reads them."""
+"""Rules as iproute2 writes and reads them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symroute_nm.model.iproute2 import parse_rule
+from symroute_nm.model.iproute2 import format_rule, parse_rule
+from symroute_nm.model.network import Rule
 
 _WORDS = st.sampled_from(
     ["priority", "from", "lookup", "10.0.0.1", "fe80::1%eth0", "9" * 20, "0x", "\\", "\n", "!", "#"]
@@ -63,3 +64,10 @@ def test_numbers_as_ip_takes_them():
     assert (8, 31, 7) == tuple(
         parse_rule(f"priority {each} lookup 5", 4, {}).priority for each in ("010", "0x1f", "+7")
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "name"), [(254, "main"), (255, "local"), (253, "default"), (252, "252")]
+)
+def test_the_kernels_tables_have_names(table, name):
+    assert "from all lookup " + name == format_rule(Rule(6, 1, table=table))

@@ -1,4 +1,4 @@
-"""Marks: their values, what is refused, the rules that go by them, and what is read back."""
+"""Marks: their values, what is refused, and the rules that go by them."""
 
 from ipaddress import ip_address, ip_network
 
@@ -8,14 +8,11 @@ from support.golden.cases import wg_quick
 from support.hosts import kernel_rules, make_plan, two_uplinks
 from symroute_nm.diagnosis.explain import explain
 from symroute_nm.errors import InputError, Refusal
-from symroute_nm.kernel import loaded_marks
-from symroute_nm.kernel.loaded_marks import LoadedMarks, find_differences
-from symroute_nm.model.marking import DIRECT, Mark, Marking
+from symroute_nm.model.marking import DIRECT
 from symroute_nm.model.network import TABLE_MAIN, Rule
 from symroute_nm.model.ours import is_usable, our_rules
 from symroute_nm.model.settings import (
     MARK_MASK,
-    GenerateOptions,
     InterfaceSettings,
     Settings,
     TableChoice,
@@ -25,11 +22,7 @@ from symroute_nm.report.explanation import as_json, lines
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.targets import direct_xml
 from symroute_nm.targets.ifcfg.render import render
-from symroute_nm.workflow import proposal
-from symroute_nm.workflow.activation import find_commands
-from symroute_nm.workflow.commit import install_changes
 
 ON = Settings(forwarded=True)
 NFT = {"firewalls": ("nft",)}
@@ -223,142 +216,3 @@ def test_explain_knows_whose_mark_it_is():
     assert "mark 0x65 (of what came in by eth1) (as after generate):" in lines(found)[0]
     assert lines(found)[-1].startswith("=> leaves via 10.0.5.1 dev eth1")
     assert "" == explain(two_uplinks(), Settings(), packet, None).marked_by
-
-
-# -- what is loaded -------------------------------------------------------------------------------
-
-TWO = Marking("nft", 0x7F, (Mark("eth0", 0x64), Mark("eth1", 0x65)))
-FOUR = frozenset((4,))
-CHAIN = (
-    ":symroute_nm - [0:0]",
-    "-A PREROUTING -j symroute_nm",
-    *(
-        "-A symroute_nm -i {} -m conntrack --ctstate NEW --ctdir ORIGINAL "
-        "-m connmark --mark 0x0/0x7f -j CONNMARK --set-xmark {}/0x7f".format(*each)
-        for each in (("eth0", "0x64"), ("eth1", "0x65"))
-    ),
-    *(
-        f"-A symroute_nm -m connmark --mark {mark}/0x7f -m mark --mark 0x0/0x7f "
-        f"-j MARK --set-xmark {mark}/0x7f"
-        for mark in ("0x64", "0x65")
-    ),
-)
-
-
-def test_a_whole_chain_is_no_difference_and_each_missing_line_is_one():
-    marking = TWO._replace(backend="iptables")
-    assert () == find_differences(marking, LoadedMarks("", CHAIN, (), True), FOUR)
-    for line in CHAIN[1:]:
-        less = tuple(each for each in CHAIN if each != line)
-        assert 1 == len(find_differences(marking, LoadedMarks("", less, (), True), FOUR))
-    assert find_differences(marking, LoadedMarks("", CHAIN, (), True), frozenset((4, 6)))
-    assert find_differences(marking, LoadedMarks("", CHAIN, (), False), FOUR)
-    assert find_differences(TWO, LoadedMarks("", CHAIN, (), True), FOUR)
-    assert find_differences(None, LoadedMarks("", CHAIN, (), True))
-    assert () == find_differences(None, LoadedMarks("", (), (), True))
-
-
-TABLE = """table inet symroute_nm {
-  chain prerouting {
-    type filter hook prerouting priority -50; policy accept;
-    iifname "eth0" ct state new ct direction original ct mark & 0x0000007f == 0x00000000 \
-fib daddr type unicast ct mark set ct mark | 0x00000064
-    iifname "eth1" ct state new ct direction original ct mark & 0x0000007f == 0x00000000 \
-fib daddr type unicast ct mark set ct mark | 0x00000065
-    ct mark & 0x0000007f == 0x00000064 {0}mark & 0x0000007f == 0x00000000 {0}mark set {0}mark | \
-0x00000064
-    ct mark & 0x0000007f == 0x00000065 {0}mark & 0x0000007f == 0x00000000 {0}mark set {0}mark | \
-0x00000065
-  }
-}"""
-
-
-@pytest.mark.parametrize("word", ["meta ", ""])
-def test_a_whole_table_is_no_difference_and_each_missing_line_is_one(word):
-    lines = TABLE.replace("{0}", word).split("\n")
-    assert () == find_differences(TWO, LoadedMarks("\n".join(lines), (), (), True), FOUR)
-    for number in range(3, 7):
-        less = "\n".join(lines[:number] + lines[number + 1 :])
-        assert 1 == len(find_differences(TWO, LoadedMarks(less, (), (), True), FOUR))
-
-
-def test_what_another_backend_has_left_is_a_difference():
-    both = LoadedMarks(TABLE.replace("{0}", "meta "), CHAIN, CHAIN, True)
-    assert ("iptables sets marks, too, and nft is planned",) == find_differences(TWO, both, FOUR)
-    chains = TWO._replace(backend="iptables")
-    assert ("nft sets marks, too, and iptables is planned",) == find_differences(chains, both, FOUR)
-    assert 2 == len(find_differences(None, both))
-    script = loaded_marks.unload_script(*both.backends)
-    assert "nft delete table inet symroute_nm" in script and "ip6tables -w -t mangle -X" in script
-
-
-def test_chains_go_when_the_script_comes_to_use_nft(tmp_path):
-    def write(*firewalls):
-        host = two_uplinks(firewalls=firewalls)
-        made = proposal.propose(tmp_path, host, ON, GenerateOptions())
-        install_changes(tmp_path, made.changes, print, everything=False)
-        return find_commands(host, ON, made, None)
-
-    assert not any("symroute_nm" in each for each in write("iptables"))
-    assert "ip6tables -w -t mangle -X symroute_nm" in write("iptables", "nft")
-    assert "nft delete table inet symroute_nm" in write("iptables")
-    assert not any("symroute_nm" in each for each in write("iptables"))
-
-
-def test_links_are_found_in_any_listing():
-    assert {"eth0", "eth1"} == loaded_marks.marked_links("\n".join(("*mangle", *CHAIN, "COMMIT")))
-    without = [each for each in CHAIN if "PREROUTING" not in each]
-    assert set() == loaded_marks.marked_links("\n".join(without))
-
-
-# -- firewalld's direct.xml -----------------------------------------------------------------------
-
-OURS = (
-    '  <chain ipv="ipv4" table="mangle" chain="symroute_nm"/>\n'
-    '  <rule ipv="ipv4" table="mangle" chain="PREROUTING" priority="0">-j symroute_nm</rule>\n'
-    '  <rule ipv="ipv4" table="mangle" chain="symroute_nm" priority="0">-i eth0 -j ACCEPT</rule>\n'
-)
-THEIRS = (
-    b'<?xml version="1.0" encoding="utf-8"?>\n<direct>\n  <!-- mine -->\n'
-    b'  <rule ipv="ipv4" table="filter" chain="INPUT" priority="0">-j ACCEPT</rule>\n</direct>\n'
-)
-
-
-def test_our_elements_come_and_go_and_theirs_stay():
-    with_ours = direct_xml.put(THEIRS, OURS, DIRECT)
-    assert with_ours == direct_xml.put(with_ours, OURS, DIRECT)
-    assert THEIRS == direct_xml.take_out(with_ours)
-    assert THEIRS == direct_xml.take_out(THEIRS)
-
-
-def test_a_file_of_our_own_goes_away_also_after_firewalld_wrote_it_anew():
-    made = direct_xml.put(None, OURS, DIRECT)
-    assert None is direct_xml.take_out(made)
-    joined = made.replace(b"\n  <", b"<").replace(b'"mangle" chain', b'"mangle"  chain')
-    assert direct_xml.has_elements(joined)
-    assert None is direct_xml.take_out(joined)
-
-
-def test_what_firewalld_wrote_anew_stays_as_it_is_and_a_change_in_it_does_not():
-    chain, jump, rule = OURS.encode("ascii").splitlines(keepends=True)
-    anew = THEIRS.replace(
-        b"<direct>\n",
-        b"<direct>\n"
-        + rule.replace(b'ipv="ipv4" table="mangle"', b'table="mangle" ipv="ipv4"')
-        + chain
-        + jump,
-    )
-    assert anew == direct_xml.put(anew, OURS, DIRECT)
-    for changed in (
-        anew.replace(b"-i eth0", b"-i eth1"),
-        anew.replace(jump, b""),
-        anew.replace(b'"symroute_nm" priority="0"', b'"symroute_nm" priority="9"'),
-        anew.replace(jump, jump + jump),
-    ):
-        assert direct_xml.put(THEIRS, OURS, DIRECT) == direct_xml.put(changed, OURS, DIRECT)
-
-
-@pytest.mark.parametrize("content", [b"", b"<direct/>\n", b"<direct></direct><direct></direct>"])
-def test_what_is_no_direct_xml_is_refused(content):
-    with pytest.raises(Refusal, match="not one </direct>"):
-        direct_xml.put(content, OURS, DIRECT)
