@@ -45,7 +45,11 @@ class _Commands(TyperGroup):
         names: Dict[str, Any] = dict.fromkeys(_COMMANDS)
         self.commands = names
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:  # noqa: ARG002
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click gives it
+        cmd_name: str,
+    ) -> Optional[click.Command]:
         """The command of that name; None where there is no such."""
         if cmd_name not in _COMMANDS:
             return None
