@@ -56,16 +56,22 @@ def declared() -> Dict[str, Set[str]]:
     """{command: every spelling of its options} as the application declares them; "" for its own."""
     group = typer.main.get_command(main.app)
     assert isinstance(group, click.Group)
-    return {
-        name: {"-h", "--help"}
-        | {
-            spelling
-            for each in command.params
-            if isinstance(each, click.Option)
-            for spelling in (*each.opts, *each.secondary_opts)
-        }
-        for name, command in {"": group, **group.commands}.items()
-    }
+    context = click.Context(group)
+    found = {"": spellings(group)}
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command, name
+        found[name] = spellings(command)
+    return found
+
+
+def spellings(command: click.Command) -> Set[str]:
+    """Every spelling of the options of a command."""
+    found = {"-h", "--help"}
+    for option in command.params:
+        if isinstance(option, click.Option):
+            found.update(option.opts, option.secondary_opts)
+    return found
 
 
 COMMANDS = sorted(set(declared()) - {""})
