@@ -101,7 +101,7 @@ def test_the_man_page_has_every_option_of(made: Path, name: str) -> None:
 
 
 def spelt_out(options: Set[str]) -> Set[str]:
-    return {each for each in options if each.startswith("--")}
+    return {option for option in options if option.startswith("--")}
 
 
 @pytest.mark.parametrize("page", ("symroute-nm.8", "symroute-nm.conf.5"))
@@ -138,9 +138,9 @@ def uncommented() -> str:
 @pytest.mark.parametrize("header", SECTIONS)
 def test_the_example_explains_every_key_and_no_other(header: str) -> None:
     keys = [each for each in documents.keys(EXAMPLE) if each.section == header]
-    assert accepted(header) == {each.name for each in keys}
-    assert len(keys) == len({each.name for each in keys})
-    assert [] == [each.name for each in keys if len(each.text) < 20]
+    assert accepted(header) == {key.name for key in keys}
+    assert len(keys) == len({key.name for key in keys})
+    assert [] == [key.name for key in keys if len(key.text) < 20]
 
 
 def test_the_example_changes_nothing_as_it_is_shipped() -> None:

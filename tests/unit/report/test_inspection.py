@@ -20,8 +20,8 @@ DEFAULTS = Settings()
 def shown(host, width=200):
     stream = io.StringIO()
     console = Console(file=stream, width=width)
-    for each in inspection.inspection_tables(query.inspection(host, DEFAULTS)):
-        console.print(each)
+    for table in inspection.inspection_tables(query.inspection(host, DEFAULTS)):
+        console.print(table)
     return stream.getvalue()
 
 
@@ -35,8 +35,8 @@ def test_inspection_tells_what_is_there_from_what_is_awaited():
     assert ["10.0.6.100"] == eth0["awaited"]
     assert [] == eth1["awaited"]
     stream = io.StringIO()
-    for each in inspection.inspection_tables(found):
-        Console(file=stream, width=200).print(each)
+    for table in inspection.inspection_tables(found):
+        Console(file=stream, width=200).print(table)
     assert "10.0.6.100 (awaited)" in stream.getvalue()
 
 
@@ -68,7 +68,7 @@ def test_every_inspection_can_be_shown_and_is_json(name):
     found = query.inspection(CASES[name](), DEFAULTS)
     assert found == json.loads(json.dumps(found))
     text = shown(CASES[name]())
-    assert [] == [each["link"] for each in found["uplinks"] if each["link"] not in text]
+    assert [] == [uplink["link"] for uplink in found["uplinks"] if uplink["link"] not in text]
 
 
 def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addresses():
@@ -105,8 +105,8 @@ def test_a_profile_that_is_missing_is_a_problem_not_an_error():
 def test_neither_markup_nor_control_characters_get_through():
     host = two_uplinks()
     links = tuple(
-        each._replace(name="[red]\x1b[31m\x07") if each.name == "docker0" else each
-        for each in host.links
+        link._replace(name="[red]\x1b[31m\x07") if link.name == "docker0" else link
+        for link in host.links
     )
     text = shown(host._replace(links=links))
     assert r"[red]\x1b[31m\x07" in text
