@@ -20,7 +20,7 @@ from symroute_nm.model.plan import Plan
 from symroute_nm.model.route_set import RouteSet, RouteTable, pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.rpdb.expectations import find_catch_all_links
-from symroute_nm.rpdb.verdicts import Reply, Verdict, judge_each, judge_replies
+from symroute_nm.rpdb.symmetry import Reply, Verdict, judge_replies, judge_states
 
 
 class Proof(NamedTuple):
@@ -41,7 +41,7 @@ def prove(host: Host, settings: Settings, plan: Plan) -> Proof:
     """The plan judged in the host's whole RPDB: every uplink address to every destination class."""
     uplinks = [planned.uplink for planned in plan.uplinks]
     planned = put_plan(host, settings, plan)
-    before, after = judge_each([host, planned], uplinks, plan.left_out)
+    before, after = judge_states([host, planned], uplinks, plan.left_out)
     marked = (
         judge_replies(
             planned,
