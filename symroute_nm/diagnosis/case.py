@@ -11,7 +11,7 @@ from symroute_nm.model.ours import our_rules, our_tables
 from symroute_nm.model.plan import LeftOut, Uplink
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.uplinks import Survey
-from symroute_nm.rpdb.verdicts import Verdict
+from symroute_nm.rpdb.symmetry import Verdict
 
 
 class Ours(NamedTuple):

@@ -17,7 +17,7 @@ from symroute_nm.plan.uplinks import find_uplinks, pair_families
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.rpdb.verdicts import Failure, judge
+from symroute_nm.rpdb.symmetry import Failure, judge
 from symroute_nm.targets.base import Inspected, choose_target
 
 _STRICT = 1  # ip-sysctl.rst: rp_filter 1 is RFC 3704's strict mode, 2 the loose one

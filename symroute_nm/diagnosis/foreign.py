@@ -24,7 +24,7 @@ from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.rpdb.verdicts import Failure, is_by_destination
+from symroute_nm.rpdb.symmetry import Failure, is_by_destination
 
 STRICT_IPV6 = ("yes", "strict", "strict-forward")  # firewalld.conf(5); loose lets them in
 _IGNORE, _ANNOUNCE = (1, 2), 2  # ip-sysctl.rst: answer for own addresses, ask from own addresses

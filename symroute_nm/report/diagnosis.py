@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterator, List
 from symroute_nm.diagnosis.diagnose import Astray, Diagnosis, Outcome
 from symroute_nm.model.finding import ERROR, Finding
 from symroute_nm.model.iproute2 import format_route, format_rule
-from symroute_nm.rpdb.verdicts import describe_failure
+from symroute_nm.rpdb.symmetry import describe_failure
 
 _WORDS = {True: "symmetric", False: "asymmetric"}
 # Where one of these makes replies go astray, the files are right and the kernel is not.

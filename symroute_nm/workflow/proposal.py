@@ -12,7 +12,7 @@ from symroute_nm.model.settings import GenerateOptions, Options, Settings, named
 from symroute_nm.plan.planner import check_block
 from symroute_nm.readers.settings import nearest
 from symroute_nm.rpdb.proof import Proof, prove
-from symroute_nm.rpdb.verdicts import Failure, describe_failure, is_by_destination
+from symroute_nm.rpdb.symmetry import Failure, describe_failure, is_by_destination
 from symroute_nm.targets.base import Check, EarlierBlocks, choose_target, with_rules
 from symroute_nm.workflow.draft import make_draft
 from symroute_nm.workflow.uplink_changes import UplinkChange, find_uplink_changes
