@@ -198,7 +198,7 @@ def undoing(tree: Tree, backup: Backup) -> Tuple[Change, ...]:
     if edited:
         raise Refusal(
             f"backup {backup.name} no longer fits, these files were changed since: "
-            f"{', '.join((change.path for change in edited))}\n{unified_diff(edited)}",
+            f"{', '.join(change.path for change in edited)}\n{unified_diff(edited)}",
             f"undo those edits first, or put the files back by hand from {BACKUPS}",
         )
     return changes

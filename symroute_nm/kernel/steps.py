@@ -141,8 +141,8 @@ def _rule_changes(present: Sequence[Rule], wanted: Sequence[Rule]) -> Tuple[List
         kept += rules[:stay]
         added += rules[stay:]
     # The kernel deletes the first of equal rules: one that was added again behind stays.
-    spare = Counter((rule.without_protocol for rule in present)) - Counter(
-        (rule.without_protocol for rule in kept)
+    spare = Counter(rule.without_protocol for rule in present) - Counter(
+        rule.without_protocol for rule in kept
     )
     deleted = []
     backwards = present[::-1]  # of equal priority the last first
