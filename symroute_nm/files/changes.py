@@ -1,4 +1,4 @@
-"""`generate`, step by step: plan, render, compare, preflight, write."""
+"""A change to a file: as it is and as it will be, its kind, and changes as a unified diff."""
 
 import difflib
 from typing import Iterable, List, NamedTuple, Optional, Set
@@ -26,7 +26,6 @@ class Change(NamedTuple):
 
 def diff(wanted: Iterable[Change]) -> str:
     """The changes as a unified diff."""
-
     return unified_diff(wanted)
 
 

@@ -174,10 +174,10 @@ def _kind(message: Message) -> Tuple[str, int]:
 
 
 def _read_addresses(messages: Iterable[Message], names: Dict[int, str]) -> Tuple[Address, ...]:
-    found = (
+    addresses = (
         _address(message, names) for message in messages if message.fields["family"] in VERSIONS
     )
-    return tuple(sorted(found, key=_address_key))
+    return tuple(sorted(addresses, key=_address_key))
 
 
 def _address_key(address: Address) -> Tuple[Any, ...]:
@@ -211,6 +211,8 @@ def decode_rule(message: Message) -> Rule:
     version = VERSIONS[fields["family"]]
     mark = message.attribute("FRA_FWMARK") or 0
     mask = message.attribute("FRA_FWMASK")
+    if mask is None:
+        mask = _NONE if mark else 0
     return Rule(
         version=version,
         priority=message.attribute("FRA_PRIORITY") or 0,
@@ -219,7 +221,7 @@ def decode_rule(message: Message) -> Rule:
         iif=_text(message.attribute("FRA_IIFNAME")),
         oif=_text(message.attribute("FRA_OIFNAME")),
         mark=mark,
-        mask=mask if mask is not None else (_NONE if mark else 0),
+        mask=mask,
         tos=fields["tos"],
         invert=bool(fields["flags"] & _FIB_RULE_INVERT),
         action=_ACTIONS.get(fields["action"], f"action {fields['action']}"),
@@ -308,18 +310,18 @@ class RouteReader:
         version = VERSIONS.get(family)
         if version is None or source_bits or flags & _RTM_F_CLONED:
             return None
-        found = dict(_attributes(content, start + _MESSAGE.size, offset + length))
+        attributes = dict(_attributes(content, start + _MESSAGE.size, offset + length))
         type_ = _ROUTE_TYPES.get(kind) or f"type {kind}"
         return Route(
-            _network(version, found.get(_DST), bits),
-            _number(found.get(_TABLE)) or table,
+            _network(version, attributes.get(_DST), bits),
+            _number(attributes.get(_TABLE)) or table,
             type_,
-            () if type_ in _WITHOUT_HOPS else self._ways(found, flags),
-            _number(found.get(_PRIORITY)),
+            () if type_ in _WITHOUT_HOPS else self._read_hops(attributes, flags),
+            _number(attributes.get(_PRIORITY)),
             tos,
             protocol,
             scope,
-            self._address(found.get(_PREFSRC, b"")),
+            self._address(attributes.get(_PREFSRC, b"")),
         )
 
     def pack(self, messages: Iterable[Tuple[bytes, int]]) -> RouteSet:
@@ -340,20 +342,20 @@ class RouteReader:
                     slots[rest] = packer.slot(route)
         return packer.pack()
 
-    def _ways(self, found: Mapping[int, bytes], flags: int) -> Tuple[Hop, ...]:
-        if _MULTIPATH in found:
-            return tuple(self._next_hops(found[_MULTIPATH]))
-        return self._hop(_number(found.get(_OIF)), found, flags)
+    def _read_hops(self, attributes: Mapping[int, bytes], flags: int) -> Tuple[Hop, ...]:
+        if _MULTIPATH in attributes:
+            return tuple(self._next_hops(attributes[_MULTIPATH]))
+        return self._hop(_number(attributes.get(_OIF)), attributes, flags)
 
     def _next_hops(self, content: bytes) -> Iterator[Hop]:
         for offset in _hop_offsets(content):
             length, flags, weight, index = _NEXT_HOP.unpack_from(content, offset)
-            found = dict(_attributes(content, offset + _NEXT_HOP.size, offset + length))
-            for hop in self._hop(index, found, flags):
+            attributes = dict(_attributes(content, offset + _NEXT_HOP.size, offset + length))
+            for hop in self._hop(index, attributes, flags):
                 yield hop._replace(weight=weight + 1)
 
-    def _hop(self, index: int, found: Mapping[int, bytes], flags: int) -> Tuple[Hop, ...]:
-        gateway, via = found.get(_GATEWAY, b""), found.get(_VIA, b"")
+    def _hop(self, index: int, attributes: Mapping[int, bytes], flags: int) -> Tuple[Hop, ...]:
+        gateway, via = attributes.get(_GATEWAY, b""), attributes.get(_VIA, b"")
         key = (index, gateway, via, flags & _RTNH_F_ONLINK)
         hops = self._hops.get(key)
         if hops is None:
@@ -375,10 +377,10 @@ class RouteReader:
 
 def links_of(raw: bytes) -> FrozenSet[int]:
     """The indexes of the links that a listed route leads out of."""
-    found = dict(_attributes(raw, _FLAGS_AT + _NUMBER.size, len(raw)))
-    hops = found.get(_MULTIPATH, b"")
+    attributes = dict(_attributes(raw, _FLAGS_AT + _NUMBER.size, len(raw)))
+    hops = attributes.get(_MULTIPATH, b"")
     indexes = {_NEXT_HOP.unpack_from(hops, offset)[-1] for offset in _hop_offsets(hops)}
-    return frozenset(indexes | {_number(found[_OIF])} if _OIF in found else indexes)
+    return frozenset(indexes | {_number(attributes[_OIF])} if _OIF in attributes else indexes)
 
 
 def _hop_offsets(content: bytes) -> Iterator[int]:

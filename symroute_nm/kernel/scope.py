@@ -1,4 +1,4 @@
-"""What of the kernel's rules and routes is ours, and what it is to be (pure).
+"""What of the kernel's rules and routes is ours, and what it is to be.
 
 Ours are the rules that look up our tables and those beside them, and all routes of the tables that
 our fragment alone names. In one that an administrator named, or chose by its id, only what a block
