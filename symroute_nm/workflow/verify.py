@@ -38,7 +38,7 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     files = kernel_changes.read_listing(root, host)
     kept = files.ours.of(made.leftovers.kept)
     wanted = kernel_changes.for_plan(host, settings, made.plan, files, made.leftovers.kept)
-    holding = wanted.holding
+    holding = wanted.scoped
     three = States(
         *(_without(each, kept) for each in (holding.wanted, files.ours.state, holding.present))
     )
