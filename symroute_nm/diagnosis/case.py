@@ -1,6 +1,7 @@
-"""What a diagnosis finds besides asymmetry, where it looks for it, and remedies (pure)."""
+"""What findings are looked for in: the host, its uplinks, how they fare, and what is ours."""
 
-from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Tuple
+from itertools import chain
+from typing import FrozenSet, Iterable, Iterator, NamedTuple, Tuple
 
 from symroute_nm.model.finding import ERROR, SEVERITIES, WARNING, Finding
 from symroute_nm.model.host import Host
@@ -52,7 +53,7 @@ class Case(NamedTuple):
 def find_ours(host: Host, settings: Settings) -> Ours:
     """Our rules and tables in the kernel of the host."""
     ours = our_rules(host, settings)
-    choices = (each.table for each in settings.interface.values())
+    choices = (interface.table for interface in settings.interface.values())
     return Ours(
         tuple(rule.without_protocol for rule in host.rules if rule in ours),
         our_tables(host.tables, choices),
@@ -61,5 +62,7 @@ def find_ours(host: Host, settings: Settings) -> Ours:
 
 def gather(findings: Iterable[Iterator[Finding]]) -> Tuple[Finding, ...]:
     """All findings, the gravest first, else in the order in which they were looked for."""
-    found: List[Finding] = [each for some_of_them in findings for each in some_of_them]
-    return tuple(sorted(found, key=lambda each: SEVERITIES.index(each.severity)))
+    ordered = sorted(
+        chain.from_iterable(findings), key=lambda finding: SEVERITIES.index(finding.severity)
+    )
+    return tuple(ordered)

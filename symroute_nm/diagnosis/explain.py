@@ -1,4 +1,4 @@
-"""One packet's walk through the RPDB, in plain words and as JSON's types (pure)."""
+"""One packet's walk through the rules and tables: what decides on it, and all that was tried."""
 
 from ipaddress import ip_address
 from typing import Iterable, NamedTuple, Optional, Tuple
@@ -59,7 +59,7 @@ def explain(host: Host, settings: Settings, packet: Packet, plan: Optional[Plan]
 
 def _marked_by(host: Host, ours: Iterable[Rule], mark: int) -> str:
     """The uplink to which our rules by that mark lead; "" where there are none."""
-    tables = {each.table for each in ours if each.mask and mark & each.mask == each.mark}
+    tables = {rule.table for rule in ours if rule.mask and mark & rule.mask == rule.mark}
     links = {
         hop.link
         for route in pack(host.routes).templates()

@@ -1,9 +1,10 @@
-"""Published container ports whose answers source rules cannot catch, as findings (pure).
+"""Published container ports whose answers source rules cannot catch, as findings.
 
 The answer is the container's until the packet has been routed: connection tracking puts the host's
 address in only on its way out (netfilter's hook postrouting), so no ``from`` rule of ours sees it.
 """
 
+from itertools import product
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from symroute_nm.diagnosis.case import Case
@@ -71,7 +72,7 @@ def find_routed(case: Case) -> Iterator[Finding]:
     )
     for route in inward:
         network = route.destination
-        inside = any(contains(each, network) for each in case.evidence.masqueraded)
+        inside = any(contains(source, network) for source in case.evidence.masqueraded)
         if (
             inside
             or network.prefixlen == network.max_prefixlen
@@ -178,7 +179,7 @@ def _is_asked(published: Published, uplink: Uplink) -> bool:
     ]
     if not published.at:
         return bool(own)
-    return any(contains(network, each) for network in published.at for each in own)
+    return any(contains(network, address) for network, address in product(published.at, own))
 
 
 def _marked_links(case: Case) -> FrozenSet[str]:
@@ -201,7 +202,7 @@ def _describe(published: Published) -> str:
     target = f"[{published.target}]" if ":" in str(published.target) else str(published.target)
     target += f":{published.target_port}" if published.target_port else ""
     words = [published.protocol, published.port or published.target_port]
-    return f"{' '.join((word for word in words if word)) or 'all ports'} to {target}"
+    return f"{' '.join(filter(None, words)) or 'all ports'} to {target}"
 
 
 def _finding(case: Case, way: _Way, services: List[str]) -> Finding:

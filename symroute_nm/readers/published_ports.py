@@ -1,4 +1,4 @@
-"""Which ports the host's firewall sends on to other addresses: listings -> `Published` (pure).
+"""Which ports the host's firewall sends on to other addresses: listings -> `Published`.
 
 A listing is somebody else's program's text: what is not understood in it is passed over.
 """

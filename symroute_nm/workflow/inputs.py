@@ -15,7 +15,7 @@ def read_host(
     """This machine with the files below `root`, or the snapshot; raises `SymrouteError`."""
     from symroute_nm.readers import host
 
-    return host.read_host(root, host_file, probe, evidence)
+    return host.read_host(root, host_file, probe=probe, evidence=evidence)
 
 
 def read_settings(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from support.golden.cases import CASES
 from support.hosts import address, host, link, make_plan, route, two_uplinks
+from symroute_nm.diagnosis import foreign
 from symroute_nm.diagnosis.diagnose import diagnose
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.iproute2 import parse_rule
@@ -20,7 +21,6 @@ from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.readers import snapshot
 from symroute_nm.readers.published_ports import parse_iptables, parse_masqueraded, parse_nft
 from symroute_nm.report import diagnosis
-from symroute_nm.rpdb import database
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.targets.ifcfg.findings import find_obstacle
@@ -661,7 +661,7 @@ def test_many_routes_are_not_gone_through_for_each_address(monkeypatch):
         def classes(self, *_):
             raise AssertionError("a class for each route")
 
-    monkeypatch.setattr(database, "Rpdb", Counted)
+    monkeypatch.setattr(foreign, "Rpdb", Counted)
     handmade = Rule(
         4,
         100,

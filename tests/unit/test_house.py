@@ -488,3 +488,17 @@ def test_templates_are_the_only_text_that_is_rendered():
         for name, module in MODULES.items()
         if "BEGIN symroute-nm" in module.text and name != "blocks"
     ]
+
+
+# The target and the readers that know the names of ifcfg files, and the words that both use.
+KNOWS_IFCFG = re.compile(r"(targets|readers)/ifcfg/|model/(places|profiles)\.py|files/journal\.py")
+
+
+def test_only_the_target_and_its_readers_know_the_names_of_ifcfg_files():
+    name = re.compile(r"network-scripts|ifcfg-|route6-|rule6-")
+    knowing = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if name.search(path.read_text(encoding="utf-8"))
+    }
+    assert [] == [path for path in sorted(knowing) if not KNOWS_IFCFG.match(path)]

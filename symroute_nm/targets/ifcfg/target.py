@@ -59,9 +59,9 @@ class IfcfgTarget(Target):
         """What our blocks in route and rule files list."""
         paths = [path for path in owned if names.profile_of(path)]
         files = [config_file(path, access.read(root, path) or b"") for path in paths]
-        return self.sort_stored(files, host)
+        return self.list_entries(files, host)
 
-    def sort_stored(self, files: Iterable[ConfigFile], host: Host) -> Files:
+    def list_entries(self, files: Iterable[ConfigFile], host: Host) -> Files:
         """The rules and routes in route and rule files: ours, foreign."""
         return listing.read_files(files, host)
 
