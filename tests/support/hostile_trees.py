@@ -33,8 +33,22 @@ from symroute_nm.files.journal import digest
 from symroute_nm.readers import firewall, leases, observations
 from symroute_nm.readers.ifcfg import dispatcher, profiles
 from symroute_nm.readers.snapshot import dump_host
+from symroute_nm.targets.ifcfg import checks, earlier_blocks, findings, listing
 
-WARM = (backups, diagnose, observations, explain, firewall, leases, profiles, dispatcher)
+WARM = (
+    backups,
+    diagnose,
+    observations,
+    explain,
+    firewall,
+    leases,
+    profiles,
+    dispatcher,
+    checks,
+    earlier_blocks,
+    findings,
+    listing,
+)
 NOBODY = 65534
 FINE, INPUT, REFUSED = 0, 2, 3
 CODES = {0, 1, 2, 3, 4}
