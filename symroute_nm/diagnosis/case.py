@@ -12,7 +12,7 @@ from symroute_nm.model.ours import our_rules, our_tables
 from symroute_nm.model.plan import LeftOut, Uplink
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.uplinks import Survey
-from symroute_nm.rpdb.verdicts import Verdict
+from symroute_nm.rpdb.verdicts import Failure, Verdict
 
 
 class Ours(NamedTuple):
@@ -44,6 +44,16 @@ class Case(NamedTuple):
     def files(self) -> Tuple[ConfigFile, ...]:
         """The route and rule files."""
         return self.evidence.files
+
+    @property
+    def uplink_names(self) -> FrozenSet[str]:
+        """The links that are uplinks in any family."""
+        return frozenset(uplink.link.name for uplink in self.survey.uplinks)
+
+    @property
+    def failures(self) -> Tuple[Failure, ...]:
+        """All replies that go wrong."""
+        return tuple(chain.from_iterable(verdict.failures for verdict in self.verdicts))
 
     def gravity(self, link: str) -> str:
         """How grave it is that a link's rules or routes are not in force."""

@@ -118,7 +118,7 @@ def find_foreign_rules(case: Case) -> Iterator[Finding]:
     if not before:
         return
     caught = _caught(case, before)
-    failures = [failure for verdict in case.verdicts for failure in verdict.failures]
+    failures = case.failures
     for rule in before:
         failure = next((failure for failure in failures if _is_fault(failure, rule)), None)
         if failure is not None or rule in caught:
@@ -254,8 +254,9 @@ def find_left_out(case: Case) -> Iterator[Finding]:
 
 def find_without_gateway(case: Case) -> Iterator[Finding]:
     """Links that look like uplinks, but no gateway of theirs is known."""
-    uplinks = {uplink.link.name for uplink in case.survey.uplinks}
-    known = {gateway.version for uplink in case.survey.uplinks for gateway in uplink.gateways}
+    known: Set[int] = set()  # families
+    for uplink in case.survey.uplinks:
+        known |= {gateway.version for gateway in uplink.gateways}
     skips = {skip.link: skip for skip in case.survey.skips}
     addresses: Dict[str, List[Address]] = {}
     for address in case.host.addresses:
@@ -268,7 +269,7 @@ def find_without_gateway(case: Case) -> Iterator[Finding]:
             addresses.setdefault(address.link, []).append(address)
     for link in case.host.links:
         if _looks_like_uplink(link, skips.get(link.name)) and link.name in addresses:
-            yield _without_gateway(link, addresses[link.name][0], sorted(uplinks))
+            yield _without_gateway(link, addresses[link.name][0], sorted(case.uplink_names))
 
 
 def _looks_like_uplink(link: Link, skip: Optional[Skip]) -> bool:
@@ -298,12 +299,12 @@ def find_unread(case: Case) -> Iterator[Finding]:
             "without them",
             "make it again, as root: symroute-nm snapshot",
         )
-    uplinks = {uplink.link.name for uplink in case.survey.uplinks}
+    uplinks = case.uplink_names
     internal = any(
-        hop.link not in uplinks
+        route.table == TABLE_MAIN
+        and not route.default
+        and any(hop.link not in uplinks for hop in route.hops)
         for route in pack(case.host.routes).templates()
-        if route.table == TABLE_MAIN and not route.default
-        for hop in route.hops
     )
     for omission in case.evidence.unread:
         if internal or omission.subject != PUBLISHED_PORTS:

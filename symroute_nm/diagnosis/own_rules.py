@@ -77,15 +77,15 @@ def find_leaked(case: Case) -> Iterator[Finding]:
     if leaked:
         deciding = {
             failure.decision.rule.without_protocol
-            for verdict in case.verdicts
-            for failure in verdict.failures
+            for failure in case.failures
             if failure.decision.rule
         }
+        them = "them" if leaked[1:] else "it"
         yield Finding(
             "leaked-rules",
             WARNING if deciding.isdisjoint(leaked) else ERROR,
             f"{plural(len(leaked), 'rule')} of ours in the kernel no rule file lists, so "
-            f"nothing deletes {'them' if leaked[1:] else 'it'}: {some_rules(leaked)}",
+            f"nothing deletes {them}: {some_rules(leaked)}",
             delete_rules(leaked),
         )
 
@@ -138,10 +138,9 @@ def find_stale_sources(case: Case) -> Iterator[Finding]:
         if rule.source is not None and rule not in leaked:
             sources.setdefault(rule.source, set()).add(rule.table)
     # Awaited ones (addresses = +…) are an uplink's without being there.
-    addresses = (
-        *case.host.addresses,
-        *(address for uplink in case.uplinks for address in uplink.addresses),
-    )
+    addresses = list(case.host.addresses)
+    for uplink in case.uplinks:
+        addresses += uplink.addresses
     own = {host_network(address.ip) for address in addresses}
     known = own | {address.interface.network for address in addresses}
     stale = [
@@ -151,8 +150,10 @@ def find_stale_sources(case: Case) -> Iterator[Finding]:
     ]
     links = _table_links(case) if stale else {}
     for source in stale:
-        tables = sources[source] - {TABLE_MAIN}
-        yield _stale(case, source, {link for table in tables for link in links.get(table, ())})
+        leading: Set[str] = set()
+        for table in sources[source] - {TABLE_MAIN}:
+            leading |= links.get(table, set())
+        yield _stale(case, source, leading)
 
 
 def _table_links(case: Case) -> Mapping[int, Set[str]]:

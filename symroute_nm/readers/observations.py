@@ -3,14 +3,14 @@
 import os
 import re
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from symroute_nm import programs
 from symroute_nm.errors import SymrouteError, SystemFailure, pass_on_exhaustion
 from symroute_nm.files import access
 from symroute_nm.files.access import Tree
 from symroute_nm.kernel.loaded_marks import marked_links
-from symroute_nm.model.network import Link
+from symroute_nm.model.network import IPNetwork, Link
 from symroute_nm.model.observations import PUBLISHED_PORTS, Arp, Observations, Published, Unread
 from symroute_nm.readers.firewall import has_firewalld
 from symroute_nm.readers.ifcfg.dispatcher import find_service_fault
@@ -46,9 +46,13 @@ def read_observations(root: Path, links: Iterable[Link]) -> Observations:
         files, unread_files = read_route_files_below(tree)
         service, rpfilter = find_service_fault(tree), _read_ipv6_rpfilter(tree)
     texts, unread_listings = _read_listings()
-    published = {port for listing, text in texts for port in listing.parse(text)}
-    masqueraded = {network for _, text in texts for network in parse_masqueraded(text)}
-    marked = {link for _, text in texts for link in marked_links(text)}
+    published: Set[Published] = set()
+    masqueraded: Set[IPNetwork] = set()
+    marked: Set[str] = set()
+    for listing, text in texts:
+        published.update(listing.parse(text))
+        masqueraded.update(parse_masqueraded(text))
+        marked.update(marked_links(text))
     return Observations(
         files=files,
         dispatcher_service=service,

@@ -5,7 +5,7 @@ import ipaddress
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from symroute_nm.errors import InputError, Refusal, shown
 from symroute_nm.files import access
@@ -19,6 +19,8 @@ from symroute_nm.model.settings import (
     TableChoice,
     check_choice,
 )
+
+_Setting = TypeVar("_Setting", bool, Optional[bool])
 
 DEFAULT_PATH = "/etc/symroute-nm.conf"
 GUARDS = ("auto", "rules", "throw", "none")
@@ -142,13 +144,18 @@ def apply_options(settings: Settings, options: Options) -> Settings:
     return settings._replace(
         guard=_one_of("--guard", options.guard or settings.guard, GUARDS),
         sources=_one_of("--sources", options.sources or settings.sources, SOURCES),
-        iif=settings.iif if options.iif is None else options.iif,
-        table_names=(settings.table_names if options.table_names is None else options.table_names),
-        forwarded=settings.forwarded if options.forwarded is None else options.forwarded,
+        iif=_given(options.iif, settings.iif),
+        table_names=_given(options.table_names, settings.table_names),
+        forwarded=_given(options.forwarded, settings.forwarded),
         interfaces=options.interfaces or settings.interfaces,
         exclude=settings.exclude + options.exclude,
         interface=interface,
     )
+
+
+def _given(option: Optional[bool], setting: _Setting) -> Union[bool, _Setting]:
+    """The option's value; the setting's where it was not given."""
+    return setting if option is None else option
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -217,7 +217,8 @@ def with_rules(host: Host, plan: Plan, rules: Iterable[Rule]) -> Host:
     fib_default_rule_pref() in net/core/fib_rules.c: one less than the lowest there is.
     """
     taken = [rule.priority for rule in host.rules if rule.priority]
-    taken += [rule.priority for planned in plan.uplinks for rule in planned.rules]
+    for planned in plan.uplinks:
+        taken += [rule.priority for rule in planned.rules]
     lowest = min(taken, default=1)
     added: List[Rule] = []
     for rule in rules:

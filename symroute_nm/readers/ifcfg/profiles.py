@@ -251,11 +251,8 @@ def _unreadable4(values: _Values) -> Iterator[str]:
 
 
 def _has_address4(values: _Values) -> bool:
-    return any(
-        key + suffix in values
-        for key in ("IPADDR", "PROFILE_PREFIX", "NETMASK")
-        for suffix in ("", "0", "1", "2")
-    )
+    keys = itertools.product(("IPADDR", "PREFIX", "NETMASK"), ("", "0", "1", "2"))
+    return any(key + suffix in values for key, suffix in keys)
 
 
 def _unreadable6(values: _Values) -> Iterator[str]:
