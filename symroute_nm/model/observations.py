@@ -1,4 +1,4 @@
-"""What no plan depends on but a diagnosis does, as immutable types; a part of `model.Host`."""
+"""What no plan depends on but a diagnosis does; a part of `Host`."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple, Tuple, Union
@@ -49,7 +49,7 @@ class Unread(NamedTuple):
 class Observations(NamedTuple):
     """All of it, as it was read; `has_read` says whether a subject was read in full."""
 
-    files: Tuple[ConfigFile, ...] = ()  # route-*, route6-*, rule-*, rule6-*
+    files: Tuple[ConfigFile, ...] = ()  # that hold routes and rules
     dispatcher_service: str = ""  # masked disabled; "" where nothing keeps it from being started
     ipv6_rpfilter: str = ""  # IPv6_rpfilter of firewalld.conf; "" where firewalld is not enabled
     arp: Tuple[Arp, ...] = ()

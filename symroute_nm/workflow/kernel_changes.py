@@ -132,4 +132,4 @@ def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> File
     coming = {change.path: change.after for change in changes}
     found = [file for file in read_route_files(root) if file.path not in coming]
     found += [config_file(path, content) for path, content in coming.items() if content is not None]
-    return choose_target().sort_stored(found, host)
+    return choose_target().list_entries(found, host)

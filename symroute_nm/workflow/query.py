@@ -54,7 +54,6 @@ def explain(
     """The packet's walk through rules and tables; raises `SymrouteError`."""
     from symroute_nm.diagnosis import explain
     from symroute_nm.plan.planner import make_plan
-    from symroute_nm.targets.base import choose_target
 
     host = read_host(root, host_file, probe=question.planned and settings.guard == "auto")
     packet = explain.parse_packet(
