@@ -297,7 +297,7 @@ def test_chains_go_when_the_script_comes_to_use_nft(tmp_path):
         host = two_uplinks(firewalls=firewalls)
         made = proposal.propose(tmp_path, host, ON, GenerateOptions())
         install_changes(tmp_path, made.changes, print, everything=False)
-        return find_commands(host, ON, made, None)
+        return [command.text for command in find_commands(host, ON, made, None)]
 
     assert not any("symroute_nm" in each for each in write("iptables"))
     assert "ip6tables -w -t mangle -X symroute_nm" in write("iptables", "nft")

@@ -1,14 +1,13 @@
 """What the commands say: in JSON, in lines and in tables for people."""
 
-import io
 import json
 from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
-from rich.console import Console
 
 from support.golden.cases import CASES
 from support.hosts import kernel_rules, make_plan, route, two_uplinks
+from symroute_nm.cli.terminal import draw_tables
 from symroute_nm.model.host import TableName
 from symroute_nm.model.iproute2 import format_rule
 from symroute_nm.model.network import Address, Hop, Route, Rule
@@ -16,12 +15,12 @@ from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.plan import Skip
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings
-from symroute_nm.report import inspection, results
-from symroute_nm.report.activation import command_lines
+from symroute_nm.report import generation, inspection, links
+from symroute_nm.report.generation import command_lines
 from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.targets.base import EarlierBlocks
-from symroute_nm.workflow import query
-from symroute_nm.workflow.activation import find_commands
+from symroute_nm.workflow.activation import BRING_UP, DELETE, Command, find_commands
+from symroute_nm.workflow.inspect import inspect_host
 from symroute_nm.workflow.proposal import propose
 
 DEFAULTS = Settings()
@@ -33,30 +32,29 @@ def made(tmp_path):
 
 
 def shown(host, width=200):
-    stream = io.StringIO()
-    console = Console(file=stream, width=width)
-    for each in inspection.inspection_tables(query.inspection(host, DEFAULTS)):
-        console.print(each)
-    return stream.getvalue()
+    found = inspect_host(host, DEFAULTS)
+    return draw_tables(inspection.tables(found), inspection.lines(found), width)
+
+
+def inspected(host, settings=DEFAULTS):
+    return inspection.as_json(inspect_host(host, settings))
 
 
 def test_inspection_tells_what_is_there_from_what_is_awaited():
     wished = {
         "eth0": InterfaceSettings(addresses=(ip_address("10.0.6.100"), ip_address("10.0.6.5")))
     }
-    found = query.inspection(two_uplinks(), Settings(interface=wished))
+    wishing = inspect_host(two_uplinks(), Settings(interface=wished))
+    found = inspection.as_json(wishing)
     eth0, eth1 = found["uplinks"]
     assert ["10.0.6.5/24", "2001:db8:6::5/64"] == eth0["addresses"]
     assert ["10.0.6.100"] == eth0["awaited"]
     assert [] == eth1["awaited"]
-    stream = io.StringIO()
-    for each in inspection.inspection_tables(found):
-        Console(file=stream, width=200).print(each)
-    assert "10.0.6.100 (awaited)" in stream.getvalue()
+    assert "10.0.6.100 (awaited)" in draw_tables(inspection.tables(wishing), [], 200)
 
 
 def test_inspection_says_what_the_host_is():
-    found = query.inspection(two_uplinks(), DEFAULTS)
+    found = inspected(two_uplinks())
     eth0, eth1 = found["uplinks"]
     assert ("eth0", "eth0", "") == (eth0["link"], eth0["profile"], eth0["problem"])
     assert ["10.0.6.5/24", "2001:db8:6::5/64"] == eth0["addresses"]
@@ -72,7 +70,7 @@ def test_inspection_says_what_the_host_is():
 def test_inspection_knows_our_rules_from_others():
     ours = make_plan(two_uplinks(), DEFAULTS).uplinks[0].rules
     host = named(CASES["wg-quick"]())
-    found = query.inspection(host._replace(rules=host.rules + ours), DEFAULTS)["rules"]
+    found = inspected(host._replace(rules=host.rules + ours))["rules"]
     assert {32764: False, 32765: False, 20000: True, 20001: True, 20002: True} == {
         each["priority"]: each["ours"] for each in found
     }
@@ -80,7 +78,7 @@ def test_inspection_knows_our_rules_from_others():
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_every_inspection_can_be_shown_and_is_json(name):
-    found = query.inspection(CASES[name](), DEFAULTS)
+    found = inspected(CASES[name]())
     assert found == json.loads(json.dumps(found))
     text = shown(CASES[name]())
     assert [] == [each["link"] for each in found["uplinks"] if each["link"] not in text]
@@ -96,7 +94,7 @@ def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addres
         routes=host.routes + routes, rules=host.rules + rules, addresses=(*host.addresses, long)
     )
     text = shown(host)
-    found = query.inspection(host, DEFAULTS)["unnamed"]
+    found = inspected(host)["unnamed"]
     assert [{"id": 777, "routes": 1, "rules": 0}, {"id": 778, "routes": 0, "rules": 1}] == found
     assert [] == [each for each in ("172.17.0.0/16", "777", "778", address) if each not in text]
     assert "\u2026" not in shown(host, 50)
@@ -113,7 +111,7 @@ def test_of_thousands_of_internal_networks_people_see_some():
 
 
 def test_a_profile_that_is_missing_is_a_problem_not_an_error():
-    eth1 = query.inspection(CASES["no-profile"](), DEFAULTS)["uplinks"][1]
+    eth1 = inspected(CASES["no-profile"]())["uplinks"][1]
     assert (None, True) == (eth1["profile"], "no ifcfg profile" in eth1["problem"])
 
 
@@ -129,7 +127,9 @@ def test_neither_markup_nor_control_characters_get_through():
 
 
 def test_the_summary_names_files_tables_and_verdicts(made):
-    found = results.summary(made, ["nmcli connection up x"], dry_run=True)
+    found = generation.summary(
+        made, [Command(BRING_UP, "nmcli connection up x")], GenerateOptions(dry_run=True)
+    )
     assert found == json.loads(json.dumps(found))
     assert (True, True, ["nmcli connection up x"]) == (
         found["changed"],
@@ -148,11 +148,11 @@ def activation(made, session=None, host=None):
     found = find_commands(
         host or two_uplinks(), DEFAULTS, made, ip_address(session) if session else None
     )
-    return [each for each in found if each.startswith("nmcli")]
+    return [command.text for command in found if command.kind == BRING_UP]
 
 
 def commands(made, host):
-    return find_commands(host, DEFAULTS, made, None)
+    return [command.text for command in find_commands(host, DEFAULTS, made, None)]
 
 
 def named(host):
@@ -290,7 +290,7 @@ def test_rules_of_another_priority_base_are_to_be_deleted(tmp_path):
     settings = Settings(priority_base=10000)
     there = in_force(before)
     made = propose(tmp_path, there, settings, GenerateOptions())
-    found = find_commands(there, settings, made, None)
+    found = [command.text for command in find_commands(there, settings, made, None)]
     rules = [rule for each in before.plan.uplinks for rule in each.rules]
     assert len(rules) == len([each for each in found if "rule del priority 2000" in each])
     specific = "priority 20001 from 10.0.6.5/32 lookup main suppress_prefixlength 0"
@@ -307,7 +307,7 @@ def test_of_blocks_that_are_kept_the_rules_stay_but_not_those_of_planned_uplinks
     )
     there = in_force(made)
     there = there._replace(rules=(*there.rules, *third, *moved))
-    kept = unchanged(made)._replace(leftovers=EarlierBlocks(kept=("/x/rule-eth2",)))
+    kept = unchanged(made)._replace(earlier_blocks=EarlierBlocks(kept=("/x/rule-eth2",)))
     assert [
         "ip rule del priority 20000 from 10.0.6.99/32 lookup 100 suppress_prefixlength 0",
         "ip rule del priority 20001 from 10.0.6.99/32 lookup main suppress_prefixlength 0",
@@ -334,14 +334,14 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
     )
     none = propose(tmp_path, single, DEFAULTS, GenerateOptions())
     assert [] == commands(none, single)
-    gone = none._replace(leftovers=EarlierBlocks(gone=("/x/rule-eth0",)))
+    gone = none._replace(earlier_blocks=EarlierBlocks(gone=("/x/rule-eth0",)))
     rules = [rule for each in made.plan.uplinks for rule in each.rules]
     assert len(rules) == len(commands(gone, single))
 
 
 def test_links_of_one_reason_stand_together():
     skips = [Skip("veth%d" % number, "port of docker0") for number in range(10)]
-    lines = results.skip_lines([Skip("lo", "loopback"), *skips])
+    lines = links.skip_lines([Skip("lo", "loopback"), *skips])
     assert [
         "skipped lo: loopback",
         "skipped veth0, veth1, veth2, veth3, veth4, veth5, veth6, veth7 and 2 more: "
@@ -359,13 +359,15 @@ def test_what_takes_a_connection_down_stands_apart():
         "to bring it to life now, symroute-nm apply (no connection goes down), or:",
         "to delete what no file lists any more (no connection goes down):",
     )
-    assert [first, "  " + up, second, "  " + rule, "  " + throw] == command_lines([up, rule, throw])
-    assert [second, "  " + rule] == command_lines([rule])
-    assert [first, "  " + up] == command_lines([up])
+    assert [first, "  " + up, second, "  " + rule, "  " + throw] == command_lines(
+        [Command(BRING_UP, up), Command(DELETE, rule), Command(DELETE, throw)]
+    )
+    assert [second, "  " + rule] == command_lines([Command(DELETE, rule)])
+    assert [first, "  " + up] == command_lines([Command(BRING_UP, up)])
 
 
 def test_verdicts_before_and_after(made):
-    lines = results.verdict_lines(made)
+    lines = generation.verdict_lines(made)
     assert "10.0.6.5 (eth0): asymmetric -> symmetric" in lines
     assert len(made.proof.after) == len(lines)
 
