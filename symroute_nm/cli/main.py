@@ -1,27 +1,19 @@
 """The command line: the Typer application, its streams, signals and exit codes."""
 
 import contextlib
+import importlib
 import io
 import os
 import signal
 import sys
 from types import FrameType
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 import click
 import typer
+from typer.core import TyperGroup
 
 from symroute_nm import __version__
-from symroute_nm.cli.commands.apply import apply
-from symroute_nm.cli.commands.confirm import confirm
-from symroute_nm.cli.commands.diagnose import diagnose
-from symroute_nm.cli.commands.explain import explain
-from symroute_nm.cli.commands.generate import generate
-from symroute_nm.cli.commands.inspect import inspect
-from symroute_nm.cli.commands.remove import remove
-from symroute_nm.cli.commands.snapshot import snapshot
-from symroute_nm.cli.commands.undo import undo
-from symroute_nm.cli.commands.verify import verify
 from symroute_nm.cli.terminal import flush, open_streams, say, write
 from symroute_nm.errors import SymrouteError, SystemFailure, describe_failure
 
@@ -30,7 +22,43 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _STDERR = 2
 _SOON = 0.01  # seconds
 
+_COMMANDS = (
+    "inspect",
+    "diagnose",
+    "snapshot",
+    "explain",
+    "generate",
+    "apply",
+    "confirm",
+    "verify",
+    "remove",
+    "undo",
+)
+
+
+class _Commands(TyperGroup):
+    """The modules of `cli.commands`, of which only the one that is asked for is imported."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        # Only the names are looked at here: to list them, and to find one that is almost right.
+        names: Dict[str, Any] = dict.fromkeys(_COMMANDS)
+        self.commands = names
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:  # noqa: ARG002
+        """The command of that name; None where there is no such."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"symroute_nm.cli.commands.{cmd_name}")
+        alone = typer.Typer(
+            add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+        )
+        alone.command(cmd_name)(getattr(module, cmd_name))
+        return typer.main.get_command(alone)
+
+
 app = typer.Typer(
+    cls=_Commands,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -53,21 +81,6 @@ def common(
     ),
 ) -> None:
     """Symmetric policy routing for hosts with two or more networks."""
-
-
-for _command in (
-    inspect,
-    diagnose,
-    snapshot,
-    explain,
-    generate,
-    apply,
-    confirm,
-    verify,
-    remove,
-    undo,
-):
-    app.command()(_command)
 
 
 def main() -> None:

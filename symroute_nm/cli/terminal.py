@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Callable, Iterable, Iterator, TextIO
 
-from symroute_nm.errors import SystemFailure
+from symroute_nm.errors import SystemFailure, visible
 from symroute_nm.lazy import quiet_platform
 
 _LAST_STANDARD = 2  # stderr's descriptor
@@ -162,10 +162,3 @@ def flush() -> None:
     """Both streams written out; raises `SystemFailure` where stdout cannot be."""
     sys.stderr.flush()
     sys.stdout.flush()
-
-
-def visible(line: str) -> str:
-    """The line with control characters and the like as escapes."""
-    if line.isprintable():
-        return line
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)

@@ -17,8 +17,9 @@ from symroute_nm.model.network import (
     contains,
     network_key,
 )
-from symroute_nm.model.observations import Arp
+from symroute_nm.model.observations import PUBLISHED_PORTS, Arp
 from symroute_nm.model.ours import STAGES, looks_like_ours, our_rules, priorities
+from symroute_nm.model.plan import NO_WAY_OUT, Skip
 from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
@@ -141,10 +142,9 @@ def _caught(case: Case, before: Sequence[Rule]) -> Dict[Rule, List[str]]:
 
 
 def _is_fault(failure: Failure, rule: Rule) -> bool:
-    doubts = failure.decision.doubts
     return failure.decision.rule == rule or (
         failure.address.version == rule.version
-        and any(doubt.startswith(f"rule {rule.priority}:") for doubt in doubts)
+        and any(doubt.priority == rule.priority for doubt in failure.decision.doubts)
     )
 
 
@@ -253,7 +253,7 @@ def find_without_gateway(case: Case) -> Iterator[Finding]:
     """Links that look like uplinks, but no gateway of theirs is known."""
     uplinks = {uplink.link.name for uplink in case.survey.uplinks}
     known = {gateway.version for uplink in case.survey.uplinks for gateway in uplink.gateways}
-    reasons = {skip.link: skip.reason for skip in case.survey.skips}
+    skips = {skip.link: skip for skip in case.survey.skips}
     addresses: Dict[str, List[Address]] = {}
     for address in case.host.addresses:
         if (
@@ -264,13 +264,14 @@ def find_without_gateway(case: Case) -> Iterator[Finding]:
         ):
             addresses.setdefault(address.link, []).append(address)
     for link in case.host.links:
-        if _looks_like_uplink(link, reasons.get(link.name, "")) and link.name in addresses:
+        if _looks_like_uplink(link, skips.get(link.name)) and link.name in addresses:
             yield _without_gateway(link, addresses[link.name][0], sorted(uplinks))
 
 
-def _looks_like_uplink(link: Link, reason: str) -> bool:
+def _looks_like_uplink(link: Link, skip: Optional[Skip]) -> bool:
     wired = link.kind in _WIRED and not link.master
-    return wired and link.up and link.carrier and reason.startswith("no default route")
+    led_nowhere = skip is not None and skip.kind == NO_WAY_OUT
+    return wired and link.up and link.carrier and led_nowhere
 
 
 def _without_gateway(link: Link, address: Address, uplinks: Sequence[str]) -> Finding:
@@ -302,7 +303,7 @@ def find_unread(case: Case) -> Iterator[Finding]:
         for hop in route.hops
     )
     for omission in case.evidence.unread:
-        if internal or omission.subject != "published ports":
+        if internal or omission.subject != PUBLISHED_PORTS:
             yield Finding(
                 "not-read",
                 NOTICE,

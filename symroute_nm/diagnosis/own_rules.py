@@ -24,6 +24,7 @@ from symroute_nm.model.network import (
     host_network,
     is_global,
 )
+from symroute_nm.model.observations import RULE_FILES
 from symroute_nm.model.ours import looks_like_ours, our_rules
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.model.route_set import pack
@@ -88,8 +89,7 @@ def find_leaked(case: Case) -> Iterator[Finding]:
 
 
 def _leaked(case: Case) -> Tuple[Rule, ...]:
-    unread = any(omission.subject == "rule files" for omission in case.evidence.unread)
-    if case.host.evidence is None or unread:
+    if case.host.evidence is None or not case.evidence.has_read(RULE_FILES):
         return ()
     listed = {line.rule for line in case.listed}
     return tuple(dict.fromkeys(rule for rule in case.ours.rules if rule not in listed))

@@ -20,7 +20,7 @@ from symroute_nm.model.network import (
     contains,
     host_network,
 )
-from symroute_nm.model.observations import Published
+from symroute_nm.model.observations import PUBLISHED_PORTS, Published
 from symroute_nm.model.plan import Uplink
 from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
@@ -56,10 +56,7 @@ def find_published(case: Case) -> Iterator[Finding]:
 
 def find_routed(case: Case) -> Iterator[Finding]:
     """Networks behind the host that others see as they are, and that answer by some uplinks."""
-    unlisted = case.host.evidence is None or any(
-        omission.subject == "published ports" for omission in case.evidence.unread
-    )
-    if unlisted or not case.uplinks:
+    if not (_knows_firewall(case) and case.uplinks):
         return
     routes = _Routes(case)
     groups: Dict[_Way, List[str]] = {}
@@ -98,10 +95,8 @@ def find_routed(case: Case) -> Iterator[Finding]:
 
 def find_unmarked(case: Case) -> Iterator[Finding]:
     """Our rules by mark while nothing sets the marks."""
-    known = case.host.evidence is not None and not any(
-        omission.subject == "published ports" for omission in case.evidence.unread
-    )
-    if known and any(rule.mask for rule in case.ours.rules) and not case.evidence.marked:
+    by_mark = any(rule.mask for rule in case.ours.rules)
+    if by_mark and _knows_firewall(case) and not case.evidence.marked:
         yield Finding(
             "marks-missing",
             WARNING,
@@ -109,6 +104,10 @@ def find_unmarked(case: Case) -> Iterator[Finding]:
             f"{SCRIPT} did not run; ports published to containers answer by main's default",
             f"symroute-nm apply --forwarded\n{SCRIPT}",
         )
+
+
+def _knows_firewall(case: Case) -> bool:
+    return case.host.evidence is not None and case.evidence.has_read(PUBLISHED_PORTS)
 
 
 class _Routes:

@@ -25,7 +25,7 @@ from symroute_nm.model.network import (
     Rule,
     parse_network,
 )
-from symroute_nm.model.prefixes import make_rank
+from symroute_nm.model.prefixes import make_prefix_key
 from symroute_nm.model.route_set import Column, Packer, RouteSet
 
 # linux/if.h, linux/if_addr.h, linux/rtnetlink.h, linux/fib_rules.h
@@ -333,7 +333,7 @@ class RouteReader:
             slot = slots.get(rest) if destination else None
             if slot is not None:
                 first = int.from_bytes(destination, "big")
-                slot[0].add(make_rank(first, content[offset + _LENGTH_AT]), slot[1])
+                slot[0].add(make_prefix_key(first, content[offset + _LENGTH_AT]), slot[1])
                 continue
             route = self.read(content, offset)
             if route is not None:

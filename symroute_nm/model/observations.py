@@ -36,15 +36,18 @@ class Published(NamedTuple):
     at: Tuple[Union[IPv4Network, IPv6Network], ...] = ()
 
 
+RULE_FILES, PUBLISHED_PORTS = "rule files", "published ports"  # the subjects of `Unread`
+
+
 class Unread(NamedTuple):
-    """Something that could not be looked at, and why."""
+    """Something that could not be looked at, and why; `subject` is a constant above."""
 
     subject: str
     reason: str
 
 
 class Observations(NamedTuple):
-    """All of it, as it was read."""
+    """All of it, as it was read; `has_read` says whether a subject was read in full."""
 
     files: Tuple[ConfigFile, ...] = ()  # route-*, route6-*, rule-*, rule6-*
     dispatcher_service: str = ""  # masked disabled; "" where nothing keeps it from being started
@@ -54,3 +57,7 @@ class Observations(NamedTuple):
     masqueraded: Tuple[Union[IPv4Network, IPv6Network], ...] = ()  # whose own addresses stay inside
     marked: Tuple[str, ...] = ()  # links whose connections get a mark of ours
     unread: Tuple[Unread, ...] = ()
+
+    def has_read(self, subject: str) -> bool:
+        """Whether nothing of that subject of `Unread` was left out."""
+        return all(omission.subject != subject for omission in self.unread)

@@ -6,7 +6,8 @@ from typing import Optional
 
 from symroute_nm.errors import InputError, SystemFailure
 from symroute_nm.model.host import Host
-from symroute_nm.readers import rt_tables, system
+from symroute_nm.readers import firewall, rt_tables
+from symroute_nm.readers.ifcfg import dispatcher
 
 
 def read_host(
@@ -25,26 +26,27 @@ def read_host(
     require_root(root)
     # A snapshot needs none of these, above all no netlink.
     from symroute_nm.kernel import rtnetlink
-    from symroute_nm.readers import ifcfg, leases
+    from symroute_nm.readers import leases
+    from symroute_nm.readers.ifcfg import profiles
 
     kernel = rtnetlink.read_host(probe)
     if evidence:
-        from symroute_nm.readers.observations import read_evidence
+        from symroute_nm.readers.observations import read_observations
 
-        kernel = kernel._replace(evidence=read_evidence(root, kernel.links))
+        kernel = kernel._replace(evidence=read_observations(root, kernel.links))
     connections = leases.connections(root)
     return kernel._replace(
         links=tuple(
             link._replace(connection=connections.get(link.ifindex, "")) for link in kernel.links
         ),
-        profiles=ifcfg.read(root),
+        profiles=profiles.read_profiles(root),
         leases=leases.read(root, {link.ifindex: link.name for link in kernel.links}),
         # What files say is newer than what a run before has noted, and comes after it.
         tables=(*rt_tables.read_kernel_tables(), *rt_tables.read_tables(root)),
-        dispatcher=system.find_dispatcher(root),
-        network_service=system.has_network_service(root),
+        dispatcher=dispatcher.find_dispatcher(root),
+        network_service=dispatcher.has_network_service(root),
         drop_ins=rt_tables.reads_drop_ins(root),
-        firewalls=system.find_firewalls(root),
+        firewalls=firewall.find_firewalls(root),
     )
 
 

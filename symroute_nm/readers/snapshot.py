@@ -12,7 +12,8 @@ from symroute_nm.files import access
 from symroute_nm.model.codec import decode, encode, fail, shown
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import ANY, VERSIONS, IPNetwork, Route, host_network
-from symroute_nm.model.prefixes import network_at, prefix_key
+from symroute_nm.model.prefixes import network_of_key, prefix_key
+from symroute_nm.model.profiles import Profiles
 from symroute_nm.model.route_set import Column, Packer, RouteSet, pack
 
 FORMAT = "symroute-nm host"
@@ -61,13 +62,13 @@ def dump_parts(host: Host) -> Iterator[str]:
 
 def _dump_routes(routes: RouteSet) -> Iterator[str]:
     separator = "["
-    for packed in routes.packed:
+    for table in routes.tables:
         around = functools.lru_cache(maxsize=_MOST_KNOWN)(
-            functools.partial(_around_destination, packed.templates)
+            functools.partial(_around_destination, table.templates)
         )
-        for kind, number in zip(packed.kinds, packed.ranks):
+        for kind, key in zip(table.kinds, table.prefix_keys):
             before, after = around(kind)
-            yield "".join((separator, before, str(network_at(packed.version, number)), after))
+            yield "".join((separator, before, str(network_of_key(table.version, key)), after))
             separator = ","
 
 
@@ -102,7 +103,9 @@ def load_host(content: bytes, where: str) -> Host:
         )
     host: Host = decode(Host, document.get("host"), f"{where}: host")
     _check(host, where)
-    return host._replace(routes=pack(host.routes) if routes is None else routes)
+    return host._replace(
+        routes=pack(host.routes) if routes is None else routes, profiles=Profiles(host.profiles)
+    )
 
 
 def _parse(content: bytes, where: str) -> Any:

@@ -22,7 +22,7 @@ from typing import (
 )
 
 from symroute_nm.model.network import TABLE_MAIN, VERSIONS, IPNetwork, Link, Route, Rule
-from symroute_nm.model.prefixes import make_indexes, make_ranks
+from symroute_nm.model.prefixes import make_indexes, make_prefix_keys
 from symroute_nm.model.route_set import RouteTable, pack
 from symroute_nm.rpdb.decision import (
     Decision,
@@ -36,6 +36,7 @@ from symroute_nm.rpdb.decision import (
 )
 from symroute_nm.rpdb.fib import ERRORS, WHOLE, Query, Table
 from symroute_nm.rpdb.intervals import (
+    Doubt,
     Intervals,
     Known,
     LabelledIntervals,
@@ -83,7 +84,7 @@ class DecidedPart(NamedTuple):
     flat: LabelledIntervals
     selector: Optional[CompiledRule]
     table: Optional[Table]
-    doubts: Tuple[str, ...]
+    doubts: Tuple[Doubt, ...]
     inquiry: ClassQuery
 
     def decide(self, address: int, value: int) -> Decision:
@@ -135,7 +136,7 @@ RELAXED = complement(STRICT.starts, STRICT.ends, WHOLE[6])
 Within = Union[IPNetwork, Intervals, None]
 
 _EMPTY = {
-    version: Table(RouteTable(0, version, make_ranks(version), make_indexes(), (), {}))
+    version: Table(RouteTable(0, version, make_prefix_keys(version), make_indexes(), (), {}))
     for version in VERSIONS
 }
 
@@ -182,8 +183,10 @@ class Rpdb:
         So little is needed at a time, however many routes there are.
         """
         tables = [table for key, table in self._tables.items() if key[0] == version]
-        largest = max(tables, key=lambda table: len(table.packed.ranks), default=_EMPTY[version])
-        for stretch in largest.packed.stretches():
+        largest = max(
+            tables, key=lambda table: len(table.routes.prefix_keys), default=_EMPTY[version]
+        )
+        for stretch in largest.routes.stretches():
             yield make_intervals(version, stretch), self.within(version, *stretch)
 
     def within(self, version: int, first: int, last: int) -> "Rpdb":
@@ -202,7 +205,7 @@ class Rpdb:
     def decide(self, packet: Packet) -> Decision:
         """What becomes of one packet; InputError where its parts are of two families."""
         asked = translate(packet, self._links)
-        doubts: Tuple[str, ...] = ()
+        doubts: Tuple[Doubt, ...] = ()
         for tried in self._walk(packet, asked):
             if tried.selector.doubt and tried.verdict != "mismatch":
                 doubts = (*doubts, tried.selector.doubt)
@@ -380,10 +383,10 @@ def _build_tables(
     routes: Iterable[Route], known: Mapping[Tuple[int, int], Table]
 ) -> Dict[Tuple[int, int], Table]:
     tables = {}
-    for packed in pack(routes).packed:
-        key = (packed.version, packed.table)
-        same = key in known and known[key].packed == packed
-        tables[key] = known[key] if same else Table(packed)
+    for table in pack(routes).tables:
+        key = (table.version, table.table)
+        same = key in known and known[key].routes == table
+        tables[key] = known[key] if same else Table(table)
     return tables
 
 

@@ -5,6 +5,7 @@ from typing import FrozenSet, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 from symroute_nm.model.network import TABLE_MAIN, Hop, IPAddress, Route, Rule
 from symroute_nm.rpdb.fib import ERRORS, Choice
+from symroute_nm.rpdb.intervals import Doubt
 from symroute_nm.rpdb.rules import CompiledRule, FlowKey, Packet, explain_mismatch
 
 
@@ -20,7 +21,7 @@ class Decision(NamedTuple):
     hops: Tuple[Hop, ...] = ()
     route: Optional[Route] = None
     rule: Optional[Rule] = None
-    doubts: Tuple[str, ...] = ()
+    doubts: Tuple[Doubt, ...] = ()
 
     @property
     def table(self) -> Optional[int]:
@@ -88,7 +89,7 @@ class RuleTrial(NamedTuple):
     choice: Optional[Choice] = None
 
 
-def conclude(tried: Optional[RuleTrial], doubts: Tuple[str, ...]) -> Decision:
+def conclude(tried: Optional[RuleTrial], doubts: Tuple[Doubt, ...]) -> Decision:
     """The decision of the rule that decided; None: no rule did."""
     if tried is None:
         return Decision("unreachable", doubts=doubts)

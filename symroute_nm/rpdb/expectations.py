@@ -26,7 +26,7 @@ from symroute_nm.model.network import (
     Route,
     Rule,
 )
-from symroute_nm.model.prefixes import BITS, PrefixSet, collapse, first_of, last_of
+from symroute_nm.model.prefixes import BITS, PrefixSet, collapse, first_address, last_address
 from symroute_nm.model.route_set import RouteSet, RouteTable, pack
 from symroute_nm.rpdb.database import DecidedPart, Rpdb
 from symroute_nm.rpdb.decision import Decision
@@ -96,14 +96,14 @@ class Expectations:
         known: Dict[
             Tuple[int, int], Tuple[LabelledIntervals, int]
         ] = {}  # very many are of few kinds
-        left = self._find_left_out(table.packed)
+        left = self._find_left_out(table.routes)
         for first, last, position in zip(*part.flat):
             key = (table.likeness(position), left[position])
             if key not in known:
                 decision = part.decide(first, position)
                 kind = _kind(decision, self.outward)
                 kind = "main" if kind == "own" and key[1] else kind
-                due = dues.setdefault(kind, _make_due(kind, table.packed.version))
+                due = dues.setdefault(kind, _make_due(kind, table.routes.version))
                 known[key] = (due.specific, len(due.decisions))
                 due.decisions.append(decision)
             flat, number = known[key]
@@ -114,12 +114,12 @@ class Expectations:
             if kind != "any":
                 yield due._replace(spans=_join(due.specific))
 
-    def _find_left_out(self, packed: RouteTable) -> bytearray:
+    def _find_left_out(self, routes: RouteTable) -> bytearray:
         """Which of these routes are main's to what is left to it, as ones at their positions."""
-        for networks in self._left_out if packed.table == TABLE_MAIN else ():
-            if networks.version == packed.version:
-                return bytearray(map(networks.has, packed.ranks))
-        return bytearray(len(packed.ranks))
+        for networks in self._left_out if routes.table == TABLE_MAIN else ():
+            if networks.version == routes.version:
+                return bytearray(map(networks.has, routes.prefix_keys))
+        return bytearray(len(routes.prefix_keys))
 
 
 def _unite(version: int, dues: Iterable[Expectation]) -> Iterator[Expectation]:
@@ -151,26 +151,28 @@ def _make_due(kind: str, version: int) -> Expectation:
 def find_catch_all_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
     """The links that are no uplinks and yet lead to most of a family: a VPN's default in pieces."""
     spans: Dict[Tuple[str, int], List[int]] = {}
-    others = pack(host.routes).select_ranks(
+    others = pack(host.routes).select_prefix_keys(
         lambda route: (
             route.type == "unicast"
             and not route.default
             and any(hop.link not in uplinks for hop in route.hops)
         )
     )
-    for route, ranks in others:
+    for route, keys in others:
         for hop in route.hops:
             if hop.link not in uplinks:
-                spans.setdefault((hop.link, route.version), []).extend(ranks)
+                spans.setdefault((hop.link, route.version), []).extend(keys)
     return frozenset(
         link
-        for (link, version), ranks in spans.items()
-        if _count_addresses(ranks, BITS[version]) >= (1 << BITS[version]) // _WIDE_SHARE
+        for (link, version), keys in spans.items()
+        if _count_addresses(keys, BITS[version]) >= (1 << BITS[version]) // _WIDE_SHARE
     )
 
 
-def _count_addresses(ranks: List[int], bits: int) -> int:
-    return sum(last_of(each, bits) - first_of(each) + 1 for each in collapse(sorted(ranks), bits))
+def _count_addresses(keys: List[int], bits: int) -> int:
+    return sum(
+        last_address(each, bits) - first_address(each) + 1 for each in collapse(sorted(keys), bits)
+    )
 
 
 def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
@@ -198,8 +200,8 @@ def _build_database(host: Host, like: Rpdb) -> Rpdb:
             Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0),
         )
     ]
-    kept = [table for table in pack(host.routes).packed if table.table in (TABLE_LOCAL, TABLE_MAIN)]
-    return Rpdb(rules, RouteSet([*kept, *_LINK_SCOPE_ROUTES.packed]), host.links, like=like)
+    kept = [table for table in pack(host.routes).tables if table.table in (TABLE_LOCAL, TABLE_MAIN)]
+    return Rpdb(rules, RouteSet([*kept, *_LINK_SCOPE_ROUTES.tables]), host.links, like=like)
 
 
 def _kind(decision: Decision, outward: FrozenSet[str]) -> str:

@@ -9,7 +9,13 @@ and router preference.
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.model.network import Hop, Route
-from symroute_nm.model.prefixes import BITS, LENGTH_MASK, first_of, last_of, make_rank
+from symroute_nm.model.prefixes import (
+    BITS,
+    LENGTH_MASK,
+    first_address,
+    last_address,
+    make_prefix_key,
+)
 from symroute_nm.model.route_set import RouteTable
 from symroute_nm.rpdb.intervals import (
     LabelledIntervals,
@@ -88,14 +94,14 @@ _NOTHING = -1
 class Table:
     """The routes of one table and family: what it finds, for one address or for all."""
 
-    def __init__(self, packed: RouteTable) -> None:
-        self.packed = packed
+    def __init__(self, routes: RouteTable) -> None:
+        self.routes = routes
         self._lengths: List[int] = []
         self._within: Optional[Tuple[Tuple[int, int], Table]] = None
         self._flats: Dict[Query, LabelledIntervals] = {}
         self._lookups: Dict[Tuple[Query, Suppress, bool], Lookup] = {}
         self._ways: Dict[Way, int] = {}
-        self._tos = any(route.tos for route in packed.templates)
+        self._tos = any(route.tos for route in routes.templates)
         # What routes of one kind are chosen for, where they are the only ones to a destination
         self._chosen: Dict[Tuple[int, Query], Optional[Choice]] = {}
 
@@ -103,17 +109,19 @@ class Table:
         """The same for these addresses alone; the last one asked for is kept."""
         stretch = (first, last)
         if self._within is None or self._within[0] != stretch:
-            self._within = (stretch, Table(self.packed.within(*stretch)))
+            self._within = (stretch, Table(self.routes.within(*stretch)))
         return self._within[1]
 
     def find(self, address: int, query: Query) -> Optional[Choice]:
         """The route for an address, ``throw`` included; None where the table has none."""
-        bits = BITS[self.packed.version]
+        bits = BITS[self.routes.version]
         if not self._lengths:
-            self._lengths = sorted({key & LENGTH_MASK for key in self.packed.ranks}, reverse=True)
+            self._lengths = sorted(
+                {key & LENGTH_MASK for key in self.routes.prefix_keys}, reverse=True
+            )
         for length in self._lengths:
             shift = bits - length
-            position = self.packed.find(make_rank(address >> shift << shift, length))
+            position = self.routes.find(make_prefix_key(address >> shift << shift, length))
             choice = None if position is None else self.choice(position, query)
             if choice is not None:
                 return choice
@@ -122,50 +130,50 @@ class Table:
     def choice(self, position: int, query: Query) -> Optional[Choice]:
         """What is chosen of the routes to the destination whose first one stands there."""
         found = self.like(position, query)
-        if found is None or position in self.packed.runs:
+        if found is None or position in self.routes.runs:
             return found
-        return Choice(self.packed.route(position), found.hops)
+        return Choice(self.routes.route(position), found.hops)
 
     def like(self, position: int, query: Query) -> Optional[Choice]:
         """As `choice`, but of a destination's only route all but its destination."""
-        if position in self.packed.runs:
-            return self._choose(self._ordered(self.packed.run(position)), query)
-        kind = self.packed.kinds[position]
+        if position in self.routes.runs:
+            return self._choose(self._ordered(self.routes.run(position)), query)
+        kind = self.routes.kinds[position]
         if (kind, query) not in self._chosen:
-            self._chosen[kind, query] = self._choose([self.packed.templates[kind]], query)
+            self._chosen[kind, query] = self._choose([self.routes.templates[kind]], query)
         return self._chosen[kind, query]
 
     def likeness(self, position: int) -> int:
         """Equal for destinations that are decided alike but for their prefixes."""
-        return ~position if position in self.packed.runs else self.packed.kinds[position]
+        return ~position if position in self.routes.runs else self.routes.kinds[position]
 
     def _ordered(self, routes: List[Route]) -> List[Route]:
         """The higher TOS first (IPv4), then the lower metric, then as listed."""
         return sorted(
-            routes, key=lambda route: (-route.tos * (self.packed.version == 4), route.metric)
+            routes, key=lambda route: (-route.tos * (self.routes.version == 4), route.metric)
         )
 
     def _choose(self, routes: Sequence[Route], query: Query) -> Optional[Choice]:
-        return (_choose_v4 if self.packed.version == 4 else _choose_v6)(routes, query)
+        return (_choose_v4 if self.routes.version == 4 else _choose_v6)(routes, query)
 
     def flat(self, query: Query) -> LabelledIntervals:
         """The whole table as disjoint intervals with positions for `choice`; kept."""
         plain = self._plain(query)
         if plain not in self._flats:
-            self._flats[plain] = flatten(self.packed.version, self._entries(plain))
+            self._flats[plain] = flatten(self.routes.version, self._entries(plain))
         return self._flats[plain]
 
     def _plain(self, query: Query) -> Query:
         """Queries that this table cannot tell apart are one, and share what is kept."""
-        inbound = query.inbound if self.packed.runs else ""
+        inbound = query.inbound if self.routes.runs else ""
         return Query(query.tos if self._tos else 0, query.bound, inbound)
 
     def _entries(self, query: Query) -> Iterator[Tuple[int, int, int]]:
         """What each prefix is sent by, in ascending order, of nested ones the outer first."""
-        bits, ranks = BITS[self.packed.version], self.packed.ranks
-        for position in self.packed.starts():
+        bits, keys = BITS[self.routes.version], self.routes.prefix_keys
+        for position in self.routes.starts():
             if self.like(position, query) is not None:
-                yield first_of(ranks[position]), last_of(ranks[position], bits), position
+                yield first_address(keys[position]), last_address(keys[position], bits), position
 
     def lookup(self, query: Query, suppress: Suppress, by_way: bool) -> Lookup:
         """The table as a rule sees it: what it finds and does not suppress; kept.
@@ -177,13 +185,13 @@ class Table:
         key = (self._plain(query), suppress, by_way)
         if key not in self._lookups:
             flat, other = self.flat(query), self._lookups.get((key[0], suppress, not by_way))
-            found = merge(self.packed.version, self._see(flat, key[0], suppress, by_way))
+            found = merge(self.routes.version, self._see(flat, key[0], suppress, by_way))
             found = _share(found, flat, *([other.found] if other else []))
             # Whatever the values are, what is missing is the same.
             missing = (
                 other.missing
                 if other
-                else complement(found.starts, found.ends, WHOLE[self.packed.version])
+                else complement(found.starts, found.ends, WHOLE[self.routes.version])
             )
             self._lookups[key] = Lookup(found, missing)
         return self._lookups[key]
@@ -192,10 +200,10 @@ class Table:
         self, flat: LabelledIntervals, query: Query, suppress: Suppress, by_way: bool
     ) -> Iterator[Tuple[int, int, int]]:
         """What the rule does not pass over; what is alike is looked at once."""
-        ranks = self.packed.ranks
+        keys = self.routes.prefix_keys
         known: Dict[Tuple[int, bool], int] = {}
         for first, last, position in zip(*flat):
-            short = ranks[position] & LENGTH_MASK <= suppress.prefixlength
+            short = keys[position] & LENGTH_MASK <= suppress.prefixlength
             key = (self.likeness(position), short)
             way = known.get(key)
             if way is None:

@@ -2,7 +2,7 @@
 
 Addresses are plain integers here, intervals inclusive, and so are the values that hold in them;
 this is the exhaustive half of `rpdb`. All work on long lists is slicing at C speed: of two lists of
-intervals the shorter one is walked. What is made of lists is of their type (`ranks`).
+intervals the shorter one is walked. What is made of lists is of their type (`keys`).
 """
 
 from array import array
@@ -46,6 +46,16 @@ class Lookup(NamedTuple):
     missing: Intervals
 
 
+class Doubt(NamedTuple):
+    """What cannot be known of a rule, and what it is therefore taken for."""
+
+    priority: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"rule {self.priority}: {self.reason}"
+
+
 class Stage(NamedTuple):
     """A rule reduced to what a sweep needs.
 
@@ -57,14 +67,14 @@ class Stage(NamedTuple):
     elsewhere: Intervals
     lookup: Optional[Lookup] = None
     target: Optional[int] = None
-    doubt: str = ""  # what cannot be known of this rule
+    doubt: Optional[Doubt] = None
 
 
 class Piece(NamedTuple):
     """What one stage decides (-1: no stage does), and the doubts met on the way there."""
 
     stage: int
-    doubts: Tuple[str, ...]
+    doubts: Tuple[Doubt, ...]
     flat: LabelledIntervals
 
 
@@ -221,7 +231,7 @@ def _clip(
 
 
 # Doubts met on the way → where they were
-Arrivals = Dict[Tuple[str, ...], Intervals]
+Arrivals = Dict[Tuple[Doubt, ...], Intervals]
 
 # What long lists gave, by the ids of the space and of what was looked up; both are kept, too.
 Known = Dict[Tuple[int, int], Tuple[Intervals, Lookup, LabelledIntervals, Intervals]]
@@ -271,7 +281,7 @@ def _same(spans: Intervals) -> LabelledIntervals:
     return LabelledIntervals(spans.starts, spans.ends, make_indexes([0]) * len(spans.starts))
 
 
-def _send(there: Arrivals, doubts: Tuple[str, ...], spans: Intervals) -> None:
+def _send(there: Arrivals, doubts: Tuple[Doubt, ...], spans: Intervals) -> None:
     if not spans.starts:
         return
     before = there.get(doubts)

@@ -124,7 +124,7 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
     # What the plan has nothing to do with stays as it is packed.
     tables = {planned.table.id for planned in plan.uplinks}
     owned = {table.id for table in host.tables if table.owned}
-    packed = [table for table in pack(host.routes).packed if table.table not in owned]
+    packed = [table for table in pack(host.routes).tables if table.table not in owned]
     routes = list(_staying([table for table in packed if table.table in tables], plan))
     # A route that somebody else's table has already stays: adding ours says "File exists".
     taken = set(map(_identity, routes))
@@ -135,7 +135,7 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
         if _identity(route) not in taken
     ]
     apart = [table for table in packed if table.table not in tables]
-    return host._replace(rules=tuple(rules), routes=RouteSet([*apart, *pack(routes).packed]))
+    return host._replace(rules=tuple(rules), routes=RouteSet([*apart, *pack(routes).tables]))
 
 
 def _staying(packed: Iterable[RouteTable], plan: Plan) -> Iterator[Route]:

@@ -9,7 +9,7 @@ from symroute_nm.errors import InputError
 from symroute_nm.model.network import IPAddress, IPNetwork, Link, Rule
 from symroute_nm.model.prefixes import BITS
 from symroute_nm.rpdb.fib import TOS_MASK, WHOLE, Suppress
-from symroute_nm.rpdb.intervals import Intervals, complement, make_intervals
+from symroute_nm.rpdb.intervals import Doubt, Intervals, complement, make_intervals
 
 LOOPBACK = "lo"
 NOWHERE = {version: make_intervals(version) for version in BITS}
@@ -57,7 +57,7 @@ class CompiledRule(NamedTuple):
     inside: Intervals
     outside: Intervals
     suppress: Suppress
-    doubt: str = ""
+    doubt: Optional[Doubt] = None
 
 
 def span(network: IPNetwork) -> Intervals:
@@ -104,7 +104,7 @@ def compile_rule(rule: Rule, groups: Optional[Mapping[str, int]] = None) -> Comp
     if rule.source is not None:
         source, mask = int(rule.source.network_address), int(rule.source.netmask)
     veto = _compile_suppress(rule, groups or {})
-    return CompiledRule(rule, source, mask, inside, outside, veto, _describe_doubt(rule, groups))
+    return CompiledRule(rule, source, mask, inside, outside, veto, _find_doubt(rule, groups))
 
 
 def _compile_suppress(rule: Rule, groups: Mapping[str, int]) -> Suppress:
@@ -115,21 +115,20 @@ def _compile_suppress(rule: Rule, groups: Mapping[str, int]) -> Suppress:
     return Suppress(length, frozenset(links))
 
 
-def _describe_doubt(rule: Rule, groups: Optional[Mapping[str, int]]) -> str:
+def _find_doubt(rule: Rule, groups: Optional[Mapping[str, int]]) -> Optional[Doubt]:
     if rule.opaque:
-        return (
-            f"rule {rule.priority}: {', '.join(rule.opaque)} is not modelled, taken as not matching"
-        )
+        reason = f"{', '.join(rule.opaque)} is not modelled, taken as not matching"
+        return Doubt(rule.priority, reason)
     if rule.suppress_ifgroup is None:
-        return ""
+        return None
     if groups is None:
         words = "the groups of links are not known, taken as suppressing nothing"
     elif rule.version == 6 and _divides(rule.suppress_ifgroup, groups):
         # fib6_rule_suppress sees only the hop that the packet's hash has picked
         words = "of a route by several links, taken as all being in the group of the first"
     else:
-        return ""
-    return f"rule {rule.priority}: suppress_ifgroup {rule.suppress_ifgroup}: {words}"
+        return None
+    return Doubt(rule.priority, f"suppress_ifgroup {rule.suppress_ifgroup}: {words}")
 
 
 def _divides(group: int, groups: Mapping[str, int]) -> bool:

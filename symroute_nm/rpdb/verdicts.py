@@ -226,9 +226,8 @@ def _failure(sender: Flow, kind: str, group: Group) -> Failure:
 def _word(group: Group, kind: str, link: str) -> str:
     """Where the packet should go instead, in plain words."""
     if group.actual.doubts:
-        return (
-            f"be judged, but a rule that cannot be may catch it: {'; '.join(group.actual.doubts)}"
-        )
+        doubts = "; ".join(map(str, group.actual.doubts))
+        return f"be judged, but a rule that cannot be may catch it: {doubts}"
     if kind == "internal":
         way = " or ".join(format_hop(hop) for hop in group.specific.hops)
         return f"go to the internal network {way}"

@@ -97,8 +97,8 @@ def work_out(request: Request, say: Say, show: Callable[[str], None]) -> Worked:
     if manner.dry_run and not quiet:
         say(*(alteration.text for alteration in made.alterations))
     if manner.dry_run and not (manner.check or quiet):
-        show(changes.diff(made.changes))
+        show(changes.unified_diff(made.changes))
     say(*proposal.check_proof(made, manner))
     if not (manner.dry_run or quiet):
-        show(changes.diff(changes.replaced(made.changes)))
+        show(changes.unified_diff(changes.replaced(made.changes)))
     return Worked(host, made, commands)

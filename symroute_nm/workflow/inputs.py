@@ -22,12 +22,12 @@ _READ = (
 
 
 def read_host(
-    root: Path, host_file: Optional[Path], probe: bool = True, evidence: bool = False
+    root: Path, host_file: Optional[Path], *, probe: bool = True, evidence: bool = False
 ) -> "Host":
     """This machine with the files below `root`, or the snapshot; raises `SymrouteError`."""
     from symroute_nm.readers import host
 
-    return host.read_host(root, host_file, probe, evidence)
+    return host.read_host(root, host_file, probe=probe, evidence=evidence)
 
 
 def read_settings(
@@ -52,7 +52,9 @@ def require_root(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def hold_kernel(root: Path, dry_run: bool, note: Callable[[str], None]) -> Iterator[None]:
+def hold_kernel(
+    root: Path, note: Callable[[str], None], *, dry_run: bool = False
+) -> Iterator[None]:
     """Nobody else changes the kernel meanwhile; what was cut off earlier is taken back first.
 
     Nothing of that for a dry run. Raises `InputError` for a tree that is not root's alone, before

@@ -20,7 +20,7 @@ from symroute_nm.model.places import FRAGMENT, RT_TABLES, RUN_TABLES
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import State
-from symroute_nm.readers.observations import read_config_files
+from symroute_nm.readers.ifcfg.route_files import read_route_files
 from symroute_nm.readers.rt_tables import parse_tables
 from symroute_nm.targets.base import choose_target
 
@@ -130,6 +130,6 @@ def _names_in(changes: Iterable[Change]) -> Iterator[TableName]:
 def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> Files:
     """What the route and rule files list, as they will be after these changes."""
     coming = {change.path: change.after for change in changes}
-    found = [file for file in read_config_files(root) if file.path not in coming]
+    found = [file for file in read_route_files(root) if file.path not in coming]
     found += [config_file(path, content) for path, content in coming.items() if content is not None]
     return choose_target().sort_stored(found, host)

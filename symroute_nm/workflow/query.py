@@ -13,7 +13,7 @@ from symroute_nm.model.plan import Uplink
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
-from symroute_nm.plan.planner import choose_guard
+from symroute_nm.plan.guard import choose_guard
 from symroute_nm.plan.uplinks import Survey, find_uplinks
 from symroute_nm.readers.host import read_host
 from symroute_nm.targets.base import choose_target
@@ -101,9 +101,9 @@ def _unnamed(host: Host) -> List[Dict[str, int]]:
     """The tables that the kernel has and no file names: [{"id", "routes", "rules"}]."""
     named = {table.id for table in host.tables} | _KERNEL_TABLES
     routes: Counter[int] = Counter()
-    for packed in pack(host.routes).packed:
-        if packed.table not in named:
-            routes[packed.table] += len(packed.ranks)
+    for table in pack(host.routes).tables:
+        if table.table not in named:
+            routes[table.table] += len(table.prefix_keys)
     rules = Counter(rule.table for rule in host.rules if rule.table not in named)
     return [
         {"id": each, "routes": routes[each], "rules": rules[each]}

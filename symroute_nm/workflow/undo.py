@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.files.access import is_own
-from symroute_nm.files.changes import Change, diff
+from symroute_nm.files.changes import Change, unified_diff
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.host import read_host
@@ -65,7 +65,7 @@ def remove(
         change = for_removal(root, read_host(root, None, probe=False), settings)
     changes = choose_target().draft_removal(root)
     if dry_run:
-        show(diff(changes))
+        show(unified_diff(changes))
     written = Written()
     if not dry_run:
         kernel = KernelPart(change, make) if change and make else None

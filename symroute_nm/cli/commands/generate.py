@@ -9,22 +9,17 @@ import typer
 from symroute_nm.cli.options import (
     APPLY,
     CONFIG,
-    EXCLUDE,
     FORCE,
     FORWARDED,
-    GATEWAY,
-    GUARD,
-    IIF,
-    INTERFACE,
     JOBS,
     JSON,
     ROOT,
+    SHOW_DIFF,
     SNAPSHOTS,
-    SOURCES,
-    TABLE,
     TABLE_NAMES,
-    TIMEOUT,
-    YES,
+    Confirmation,
+    PlanOptions,
+    expand_groups,
 )
 from symroute_nm.cli.terminal import progress, say, write, write_json, write_lines
 from symroute_nm.errors import FINDING, InputError
@@ -35,22 +30,18 @@ if TYPE_CHECKING:
     from symroute_nm.workflow.generate import Generated, Request
 
 
+@expand_groups
 def generate(
+    *,
     root: Path = ROOT,
     host: Optional[Path] = SNAPSHOTS,
     jobs: int = JOBS,
     config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
-    interface: List[str] = INTERFACE,
-    exclude: List[str] = EXCLUDE,
-    table: List[str] = TABLE,
-    gateway: List[str] = GATEWAY,
-    guard: Optional[str] = GUARD,
-    sources: Optional[str] = SOURCES,
-    iif: Optional[bool] = IIF,
+    plan: PlanOptions,
     table_names: Optional[bool] = TABLE_NAMES,
     forwarded: Optional[bool] = FORWARDED,
-    dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
+    dry_run: bool = SHOW_DIFF,
     check: bool = typer.Option(False, "--check", help="Exit 1 if it would change something."),
     prune: bool = typer.Option(
         False, "--prune", help="Remove the blocks of links that are no uplinks now."
@@ -60,25 +51,16 @@ def generate(
     ),
     force: bool = FORCE,
     apply: bool = APPLY,
-    yes: bool = YES,
-    timeout: float = TIMEOUT,
+    confirmation: Confirmation,
 ) -> int:
     """Plan, show the difference, and write the route, rule and rt_tables files."""
-    from symroute_nm.model.settings import GenerateOptions, Options
+    from symroute_nm.model.settings import GenerateOptions
     from symroute_nm.workflow import generate
 
-    options = Options(
-        guard=guard,
-        sources=sources,
-        iif=iif,
-        table_names=table_names,
-        forwarded=forwarded,
-        interfaces=tuple(interface),
-        exclude=tuple(exclude),
-        tables=tuple(table),
-        gateways=tuple(gateway),
+    options = plan.with_marks(forwarded, table_names)
+    manner = GenerateOptions(
+        dry_run=dry_run or check, check=check, prune=prune, convert=convert, force=force
     )
-    manner = GenerateOptions(dry_run or check, check, prune, convert, force)
     if apply and host is not None:
         raise InputError(
             "--apply changes this machine, --host plans for another", "give one of them"
@@ -94,8 +76,8 @@ def generate(
         return _report(request, generate.generate(request, say, write))
     from symroute_nm.cli import countdown
 
-    with hold_kernel(root, manner.dry_run, say):
-        make = countdown.prepare(timeout, yes)
+    with hold_kernel(root, say, dry_run=manner.dry_run):
+        make = countdown.prepare(confirmation)
         return _report(request, generate.generate(request, say, write, make))
 
 

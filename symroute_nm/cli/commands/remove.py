@@ -3,9 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-import typer
-
-from symroute_nm.cli.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
+from symroute_nm.cli.options import (
+    APPLY,
+    CONFIG,
+    JSON,
+    ROOT,
+    SHOW_DIFF,
+    Confirmation,
+    expand_groups,
+)
 from symroute_nm.cli.terminal import say, write, write_json, write_lines
 from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
@@ -13,14 +19,15 @@ if TYPE_CHECKING:
     from symroute_nm.workflow.undo import Removed
 
 
+@expand_groups
 def remove(
+    *,
     root: Path = ROOT,
     config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
-    dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
+    dry_run: bool = SHOW_DIFF,
     apply: bool = APPLY,
-    yes: bool = YES,
-    timeout: float = TIMEOUT,
+    confirmation: Confirmation,
 ) -> int:
     """Take every block and file of ours away; all else stays byte for byte."""
     from symroute_nm.workflow import undo
@@ -38,8 +45,8 @@ def remove(
         return _report(undo.remove(root, settings, dry_run, say, show), as_json, dry_run)
     from symroute_nm.cli import countdown
 
-    with hold_kernel(root, dry_run, say):
-        make = countdown.prepare(timeout, yes)
+    with hold_kernel(root, say, dry_run=dry_run):
+        make = countdown.prepare(confirmation)
         done = undo.remove(root, settings, dry_run, say, show, make)
         return _report(done, as_json, dry_run)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from symroute_nm.cli.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
+from symroute_nm.cli.options import APPLY, CONFIG, JSON, ROOT, Confirmation, expand_groups
 from symroute_nm.cli.terminal import say, write_json, write_lines
 from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from symroute_nm.workflow.undo import Undone
 
 
+@expand_groups
 def undo(
+    *,
     name: str = typer.Argument("", help="A backup's name; the newest if none is given."),
     root: Path = ROOT,
     config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
     list_only: bool = typer.Option(False, "--list", help="Show the backups, newest first."),
     apply: bool = APPLY,
-    yes: bool = YES,
-    timeout: float = TIMEOUT,
+    confirmation: Confirmation,
 ) -> int:
     """Bring the files back to what they were before the last generate or remove."""
     from symroute_nm.workflow import undo
@@ -36,8 +37,8 @@ def undo(
     from symroute_nm.cli import countdown
 
     settings = read_settings(root, config)
-    with hold_kernel(root, False, say):
-        make = countdown.prepare(timeout, yes)
+    with hold_kernel(root, say):
+        make = countdown.prepare(confirmation)
         return _report(undo.undo(root, name, settings, say, make), as_json)
 
 

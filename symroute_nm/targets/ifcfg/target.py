@@ -10,7 +10,6 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Files, ListedRule
 from symroute_nm.model.network import Link
 from symroute_nm.model.observations import ConfigFile, config_file
-from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.plan import Plan, Uplink
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
@@ -23,9 +22,8 @@ from symroute_nm.targets.base import (
     Obstacle,
     Target,
 )
-from symroute_nm.targets.ifcfg import checks, files, findings, listing, profiles
-from symroute_nm.targets.ifcfg.files import sort_earlier_blocks
-from symroute_nm.targets.ifcfg.listing import list_rules, profile_of
+from symroute_nm.targets.ifcfg import changes as file_changes
+from symroute_nm.targets.ifcfg import checks, earlier_blocks, findings, listing, names, profiles
 
 _FINDERS = (
     findings.find_service,
@@ -40,7 +38,7 @@ class IfcfgTarget(Target):
     """``route-``, ``route6-``, ``rule-``, ``rule6-PROFILE`` and a fragment of rt_tables."""
 
     name = "ifcfg"
-    folders = files.FOLDERS
+    folders = file_changes.FOLDERS
 
     def find_obstacle(self, host: Host) -> Optional[Obstacle]:
         """What is wrong with the dispatcher script; None where something applies the files."""
@@ -56,11 +54,11 @@ class IfcfgTarget(Target):
 
     def find_owned(self, root: Path) -> Tuple[str, ...]:
         """Route, rule and rt_tables files, and those that set marks, with a block of ours."""
-        return files.find_owned(root)
+        return file_changes.find_owned(root)
 
     def read_earlier(self, root: Path, host: Host, owned: Iterable[str]) -> Files:
         """What our blocks in route and rule files list."""
-        paths = [path for path in owned if profile_of(path)]
+        paths = [path for path in owned if names.profile_of(path)]
         files = [config_file(path, access.read(root, path) or b"") for path in paths]
         return self.sort_stored(files, host)
 
@@ -70,22 +68,22 @@ class IfcfgTarget(Target):
 
     def list_rules(self, files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
         """The rules in all of the rule files, in order."""
-        return list_rules(files, host)
+        return listing.list_rules(files, host)
 
     def draft(
         self, root: Path, host: Host, plan: Plan, owned: Sequence[str], options: DraftOptions
     ) -> Draft:
         """The changes that write the plan's blocks and take those away that are not planned."""
         wanted = _render(plan, host, EarlierBlocks())
-        earlier = sort_earlier_blocks(host, plan, owned, wanted, options.prune)
+        earlier = earlier_blocks.sort_earlier_blocks(host, plan, owned, wanted, prune=options.prune)
         if earlier.tables:
             wanted = _render(plan, host, earlier)
         devices = _devices(plan) if options.convert else {}
-        return Draft(files.find_changes(root, wanted, earlier.gone, devices), earlier)
+        return Draft(file_changes.find_changes(root, wanted, earlier.gone, devices), earlier)
 
     def draft_removal(self, root: Path) -> Tuple[Change, ...]:
         """The changes that take every block and file of ours away."""
-        return files.find_changes(root, {}, self.find_owned(root))
+        return file_changes.find_changes(root, {}, self.find_owned(root))
 
     def check(self, root: Path, host: Host, plan: Plan, changes: Sequence[Change]) -> Check:
         """What NetworkManager applies now and the dispatcher script would apply otherwise."""
@@ -97,11 +95,11 @@ class IfcfgTarget(Target):
 
     def notes_on_earlier(self, earlier: EarlierBlocks) -> List[str]:
         """What is said about route and rule files that keep their blocks."""
-        return files.notes_on_earlier_blocks(earlier)
+        return earlier_blocks.notes_on_earlier_blocks(earlier)
 
     def profile_of(self, path: str) -> str:
         """The profile that a route or rule file is named after; "" for other files."""
-        return profile_of(path)
+        return names.profile_of(path)
 
 
 TARGET = IfcfgTarget()
@@ -117,11 +115,9 @@ def _render(plan: Plan, host: Host, earlier: EarlierBlocks) -> Dict[str, str]:
 
 def _devices(plan: Plan) -> Dict[str, str]:
     """The link of each route file: {path: link}."""
-    links = [
-        (planned.uplink.profile.name, planned.uplink.link.name)
-        for planned in plan.uplinks
-        if planned.uplink.profile
-    ]
-    devices = {f"{NETWORK_SCRIPTS}/route-{profile}": link for profile, link in links}
-    devices.update({f"{NETWORK_SCRIPTS}/route6-{profile}": link for profile, link in links})
+    devices: Dict[str, str] = {}
+    for uplink in (planned.uplink for planned in plan.uplinks):
+        if uplink.profile is not None:
+            paths = names.paths_of(names.ROUTE, [uplink.profile.name])
+            devices.update(dict.fromkeys(paths, uplink.link.name))
     return devices
