@@ -5,7 +5,13 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from symroute_nm.files import blocks
 from symroute_nm.model.host import Host
-from symroute_nm.model.iproute2 import _TABLES, parse_place, parse_route, parse_rule, read_lines
+from symroute_nm.model.iproute2 import (
+    KERNEL_TABLES,
+    parse_route,
+    parse_route_key,
+    parse_rule,
+    read_lines,
+)
 from symroute_nm.model.listing import Files, ListedRoute, ListedRule, Listing
 from symroute_nm.model.network import Route, Rule
 from symroute_nm.model.observations import ConfigFile, config_file
@@ -47,7 +53,7 @@ def _rules(file: ConfigFile, tables: Mapping[str, int]) -> Iterator[Tuple[str, O
 
 def table_numbers(host: Host) -> Dict[str, int]:
     """What iproute2 takes a table's name for: {name: number}."""
-    return {**{table.name: table.id for table in host.tables}, **_TABLES}
+    return {**{table.name: table.id for table in host.tables}, **KERNEL_TABLES}
 
 
 def profile_of(path: str) -> str:
@@ -81,7 +87,7 @@ def list_places(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, .
         ListedRoute(route, file.path, profile_of(file.path))
         for file in files
         for line, version in _read_route_lines(file)
-        for route in [parse_place(line, version, tables)]
+        for route in [parse_route_key(line, version, tables)]
         if route is not None
     )
 
