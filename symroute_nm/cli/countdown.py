@@ -9,8 +9,8 @@ from typing import Callable, List, NoReturn, Tuple
 from symroute_nm.cli.options import Confirmation
 from symroute_nm.cli.terminal import flush, say, show_progress
 from symroute_nm.errors import Refusal, SystemFailure, shown
-from symroute_nm.workflow.apply import KeeperResult, KernelChange, Watch, make_change
 from symroute_nm.workflow.commit import Maker
+from symroute_nm.workflow.confirm import KeeperResult, KernelChange, Watch, make_change
 
 _ELSEWHERE = "symroute-nm confirm"
 _QUESTION = "Enter or y keeps it, n or Ctrl-C takes it back"

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional
 
 import click
 import typer
@@ -36,29 +36,38 @@ _COMMANDS = (
 )
 
 
+class _CommandModules(Mapping[str, click.Command]):
+    """The commands by name; a module of `cli.commands` is imported when it is asked for."""
+
+    def __init__(self) -> None:
+        self._built: Dict[str, click.Command] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in _COMMANDS:
+            raise KeyError(name)
+        if name not in self._built:
+            module = importlib.import_module(f"symroute_nm.cli.commands.{name}")
+            alone = typer.Typer(
+                add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+            )
+            alone.command(name)(getattr(module, name))
+            self._built[name] = typer.main.get_command(alone)
+        return self._built[name]
+
+
 class _Commands(TyperGroup):
-    """The modules of `cli.commands`, of which only the one that is asked for is imported."""
+    """The program, of whose commands only the one that is asked for is imported and built."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        # Only the names are looked at here: to list them, and to find one that is almost right.
-        names: Dict[str, Any] = dict.fromkeys(_COMMANDS)
-        self.commands = names
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002  # click gives it
-        cmd_name: str,
-    ) -> Optional[click.Command]:
-        """The command of that name; None where there is no such."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(f"symroute_nm.cli.commands.{cmd_name}")
-        alone = typer.Typer(
-            add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-        )
-        alone.command(cmd_name)(getattr(module, cmd_name))
-        return typer.main.get_command(alone)
+        commands: Any = _CommandModules()
+        self.commands = commands
 
 
 app = typer.Typer(
@@ -140,8 +149,8 @@ def _end(number: int, frame: Optional[FrameType]) -> None:
         signal.signal(signal.SIGALRM, lambda _, later: _end(number, later))
         signal.setitimer(signal.ITIMER_REAL, _SOON)
         return
-    for each in (signal.SIGINT, *_ENDING):
-        signal.signal(each, signal.SIG_IGN)  # a second one must not stop that
+    for ending in (signal.SIGINT, *_ENDING):
+        signal.signal(ending, signal.SIG_IGN)  # a second one must not stop that
     sys.exit(128 + number)
 
 

@@ -154,89 +154,89 @@ class Tree:
         Refusal where a link in it leaves the root, dangles or goes in circles; SystemFailure.
         """
         with os_errors("look up", path):
-            return self._walk(path, True)
+            return self._walk(path, follow=True)
 
     def name(self, path: str) -> Place:
         """As `place`, but a link at the very end is not followed."""
         with os_errors("look up", path):
-            return self._walk(path, False)
+            return self._walk(path, follow=False)
 
     def plain(self, real: str) -> Place:
         """As `place` for a path that has no link in it; Refusal where there is one now."""
-        found = self.name(real)
-        if found.real != "/".join(_parts(real)):
+        place = self.name(real)
+        if place.real != "/".join(_parts(real)):
             raise Refusal(
                 f"{self.shown(real)}: there is a link in this path now",
                 "put back the folder that was there, or remove the link",
             )
-        return found
+        return place
 
     def is_link(self, path: str) -> bool:
         """Whether a link stands at the very end of that path."""
         with os_errors("look up", path):
-            return stat.S_ISLNK(mode_at(self._walk(path, False)))
+            return stat.S_ISLNK(mode_at(self._walk(path, follow=False)))
 
-    def _walk(self, asked: str, last: bool) -> Place:
-        """Follow a path, and a link at its end if `last`; OSError, Refusal.
+    def _walk(self, asked: str, *, follow: bool) -> Place:
+        """Go along a path, and where `follow`, along a link at its end too; OSError, Refusal.
 
         While what a link points to is walked, `tail` is how many parts come after that link. The
         very end is not looked at, but for a link there, or to tell whether a link leads to nothing.
         """
-        here: _Parts = ()
+        folder: _Parts = ()
         parts = _parts(asked)[::-1]
         tail, links, link, target = len(parts) + 1, 0, "", ""
         blocked = False
         while parts:
             part = parts.pop()
             if part == "..":
-                if not here:
+                if not folder:
                     raise _leaves(asked)
-                here = here[:-1]
+                folder = folder[:-1]
                 continue
-            if parts and self._enters(here, part):
-                here = (*here, part)
+            if parts and self._enters(folder, part):
+                folder = (*folder, part)
                 continue
-            if not (parts or last):
-                here = (*here, part)
+            if not (parts or follow):
+                folder = (*folder, part)
                 break
-            status = self._status(here, part)
-            if status is not None and stat.S_ISLNK(status.st_mode) and (parts or last):
+            status = self._status(folder, part)
+            if status is not None and stat.S_ISLNK(status.st_mode) and (parts or follow):
                 links += 1
                 if links > _MAX_LINKS:
                     raise Refusal(f"{asked}: too many levels of symbolic links", "remove the link")
-                found = os.readlink(part, dir_fd=self._folders[here])
+                text = os.readlink(part, dir_fd=self._folders[folder])
                 if len(parts) < tail:
-                    tail, target = len(parts), found
-                    link = self.shown("/".join((*here, part)))
-                here, found = self._start(here, found)
-                parts += _parts(found)[::-1]
+                    tail, target = len(parts), text
+                    link = self.shown("/".join((*folder, part)))
+                folder, text = self._start(folder, text)
+                parts += _parts(text)[::-1]
                 continue
             if status is None and len(parts) >= tail:
                 raise _dangles(asked, link, target, self.root)
             blocked = blocked or (status is not None and bool(parts))
-            here = (*here, part)
-        name = here[-1] if here else "."
-        folder = self._folders.get(here[:-1])
-        return Place("/".join(here), name, folder, blocked, self._durable)
+            folder = (*folder, part)
+        name = folder[-1] if folder else "."
+        above = self._folders.get(folder[:-1])
+        return Place("/".join(folder), name, above, blocked, self._durable)
 
-    def _start(self, here: _Parts, target: str) -> Tuple[_Parts, str]:
-        """Where a link leads from, and the path from there."""
+    def _start(self, folder: _Parts, target: str) -> Tuple[_Parts, str]:
+        """Where a link in that folder leads from, and the path from there."""
         if not target.startswith("/"):
-            return here, target
+            return folder, target
         # An absolute link is the host's own, below its root; one written from outside names it.
         inside = os.path.realpath(str(self.root)).rstrip("/") + "/"
         return (), target[len(inside) :] if target.startswith(inside) else target
 
-    def _enters(self, here: _Parts, part: str) -> bool:
+    def _enters(self, folder: _Parts, part: str) -> bool:
         """Whether that name is a folder, which is held open then; OSError."""
-        there = (*here, part)
-        if there in self._folders:
+        inner = (*folder, part)
+        if inner in self._folders:
             return True
-        above = self._folders.get(here)
+        above = self._folders.get(folder)
         if above is None:
             return False
         try:
-            self._folders[there] = os.open(part, _FOLDER, dir_fd=above)
+            self._folders[inner] = os.open(part, _FOLDER, dir_fd=above)
         except (FileNotFoundError, NotADirectoryError):  # the latter for a link, too
             return False
         except OSError as error:
@@ -245,21 +245,21 @@ class Tree:
             return False
         return True
 
-    def _status(self, here: _Parts, part: str) -> Optional[os.stat_result]:
-        above = self._folders.get(here)
+    def _status(self, folder: _Parts, part: str) -> Optional[os.stat_result]:
+        above = self._folders.get(folder)
         return None if above is None else _status(part, above)
 
     def inside(self, path: str) -> Place:
         """The folder to which a path leads, as the place ``.`` in it; OSError, Refusal."""
-        found = self._walk(path, True)
-        here = tuple(_parts(found.real))
-        if here and not self._enters(here[:-1], here[-1]):
-            in_the_way = found.blocked or exists_at(found)
+        place = self._walk(path, follow=True)
+        folder = tuple(_parts(place.real))
+        if folder and not self._enters(folder[:-1], folder[-1]):
+            in_the_way = place.blocked or exists_at(place)
             number = errno.ENOTDIR if in_the_way else errno.ENOENT
             raise OSError(number, os.strerror(number))
-        if here not in self._folders:
+        if folder not in self._folders:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return Place(found.real + "/.", ".", self._folders[here], durable=self._durable)
+        return Place(place.real + "/.", ".", self._folders[folder], durable=self._durable)
 
     def names(self, path: str) -> List[str]:
         """The names in a folder, sorted; OSError, Refusal."""
@@ -277,44 +277,42 @@ class Tree:
     @contextlib.contextmanager
     def opened(self, path: str) -> Iterator[int]:
         """A descriptor to read what a path leads to, never waiting for it; OSError, Refusal."""
-        found = self._walk(path, False)
-        if stat.S_ISLNK(mode_at(found)):
-            found = self._walk(path, True)
-        if found.folder is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        with _opened(found, _READ) as descriptor:
+        place = self._walk(path, follow=False)
+        if stat.S_ISLNK(mode_at(place)):
+            place = self._walk(path, follow=True)
+        with _opened(place, _READ) as descriptor:
             yield descriptor
 
     def status(self, path: str) -> Optional[os.stat_result]:
         """What stat(2) says of where a path leads; None for nothing, or where it cannot be told."""
         with contextlib.suppress(OSError, Refusal):
-            found = self._walk(path, True)
-            return None if found.folder is None else _status(found.name, found.folder)
+            place = self._walk(path, follow=True)
+            return None if place.folder is None else _status(place.name, place.folder)
         return None
 
     def mode(self, path: str) -> int:
         """Type and permission bits as `status` has them; 0 for None."""
-        found = self.status(path)
-        return 0 if found is None else found.st_mode
+        status = self.status(path)
+        return 0 if status is None else status.st_mode
 
     def points_to(self, path: str) -> Optional[str]:
         """What the link at the very end of a path points to; None: no link, or it is not known."""
         with contextlib.suppress(OSError, Refusal):
-            found = self._walk(path, False)
-            if found.folder is not None:
-                return os.readlink(found.name, dir_fd=found.folder)
+            place = self._walk(path, follow=False)
+            if place.folder is not None:
+                return os.readlink(place.name, dir_fd=place.folder)
         return None
 
     def has(self, path: str) -> bool:
         """Whether anything is known to stand there, be it a link to nowhere."""
         with contextlib.suppress(OSError, Refusal):
-            return exists_at(self._walk(path, False))
+            return exists_at(self._walk(path, follow=False))
         return False
 
     def may_have(self, path: str) -> bool:
         """As `has`, but True where it cannot be told: reading it will say why."""
         try:
-            return exists_at(self._walk(path, False))
+            return exists_at(self._walk(path, follow=False))
         except (OSError, Refusal):
             return True
 
@@ -336,13 +334,13 @@ class Tree:
                 root = whole.made(whole.name(str(self.root.absolute())))
                 assert root.folder is not None
                 self._folders[()] = self._made_folder(root.name, root.folder)
-        here: _Parts = ()
+        folder: _Parts = ()
         for part in place.real.split("/")[:-1]:
-            there = (*here, part)
-            if not self._enters(here, part):
-                self._folders[there] = self._made_folder(part, self._folders[here])
-            here = there
-        return place._replace(folder=self._folders[here], blocked=False)
+            inner = (*folder, part)
+            if not self._enters(folder, part):
+                self._folders[inner] = self._made_folder(part, self._folders[folder])
+            folder = inner
+        return place._replace(folder=self._folders[folder], blocked=False)
 
     def _made_folder(self, name: str, above: int) -> int:
         """A descriptor of the folder of that name, which is made where it is missing; OSError."""
@@ -373,9 +371,9 @@ class Tree:
         return min((path for path, status in self.passed() if may_be_others(status)), default="")
 
 
-def may_be_others(found: os.stat_result) -> bool:
+def may_be_others(status: os.stat_result) -> bool:
     """Whether somebody else than root, or than who runs this, can write it."""
-    return found.st_uid not in (0, os.geteuid()) or bool(found.st_mode & OTHERS_WRITE)
+    return status.st_uid not in (0, os.geteuid()) or bool(status.st_mode & OTHERS_WRITE)
 
 
 def _parts(path: str) -> List[str]:
@@ -392,8 +390,8 @@ def _status(name: str, folder: int) -> Optional[os.stat_result]:
 
 def mode_at(place: Place) -> int:
     """Type and permission bits of what stands at that very place, 0 for nothing; OSError."""
-    found = None if place.folder is None else _status(place.name, place.folder)
-    return 0 if found is None else found.st_mode
+    status = None if place.folder is None else _status(place.name, place.folder)
+    return 0 if status is None else status.st_mode
 
 
 def exists_at(place: Place) -> bool:
@@ -459,10 +457,10 @@ def read_at(place: Place, path: str) -> Optional[Found]:
             )
         if place.folder is None:
             return None
-        found = _status(place.name, place.folder)
-        if found is None:
+        status = _status(place.name, place.folder)
+        if status is None:
             return None
-        check_regular(found, path)
+        check_regular(status, path)
         try:
             with _opened(place, _READ) as descriptor:
                 return _read_all(descriptor, path)
@@ -470,9 +468,9 @@ def read_at(place: Place, path: str) -> Optional[Found]:
             return None  # taken away since
 
 
-def check_regular(found: os.stat_result, path: str) -> None:
-    """Refusal if what stat(2) found is no regular file."""
-    if stat.S_ISREG(found.st_mode):
+def check_regular(status: os.stat_result, path: str) -> None:
+    """Refusal if that is the status of no regular file."""
+    if stat.S_ISREG(status.st_mode):
         return
     kinds = {
         stat.S_IFDIR: "a folder",
@@ -482,7 +480,7 @@ def check_regular(found: os.stat_result, path: str) -> None:
         stat.S_IFSOCK: "a socket",
         stat.S_IFLNK: "a link",
     }
-    kind = kinds.get(stat.S_IFMT(found.st_mode), "something else")
+    kind = kinds.get(stat.S_IFMT(status.st_mode), "something else")
     raise Refusal(f"{path} is {kind}, not a file", "move it out of the way")
 
 
@@ -650,10 +648,10 @@ def remove_all(place: Place, depth: int = 0) -> None:
 
 
 def _own(descriptor: int, attributes: Attributes) -> None:
-    found = os.fstat(descriptor)
-    uid = found.st_uid if attributes.uid == -1 else attributes.uid
-    gid = found.st_gid if attributes.gid == -1 else attributes.gid
-    if (uid, gid) != (found.st_uid, found.st_gid):
+    status = os.fstat(descriptor)
+    uid = status.st_uid if attributes.uid == -1 else attributes.uid
+    gid = status.st_gid if attributes.gid == -1 else attributes.gid
+    if (uid, gid) != (status.st_uid, status.st_gid):
         os.fchown(descriptor, uid, gid)
 
 

@@ -306,7 +306,7 @@ def _prepare_apart(tree: Tree, change: Change) -> _Step:
         mine = os.geteuid() != 0
         step = step._replace(
             attributes=Attributes(
-                step.attributes.mode, -1 if mine else owner.st_uid, -1 if mine else owner.st_gid
+                step.attributes.mode, *((-1, -1) if mine else (owner.st_uid, owner.st_gid))
             )
         )
     return step._replace(target=target)

@@ -96,7 +96,7 @@ def _held(lock: Path, timeout: float, subject: Path) -> Iterator[None]:
     try:
         with os_errors("lock", lock):
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield
     finally:
         # The lock ends all the same, close(2), and what was done under it stands.
@@ -128,10 +128,10 @@ def _open(lock: Path) -> int:
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, descriptor)
         with os_errors("lock", lock):
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise SystemFailure(f"cannot lock {lock}: it is no file", _IN_THE_WAY)
-            if stat.S_IMODE(found.st_mode) != _MODE:  # the umask's work, or an earlier version's
+            if stat.S_IMODE(status.st_mode) != _MODE:  # the umask's work, or an earlier version's
                 os.fchmod(descriptor, _MODE)
         stack.pop_all()
     return descriptor

@@ -136,14 +136,14 @@ def _namespace() -> str:
 def _is_private(folder: str) -> bool:
     """Whether a folder is there, is no link, and nobody else may enter it."""
     try:
-        found = os.lstat(folder)
+        status = os.lstat(folder)
     except (OSError, ValueError):
         return False
     return (
         folder.startswith("/")
-        and stat.S_ISDIR(found.st_mode)
-        and found.st_uid == os.geteuid()
-        and stat.S_IMODE(found.st_mode) == _PRIVATE
+        and stat.S_ISDIR(status.st_mode)
+        and status.st_uid == os.geteuid()
+        and stat.S_IMODE(status.st_mode) == _PRIVATE
     )
 
 
@@ -154,15 +154,15 @@ def _make(begin: str, shared: Sequence[str], own: Sequence[str], mode: int) -> P
     """
     place = Path(begin)
     with contextlib.ExitStack() as stack:
-        here = _open(begin, None, place)
-        stack.callback(os.close, here)
+        folder = _open(begin, None, place)
+        stack.callback(os.close, folder)
         for name in (*shared, *own):
             place /= name
-            here = _enter(here, name, place, mode if name in own else _PUBLIC)
-            stack.callback(os.close, here)
-            _check(here, place)
+            folder = _enter(folder, name, place, mode if name in own else _PUBLIC)
+            stack.callback(os.close, folder)
+            _check(folder, place)
             if name in own:
-                _set_mode(here, place, mode)
+                _set_mode(folder, place, mode)
     return place
 
 
@@ -189,16 +189,16 @@ def _open(name: str, parent: Optional[int], place: Path) -> int:
 def _check(folder: int, place: Path) -> None:
     """Refusal unless the folder is ours, and nobody else can write to it; SystemFailure."""
     try:
-        found = os.fstat(folder)
+        status = os.fstat(folder)
     except OSError as error:
         raise _failure("look up", place, error) from error
-    if found.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid():
         raise Refusal(
-            f"{place} belongs to user {found.st_uid}", "see who made it, and move it away"
+            f"{place} belongs to user {status.st_uid}", "see who made it, and move it away"
         )
-    if found.st_mode & OTHERS_WRITE:
+    if status.st_mode & OTHERS_WRITE:
         raise Refusal(
-            f"others can write to {place}: its mode is {stat.S_IMODE(found.st_mode):04o}",
+            f"others can write to {place}: its mode is {stat.S_IMODE(status.st_mode):04o}",
             "see what stands in it, and move it away",
         )
 

@@ -1,7 +1,4 @@
-"""The words of this project as immutable types; addresses are ``ipaddress`` objects, never strings.
-
-The same `Route` and `Rule` serve kernel, plan, templates and netlink.
-"""
+"""A `Plan`: what each uplink gets, which links get nothing and why, what the user should know."""
 
 from typing import NamedTuple, Optional, Tuple
 

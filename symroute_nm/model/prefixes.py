@@ -7,9 +7,10 @@ ascending order of prefix keys a network stands before all that lie in it.
 from array import array
 from bisect import bisect_left
 from ipaddress import IPv4Network, IPv6Network
-from typing import AbstractSet, Iterable, Iterator, List, MutableSequence, Sequence, TypeVar, Union
+from typing import AbstractSet, Iterable, Iterator, List, MutableSequence, Sequence, TypeVar
 
-_Network = Union[IPv4Network, IPv6Network]
+from symroute_nm.model.network import IPV4, IPNetwork
+
 _Member = TypeVar("_Member")
 
 BITS = {4: 32, 6: 128}
@@ -17,7 +18,7 @@ _LENGTH_BITS = 8  # hold any prefix length
 LENGTH_MASK = (1 << _LENGTH_BITS) - 1
 
 
-def prefix_key(network: _Network) -> int:
+def prefix_key(network: IPNetwork) -> int:
     """The prefix key of a network."""
     return int(network.network_address) << _LENGTH_BITS | network.prefixlen
 
@@ -27,9 +28,9 @@ def make_prefix_key(first: int, length: int) -> int:
     return first << _LENGTH_BITS | length
 
 
-def network_of_key(version: int, key: int) -> _Network:
+def network_of_key(version: int, key: int) -> IPNetwork:
     """The network of that prefix key."""
-    kind = IPv4Network if version == 4 else IPv6Network  # noqa: PLR2004  # IP version
+    kind = IPv4Network if version == IPV4 else IPv6Network
     return kind((key >> _LENGTH_BITS, key & LENGTH_MASK))
 
 
@@ -45,12 +46,12 @@ def last_address(key: int, bits: int) -> int:
 
 def make_addresses(version: int, addresses: Iterable[int] = ()) -> MutableSequence[int]:
     """A list for addresses of that family: IPv4's take 4 bytes each, IPv6's are Python's own."""
-    return array("I", addresses) if version == 4 else list(addresses)  # noqa: PLR2004  # IP version
+    return array("I", addresses) if version == IPV4 else list(addresses)
 
 
 def make_prefix_keys(version: int, keys: Iterable[int] = ()) -> MutableSequence[int]:
     """A list for prefix keys of that family: IPv4's take 8 bytes each, IPv6's are Python's own."""
-    return array("Q", keys) if version == 4 else list(keys)  # noqa: PLR2004  # IP version
+    return array("Q", keys) if version == IPV4 else list(keys)
 
 
 def make_indexes(indexes: Iterable[int] = ()) -> "array[int]":
@@ -69,7 +70,7 @@ def collapse(keys: Iterable[int], bits: int) -> List[int]:
     return kept
 
 
-class PrefixSet(AbstractSet[_Network]):
+class PrefixSet(AbstractSet[IPNetwork]):
     """A set of networks of one family, kept as its prefix keys, which come ascending, each once."""
 
     def __init__(self, version: int, keys: Iterable[int] = ()) -> None:
@@ -91,7 +92,7 @@ class PrefixSet(AbstractSet[_Network]):
         position = bisect_left(self.prefix_keys, key)
         return position < len(self.prefix_keys) and self.prefix_keys[position] == key
 
-    def __iter__(self) -> Iterator[_Network]:
+    def __iter__(self) -> Iterator[IPNetwork]:
         return (network_of_key(self.version, key) for key in self.prefix_keys)
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tupl
 from symroute_nm.errors import InputError
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import (
+    IPV4,
     TABLE_MAIN,
     VERSIONS,
     Address,
@@ -27,8 +28,6 @@ from symroute_nm.model.prefixes import last_address, make_prefix_key, prefix_key
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.model.route_set import is_specific_in_main, pack
 from symroute_nm.model.settings import InterfaceSettings, Settings
-
-_IPV4 = 4
 
 
 class DefaultRoutes:
@@ -224,7 +223,7 @@ def is_edge(network: IPNetwork, address: IPAddress) -> bool:
     """Whether it is an IPv4 network's own or its broadcast address; RFC 3021: a /31 has neither."""
     small = network.prefixlen >= network.max_prefixlen - 1
     edges = (network.network_address, network.broadcast_address)
-    return network.version == _IPV4 and not small and address in edges
+    return network.version == IPV4 and not small and address in edges
 
 
 def _check_host_address(link: str, gateway: Gateway, around: Iterable[IPNetwork]) -> None:

@@ -1,20 +1,25 @@
-"""What only a diagnosis needs: rule files' texts, services, ARP sysctls, the firewall's DNATs."""
+"""What only a diagnosis needs: rule files, services, ARP sysctls, what the firewall lists."""
 
 import os
+import re
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from symroute_nm import programs
-from symroute_nm.errors import SystemFailure, pass_on_exhaustion
+from symroute_nm.errors import SymrouteError, SystemFailure, pass_on_exhaustion
+from symroute_nm.files import access
 from symroute_nm.files.access import Tree
 from symroute_nm.kernel.loaded_marks import marked_links
-from symroute_nm.model.network import Link
+from symroute_nm.model.network import IPNetwork, Link
 from symroute_nm.model.observations import PUBLISHED_PORTS, Arp, Observations, Published, Unread
-from symroute_nm.readers.firewall import read_ipv6_rpfilter
+from symroute_nm.readers.firewall import has_firewalld
 from symroute_nm.readers.ifcfg.dispatcher import find_service_fault
 from symroute_nm.readers.ifcfg.route_files import read_route_files_below
 from symroute_nm.readers.published_ports import parse_iptables, parse_masqueraded, parse_nft
 
+_FIREWALLD_CONF = "etc/firewalld/firewalld.conf"
+_RPFILTER = re.compile(r"^[ \t]*IPv6_rpfilter[ \t]*=[ \t]*(\S+)", re.MULTILINE)
+_RPFILTER_DEFAULT = "yes"  # firewalld.conf(5)
 _PROC = "/proc/sys/net/ipv4/conf"
 _ARP = ("arp_ignore", "arp_announce", "arp_filter")
 _TIMEOUT_SECONDS = 10
@@ -39,11 +44,15 @@ def read_observations(root: Path, links: Iterable[Link]) -> Observations:
     """What the files below `root` and this kernel say; what cannot be read stands in `unread`."""
     with Tree(root) as tree:
         files, unread_files = read_route_files_below(tree)
-        service, rpfilter = find_service_fault(tree), read_ipv6_rpfilter(tree)
+        service, rpfilter = find_service_fault(tree), _read_ipv6_rpfilter(tree)
     texts, unread_listings = _read_listings()
-    published = {port for listing, text in texts for port in listing.parse(text)}
-    masqueraded = {network for _, text in texts for network in parse_masqueraded(text)}
-    marked = {link for _, text in texts for link in marked_links(text)}
+    published: Set[Published] = set()
+    masqueraded: Set[IPNetwork] = set()
+    marked: Set[str] = set()
+    for listing, text in texts:
+        published.update(listing.parse(text))
+        masqueraded.update(parse_masqueraded(text))
+        marked.update(marked_links(text))
     return Observations(
         files=files,
         dispatcher_service=service,
@@ -56,11 +65,23 @@ def read_observations(root: Path, links: Iterable[Link]) -> Observations:
     )
 
 
+def _read_ipv6_rpfilter(tree: Tree) -> str:
+    """firewalld.conf's IPv6_rpfilter in lower case; "" where firewalld is not enabled."""
+    if not has_firewalld(tree):
+        return ""
+    try:
+        text = access.read_below(tree, _FIREWALLD_CONF).decode("utf-8", "replace")
+    except SymrouteError:
+        return _RPFILTER_DEFAULT
+    values = _RPFILTER.findall(text)
+    return values[-1].lower() if values else _RPFILTER_DEFAULT
+
+
 def _arp(links: Iterable[str]) -> Iterator[Arp]:
     """ip-sysctl.rst: the higher of all's and the link's own value; of arp_filter, either."""
-    general = [(name, _sysctl("all", name)) for name in _ARP]
+    least = {name: _sysctl("all", name) for name in _ARP}
     for link in links:
-        yield Arp(link, *(max(least, _sysctl(link, name)) for name, least in general))
+        yield Arp(link, *(max(least[name], _sysctl(link, name)) for name in _ARP))
 
 
 def _sysctl(link: str, name: str) -> int:

@@ -7,7 +7,7 @@ from symroute_nm.rendering import load_templates
 
 
 def render_marking(marking: Marking) -> Dict[str, str]:
-    """The dispatcher script, the sysctl and, for firewalld, our part of direct.xml: {path: text}."""
+    """The script, the sysctl and, for firewalld, our part of direct.xml: {path: text}."""
     templates = load_templates(
         "marks", "dispatcher", "nft", "iptables", "matches", "sysctl", "direct"
     )

@@ -315,11 +315,11 @@ def read_root(content: Dict[str, bytes]) -> None:
         host = HOST._replace(
             profiles=profiles.read_profiles(root),
             tables=rt_tables.read_tables(root),
-            leases=leases.read(root, names),
+            leases=leases.read_leases(root, names),
             dispatcher=dispatcher.find_dispatcher(root),
             evidence=observations.read_observations(root, ()),
             links=tuple(
-                link._replace(connection=leases.connections(root).get(link.ifindex, ""))
+                link._replace(connection=leases.read_connections(root).get(link.ifindex, ""))
                 for link in HOST.links
             ),
         )

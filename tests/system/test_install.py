@@ -651,7 +651,7 @@ def test_a_backup_of_wrong_types_is_refused(root, change):
 PROGRAM = f"""
 import pathlib, sys
 from symroute_nm.files import install
-from symroute_nm.targets.ifcfg.files import find_changes
+from symroute_nm.targets.ifcfg.changes import find_changes
 from symroute_nm.errors import SymrouteError
 root = pathlib.Path(sys.argv[1])
 try:

@@ -331,3 +331,17 @@ def test_what_the_style_rules_forbid_becomes_no_more(forbidden):
 )
 def test_what_the_style_rules_forbid_is_found(forbidden, code):
     assert 1 == sum(map(forbidden, ast.walk(ast.parse(code))))
+
+
+# The target and the readers that know the names of ifcfg files, and the words that both use.
+KNOWS_IFCFG = re.compile(r"(targets|readers)/ifcfg/|model/(places|profiles)\.py|files/journal\.py")
+
+
+def test_only_the_target_and_its_readers_know_the_names_of_ifcfg_files():
+    name = re.compile(r"network-scripts|ifcfg-|route6-|rule6-")
+    knowing = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if name.search(path.read_text(encoding="utf-8"))
+    }
+    assert [] == [path for path in sorted(knowing) if not KNOWS_IFCFG.match(path)]

@@ -7,7 +7,7 @@ from support.golden.cases import plain
 from support.hosts import BRIDGE, DOCKER0, kernel_rules, link, make_plan, route, vlans
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.settings import Settings
-from symroute_nm.report.results import skip_lines
+from symroute_nm.report.links import skip_lines
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove
 from symroute_nm.rpdb.rules import Packet

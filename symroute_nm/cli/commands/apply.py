@@ -15,7 +15,6 @@ from symroute_nm.cli.options import (
     expand_groups,
 )
 from symroute_nm.cli.terminal import say, write_json, write_lines
-from symroute_nm.workflow.inputs import hold_kernel, read_settings
 
 
 @expand_groups
@@ -32,17 +31,19 @@ def apply(
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
     from symroute_nm.cli import countdown
-    from symroute_nm.report import results
-    from symroute_nm.workflow import apply, proposal
+    from symroute_nm.report.changes import kernel_json, kernel_lines
+    from symroute_nm.workflow import apply
+    from symroute_nm.workflow.inputs import hold_kernel, read_settings
+    from symroute_nm.workflow.proposal import unwritten_notes
 
     options = plan.with_marks(forwarded)
     settings = read_settings(root, config, options)
     with hold_kernel(root, say, dry_run=dry_run):
         make = None if dry_run else countdown.prepare(confirmation)
-        done = apply.apply(root, settings, options, force, say, make)
+        applied = apply.apply(root, settings, options, say, make, force=force)
     if as_json:
-        write_json({"dry_run": dry_run, **results.kernel_json(done.change)})
+        write_json({"dry_run": dry_run, **kernel_json(applied.kernel_change)})
     else:
-        write_lines(results.kernel_lines(done.change, dry_run))
-    say(*proposal.unwritten_notes(done.made.changes))
+        write_lines(kernel_lines(applied.kernel_change, dry_run=dry_run))
+    say(*unwritten_notes(applied.proposal.changes))
     return 0

@@ -14,7 +14,6 @@ from symroute_nm.cli.options import (
 )
 from symroute_nm.cli.terminal import say, write_json, write_lines
 from symroute_nm.errors import FINDING
-from symroute_nm.workflow.inputs import read_host, read_settings
 
 
 @expand_groups
@@ -30,14 +29,15 @@ def verify(
     """Do plan, files and kernel agree? Exit 1 where they do not."""
     from symroute_nm.report import verification
     from symroute_nm.workflow import verify
+    from symroute_nm.workflow.inputs import read_host, read_settings
 
     options = plan.with_marks(forwarded, table_names)
     settings = read_settings(root, config, options)
     host = read_host(root, None, probe=settings.guard == "auto")
-    found = verify.verify(root, host, settings)
-    say(*found.notes)
+    verified = verify.verify(root, host, settings)
+    say(*verified.notes)
     if as_json:
-        write_json(verification.drift_json(found))
+        write_json(verification.drift_json(verified))
     else:
-        write_lines(verification.drift_lines(found))
-    return 0 if found.agree else FINDING
+        write_lines(verification.drift_lines(verified))
+    return 0 if verified.agree else FINDING

@@ -1,6 +1,7 @@
 """Who applies route and rule files: NetworkManager's dispatcher script, or network.service."""
 
 import stat
+from itertools import product
 from pathlib import Path
 
 from symroute_nm.files.access import Tree
@@ -10,8 +11,7 @@ _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 # pre-up.d first: NetworkManager runs only what stands there in that state (NetworkManager(8)).
 _SCRIPT_FOLDERS = tuple(
     f"{base}/NetworkManager/dispatcher.d/{folder}"
-    for folder in ("pre-up.d", "", "no-wait.d")
-    for base in ("etc", "usr/lib")
+    for folder, base in product(("pre-up.d", "", "no-wait.d"), ("etc", "usr/lib"))
 )
 _NETWORK_SERVICE = (
     "etc/systemd/system/multi-user.target.wants/network.service",
@@ -44,9 +44,8 @@ def has_network_service(root: Path) -> bool:
 
 def find_service_fault(tree: Tree) -> str:
     """What keeps systemd from starting the dispatcher: ``masked``, ``disabled`` or ""."""
-    if any(
-        _is_masked(tree, f"{folder}/{name}") for folder in _ADMIN_UNITS for name in (_UNIT, _ALIAS)
-    ):
+    units = [f"{folder}/{name}" for folder, name in product(_ADMIN_UNITS, (_UNIT, _ALIAS))]
+    if any(_is_masked(tree, unit) for unit in units):
         return "masked"
     shipped = any(tree.mode(f"{folder}/{_UNIT}") for folder in _VENDOR_UNITS)
     # What the link leads to may be missing in a tree: that it is there must do.

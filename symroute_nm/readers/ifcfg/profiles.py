@@ -1,4 +1,4 @@
-"""ifcfg files as NetworkManager's ifcfg-rh plugin reads them, as profiles.
+"""ifcfg profiles, as NetworkManager's ifcfg-rh plugin reads their files.
 
 Source: NetworkManager 1.42, src/core/settings/plugins/ifcfg-rh/nms-ifcfg-rh-{reader,utils}.c.
 GATEWAY, GATEWAYDEV and IPV6_DEFAULTGW in /etc/sysconfig/network are not read: where NetworkManager
@@ -50,12 +50,12 @@ def read_profiles(root: pathlib.Path) -> Profiles:
     with Tree(root) as tree:
         names = _names(tree)
         aliases = frozenset(name for name in names if ":" in name)
-        found = [
+        profiles = [
             _load_with_aliases(tree, name, aliases)
             for name in sorted(names)
             if not is_ignored(name) and not _is_alias(name, names)
         ]
-    return Profiles(each for each in found if each.device != "lo")
+    return Profiles(profile for profile in profiles if profile.device != "lo")
 
 
 def is_ignored(name: str) -> bool:
@@ -68,7 +68,7 @@ def is_ignored(name: str) -> bool:
 def parse(name: str, text: Union[bytes, str]) -> Profile:
     """The profile that the text of ``ifcfg-<name>`` describes; never raises."""
     values = _values(text)
-    managed = boolean(values.get("NM_CONTROLLED"), True)
+    managed = boolean(values.get("NM_CONTROLLED"), default=True)
     return Profile(
         name=name,
         # make_connection_name() in nms-ifcfg-rh-reader.c
@@ -80,7 +80,7 @@ def parse(name: str, text: Union[bytes, str]) -> Profile:
         method=values.get("BOOTPROTO", "").lower(),
         gateways=tuple(_gateways(values)),
         managed=managed,
-        onboot=boolean(values.get("ONBOOT"), True),
+        onboot=boolean(values.get("ONBOOT"), default=True),
         rules=any(_ROUTING_RULE.fullmatch(key) for key in values),
         # Of a file with NM_CONTROLLED=no NetworkManager reads nothing else.
         problem=next(_problems(values), "") if managed else "",
@@ -91,7 +91,7 @@ def _values(text: Union[bytes, str]) -> _Values:
     return {key: value for key, value in shell_variables.parse(text).items() if value}
 
 
-def boolean(text: Optional[str], default: bool) -> bool:
+def boolean(text: Optional[str], *, default: bool) -> bool:
     """A yes or no as svParseBoolean() takes it; `default` for all that is neither."""
     folded = (text or "").lower()
     return folded in _TRUE or (default and folded not in _FALSE)
@@ -153,9 +153,10 @@ def _is_alias(name: str, names: FrozenSet[str]) -> bool:
 
 def _load_with_aliases(tree: Tree, name: str, aliases: FrozenSet[str]) -> Profile:
     profile = _load(tree, name)
-    own = sorted(each for each in aliases if each.startswith(name + ":"))
-    found = (each for alias in own for each in _alias_gateways(tree, alias))
-    return profile._replace(gateways=tuple(dict.fromkeys((*profile.gateways, *found))))
+    gateways = list(profile.gateways)
+    for alias in sorted(alias for alias in aliases if alias.startswith(name + ":")):
+        gateways += _alias_gateways(tree, alias)
+    return profile._replace(gateways=tuple(dict.fromkeys(gateways)))
 
 
 def _alias_gateways(tree: Tree, alias: str) -> Iterator[IPAddress]:
@@ -228,13 +229,13 @@ def _problems(values: _Values) -> Iterator[str]:
     if not kind and "DEVICE" not in values:
         yield "it has neither TYPE nor DEVICE that NetworkManager can read"
     if kind and kind != "CTC" and kind.lower() not in _TYPES:
-        yield f"NetworkManager does not know {_shown(values, 'TYPE')}"
+        yield f"NetworkManager does not know {_quote(values, 'TYPE')}"
     if values.get("BOOTPROTO", "").lower() not in _METHODS:
-        yield f"NetworkManager does not know {_shown(values, 'BOOTPROTO')}"
+        yield f"NetworkManager does not know {_quote(values, 'BOOTPROTO')}"
     if "HWADDR" in values and not hardware_address(values["HWADDR"]):
-        yield f"{_shown(values, 'HWADDR')} is not a hardware address"
+        yield f"{_quote(values, 'HWADDR')} is not a hardware address"
     for key in itertools.chain(_unreadable4(values), _unreadable6(values)):
-        yield f"{_shown(values, key)} is not an address"
+        yield f"{_quote(values, key)} is not an address"
 
 
 def _unreadable4(values: _Values) -> Iterator[str]:
@@ -256,23 +257,19 @@ def _unreadable4(values: _Values) -> Iterator[str]:
 
 
 def _has_address4(values: _Values) -> bool:
-    return any(
-        key + suffix in values
-        for key in ("IPADDR", "PROFILE_PREFIX", "NETMASK")
-        for suffix in ("", "0", "1", "2")
-    )
+    keys = itertools.product(("IPADDR", "PREFIX", "NETMASK"), ("", "0", "1", "2"))
+    return any(key + suffix in values for key, suffix in keys)
 
 
 def _unreadable6(values: _Values) -> Iterator[str]:
-    enabled = boolean(values.get("IPV6INIT"), False) and not boolean(
-        values.get("IPV6_DISABLED"), False
-    )
+    disabled = boolean(values.get("IPV6_DISABLED"), default=False)
+    enabled = boolean(values.get("IPV6INIT"), default=False) and not disabled
     addresses = "IPV6ADDR" in values or "IPV6ADDR_SECONDARIES" in values
     gateway = values.get("IPV6_DEFAULTGW", "").partition("%")[0]
     if enabled and addresses and "IPV6_DEFAULTGW" in values and _address6(gateway) is None:
         yield "IPV6_DEFAULTGW"
 
 
-def _shown(values: _Values, key: str) -> str:
+def _quote(values: _Values, key: str) -> str:
     value = values.get(key, "")[:60]
     return f"{key}={value if value.isprintable() else ascii(value)}"

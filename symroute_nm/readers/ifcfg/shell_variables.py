@@ -43,7 +43,7 @@ def unescape(value: Union[bytes, str]) -> Optional[str]:
     position = 0
     token = _TOKEN.match(raw)
     while token:
-        parts.append(_unquote(token, old_style))
+        parts.append(_unquote(token, old_style=old_style))
         position = token.end()
         token = _TOKEN.match(raw, position)
     return _decode(b"".join(parts)) if _ends_here(raw[position:]) else None
@@ -87,7 +87,7 @@ def _ends_here(rest: bytes) -> bool:
     return not rest or rest.startswith(b"#")
 
 
-def _unquote(token: Match[bytes], old_style: bool) -> bytes:
+def _unquote(token: Match[bytes], *, old_style: bool) -> bytes:
     kind = token.lastgroup or ""
     content = token.group(kind)
     if kind == "double":

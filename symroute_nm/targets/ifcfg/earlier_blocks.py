@@ -63,10 +63,8 @@ def notes_on_earlier_blocks(earlier: EarlierBlocks) -> List[str]:
 def _find_coming(host: Host, plan: Plan) -> Set[str]:
     """The names of the profiles that are there, but for those of links that the user excludes."""
     excluded = {skip.link for skip in plan.skips if skip.kind == EXCLUDED}
-    passed_over = {
-        profile.name
-        for link in host.links
-        if link.name in excluded
-        for profile in profiles_for(link, host.profiles)
-    }
-    return {profile.name for profile in host.profiles} - passed_over
+    coming = {profile.name for profile in host.profiles}
+    for link in host.links:
+        if link.name in excluded:
+            coming -= {profile.name for profile in profiles_for(link, host.profiles)}
+    return coming

@@ -185,3 +185,12 @@ def find_broken_lines(inspected: Inspected) -> Iterator[Finding]:
 
 def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+FINDERS = (
+    find_service,
+    find_misnamed_files,
+    find_profiles,
+    find_variables_form,
+    find_broken_lines,
+)

@@ -1,4 +1,4 @@
-"""Which ifcfg profile each uplink's files are named after (pure)."""
+"""Which ifcfg profile each uplink's files are named after."""
 
 import re
 from typing import Dict, Sequence, Tuple

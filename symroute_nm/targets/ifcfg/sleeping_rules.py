@@ -1,4 +1,4 @@
-"""Administrators' rules in files that the dispatcher script does not read now, and will with ours."""
+"""Administrators' rules that the dispatcher script does not read now, and will with our files."""
 
 from pathlib import Path
 from typing import AbstractSet, Iterable, List, Set

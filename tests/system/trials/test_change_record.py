@@ -37,8 +37,7 @@ from symroute_nm.files.lock import lock_place, locked
 from symroute_nm.kernel import mark_setup, netlink, state
 from symroute_nm.kernel.attempts import attempt
 from symroute_nm.kernel.loaded_marks import LoadedMarks
-from symroute_nm.kernel.mark_commands import render_reversal
-from symroute_nm.kernel.mark_setup import Chain, Jump, MarkSetup, Reversal
+from symroute_nm.kernel.mark_setup import Chain, Jump, MarkSetup, Reversal, render_reversal
 from symroute_nm.kernel.scope import Scope
 from symroute_nm.model.marking import Mark, Marking, Setting
 from symroute_nm.model.network import Rule

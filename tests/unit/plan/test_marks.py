@@ -10,7 +10,7 @@ from symroute_nm.diagnosis.explain import explain
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.model.marking import DIRECT
 from symroute_nm.model.network import TABLE_MAIN, Rule
-from symroute_nm.model.ours import is_usable, our_rules
+from symroute_nm.model.ours import is_usable_mask, our_rules
 from symroute_nm.model.settings import (
     MARK_MASK,
     InterfaceSettings,
@@ -142,7 +142,7 @@ def test_a_mask_is_neighbouring_bits(text):
 
 @pytest.mark.parametrize("mask", [0x3, 0x7F, 0xFF0000, 0xFF000000, 0xFFFF0000, 0x7FFFFFFF])
 def test_usable_masks(mask):
-    assert is_usable(mask)
+    assert is_usable_mask(mask)
     assert mask == parse_settings(f"[symroute]\nmark-mask = {mask:#x}\nforwarded = yes").mark_mask
 
 

@@ -19,7 +19,7 @@ from symroute_nm.model.settings import Settings
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.rpdb.verdicts import judge
+from symroute_nm.rpdb.symmetry import judge
 
 DEFAULTS = Settings()
 

@@ -47,7 +47,7 @@ def write(root, path, text, age=0):
 
 
 def found(root, **names):
-    return {each.link: str(each.gateway) for each in leases.read(root, **names)}
+    return {each.link: str(each.gateway) for each in leases.read_leases(root, **names)}
 
 
 def dhclient(link, *options):
@@ -67,8 +67,8 @@ def plain_root():
 
 
 def test_nothing_there_nothing_found(tmp_path):
-    assert () == leases.read(tmp_path)
-    assert {} == dict(leases.connections(tmp_path))
+    assert () == leases.read_leases(tmp_path)
+    assert {} == dict(leases.read_connections(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_nothing_there_nothing_found(tmp_path):
 def test_dhclient_wherever_it_writes(tmp_path, path):
     write(tmp_path, path, DHCLIENT)
     expected = Lease(link="eth0", gateway=ip_address("10.0.6.1"), path="/" + path)
-    assert (expected,) == leases.read(tmp_path)
+    assert (expected,) == leases.read_leases(tmp_path)
 
 
 def test_ipv6_leases_name_no_router(tmp_path):
@@ -209,7 +209,7 @@ def test_connections(tmp_path):
     (tmp_path / folder / "7").mkdir()
     (tmp_path / folder / "8").symlink_to("nowhere")
     os.mkfifo(str(tmp_path / folder / "10"))
-    assert {2: UUID, 11: UUID} == dict(leases.connections(tmp_path))
+    assert {2: UUID, 11: UUID} == dict(leases.read_connections(tmp_path))
 
 
 def test_the_state_goes_before_every_file(tmp_path):

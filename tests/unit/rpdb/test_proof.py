@@ -28,7 +28,7 @@ from symroute_nm.model.ours import our_rules
 from symroute_nm.model.settings import GenerateOptions, InterfaceSettings, Settings, TableChoice
 from symroute_nm.rpdb.expectations import find_catch_all_links
 from symroute_nm.rpdb.proof import prove, put_plan
-from symroute_nm.rpdb.verdicts import describe_failure, judge
+from symroute_nm.rpdb.symmetry import describe_failure, judge
 from symroute_nm.targets.base import EarlierBlocks
 from symroute_nm.workflow.proposal import Proposal, check_proof
 

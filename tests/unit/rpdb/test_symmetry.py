@@ -16,12 +16,13 @@ from symroute_nm.model.plan import LeftOut
 from symroute_nm.model.prefixes import PrefixSet, prefix_key
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.uplinks import find_uplinks
-from symroute_nm.rpdb import expectations, symmetry, verdicts
+from symroute_nm.rpdb import expectations, symmetry
+from symroute_nm.rpdb import judge as judge_module
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.expectations import Expectations, find_catch_all_links, is_internal
 from symroute_nm.rpdb.fib import WHOLE
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.rpdb.verdicts import judge
+from symroute_nm.rpdb.symmetry import judge
 
 BEHIND = [ip_network("198.51.100.0/24"), ip_network("2001:db8:9::/48")]
 
@@ -169,12 +170,12 @@ def test_each_destination_has_one_due(made):
     database = Rpdb(made.rules, made.routes, made.links)
     for version, whole in WHOLE.items():
         found = Expectations(made, frozenset(), (), database).of(version, whole)
-        spans = sorted((*span, each.kind) for each in found for span in zip(*each.spans))
+        spans = sorted((*span, each.kind) for each in found for span in zip(*each.intervals))
         for (_, last, kind), (first, _, other) in zip(spans, spans[1:]):
             assert last < first
             assert (last + 1, kind) != (first, other) or kind == "own"  # of main, and of no rule
         for each in found:
-            covered = sum(last - first + 1 for first, last in zip(*each.spans))
+            covered = sum(last - first + 1 for first, last in zip(*each.intervals))
             assert covered == sum(last - first + 1 for first, last, _ in zip(*each.specific))
 
 
@@ -193,7 +194,7 @@ def test_too_many_ways_are_told_in_few_words_that_add_up(stretch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes_module, "_STRETCH", stretch)
         few = judged(there)
-        for module in (symmetry, verdicts):
+        for module in (judge_module, symmetry):
             patch.setattr(module, "MOST_WAYS", 1000)
         every = judged(there)
     for one, other in zip(few, every):

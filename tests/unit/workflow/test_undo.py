@@ -8,7 +8,7 @@ from support.hosts import make_plan, two_uplinks
 from symroute_nm.files import backups
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.snapshot import dump_host
-from symroute_nm.workflow import undo
+from symroute_nm.workflow import remove
 
 FINE, INPUT, REFUSED = 0, 2, 3
 RULE = "etc/sysconfig/network-scripts/rule-eth0"
@@ -37,7 +37,7 @@ def test_a_broken_configuration_is_told_before_anything_is_removed(run, root):
 
 
 def test_the_commands_for_what_is_in_force_are_in_the_json_and_in_the_text(run, root, monkeypatch):
-    monkeypatch.setattr(undo, "commands", lambda *_: ["ip rule del priority 20000"])
+    monkeypatch.setattr(remove, "find_commands", lambda *_: ["ip rule del priority 20000"])
     found = json.loads(run("remove", "--root", root, "--dry-run", "--json")[1])
     assert (True, ["ip rule del priority 20000"]) == (found["dry_run"], found["commands"])
     assert "  ip rule del priority 20000\n" in run("remove", "--root", root)[1]
@@ -46,9 +46,11 @@ def test_the_commands_for_what_is_in_force_are_in_the_json_and_in_the_text(run, 
 def test_the_rules_in_force_are_found_while_the_files_are_there(monkeypatch, tmp_path, no_firewall):
     rules = make_plan(two_uplinks(), Settings()).uplinks[0].rules
     host = two_uplinks()
-    monkeypatch.setattr(undo, "read_host", lambda *_, **__: host._replace(rules=host.rules + rules))
-    assert len(rules) == len(undo.commands(tmp_path.__class__("/"), Settings()))
-    assert [] == undo.commands(tmp_path, Settings())
+    monkeypatch.setattr(
+        remove, "read_host", lambda *_, **__: host._replace(rules=host.rules + rules)
+    )
+    assert len(rules) == len(remove.find_commands(tmp_path.__class__("/"), Settings()))
+    assert [] == remove.find_commands(tmp_path, Settings())
 
 
 def test_undo_says_what_it_did_and_what_is_left_to_do(run, root):

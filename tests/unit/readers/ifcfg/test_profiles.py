@@ -96,7 +96,7 @@ def test_crlf_and_blanks_do_not_matter():
 @pytest.mark.parametrize("text", ["yes", "true", "t", "y", "1", "YES", "True", "'y'", '"1"'])
 def test_what_is_yes(text):
     assert ifcfg.parse("eth0", f"DEVICE=eth0\nONBOOT={text}\n").onboot
-    assert ifcfg.boolean(text.strip("'\""), False)
+    assert ifcfg.boolean(text.strip("'\""), default=False)
 
 
 @pytest.mark.parametrize("text", ["no", "false", "f", "n", "0", "NO", "False", "$'n'"])
@@ -108,7 +108,7 @@ def test_what_is_no(text):
 def test_what_is_neither_leaves_the_default(text):
     profile = ifcfg.parse("eth0", f"DEVICE=eth0\nNM_CONTROLLED={text}\nONBOOT={text}\n")
     assert (True, True) == (profile.managed, profile.onboot)
-    assert not ifcfg.boolean(text, False)
+    assert not ifcfg.boolean(text, default=False)
 
 
 @pytest.mark.parametrize(
