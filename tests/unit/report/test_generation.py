@@ -102,7 +102,7 @@ def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addres
 
 def test_of_thousands_of_internal_networks_people_see_some():
     host = two_uplinks()
-    routes = tuple(route("172.18.%d.0/24" % number, "docker0") for number in range(20))
+    routes = tuple(route(f"172.18.{number}.0/24", "docker0") for number in range(20))
     text = shown(host._replace(routes=host.routes + routes))
     assert "172.18.6.0/24" in text
     assert "172.18.8.0/24" not in text
@@ -158,7 +158,7 @@ def commands(made, host):
 def named(host):
     """The host with the tables' names that a run before has written."""
     names = tuple(
-        TableName(100 + number, "eth%d" % number, FRAGMENT, owned=True) for number in range(3)
+        TableName(100 + number, f"eth{number}", FRAGMENT, owned=True) for number in range(3)
     )
     return host._replace(tables=(*host.tables, *names))
 
@@ -184,7 +184,7 @@ def unchanged(made):
     ],
 )
 def test_the_sessions_own_link_comes_last(made, session, order):
-    assert ["nmcli connection up 'System %s'" % name for name in order] == activation(made, session)
+    assert [f"nmcli connection up 'System {name}'" for name in order] == activation(made, session)
 
 
 def test_only_connections_whose_files_change_go_down(made):
@@ -252,9 +252,7 @@ def test_throw_routes_that_nothing_plans_are_to_be_deleted(made, text, family):
     there = in_force(made)
     stale = tuple(route(text, table=table, type="throw") for table in (100, 7))
     there = there._replace(routes=(*there.routes, *stale, route(text, "eth0", table=101)))
-    assert ["ip %sroute del throw %s table 100" % (family, text)] == commands(
-        unchanged(made), there
-    )
+    assert [f"ip {family}route del throw {text} table 100"] == commands(unchanged(made), there)
 
 
 def test_planned_throw_routes_stay(tmp_path):
@@ -340,7 +338,7 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
 
 
 def test_links_of_one_reason_stand_together():
-    skips = [Skip("veth%d" % number, "port of docker0") for number in range(10)]
+    skips = [Skip(f"veth{number}", "port of docker0") for number in range(10)]
     lines = links.skip_lines([Skip("lo", "loopback"), *skips])
     assert [
         "skipped lo: loopback",
