@@ -1,7 +1,7 @@
-"""Plan, files and kernel against each other (pure)."""
+"""Plan, files and kernel against each other ."""
 
 from collections import Counter
-from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Sequence, Set, Tuple, Union
 
 from symroute_nm.files.changes import Change
 from symroute_nm.model.iproute2 import format_item
@@ -57,36 +57,38 @@ class Verification(NamedTuple):
         return not (self.drift or self.files or self.marks)
 
 
-def find_drift(three: States) -> Tuple[Drift, ...]:
+def find_drift(states: States) -> Tuple[Drift, ...]:
     """All rules and routes on which they do not agree: rules first, as they are listed."""
-    rules = [{rule.without_protocol: rule for rule in one.rules} for one in three]
-    routes = [{route.identity: route for route in one.routes} for one in three]
-    found = [*_differences(rules, ()), *_differences(routes, three.plan.routes)]
+    rules = [{rule.without_protocol: rule for rule in state.rules} for state in states]
+    routes = [{route.identity: route for route in state.routes} for state in states]
+    differing = [*_differences(rules, ()), *_differences(routes, states.plan.routes)]
     again = [
         rule
-        for rule, times in Counter((rule.without_protocol for rule in three.kernel.rules)).items()
+        for rule, times in Counter(rule.without_protocol for rule in states.kernel.rules).items()
         if times > 1
     ]
     return (
-        *found,
+        *differing,
         *(Drift(rule, rule in rules[0], rule in rules[1], True, TWICE) for rule in again),
     )
 
 
-def _differences(three: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> List[Drift]:
-    plan, files, kernel = three
+def _differences(items: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> List[Drift]:
+    """Items by what tells them apart, of the plan, of the files and of the kernel."""
+    plan, files, kernel = items
     if set(plan) == set(files) == set(kernel):
         return []
-    places = set() if {*files, *kernel} <= set(plan) else {each.line_key for each in planned}
-    found = []
+    places: Set[Any] = set()
+    if not {*files, *kernel} <= set(plan):
+        places = {route.line_key for route in planned}
+    differing = []
     for key, item in {**kernel, **files, **plan}.items():
-        there = key in plan, key in files, key in kernel
-        if not all(there):
+        if not (key in plan and key in files and key in kernel):
             kind = MISSING if key in plan else STALE
             if kind == STALE and isinstance(item, Route) and item.line_key in places:
                 kind = CHANGED
-            found.append(Drift(item, *there, kind))
-    return found
+            differing.append(Drift(item, key in plan, key in files, key in kernel, kind))
+    return differing
 
 
 def find_file_drift(changes: Iterable[Change], by_hand: Collection[str]) -> List[FileDrift]:
