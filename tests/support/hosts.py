@@ -78,9 +78,9 @@ def host(
         "dispatcher": SCRIPT,
         "tables": VENDOR,
         "profiles": Profiles(
-            Profile(name=each.name, device=each.name, id="System " + each.name)
-            for each in links
-            if each.name.startswith("eth")
+            Profile(name=device.name, device=device.name, id="System " + device.name)
+            for device in links
+            if device.name.startswith("eth")
         ),
     }
     given.update(fields)

@@ -161,6 +161,6 @@ def random_hosts(draw):
     for network in draw(st.lists(networks(st.integers(9, 30)), max_size=2)):
         routes.append(Route(network, type="blackhole"))
     routes.append(route("169.254.0.0/16", "eth0", metric=1002))
-    unique = {(each.destination, each.metric): each for each in routes}
+    unique = {(entry.destination, entry.metric): entry for entry in routes}
     forwarding = draw(st.sampled_from([(), (4,)]))
     return host(links, addresses, unique.values(), forwarding=forwarding)

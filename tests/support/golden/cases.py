@@ -222,9 +222,9 @@ def ipv6_on_one() -> Host:
     """Both have IPv4; IPv6 goes by eth0 alone, so there is nothing to choose in it."""
     made = two_uplinks()
     routes = tuple(
-        each
-        for each in made.routes
-        if not (each.default and each.version == 6 and each.hop.link == "eth1")
+        entry
+        for entry in made.routes
+        if not (entry.default and entry.version == 6 and entry.hop.link == "eth1")
     )
     return made._replace(routes=routes)
 

@@ -75,8 +75,8 @@ def ways(there, state, packets):
 
 def packets_of(there, *states):
     """From each address to the ends of every network that any of them knows, and out of them."""
-    networks = {each.destination for each in there.routes}
-    networks |= {each.destination for state in states for each in state.routes}
+    networks = {entry.destination for entry in there.routes}
+    networks |= {entry.destination for state in states for entry in state.routes}
     for address in filter(is_global, there.addresses):
         for network in networks:
             if network.version == address.version:
@@ -147,7 +147,7 @@ def test_nothing_to_do_is_no_step():
     assert () == find_steps(state, state)
     listed = State(
         tuple(rule._replace(protocol=3) for rule in state.rules),
-        tuple(each._replace(protocol=3, metric=each.kernel_metric) for each in state.routes),
+        tuple(entry._replace(protocol=3, metric=entry.kernel_metric) for entry in state.routes),
     )
     assert () == find_steps(listed, state)
 
@@ -270,7 +270,7 @@ def test_tables_that_change_hands_are_not_mixed_up():
 
     for fields in (swapped, moved):
         old, new = planned(there), planned(there, interface=fields)
-        assert {100, 101} & {each.table for each in new.routes}
+        assert {100, 101} & {entry.table for entry in new.routes}
         assert spare_tables(old, new)
         never_between(there, old, new)
         assert arrives(old, new)

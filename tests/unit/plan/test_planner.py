@@ -346,10 +346,10 @@ def test_a_vrfs_table_cannot_be_an_uplinks():
 def test_a_lease_of_one_address_selects_the_network_that_main_has_around_it():
     made = two_uplinks()
     leased = tuple(
-        each._replace(interface=ip_interface("2001:db8:6::5/128"), dynamic=True)
-        if str(each.interface) == "2001:db8:6::5/64"
-        else each
-        for each in made.addresses
+        assigned._replace(interface=ip_interface("2001:db8:6::5/128"), dynamic=True)
+        if str(assigned.interface) == "2001:db8:6::5/64"
+        else assigned
+        for assigned in made.addresses
     )
     plan = make_plan(made._replace(addresses=leased), DEFAULTS)
 

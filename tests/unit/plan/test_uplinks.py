@@ -159,14 +159,14 @@ def test_no_link_is_dropped_in_silence(name):
     made = CASES[name]()
     survey = pair_families(find_uplinks(made, Settings()))
     found = [uplink.link.name for uplink in survey.uplinks] + [skip.link for skip in survey.skips]
-    assert sorted(each.name for each in made.links) == sorted(found)
+    assert sorted(device.name for device in made.links) == sorted(found)
     assert all(skip.reason for skip in survey.skips)
 
 
 def test_a_family_with_one_uplink_is_left_out():
     survey = pair_families(find_uplinks(CASES["ipv6-on-one"](), Settings()))
-    assert [[4], [4]] == [[way.version for way in each.gateways] for each in survey.uplinks]
-    assert {4} == {each.version for uplink in survey.uplinks for each in uplink.addresses}
+    assert [[4], [4]] == [[way.version for way in planned.gateways] for planned in survey.uplinks]
+    assert {4} == {assigned.version for uplink in survey.uplinks for assigned in uplink.addresses}
 
 
 def test_the_only_uplinks_of_each_family_are_skipped():
@@ -241,7 +241,9 @@ def test_a_networks_edge_is_no_gateway(edge):
 
 def test_a_link_that_is_down_says_so():
     made = one_link()
-    made = made._replace(links=tuple(each._replace(up=each.name != "eth0") for each in made.links))
+    made = made._replace(
+        links=tuple(device._replace(up=device.name != "eth0") for device in made.links)
+    )
 
     assert ["down: no default route through it now"] == [
         skip.reason for skip in find_uplinks(made, Settings()).skips if skip.link == "eth0"

@@ -66,7 +66,7 @@ def test_every_inspection_can_be_shown_and_is_json(name):
     found = inspected(CASES[name]())
     assert found == json.loads(json.dumps(found))
     text = shown(CASES[name]())
-    assert [] == [each["link"] for each in found["uplinks"] if each["link"] not in text]
+    assert [] == [uplink["link"] for uplink in found["uplinks"] if uplink["link"] not in text]
 
 
 def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addresses():
@@ -103,8 +103,8 @@ def test_a_profile_that_is_missing_is_a_problem_not_an_error():
 def test_neither_markup_nor_control_characters_get_through():
     host = two_uplinks()
     links = tuple(
-        each._replace(name="[red]\x1b[31m\x07") if each.name == "docker0" else each
-        for each in host.links
+        link._replace(name="[red]\x1b[31m\x07") if link.name == "docker0" else link
+        for link in host.links
     )
     text = shown(host._replace(links=links))
     assert r"[red]\x1b[31m\x07" in text

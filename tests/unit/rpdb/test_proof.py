@@ -61,7 +61,7 @@ def refusal(there, **fields):
     with pytest.raises(Refusal) as caught:
         check_proof(made, GenerateOptions())
     warned = check_proof(made, GenerateOptions(force=True))
-    assert all(each.startswith("warning: ") for each in warned) and warned
+    assert all(warning.startswith("warning: ") for warning in warned) and warned
     return str(caught.value)
 
 
@@ -75,8 +75,8 @@ def test_two_uplinks_are_asymmetric_before_and_symmetric_after(guard):
         "10.0.5.5": False,
         "2001:db8:6::5": False,
         "2001:db8:5::5": False,
-    } == {str(each.address.ip): each.symmetric for each in proof.before}
-    assert all(each.symmetric for each in proof.after)
+    } == {str(verdict.address.ip): verdict.symmetric for verdict in proof.before}
+    assert all(verdict.symmetric for verdict in proof.after)
 
 
 def test_plain_recipe_cuts_the_containers_off_and_only_warns_since_it_was_asked_for():
@@ -227,7 +227,9 @@ def test_what_an_earlier_plan_left_does_not_count_as_others():
     assert len(plan.uplinks) == len(
         {rule.table for rule in our_rules(again, Settings()) if rule.table != 254}
     )
-    assert all(each.symmetric for each in judge(again, [uplink.uplink for uplink in plan.uplinks]))
+    assert all(
+        verdict.symmetric for verdict in judge(again, [uplink.uplink for uplink in plan.uplinks])
+    )
     assert put_plan(again, Settings(), plan).rules == again.rules
     assert set(put_plan(again, Settings(), plan).routes) == set(again.routes)
     assert proof_of(again).holds
@@ -242,14 +244,14 @@ def test_own_tables_are_judged_as_they_will_be():
         routes=(
             *there.routes,
             *(
-                each._replace(table=201 - each.table)
-                for each in wrong.routes
-                if each.table in (100, 101)
+                entry._replace(table=201 - entry.table)
+                for entry in wrong.routes
+                if entry.table in (100, 101)
             ),
         ),
     )
 
-    assert not any(each.symmetric for each in proof_of(wrong).before)
+    assert not any(verdict.symmetric for verdict in proof_of(wrong).before)
     assert proof_of(wrong).holds
 
 
@@ -275,9 +277,9 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
     assert not made.proof.holds
     # No plan could mend that, so it is said and no reason to refuse.
     said = check_proof(made, GenerateOptions())
-    assert said and all("should go to the internal network dev br1" in each for each in said)
+    assert said and all("should go to the internal network dev br1" in line for line in said)
     assert all(
-        each.endswith("that rule is not ours, comes before ours, and stays") for each in said
+        line.endswith("that rule is not ours, comes before ours, and stays") for line in said
     )
 
 

@@ -252,8 +252,8 @@ def boundaries(there):
     """All destinations at which anything may begin or end."""
     ends = {
         int(end)
-        for each in there.routes
-        for end in (each.destination.network_address, each.destination.broadcast_address)
+        for entry in there.routes
+        for end in (entry.destination.network_address, entry.destination.broadcast_address)
     }
     return [
         IPv4Address(each + step)
