@@ -110,7 +110,7 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
     """The host as it will be once the planned connections have been brought up."""
     ours = our_rules(host, settings)
     rules = [rule for rule in host.rules if rule not in ours]
-    rules += [rule for planned in plan.uplinks for rule in planned.rules]
+    rules += plan.rules
     rules.sort(key=lambda rule: (rule.version, rule.priority))
     # What the plan has nothing to do with stays as it is packed.
     tables = {planned.table.id for planned in plan.uplinks}
