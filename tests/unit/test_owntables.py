@@ -97,7 +97,9 @@ def test_only_what_the_bound_left_out_is_excused():
     plan = make_plan(made, settings)
     assert prove(made, settings, plan).holds
     assert not prove(made, settings, plan._replace(left_out=())).holds
-    fewer = plan.left_out[0]._replace(networks=PrefixSet(4, plan.left_out[0].networks.prefix_keys[1:]))
+    fewer = plan.left_out[0]._replace(
+        networks=PrefixSet(4, plan.left_out[0].networks.prefix_keys[1:])
+    )
     assert not prove(made, settings, plan._replace(left_out=(fewer,))).holds
     others = plan.left_out[0]._replace(links=("eth0", "eth1"))
     failed = prove(made, settings, plan._replace(left_out=(others,))).after
