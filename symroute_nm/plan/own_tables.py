@@ -1,7 +1,6 @@
 """What an uplink's own table holds: connected networks, others by its gateway, throws."""
 
 from heapq import merge
-from itertools import chain
 from operator import itemgetter
 from typing import (
     Container,
@@ -286,11 +285,7 @@ class TableFiller:
 
 def _find_own(networks: Networks) -> Dict[str, Sequence[int]]:
     """The positions of the networks that each link reaches itself: {link: positions}."""
-<<<<<<< HEAD
-    links = set(chain.from_iterable(reach.by for reach in networks.reaches))
-=======
     links: Set[str] = set().union(*(reach.by for reach in networks.reaches))
->>>>>>> w-core
     own = {link: make_indexes() for link in sorted(links)}
     by_kind = [[own[link] for link in reach.by] for reach in networks.reaches]
     for position, kind in enumerate(networks.kinds):

@@ -111,18 +111,11 @@ def _selects_network(draft: Draft, uplink: Uplink, address: Address, network: IP
         return draft.settings.sources == "network"
     if not address.dynamic or address.peer is not None:
         return False
-<<<<<<< HEAD
-    beside = [planned for planned in draft.uplinks if planned.link.name != uplink.link.name]
-    others = chain.from_iterable(planned.addresses for planned in beside)
-    networks = (other.interface.network for other in others)
-    shared = any(contains(network, other) or contains(other, network) for other in networks)
-=======
     addresses = chain.from_iterable(
         other.addresses for other in draft.uplinks if other.link.name != uplink.link.name
     )
     others = (other.interface.network for other in addresses)
     shared = any(contains(network, other) or contains(other, network) for other in others)
->>>>>>> w-core
     return not shared and not any(
         contains(network, destination) for destination in _elsewhere(draft.host, uplink)
     )

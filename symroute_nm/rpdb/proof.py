@@ -110,11 +110,7 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
     """The host as it will be once the planned connections have been brought up."""
     ours = our_rules(host, settings)
     rules = [rule for rule in host.rules if rule not in ours]
-<<<<<<< HEAD
     rules += plan.rules
-=======
-    rules += chain.from_iterable(planned.rules for planned in plan.uplinks)
->>>>>>> w-core
     rules.sort(key=lambda rule: (rule.version, rule.priority))
     planned_ids = {planned.table.id for planned in plan.uplinks}
     owned_ids = {table.id for table in host.tables if table.owned}

@@ -418,7 +418,8 @@ def following(packages: Dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     own.write_text(own.read_text().replace(symroute_nm.__version__, "99.0"))
     example = copy / "rpm" / "symroute-nm.conf"
     example.write_text(example.read_text() + "\n# A remark of the next version's.\n")
-    (copy / "symroute_nm" / "wording.py").rename(copy / "symroute_nm" / "worded.py")
+    wing = copy / "symroute_nm" / "diagnosis"
+    (wing / "services.py").rename(wing / "served.py")
     return installed.build(CURRENT, copy, copy.parent, "el8")["el8"]
 
 
@@ -439,7 +440,8 @@ def test_an_upgrade_keeps_a_changed_configuration_and_all_generated_files(
     assert b"next version" in root.path("/etc/symroute-nm.conf.rpmnew").read_bytes()
     files = root.files()
     assert written == {name: files[name] for name in written}
-    assert not [file for file in files if "/wording" in file]
+    assert not [path for path in files if "/diagnosis/services" in path]
+    assert [path for path in files if path.endswith("/diagnosis/served.py")]
     assert "symroute-nm-99.0-1.el8.noarch\n" == root.rpm("-q", "symroute-nm").stdout
 
 
