@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -115,7 +116,9 @@ def roll_back(tree: Tree, journal: Journal) -> Tuple[str, ...]:
     ):
         if exists_at(done) and _load(tree, done) == journal:  # an earlier write's is none
             rename(done, begun.name)
-        notes = [note for entry in journal.entries for note in _put_back(tree, entry, journal)]
+        notes: List[str] = []
+        for entry in journal.entries:
+            notes += _put_back(tree, entry, journal)
         places = _hidden_places(tree, journal)
         for place in places:
             unlink(place)
@@ -158,12 +161,11 @@ def _current(target: Place, path: str) -> str:
 
 
 def _hidden_places(tree: Tree, journal: Journal) -> List[Place]:
-    return [
-        tree.plain(entry.target).beside(name)
-        for entry in journal.entries
-        for name in (entry.new, entry.old)
-        if name
-    ]
+    places = []
+    for entry in journal.entries:
+        target = tree.plain(entry.target)
+        places += [target.beside(name) for name in (entry.new, entry.old) if name]
+    return places
 
 
 def _remove_folders(tree: Tree, journal: Journal) -> None:
@@ -181,7 +183,7 @@ def _remove_folders(tree: Tree, journal: Journal) -> None:
 
 def _remove(tree: Tree, places: Iterable[Place]) -> Tuple[str, ...]:
     """Remove files or folders, trying twice; returns what went wrong."""
-    return tuple(problem for place in places for problem in _remove_one(tree, place))
+    return tuple(chain.from_iterable(_remove_one(tree, place) for place in places))
 
 
 def _remove_one(tree: Tree, place: Place) -> List[str]:
@@ -367,10 +369,9 @@ def check_path(text: str) -> None:
 
 def _check_places(journal: Journal) -> None:
     """TypeError, ValueError where a name is none, or leads elsewhere than a journal's can."""
-    names = [
-        journal.backup,
-        *(name for entry in journal.entries for name in (entry.new, entry.old)),
-    ]
+    names = [journal.backup]
+    for entry in journal.entries:
+        names += (entry.new, entry.old)
     places = [*journal.folders, *(entry.target for entry in journal.entries)]
     for text in (*names, *places):
         if not isinstance(text, str):

@@ -232,11 +232,11 @@ def parse_route_key(line: str, version: int, tables: Mapping[str, int]) -> Optio
 
 def parse_number(text: str) -> int:
     """A number as `ip` takes it, 32 bits; raises `ValueError`."""
-    found = _NUMBER.fullmatch(text)
-    kind = found.lastgroup if found else None
-    if found is None or kind is None:
+    match = _NUMBER.fullmatch(text)
+    kind = match.lastgroup if match else None
+    if match is None or kind is None:
         raise ValueError("not a number")
-    number = int(found.group(kind), _BASES[kind])
+    number = int(match.group(kind), _BASES[kind])
     if number > LARGEST_UINT32:
         raise ValueError("out of range")
     return number

@@ -98,8 +98,8 @@ def selector(rule: Rule) -> Selector:
 
 def our_tables(names: Sequence[TableName], choices: Iterable[TableChoice]) -> FrozenSet[int]:
     """The ids of own tables: named in our block, or chosen by the user by id or known name."""
-    made = [choice for choice in choices if choice.id or choice.name]
-    known = {name.name: name.id for name in names} if made else {}
-    chosen = (choice.id or known.get(choice.name, TABLE_UNSPEC) for choice in made)
+    given = [choice for choice in choices if choice.id or choice.name]
+    known = {name.name: name.id for name in names} if given else {}
+    chosen = (choice.id or known.get(choice.name, TABLE_UNSPEC) for choice in given)
     owned = (name.id for name in names if name.owned)
     return frozenset((*chosen, *owned)) - RESERVED_IDS

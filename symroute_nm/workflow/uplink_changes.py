@@ -1,5 +1,6 @@
 """What a plan changes about the uplinks of earlier blocks, and why, in few words."""
 
+from itertools import chain
 from typing import (
     Dict,
     FrozenSet,
@@ -134,7 +135,8 @@ def _profile(uplink: UplinkPlan) -> str:
 
 
 def _read_previous(profile: str, routes: Sequence[Route], rules: Sequence[Rule]) -> PreviousUplink:
-    links = [*(hop.link for route in routes for hop in route.hops), *(rule.iif for rule in rules)]
+    hops = chain.from_iterable(route.hops for route in routes)
+    links = [*(hop.link for hop in hops), *(rule.iif for rule in rules)]
     tables = [*(route.table for route in routes), *(rule.table for rule in rules)]
     return PreviousUplink(
         profile,
