@@ -18,6 +18,7 @@ from symroute_nm.model.network import (
 from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.profiles import Profile, Profiles
+from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan import planner
 from symroute_nm.targets.base import choose_target
@@ -87,9 +88,14 @@ def host(
     return Host(
         links=(Link(1, "lo", loopback=True), *links),
         addresses=addresses,
-        routes=tuple(derived) + tuple(routes),
+        routes=pack((*derived, *routes)),
         **given,
     )
+
+
+def with_routes(host: Host, *routes: Route) -> Host:
+    """The host with these routes, too."""
+    return host._replace(routes=pack((*host.routes, *routes)))
 
 
 def link(number: int, name: str, **fields: Any) -> Link:

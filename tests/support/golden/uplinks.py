@@ -24,6 +24,7 @@ from support.hosts import (
 from symroute_nm.model.host import Host, Lease
 from symroute_nm.model.network import Address, Hop, Link, Route
 from symroute_nm.model.profiles import Profile
+from symroute_nm.model.route_set import pack
 
 ANYWHERE = ip_network("0.0.0.0/0")
 DYNAMIC = [each._replace(dynamic=True) for each in (USERS, ADMINS)]
@@ -274,7 +275,7 @@ def ipv6_on_third() -> Host:
     return made._replace(
         links=made.links[:3],
         addresses=tuple(assigned for assigned in made.addresses if assigned.link != "docker0"),
-        routes=tuple(
+        routes=pack(
             entry
             for entry in made.routes
             if entry.hop.link != "docker0"

@@ -6,12 +6,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from support import hosts
-from support.hosts import make_plan, route, two_uplinks
+from support.hosts import make_plan, route, two_uplinks, with_routes
 from support.strategies import examples, random_hosts
 from symroute_nm.errors import SymrouteError
 from symroute_nm.kernel.scope import planned_state
 from symroute_nm.kernel.steps import find_steps, spare_tables
 from symroute_nm.model.network import Rule, host_network, is_global
+from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step
 from symroute_nm.rpdb.database import Rpdb
@@ -69,7 +70,7 @@ def arrives(state, wanted):
 
 
 def ways(there, state, packets):
-    ours = Rpdb(there.rules + state.rules, there.routes + state.routes, there.links)
+    ours = Rpdb(there.rules + state.rules, pack((*there.routes, *state.routes)), there.links)
     return [(decision.type, decision.hops) for decision in map(ours.decide, packets)]
 
 
@@ -125,13 +126,11 @@ def test_a_packet_meets_the_old_state_or_the_new_at_every_step(there, first, sec
 
 def test_the_same_holds_when_the_network_changed():
     there = two_uplinks()
-    more = there._replace(
-        routes=(
-            *there.routes,
-            route("10.0.0.0/8", "eth0", "10.0.6.9"),
-            route("10.200.0.0/16", "docker0"),
-            route("10.0.5.128/25", "eth1", "10.0.5.7"),
-        )
+    more = with_routes(
+        there,
+        route("10.0.0.0/8", "eth0", "10.0.6.9"),
+        route("10.200.0.0/16", "docker0"),
+        route("10.0.5.128/25", "eth1", "10.0.5.7"),
     )
     for guard in ("rules", "throw"):
         old, new = planned(there, guard=guard), planned(more, guard=guard)

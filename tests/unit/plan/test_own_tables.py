@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.golden.cases import PROFILES, many_networks, many_vlans, plain
-from support.hosts import DOCKER0, address, host, link, make_plan, route, vlans
+from support.hosts import DOCKER0, address, host, link, make_plan, route, vlans, with_routes
 from support.strategies import examples, planned, small_hosts
 from symroute_nm.diagnosis.diagnose import diagnose
 from symroute_nm.model import route_set as routes_module
@@ -159,7 +159,7 @@ def test_internal_networks_do_not_count_towards_the_bound():
 
 def test_what_is_behind_routers_stays_where_there_is_room_once_others_are_wider():
     made = vlans(8, step=2)
-    made = made._replace(routes=(*made.routes, route("172.16.0.0/24", "bond0.0", "10.0.0.9")))
+    made = with_routes(made, route("172.16.0.0/24", "bond0.0", "10.0.0.9"))
     plan = make_plan(made, Settings(most_networks=5))
     assert () == plan.left_out
     assert "10.0.0.0/20" in {str(entry.destination) for entry in plan.uplinks[1].routes}
@@ -295,7 +295,7 @@ def test_the_bound_is_counted_for_each_uplink():
     by_main = {
         uplink.uplink.link.name
         for uplink in make_plan(made, Settings(most_networks=4)).uplinks
-        if not any(route.hop == Hop("eth0", made.routes[-1].hop.gateway) for route in uplink.routes)
+        if not any(route.hop == Hop("eth0", ip_address("10.0.6.254")) for route in uplink.routes)
     }
     assert {"eth0", "eth1"} == by_main
     links = [each.links for each in make_plan(made, Settings(most_networks=4)).left_out]

@@ -19,6 +19,7 @@ from support.hosts import (
     make_plan,
     route,
     two_uplinks,
+    with_routes,
 )
 from support.strategies import examples, random_hosts
 from symroute_nm.errors import Refusal
@@ -42,7 +43,7 @@ def with_rules(there, *rules):
 
 
 def with_tunnel(there, *routes):
-    return there._replace(links=(*there.links, TUN0), routes=there.routes + routes)
+    return with_routes(there._replace(links=(*there.links, TUN0)), *routes)
 
 
 def proof_of(there, **fields):
@@ -160,13 +161,13 @@ def test_a_blackhole_route_in_main_is_the_administrators_will():
     blackhole = route("10.244.7.0/26", type="blackhole")
     there = two_uplinks()
     for guard in ("rules", "throw"):
-        assert proof_of(there._replace(routes=(*there.routes, blackhole)), guard=guard).holds
+        assert proof_of(with_routes(there, blackhole), guard=guard).holds
 
 
 def test_another_default_in_the_table_that_was_asked_for_is_refused():
     there = two_uplinks()
     stale = route("default", "eth1", "10.0.5.1", table=7)
-    there = there._replace(routes=(*there.routes, stale))
+    there = with_routes(there, stale)
 
     said = refusal(there, interface={"eth0": InterfaceSettings(table=TableChoice("users", 7))})
 
@@ -239,17 +240,13 @@ def test_own_tables_are_judged_as_they_will_be():
     there = two_uplinks()
     plan = make_plan(there, Settings())
     wrong = put_plan(there, Settings(), plan)
-    wrong = wrong._replace(
-        tables=(TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True)),
-        routes=(
-            *there.routes,
-            *(
-                entry._replace(table=201 - entry.table)
-                for entry in wrong.routes
-                if entry.table in (100, 101)
-            ),
-        ),
-    )
+    swapped = [
+        entry._replace(table=201 - entry.table)
+        for entry in wrong.routes
+        if entry.table in (100, 101)
+    ]
+    names = (TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True))
+    wrong = with_routes(wrong._replace(tables=names, routes=there.routes), *swapped)
 
     assert not any(verdict.symmetric for verdict in proof_of(wrong).before)
     assert proof_of(wrong).holds
@@ -257,13 +254,10 @@ def test_own_tables_are_judged_as_they_will_be():
 
 def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_does_not():
     there = two_uplinks()
-    there = there._replace(
-        links=(*there.links, link(8, "br1", kind="bridge")),
-        routes=(
-            *there.routes,
-            route("172.18.0.0/16", "br1"),
-            route("172.18.0.0/16", "docker0", table=77),
-        ),
+    there = with_routes(
+        there._replace(links=(*there.links, link(8, "br1", kind="bridge"))),
+        route("172.18.0.0/16", "br1"),
+        route("172.18.0.0/16", "docker0", table=77),
     )
     there = with_rules(
         there,
@@ -293,7 +287,7 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
 )
 def test_a_rule_before_ours_that_takes_more_than_a_destination_is_refused(rule, destination):
     there = two_uplinks()
-    there = there._replace(routes=(*there.routes, route(destination, "eth1", "10.0.5.1", table=77)))
+    there = with_routes(there, route(destination, "eth1", "10.0.5.1", table=77))
     there = with_rules(there, rule)
     if rule.iif:  # no reply of ours comes in anywhere
         assert proof_of(there).holds
@@ -304,7 +298,7 @@ def test_a_rule_before_ours_that_takes_more_than_a_destination_is_refused(rule, 
 def test_an_ipv6_route_without_metric_meets_the_one_of_1024():
     there = two_uplinks()
     stale = route("default", "eth1", "2001:db8:5::1", table=77, metric=1024)
-    there = there._replace(routes=(*there.routes, stale))
+    there = with_routes(there, stale)
 
     said = refusal(there, interface={"eth0": InterfaceSettings(table=TableChoice("users", 77))})
 

@@ -5,9 +5,10 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from support.golden.cases import CASES
-from support.hosts import kernel_rules, make_plan, route, two_uplinks, with_table_names
+from support.hosts import kernel_rules, make_plan, route, two_uplinks, with_routes, with_table_names
 from symroute_nm.model.network import Rule
 from symroute_nm.model.profiles import Profile
+from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.targets.base import EarlierBlocks
@@ -72,7 +73,7 @@ def test_only_connections_whose_files_change_go_down(made):
         route("10.99.0.0/24", uplink.uplink.link.name, table=uplink.table.id)
         for uplink in made.plan.uplinks
     ]
-    more = there._replace(routes=(*there.routes, *earlier))
+    more = with_routes(there, *earlier)
     assert ["nmcli connection up 'System eth1'"] == activation(kept, host=more)
     # Whatever is written: nobody need go down for what is in force already.
     assert [] == activation(made, host=there)
@@ -84,7 +85,7 @@ def test_what_the_kernel_lacks_is_brought_up_though_no_file_changes(made):
     assert both == commands(unchanged(made), with_table_names(two_uplinks()))  # generated twice
     there = in_force(made)
     down_up = there._replace(
-        routes=tuple(
+        routes=pack(
             entry for entry in there.routes if not (entry.table == 100 and entry.version == 4)
         )
     )
@@ -99,7 +100,7 @@ def test_what_the_kernel_adds_to_rules_and_routes_is_no_difference(made):
     there = in_force(made)
     seen = there._replace(
         rules=tuple(rule._replace(protocol=3) for rule in there.rules),
-        routes=tuple(
+        routes=pack(
             entry._replace(
                 metric=entry.metric or (1024 if entry.version == 6 else 0), protocol=3, scope=253
             )
@@ -112,7 +113,7 @@ def test_what_the_kernel_adds_to_rules_and_routes_is_no_difference(made):
 def test_a_gateway_that_changed_is_brought_up(made):
     there = in_force(made)
     other = there._replace(
-        routes=tuple(
+        routes=pack(
             route("default", "eth0", "10.0.6.254", table=100)
             if entry.table == 100 and entry.version == 4 and entry.default
             else entry
@@ -126,7 +127,7 @@ def test_a_gateway_that_changed_is_brought_up(made):
 def test_throw_routes_that_nothing_plans_are_to_be_deleted(made, text, family):
     there = in_force(made)
     stale = tuple(route(text, table=table, type="throw") for table in (100, 7))
-    there = there._replace(routes=(*there.routes, *stale, route(text, "eth0", table=101)))
+    there = with_routes(there, *stale, route(text, "eth0", table=101))
     assert [f"ip {family}route del throw {text} table 100"] == commands(unchanged(made), there)
 
 
@@ -203,7 +204,7 @@ def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
     there = in_force(made)
     single = there._replace(
         addresses=tuple(address for address in there.addresses if address.link != "eth1"),
-        routes=tuple(entry for entry in there.routes if entry.hop.link != "eth1"),
+        routes=pack(entry for entry in there.routes if entry.hop.link != "eth1"),
     )
     none = propose(tmp_path, single, DEFAULTS, GenerateOptions())
     assert [] == commands(none, single)
