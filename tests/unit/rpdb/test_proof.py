@@ -244,8 +244,6 @@ def test_own_tables_are_judged_as_they_will_be():
         entry._replace(table=201 - entry.table)
         for entry in wrong.routes
         if entry.table in (100, 101)
-        for entry in wrong.routes
-        if entry.table in (100, 101)
     ]
     names = (TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True))
     wrong = with_routes(wrong._replace(tables=names, routes=there.routes), *swapped)
