@@ -1,0 +1,55 @@
+"""What takes too long for every run: ``python tests/soak/commit_point.py each`` and ``… random N``.
+
+each: the processes of `generate`, `apply`, `remove` and `undo` with --apply killed at each of their
+calls, one of them or both, with and without marks. random N: at N random moments altogether. With
+a third word, only the scenes whose name begins so. As root.
+"""
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.commit_kills import (
+    MARKS,
+    SCENES,
+    kill_each,
+    kill_randomly,
+    on_ground,
+    recover_by_rollback,
+)
+from support.network.namespaces import Namespace
+
+
+def main() -> int:
+    """1 where anything was found."""
+    kind = sys.argv[1]
+    number = int(sys.argv[2]) if kind == "random" else 0
+    beginning = sys.argv[3] if len(sys.argv) > 3 else ""
+    grounds = [(scene, marks) for scene in SCENES for marks in MARKS if scene.startswith(beginning)]
+    share = -(-number // len(grounds))
+    total, problems = Counter(), 0
+    for scene, marks in grounds:
+
+        def task(ground):
+            if kind == "each":
+                return kill_each(ground, recover_by_rollback)
+            return kill_randomly(ground, recover_by_rollback, str(time.time()), share)
+
+        with tempfile.TemporaryDirectory(prefix="symroute-test-", dir="/run") as folder:
+            with Namespace() as space:
+                found = on_ground(Path(folder), scene, marks, task, space)
+        for problem in found.pop("problems"):
+            print(problem, flush=True)
+            problems += 1
+        total.update(found)
+        print("%s %s: %s" % (scene, marks or "without marks", found), flush=True)
+    print("%d problems in %s" % (problems, dict(total)))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
