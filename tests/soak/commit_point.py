@@ -5,6 +5,7 @@ calls, one of them or both, with and without marks. random N: at N random moment
 a third word, only the scenes whose name begins so. As root.
 """
 
+import contextlib
 import sys
 import tempfile
 import time
@@ -39,9 +40,10 @@ def main() -> int:
                 return kill_each(ground, recover_by_rollback)
             return kill_randomly(ground, recover_by_rollback, str(time.time()), share)
 
-        with tempfile.TemporaryDirectory(prefix="symroute-test-", dir="/run") as folder:
-            with Namespace() as space:
-                found = on_ground(Path(folder), scene, marks, task, space)
+        with contextlib.ExitStack() as stack:
+            made = tempfile.TemporaryDirectory(prefix="symroute-test-", dir="/run")
+            folder, space = Path(stack.enter_context(made)), stack.enter_context(Namespace())
+            found = on_ground(folder, scene, marks, task, space)
         for problem in found.pop("problems"):
             print(problem, flush=True)
             problems += 1

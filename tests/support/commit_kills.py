@@ -1,10 +1,11 @@
 """Commands that change kernel, marks and files, killed at any moment: what is left, and recovered.
 
-All of it is compared with what was before and with what the command makes of it, whole: the rules and
-the routes of all tables of both families in the order in which the kernel has them, the rules of nft
-(or of iptables), all files below the root, and the names of tables below /run.
+All of it is compared with what was before and with what the command makes of it, whole: the rules
+and the routes of all tables of both families in the order in which the kernel has them, the rules of
+nft or of iptables, all files below the root, and the names of tables below /run.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -28,6 +29,7 @@ from symroute_nm.kernel.rtnetlink import sendable
 
 SCRIPTS = "etc/sysconfig/network-scripts"
 ROUTE = b"10.9.0.0/16 via 10.0.6.9 dev eth0\n"
+MARKER = b"# BEGIN symroute-nm"
 CONFIG = "etc/symroute-nm.conf"
 VALID_MARK = Path("/proc/sys/net/ipv4/conf/all/src_valid_mark")
 KILLED = -signal.SIGKILL
@@ -188,6 +190,17 @@ class Ground:
     def _names(self) -> str:
         return self.space.tables.read_text() if self.space.tables.exists() else ""
 
+    def orphaned(self) -> List[str]:
+        """Route files with our block whose rule file has none: NetworkManager would take them."""
+        scripts = self.root / SCRIPTS
+        rules = {path.name for path in scripts.glob("rule*-*") if MARKER in path.read_bytes()}
+        return [
+            path.name
+            for path in sorted(scripts.glob("route*-*"))
+            if MARKER in path.read_bytes()
+            and not rules & {"rule-" + path.name.split("-")[1], "rule6-" + path.name.split("-")[1]}
+        ]
+
     def pending(self) -> bool:
         """Whether anything is left that a run has not brought to its end."""
         journals = [self.root / STATE / each for each in ("journal", "journal.done")]
@@ -205,37 +218,18 @@ class Ground:
     def reset(self) -> None:
         """Kernel, files and /run as they were before the command."""
         copy(self.start, self.root)
-        connection = netlink.open_netlink()
-        wanted = self.image
-        for raw in netlink.dump_raw(connection, netlink.RULES):
-            if raw[16] in (2, 10) and raw not in wanted.rules:
-                netlink.change(connection, netlink.RTM_DELRULE, 0, raw)
-        for raw in netlink.dump_raw(connection, netlink.ROUTES):
-            if _is_others(raw) and raw not in wanted.routes:
-                netlink.change(connection, netlink.RTM_DELROUTE, 0, sendable(raw))
-        here = netlink.dump_raw(connection, netlink.RULES)
-        present = [*here, *netlink.dump_raw(connection, netlink.ROUTES)]
-        create = netlink.NLM_F_CREATE
-        for raw in wanted.routes:
-            if raw not in present:
-                flags = create | netlink.NLM_F_APPEND
-                netlink.change(connection, netlink.RTM_NEWROUTE, flags, sendable(raw))
-        for raw in wanted.rules:
-            if raw not in present:
-                netlink.change(connection, netlink.RTM_NEWRULE, create, raw)
-        connection.close()
-        if self.backend and list(wanted.marks) != _marks(self.backend):
-            _set_marks(self.backend, wanted.marks)
-        VALID_MARK.write_text(wanted.switch)
+        with contextlib.closing(netlink.open_netlink()) as connection:
+            _set_kernel(connection, self.image)
+        if self.backend and list(self.image.marks) != _marks(self.backend):
+            _set_marks(self.backend, self.image.marks)
+        VALID_MARK.write_text(self.image.switch)
         for place in self.space.state.glob("*"):
             if place.name != "lock":
                 place.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            self.space.tables.unlink()
         if self.names:
             self.space.tables.write_text(self.names)
-        elif self.space.tables.exists():
-            self.space.tables.unlink()
-        for place in self.space.tables.parent.glob(self.space.tables.name + ".*"):
-            place.unlink()
 
     # -- killing ----------------------------------------------------------------------------------
 
@@ -278,6 +272,24 @@ class Ground:
         code = ended(pid)
         families.wait_for_all()
         return code
+
+
+def _set_kernel(connection: Any, wanted: Image) -> None:
+    for raw in netlink.dump_raw(connection, netlink.RULES):
+        if raw[16] in (2, 10) and raw not in wanted.rules:
+            netlink.change(connection, netlink.RTM_DELRULE, 0, raw)
+    for raw in netlink.dump_raw(connection, netlink.ROUTES):
+        if _is_others(raw) and raw not in wanted.routes:
+            netlink.change(connection, netlink.RTM_DELROUTE, 0, sendable(raw))
+    rules = netlink.dump_raw(connection, netlink.RULES)
+    present = [*rules, *netlink.dump_raw(connection, netlink.ROUTES)]
+    for raw in wanted.routes:
+        if raw not in present:
+            flags = netlink.NLM_F_CREATE | netlink.NLM_F_APPEND
+            netlink.change(connection, netlink.RTM_NEWROUTE, flags, sendable(raw))
+    for raw in wanted.rules:
+        if raw not in present:
+            netlink.change(connection, netlink.RTM_NEWRULE, netlink.NLM_F_CREATE, raw)
 
 
 def _marks(backend: str) -> List[str]:
@@ -396,6 +408,8 @@ class Judge:
             self._complain(where, "the one that lived left it so", left)
         if pending or left not in (ground.before, ground.after):
             self._check_told(where)
+        for path in ground.orphaned():
+            self.problems.append("%s: %s is there without its rule file" % (where, path))
         record = ground.space.state / "record"
         kept = record.read_bytes() if record.exists() else None
         self._recover(ground)
@@ -423,7 +437,7 @@ class Judge:
         words = LOOKING[self._turn % len(LOOKING)]
         _, said = self.ground.run(words)
         first = said[0] if said else ""
-        if "symroute-nm rollback" not in first:
+        if "symroute-nm confirm" not in first and "symroute-nm rollback" not in first:
             self.problems.append("%s: %s does not say what is pending: %s" % (where, words, first))
         if any("foreign" in line or "ip rule del" in line for line in said):
             self.problems.append("%s: %s calls ours foreign: %s" % (where, words, said))
