@@ -27,7 +27,7 @@ def unpack(archive: zipfile.ZipFile, destination: Path, licences: Path) -> None:
         and PurePosixPath(name).name.upper().startswith(("LICENSE", "COPYING", "NOTICE"))
     ]
     if not modules or not texts:
-        sys.exit("bundle.py: %s holds no modules or no licence" % archive.filename)
+        sys.exit(f"bundle.py: {archive.filename} holds no modules or no licence")
     for name in modules:
         write(destination / name, without_interpreter(archive.read(name)))
     for name in texts:

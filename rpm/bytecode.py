@@ -19,7 +19,7 @@ def main() -> None:
     for path in sorted(Path(buildroot + folder).rglob("*.py")):
         py_compile.compile(str(path), dfile=str(path)[len(buildroot) :], doraise=True, **options)
         count += 1
-    print("bytecode: %d modules for Python %d.%d" % (count, *sys.version_info[:2]))
+    print(f"bytecode: {count} modules for Python {sys.version_info[0]}.{sys.version_info[1]}")
 
 
 if __name__ == "__main__":

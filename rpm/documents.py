@@ -24,7 +24,7 @@ class Option(NamedTuple):
     @property
     def long(self) -> List[str]:
         """Its names that are spelt out."""
-        return [each for each in self.names if each.startswith("--")]
+        return [name for name in self.names if name.startswith("--")]
 
     @property
     def choices(self) -> List[str]:
@@ -59,16 +59,16 @@ def main() -> None:
     bundle, destination = Path(sys.argv[1]), Path(sys.argv[2])
     # After the standard library: what is bundled for Python 3.6 gives way to what later ones have.
     sys.path += [str(HERE.parent), str(bundle)]
-    found = commands()
+    documented = commands()
     words = {
-        "commands": found,
-        "shared": shared(found),
+        "commands": documented,
+        "shared": shared(documented),
         "keys": keys((HERE / "symroute-nm.conf").read_text("utf-8")),
         "version": __import__("symroute_nm").__version__,
     }
     destination.mkdir(parents=True, exist_ok=True)
     for name in TEMPLATES:
-        text = environment().get_template(name + ".j2").render(**words)
+        text = environment().get_template(f"{name}.j2").render(**words)
         (destination / name).write_text(text, "utf-8")
 
 
@@ -76,16 +76,16 @@ def environment() -> Any:
     """Jinja with what roff needs."""
     import jinja2
 
-    made = jinja2.Environment(
+    jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(HERE)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
-    )  # noqa: S701  # neither roff nor bash is HTML
-    made.filters["roff"] = roff
-    return made
+        autoescape=False,  # noqa: S701  # neither roff nor bash is HTML
+    )
+    jinja.filters["roff"] = roff
+    return jinja
 
 
 def roff(text: str) -> str:
@@ -109,20 +109,26 @@ def commands() -> List[Command]:
             Command(
                 name,
                 str(command.help),
-                [argument(each) for each in command.params if each.param_type_name == "argument"],
+                [
+                    argument(parameter)
+                    for parameter in command.params
+                    if parameter.param_type_name == "argument"
+                ],
                 options(command, context),
             )
         )
     return found
 
 
-def shared(found: Sequence[Command]) -> List[Option]:
+def shared(documented: Sequence[Command]) -> List[Option]:
     """The options that several commands declare alike, in the order of their first appearance."""
-    every = [each for command in found for each in command.options]
+    declared: List[Option] = []
+    for command in documented:
+        declared += command.options
     return [
-        each
-        for index, each in enumerate(every)
-        if every.count(each) > 1 and each not in every[:index]
+        option
+        for index, option in enumerate(declared)
+        if declared.count(option) > 1 and option not in declared[:index]
     ]
 
 
@@ -135,11 +141,13 @@ def argument(parameter: Any) -> Option:
 def options(command: Any, context: Any) -> List[Option]:
     """Its options, hidden ones left out."""
     found = []
-    for each in command.get_params(context):
-        if each.param_type_name == "option" and not each.hidden:
-            names = sorted([*each.opts, *each.secondary_opts], key=lambda name: name[:2] == "--")
-            value = "" if each.is_flag or each.count else each.metavar or each.type.name.upper()
-            found.append(Option(names, value, (each.help or "") + default(each)))
+    for option in command.get_params(context):
+        if option.param_type_name == "option" and not option.hidden:
+            names = [*option.opts, *option.secondary_opts]
+            names.sort(key=lambda name: name.startswith("--"))
+            bare = option.is_flag or option.count
+            value = "" if bare else option.metavar or option.type.name.upper()
+            found.append(Option(names, value, (option.help or "") + default(option)))
     return found
 
 
@@ -148,7 +156,8 @@ def default(option: Any) -> str:
     value = option.default
     if option.is_flag or not option.show_default or isinstance(value, (list, tuple)) or not value:
         return ""
-    return " Default: %s." % (("%g" % value) if isinstance(value, float) else value)
+    shortest = f"{value:g}" if isinstance(value, float) else value
+    return f" Default: {shortest}."
 
 
 def keys(text: str) -> List[Key]:

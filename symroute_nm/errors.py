@@ -1,4 +1,4 @@
-"""The one family of errors: each says what happened, where, and what to do next."""
+"""Errors: what happened, where, and what to do next; and somebody's text, made safe to show."""
 
 import errno
 
@@ -11,6 +11,19 @@ def shown(text: object) -> str:
     """What a message shows of somebody's text or number: quoted, short, on one line."""
     quoted = repr(text)
     return quoted if len(quoted) <= _MOST_SHOWN else quoted[:_MOST_SHOWN] + "…"
+
+
+def visible(text: str, kept: str = "") -> str:
+    """The whole text, with what a terminal would act on or not show as backslash escapes.
+
+    Characters in `kept` stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character in kept else repr(character)[1:-1]
+        for character in text
+    )
 
 
 class SymrouteError(Exception):

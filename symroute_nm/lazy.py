@@ -6,7 +6,6 @@ Submodules of large packages come without the package's init, which loads far mo
 import contextlib
 import importlib.util
 import os
-import struct
 import sys
 import types
 from typing import Any, Iterator, NamedTuple
@@ -33,6 +32,7 @@ def quiet_platform() -> Iterator[None]:
     `platform` asks those two functions.
     """
     import platform
+    import struct
 
     known = _Uname(*os.uname())
     before = platform.uname, platform.architecture

@@ -46,8 +46,8 @@ def find(name: str) -> Optional[str]:
     return None
 
 
-def run(command: Sequence[str], said: bytes = b"", seconds: float = SECONDS) -> Finished:
-    """Run a program, named as for `find`, to its end; `said` is its standard input.
+def run(command: Sequence[str], text: bytes = b"", seconds: float = SECONDS) -> Finished:
+    """Run a program, named as for `find`, to its end; `text` is its standard input.
 
     Raises `SystemFailure` where it is not there, cannot be started, or takes longer or says more
     than it may. It is killed then, with all that it started.
@@ -69,7 +69,7 @@ def run(command: Sequence[str], said: bytes = b"", seconds: float = SECONDS) -> 
     except OSError as error:
         raise _failure(command, error.strerror or str(error)) from error
     try:
-        return _follow(process, command, said, time.monotonic() + seconds)
+        return _follow(process, command, text, time.monotonic() + seconds)
     except OSError as error:
         raise _failure(command, error.strerror or str(error)) from error
     finally:
@@ -77,14 +77,14 @@ def run(command: Sequence[str], said: bytes = b"", seconds: float = SECONDS) -> 
 
 
 def _follow(
-    process: "subprocess.Popen[bytes]", command: Sequence[str], said: bytes, end: float
+    process: "subprocess.Popen[bytes]", command: Sequence[str], text: bytes, end: float
 ) -> Finished:
     assert process.stdin and process.stdout and process.stderr
     texts: Dict[int, List[bytes]] = {
         stream.fileno(): [] for stream in (process.stdout, process.stderr)
     }
     sizes = dict.fromkeys(texts, 0)
-    left = memoryview(said)
+    left = memoryview(text)
     with selectors.PollSelector() as selector:  # as select(2), and for any descriptor
         for number in texts:
             selector.register(number, selectors.EVENT_READ)

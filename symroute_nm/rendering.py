@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def load_templates(folder: str, *names: str) -> "Mapping[str, Template]":
     """The compiled templates of a folder; of jinja2 its environment alone: {name: template}.
 
-    Raises `SystemFailure` where one cannot be read. Its package init loads caches and loaders besides, with pickle and hashlib: a quarter of it.
+    Raises `SystemFailure` where one cannot be read.
     """
+    # Its package init loads caches and loaders besides, with pickle and hashlib: a quarter of it.
     environment: Environment = import_submodule("jinja2.environment").Environment(
         undefined=import_submodule("jinja2.runtime").StrictUndefined,
         trim_blocks=True,
@@ -26,7 +27,7 @@ def load_templates(folder: str, *names: str) -> "Mapping[str, Template]":
         autoescape=False,
     )
     place = _templates() / folder
-    return {name: environment.from_string(_read(place / (f"{name}.j2"))) for name in names}
+    return {name: environment.from_string(_read(place / f"{name}.j2")) for name in names}
 
 
 def _read(place: Path) -> str:

@@ -2,7 +2,8 @@
 
 Builds sdist and wheel once, makes a virtual environment for each Python, and runs pytest in a copy
 of the tree, where nothing else can be imported. A folder is one of tests/, or a file or folder in
-it; "style" is ruff and mypy, which belong to a run of everything. All lands in .cache/tests.
+it; "style" is ruff, mypy and import-linter, which belong to a run of everything. All lands in
+.cache/tests.
 
 With ``--all``: every Python 3.6 to 3.13 that is found, each with the folders that `PLAN` gives it.
 """
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from support.building import CACHE, build_wheel, copy_tree, make_venv, pip, say
 from support.network import dispatcher
@@ -43,7 +44,10 @@ NEWEST_AT_LEAST = (3, 12)  # what CI must have besides the oldest: RHEL 10's
 BUILDS = (3, 8)  # what the packaging tests need
 CHECKS = (3, 10)  # ruff, mypy and import-linter
 CHECKERS = ("ruff>=0.12,<1", "mypy>=1.14,<3")
-FORMATTED = False  # whether ruff format has gone over the code, and is to stay
+# In an environment of its own: it wants a click that typer cannot take.
+IMPORT_LINTER = "import-linter>=2.3,<3"
+# All of the tree; and a program whose name does not say that it is Python.
+CHECKED = (".", "rpm/build")
 JOBS = 2
 NOTHING_SELECTED = 5  # pytest's exit code
 PACKAGED_SCRIPT = Path("/usr/lib/NetworkManager/dispatcher.d/10-ifcfg-rh-routes.sh")
@@ -134,8 +138,9 @@ def plan_jobs(pythons: Sequence[Python], wanted: Sequence[Path]) -> List[Job]:
             if folder == "packaging" and python.version < BUILDS:
                 say(f"packaging is left out: it needs Python {spell(BUILDS)} or later")
                 continue
-            # With many Pythons there is enough to do at once.
-            parts = _divided(files, JOBS if folder == "unit" and len(pythons) == 1 else 1)
+            # More parts than are run at once, as some take longer; with many Pythons there is
+            # enough to do.
+            parts = _divided(files, 3 * JOBS if folder == "unit" and len(pythons) == 1 else 1)
             for number, part in enumerate(parts, 1):
                 share = f"{number}/{len(parts)}" if len(parts) > 1 else ""
                 jobs.append(Job(python, folder, share, part))
@@ -147,13 +152,13 @@ def _folder_of(path: Path) -> str:
     return max((name for name in PLAN if _TESTS / name in path.parents), key=len)
 
 
-def _chosen(pythons: Sequence[Python], which: str) -> Set[Python]:
-    return {
-        EVERY: set(pythons),
-        ENDS: {pythons[0], pythons[-1]},
-        FIRST: {pythons[0]},
-        LAST: {pythons[-1]},
-    }[which]
+def _chosen(pythons: Sequence[Python], which: str) -> List[Python]:
+    """The oldest and the newest first: they have most to do."""
+    oldest, newest = pythons[0], pythons[-1]
+    ends = [oldest] if oldest == newest else [oldest, newest]
+    if which == EVERY:
+        return [*ends, *pythons[1:-1]]
+    return {ENDS: ends, FIRST: [oldest], LAST: [newest]}[which]
 
 
 def _divided(files: Sequence[Path], most: int) -> List[List[str]]:
@@ -187,19 +192,16 @@ def _check_pythons(pythons: Sequence[Python], whole: bool) -> None:
 def check_style(python: Python, wheel: Path) -> bool:
     """Whether ruff, mypy and import-linter find nothing."""
     if python.version < CHECKS:
-        say(f"ruff and mypy are left out: they need Python {spell(CHECKS)} or later")
+        say(f"{STYLE} is left out: it needs Python {spell(CHECKS)} or later")
         return True
     tools = make_venv("style", python, *CHECKERS, "pytest", "hypothesis", str(wheel))
+    imports = make_venv("imports", python, IMPORT_LINTER)
     commands = [
-        [tools / "ruff", "check", "--no-cache", "symroute_nm", "tests", "rpm", "rpm/build"],
+        [tools / "ruff", "check", "--no-cache", *CHECKED],
+        [tools / "ruff", "format", "--check", "--no-cache", *CHECKED],
         [tools / "mypy", "--cache-dir", CACHE / "mypy"],
+        [imports / "lint-imports", "--no-cache"],
     ]
-    if FORMATTED:
-        commands.append([tools / "ruff", "format", "--check", "--no-cache", "."])
-    if "\n[tool.importlinter]\n" in (SOURCE / "pyproject.toml").read_text():
-        # In an environment of its own: it wants a click that typer cannot take.
-        linter = make_venv("imports", python, "import-linter>=2.3,<3") / "lint-imports"
-        commands.append([linter, "--no-cache"])
     clean = [_is_clean([str(word) for word in command]) for command in commands]
     return all(clean)
 
@@ -208,8 +210,9 @@ def _is_clean(command: Sequence[str]) -> bool:
     ran = subprocess.run(
         command, cwd=str(SOURCE), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
+    words = [Path(command[0]).name, *(word for word in command[1:2] if word.isalpha())]
     with _printing:
-        say(f"{Path(command[0]).name}: {'failed' if ran.returncode else 'clean'}")
+        say(f"{' '.join(words)}: {'failed' if ran.returncode else 'clean'}")
         if ran.returncode:
             print(ran.stdout.decode(errors="replace"), end="", flush=True)
     return ran.returncode == 0

@@ -6,57 +6,55 @@ import os
 import termios
 from typing import Callable, List, NoReturn, Tuple
 
+from symroute_nm.cli.options import Confirmation
 from symroute_nm.cli.terminal import flush, say, show_progress
 from symroute_nm.errors import Refusal, SystemFailure, shown
-from symroute_nm.model.settings import Confirmation
-from symroute_nm.workflow.apply import KeeperResult, KernelChange, Watch, make_change
 from symroute_nm.workflow.commit import Maker
+from symroute_nm.workflow.confirm import KeeperResult, KernelChange, Watch, make_change
 
 _ELSEWHERE = "symroute-nm confirm"
 _QUESTION = "Enter or y keeps it, n or Ctrl-C takes it back"
 _WHY_NOT = {
-    "timeout": "not confirmed within %g seconds",
+    "timeout": "not confirmed within {timeout:g} seconds",
     "asked": "not confirmed",
     "killed": "the process that watched over it was killed",
 }
 
 
-def prepare(timeout: float, yes: bool) -> Maker:
-    """What makes a change of the kernel and waits `timeout` seconds, unless `yes` confirms it."""
-    confirmation = Confirmation(timeout, yes)
+def prepare(confirmation: Confirmation) -> Maker:
+    """What makes a change of the kernel and then waits to be told that it is to be kept."""
 
     def make_confirmed(change: KernelChange, keep: Callable[[], List[str]]) -> Tuple[str, ...]:
-        """As `make`."""
-        return make(change, confirmation, keep)
+        return _make_confirmed(change, confirmation, keep)
 
     return make_confirmed
 
 
-def make(
-    enactment: KernelChange, confirmation: Confirmation, keep: Callable[[], List[str]]
+def _make_confirmed(
+    change: KernelChange, confirmation: Confirmation, keep: Callable[[], List[str]]
 ) -> Tuple[str, ...]:
     """Change the kernel and `keep` it once it is confirmed; returns the notes of `keep`.
 
     Raises `SymrouteError`, `Refusal` where it was not confirmed; all is as before then.
     """
     flush()  # what stands in the buffers must not come out of both processes
-    nothing = not (enactment.steps or enactment.marks)
+    nothing = not (change.steps or change.marks)
     timeout = None if confirmation.yes or nothing else confirmation.timeout
     watch = _watch(confirmation)
     try:
-        outcome = make_change(enactment, timeout, watch, keep)
+        result = make_change(change, timeout, watch, keep)
     finally:
         if watch.confirms is not None and timeout is not None:
             show_progress("")
-    if not outcome.kept:
-        _refuse(outcome, confirmation)
-    return outcome.notes
+    if not result.kept:
+        _refuse(result, confirmation)
+    return result.notes
 
 
-def _refuse(outcome: KeeperResult, confirmation: Confirmation) -> NoReturn:
-    why = _WHY_NOT[outcome.reason]
-    message = f"{why % confirmation.timeout if '%' in why else why}: everything is as it was before"
-    if outcome.reason == "killed":
+def _refuse(result: KeeperResult, confirmation: Confirmation) -> NoReturn:
+    why = _WHY_NOT[result.reason].format(timeout=confirmation.timeout)
+    message = f"{why}: everything is as it was before"
+    if result.reason == "killed":
         raise SystemFailure(message, "run it again")
     raise Refusal(message, f"run it again, and confirm with Enter or {_ELSEWHERE}")
 

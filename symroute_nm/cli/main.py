@@ -1,27 +1,19 @@
 """The command line: the Typer application, its streams, signals and exit codes."""
 
 import contextlib
+import importlib
 import io
 import os
 import signal
 import sys
 from types import FrameType
-from typing import Any, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional
 
 import click
 import typer
+from typer.core import TyperGroup
 
 from symroute_nm import __version__
-from symroute_nm.cli.commands.apply import apply
-from symroute_nm.cli.commands.confirm import confirm
-from symroute_nm.cli.commands.diagnose import diagnose
-from symroute_nm.cli.commands.explain import explain
-from symroute_nm.cli.commands.generate import generate
-from symroute_nm.cli.commands.inspect import inspect
-from symroute_nm.cli.commands.remove import remove
-from symroute_nm.cli.commands.snapshot import snapshot
-from symroute_nm.cli.commands.undo import undo
-from symroute_nm.cli.commands.verify import verify
 from symroute_nm.cli.terminal import flush, open_streams, say, write
 from symroute_nm.errors import SymrouteError, SystemFailure, describe_failure
 
@@ -30,7 +22,56 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _STDERR = 2
 _SOON = 0.01  # seconds
 
+_COMMANDS = (
+    "inspect",
+    "diagnose",
+    "snapshot",
+    "explain",
+    "generate",
+    "apply",
+    "confirm",
+    "verify",
+    "remove",
+    "undo",
+)
+
+
+class _CommandModules(Mapping[str, click.Command]):
+    """The commands by name; a module of `cli.commands` is imported when it is asked for."""
+
+    def __init__(self) -> None:
+        self._built: Dict[str, click.Command] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in _COMMANDS:
+            raise KeyError(name)
+        if name not in self._built:
+            module = importlib.import_module(f"symroute_nm.cli.commands.{name}")
+            alone = typer.Typer(
+                add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+            )
+            alone.command(name)(getattr(module, name))
+            self._built[name] = typer.main.get_command(alone)
+        return self._built[name]
+
+
+class _Commands(TyperGroup):
+    """The program, of whose commands only the one that is asked for is imported and built."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        commands: Any = _CommandModules()
+        self.commands = commands
+
+
 app = typer.Typer(
+    cls=_Commands,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -53,21 +94,6 @@ def common(
     ),
 ) -> None:
     """Symmetric policy routing for hosts with two or more networks."""
-
-
-for _command in (
-    inspect,
-    diagnose,
-    snapshot,
-    explain,
-    generate,
-    apply,
-    confirm,
-    verify,
-    remove,
-    undo,
-):
-    app.command()(_command)
 
 
 def main() -> None:
@@ -123,8 +149,8 @@ def _end(number: int, frame: Optional[FrameType]) -> None:
         signal.signal(signal.SIGALRM, lambda _, later: _end(number, later))
         signal.setitimer(signal.ITIMER_REAL, _SOON)
         return
-    for each in (signal.SIGINT, *_ENDING):
-        signal.signal(each, signal.SIG_IGN)  # a second one must not stop that
+    for ending in (signal.SIGINT, *_ENDING):
+        signal.signal(ending, signal.SIG_IGN)  # a second one must not stop that
     sys.exit(128 + number)
 
 

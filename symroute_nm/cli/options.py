@@ -1,10 +1,15 @@
-"""The options that several commands share."""
+"""The options that several commands share, one by one and in groups."""
 
+import inspect
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from symroute_nm.model.settings import Options
 
 
 def _number(value: float) -> float:
@@ -40,19 +45,6 @@ CONFIG = typer.Option(
     None, "--config", metavar="FILE", help="Instead of /etc/symroute-nm.conf below the root."
 )
 JSON = typer.Option(False, "--json", help="For programs.")
-INTERFACE = typer.Option(
-    [], "--interface", "-i", metavar="NAME", help="Only these links can be uplinks (patterns)."
-)
-EXCLUDE = typer.Option([], "--exclude", "-x", metavar="NAME", help="No uplinks (patterns).")
-TABLE = typer.Option([], "--table", metavar="LINK=NAME:ID", help="eth0=users:2")
-GATEWAY = typer.Option([], "--gateway", metavar="LINK=ADDRESS", help="eth1=10.0.5.1")
-GUARD = typer.Option(
-    None, "--guard", metavar="auto|rules|throw|none", help="How internal networks are kept."
-)
-SOURCES = typer.Option(
-    None, "--sources", metavar="auto|address|network", help="What rules select replies by."
-)
-IIF = typer.Option(None, "--iif/--no-iif", help="Rules for transit, too, or not.")
 FORWARDED = typer.Option(
     None,
     "--forwarded/--no-forwarded",
@@ -63,14 +55,90 @@ TABLE_NAMES = typer.Option(
 )
 FORCE = typer.Option(False, "--force", help="Do what would be refused.")
 APPLY = typer.Option(False, "--apply", help="The running kernel, too, with a timed way back.")
-YES = typer.Option(False, "--yes", "-y", help="Keep it at once: no confirmation, no way back.")
-TIMEOUT = typer.Option(
-    60.0,
-    "--timeout",
-    metavar="SECONDS",
-    min=1,
-    max=86400,
-    callback=_number,
-    help="All is as before unless it is confirmed within.",
-)
 DRY_RUN = typer.Option(False, "--dry-run", "-n", help="Show what would change, change nothing.")
+SHOW_DIFF = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing.")
+
+
+class PlanOptions(NamedTuple):
+    """Which links are uplinks, and what their tables and rules are to be."""
+
+    interface: List[str] = typer.Option(
+        [], "--interface", "-i", metavar="NAME", help="Only these links can be uplinks (patterns)."
+    )
+    exclude: List[str] = typer.Option(
+        [], "--exclude", "-x", metavar="NAME", help="No uplinks (patterns)."
+    )
+    table: List[str] = typer.Option([], "--table", metavar="LINK=NAME:ID", help="eth0=users:2")
+    gateway: List[str] = typer.Option([], "--gateway", metavar="LINK=ADDRESS", help="eth1=10.0.5.1")
+    guard: Optional[str] = typer.Option(
+        None, "--guard", metavar="auto|rules|throw|none", help="How internal networks are kept."
+    )
+    sources: Optional[str] = typer.Option(
+        None, "--sources", metavar="auto|address|network", help="What rules select replies by."
+    )
+    iif: Optional[bool] = typer.Option(
+        None, "--iif/--no-iif", help="Rules for transit, too, or not."
+    )
+
+    def with_marks(
+        self, forwarded: Optional[bool], table_names: Optional[bool] = None
+    ) -> "Options":
+        """All that the command line says of the plan."""
+        from symroute_nm.model.settings import Options
+
+        return Options(
+            guard=self.guard,
+            sources=self.sources,
+            iif=self.iif,
+            table_names=table_names,
+            forwarded=forwarded,
+            interfaces=tuple(self.interface),
+            exclude=tuple(self.exclude),
+            tables=tuple(self.table),
+            gateways=tuple(self.gateway),
+        )
+
+
+class Confirmation(NamedTuple):
+    """Whether, and how long, a change of the running kernel waits to be confirmed."""
+
+    yes: bool = typer.Option(
+        False, "--yes", "-y", help="Keep it at once: no confirmation, no way back."
+    )
+    timeout: float = typer.Option(
+        60.0,
+        "--timeout",
+        metavar="SECONDS",
+        min=1,
+        max=86400,
+        callback=_number,
+        help="All is as before unless it is confirmed within.",
+    )
+
+
+def expand_groups(command: Callable[..., int]) -> Callable[..., int]:
+    """The command as Typer reads it: in place of a group of options, as above, its options.
+
+    Typer knows no groups, and before Python 3.9 no Annotated.
+    """
+    groups = {}
+    parameters = []
+    for parameter in inspect.signature(command).parameters.values():
+        fields = getattr(parameter.annotation, "_field_defaults", None)
+        if fields is None:
+            parameters.append(parameter)
+            continue
+        groups[parameter.name] = parameter.annotation
+        for name, option in fields.items():
+            kind = parameter.annotation.__annotations__[name]
+            parameters.append(parameter.replace(name=name, default=option, annotation=kind))
+
+    def call(**values: Any) -> int:
+        for name, group in groups.items():
+            values[name] = group(*(values.pop(field) for field in group._fields))
+        return command(**values)
+
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call

@@ -5,10 +5,13 @@ import io
 import itertools
 import os
 import sys
-from typing import Any, Callable, Iterable, Iterator, TextIO
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Optional, TextIO
 
-from symroute_nm.errors import SystemFailure
+from symroute_nm.errors import SystemFailure, visible
 from symroute_nm.lazy import quiet_platform
+
+if TYPE_CHECKING:
+    from symroute_nm.report.inspection import Cell, Table
 
 _LAST_STANDARD = 2  # stderr's descriptor
 _FREE_DESCRIPTORS = 16
@@ -59,8 +62,8 @@ def _fill_descriptors() -> None:
         descriptor = os.open(os.devnull, os.O_RDONLY)
     os.close(descriptor)
     with io.FileIO(os.devnull, "r+") as sink:
-        for each in closed:
-            os.dup2(sink.fileno(), each)
+        for descriptor in closed:
+            os.dup2(sink.fileno(), descriptor)
 
 
 def _try_descriptors() -> None:
@@ -103,6 +106,37 @@ def write_json(content: Any) -> None:
     import json  # people's output does without
 
     write(json.dumps(content, indent=2) + "\n")
+
+
+def draw_tables(tables: "Iterable[Table]", lines: Iterable[str], width: Optional[int]) -> str:
+    """Tables, and lines below them, as text of that width; None: the terminal's.
+
+    Nothing is cut off: half an address would be a wrong one.
+    """
+    from rich.console import Console  # for people's tables only: --json does without
+    from rich.table import Column
+    from rich.table import Table as RichTable
+
+    console = Console(width=width)
+    with console.capture() as capture:
+        for table in tables:
+            columns = (Column(name, overflow="fold") for name in table.columns)
+            drawn = RichTable(*columns, title=table.title)
+            for row in table.rows:
+                drawn.add_row(*map(_escape_cell, row))
+            console.print(drawn)
+        for line in lines:
+            console.print(_escape(line))
+    return capture.get()
+
+
+def _escape_cell(cell: "Cell") -> str:
+    return _escape(cell) if isinstance(cell, str) else "\n".join(map(_escape, cell))
+
+
+def _escape(line: str) -> str:
+    """Neither rich's markup nor a terminal's control characters."""
+    return visible(line).replace("[", "\\[")
 
 
 @contextlib.contextmanager
@@ -162,10 +196,3 @@ def flush() -> None:
     """Both streams written out; raises `SystemFailure` where stdout cannot be."""
     sys.stderr.flush()
     sys.stdout.flush()
-
-
-def visible(line: str) -> str:
-    """The line with control characters and the like as escapes."""
-    if line.isprintable():
-        return line
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)

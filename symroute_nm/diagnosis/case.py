@@ -1,6 +1,7 @@
-"""What a diagnosis finds besides asymmetry, where it looks for it, and remedies (pure)."""
+"""What findings are looked for in: the host, its uplinks, how they fare, and what is ours."""
 
-from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Tuple
+from itertools import chain
+from typing import FrozenSet, Iterable, Iterator, NamedTuple, Tuple
 
 from symroute_nm.model.finding import ERROR, SEVERITIES, WARNING, Finding
 from symroute_nm.model.host import Host
@@ -11,7 +12,7 @@ from symroute_nm.model.ours import our_rules, our_tables
 from symroute_nm.model.plan import LeftOut, Uplink
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.uplinks import Survey
-from symroute_nm.rpdb.verdicts import Verdict
+from symroute_nm.rpdb.symmetry import Failure, Verdict
 
 
 class Ours(NamedTuple):
@@ -44,6 +45,16 @@ class Case(NamedTuple):
         """The route and rule files."""
         return self.evidence.files
 
+    @property
+    def uplink_names(self) -> FrozenSet[str]:
+        """The links that are uplinks in any family."""
+        return frozenset(uplink.link.name for uplink in self.survey.uplinks)
+
+    @property
+    def failures(self) -> Tuple[Failure, ...]:
+        """All replies that go wrong."""
+        return tuple(chain.from_iterable(verdict.failures for verdict in self.verdicts))
+
     def gravity(self, link: str) -> str:
         """How grave it is that a link's rules or routes are not in force."""
         return ERROR if link in self.asymmetric_links else WARNING
@@ -52,7 +63,7 @@ class Case(NamedTuple):
 def find_ours(host: Host, settings: Settings) -> Ours:
     """Our rules and tables in the kernel of the host."""
     ours = our_rules(host, settings)
-    choices = (each.table for each in settings.interface.values())
+    choices = (interface.table for interface in settings.interface.values())
     return Ours(
         tuple(rule.without_protocol for rule in host.rules if rule in ours),
         our_tables(host.tables, choices),
@@ -61,5 +72,7 @@ def find_ours(host: Host, settings: Settings) -> Ours:
 
 def gather(findings: Iterable[Iterator[Finding]]) -> Tuple[Finding, ...]:
     """All findings, the gravest first, else in the order in which they were looked for."""
-    found: List[Finding] = [each for some_of_them in findings for each in some_of_them]
-    return tuple(sorted(found, key=lambda each: SEVERITIES.index(each.severity)))
+    ordered = sorted(
+        chain.from_iterable(findings), key=lambda finding: SEVERITIES.index(finding.severity)
+    )
+    return tuple(ordered)

@@ -1,7 +1,4 @@
-"""Why? Findings and explanations.
-
-Imports model, rpdb, plan and targets.base; touches nothing.
-"""
+"""Is the host symmetric, and if not, why: how each address fares, and all findings."""
 
 from typing import NamedTuple, Optional, Tuple
 
@@ -17,9 +14,10 @@ from symroute_nm.plan.uplinks import find_uplinks, pair_families
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.rpdb.verdicts import Failure, judge
+from symroute_nm.rpdb.symmetry import Failure, judge
 from symroute_nm.targets.base import Inspected, choose_target
 
+_IPV4 = 4
 _STRICT = 1  # ip-sysctl.rst: rp_filter 1 is RFC 3704's strict mode, 2 the loose one
 _FINDERS = (
     own_rules.find_missing,
@@ -94,7 +92,7 @@ def diagnose(host: Host, settings: Settings) -> Diagnosis:
         find_ours(host, settings),
         astray,
     )
-    kept = target.find_findings(Inspected(host, settings, uplinks, listed, astray))
+    of_target = target.find_findings(Inspected(host, settings, uplinks, listed, astray))
     arrival = _Arrival(host)
     return Diagnosis(
         outcomes=tuple(
@@ -105,7 +103,7 @@ def diagnose(host: Host, settings: Settings) -> Diagnosis:
             )
             for verdict in verdicts
         ),
-        findings=gather([*kept, *(find(case) for find in _FINDERS)]),
+        findings=gather([*of_target, *(find(case) for find in _FINDERS)]),
     )
 
 
@@ -120,8 +118,7 @@ class _Arrival:
 
     def rp_filter(self, address: Address) -> Optional[int]:
         """The one in effect for requests to an address; None: IPv6 has none."""
-        four = address.version == VERSIONS[0]
-        return self._level(address.link) if four else None
+        return self._level(address.link) if address.version == _IPV4 else None
 
     def _level(self, link: str) -> int:
         # ip-sysctl.rst: the higher of all's and the link's own.

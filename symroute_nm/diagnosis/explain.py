@@ -1,7 +1,8 @@
-"""One packet's walk through the RPDB, in plain words and as JSON's types (pure)."""
+"""One packet's walk through the rules and tables: what decides on it, and all that was tried."""
 
 from ipaddress import ip_address
-from typing import Iterable, NamedTuple, Optional, Tuple
+from itertools import chain
+from typing import Iterable, NamedTuple, Optional, Set, Tuple
 
 from symroute_nm.errors import InputError, shown
 from symroute_nm.model.host import Host
@@ -50,7 +51,7 @@ def explain(host: Host, settings: Settings, packet: Packet, plan: Optional[Plan]
     ours = our_rules(host, settings)
     if plan is not None:
         host = put_plan(host, settings, plan)
-        ours = frozenset(rule for planned in plan.uplinks for rule in planned.rules)
+        ours = frozenset(chain.from_iterable(planned.rules for planned in plan.uplinks))
     decision, steps = Rpdb(host.rules, host.routes, host.links).trace(packet)
     return Explanation(
         packet, decision, steps, plan is not None, _marked_by(host, ours, packet.mark)
@@ -59,13 +60,12 @@ def explain(host: Host, settings: Settings, packet: Packet, plan: Optional[Plan]
 
 def _marked_by(host: Host, ours: Iterable[Rule], mark: int) -> str:
     """The uplink to which our rules by that mark lead; "" where there are none."""
-    tables = {each.table for each in ours if each.mask and mark & each.mask == each.mark}
-    links = {
-        hop.link
-        for route in pack(host.routes).templates()
-        if route.table in tables - {TABLE_MAIN}
-        for hop in route.hops
-    }
+    tables = {rule.table for rule in ours if rule.mask and mark & rule.mask == rule.mark}
+    tables.discard(TABLE_MAIN)
+    links: Set[str] = set()
+    for route in pack(host.routes).templates():
+        if route.table in tables:
+            links |= {hop.link for hop in route.hops}
     return " and ".join(sorted(links))
 
 

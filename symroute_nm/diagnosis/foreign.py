@@ -1,4 +1,4 @@
-"""What of others stands in the way: their rules and tables, ARP, firewalld; as findings (pure)."""
+"""What of others stands in the way: their rules and tables, ARP, firewalld; as findings."""
 
 import shlex
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
@@ -10,6 +10,7 @@ from symroute_nm.model.network import (
     ANY,
     TABLE_LOCAL,
     TABLE_MAIN,
+    VERSIONS,
     Address,
     IPNetwork,
     Link,
@@ -17,16 +18,18 @@ from symroute_nm.model.network import (
     contains,
     network_key,
 )
-from symroute_nm.model.observations import Arp
+from symroute_nm.model.observations import PUBLISHED_PORTS, Arp
 from symroute_nm.model.ours import STAGES, looks_like_ours, our_rules, priorities
+from symroute_nm.model.plan import NO_WAY_OUT, Skip
 from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
 from symroute_nm.rpdb.rules import Packet
-from symroute_nm.rpdb.verdicts import Failure, is_by_destination
+from symroute_nm.rpdb.symmetry import Failure, is_by_destination
 
 STRICT_IPV6 = ("yes", "strict", "strict-forward")  # firewalld.conf(5); loose lets them in
 _IGNORE, _ANNOUNCE = (1, 2), 2  # ip-sysctl.rst: answer for own addresses, ask from own addresses
+_IPV4, _IPV6 = VERSIONS
 _LAST_PRIORITY = 32765
 _WIRED = ("", "bond", "team", "vlan", "veth")
 
@@ -37,7 +40,7 @@ def find_shared_networks(case: Case) -> Iterator[Finding]:
     for network, links in _shared(case):
         wrong = [link for link in links if not _is_strict(known.get(link, Arp(link)))]
         if wrong:
-            state = "; ".join(_describe_arp(known[each]) for each in wrong if each in known)
+            state = "; ".join(_describe_arp(known[link]) for link in wrong if link in known)
             yield Finding(
                 "shared-network",
                 WARNING if case.host.evidence else NOTICE,
@@ -50,12 +53,9 @@ def find_shared_networks(case: Case) -> Iterator[Finding]:
 
 def _shared(case: Case) -> Iterator[Tuple[IPNetwork, List[str]]]:
     """The widest IPv4 networks that hold several uplinks; IPv6 has no such trouble."""
-    addresses = [
-        address
-        for uplink in case.survey.uplinks
-        for address in uplink.addresses
-        if address.version == 4
-    ]  # noqa: PLR2004  # IP version
+    addresses: List[Address] = []
+    for uplink in case.survey.uplinks:
+        addresses += [address for address in uplink.addresses if address.version == _IPV4]
     groups: List[Tuple[IPNetwork, Set[str]]] = []
     for address in sorted(addresses, key=lambda address: network_key(address.interface.network)):
         network = address.interface.network
@@ -73,12 +73,14 @@ def _is_strict(arp: Arp) -> bool:
 
 
 def _describe_arp(arp: Arp) -> str:
-    return "%s: arp_ignore %d, arp_announce %d, arp_filter %d" % arp
+    return (
+        f"{arp.link}: arp_ignore {arp.ignore}, arp_announce {arp.announce}, arp_filter {arp.filter}"
+    )
 
 
 def _set_arp(link: str) -> str:
     # sysctl(8): with slashes, since a VLAN's name has a dot in it.
-    settings = (f"net/ipv4/conf/{link}/{each}" for each in ("arp_ignore=1", "arp_announce=2"))
+    settings = [f"net/ipv4/conf/{link}/{word}" for word in ("arp_ignore=1", "arp_announce=2")]
     return f"sysctl -w {' '.join(map(shlex.quote, settings))}"
 
 
@@ -87,8 +89,8 @@ def find_rpfilter(case: Case) -> Iterator[Finding]:
     hit = [
         str(verdict.address.ip)
         for verdict in case.verdicts
-        if not verdict.symmetric and verdict.address.version == 6
-    ]  # noqa: PLR2004  # IP version
+        if not verdict.symmetric and verdict.address.version == _IPV6
+    ]
     value = case.evidence.ipv6_rpfilter
     if hit and value in STRICT_IPV6:
         yield Finding(
@@ -116,7 +118,7 @@ def find_foreign_rules(case: Case) -> Iterator[Finding]:
     if not before:
         return
     caught = _caught(case, before)
-    failures = [failure for verdict in case.verdicts for failure in verdict.failures]
+    failures = case.failures
     for rule in before:
         failure = next((failure for failure in failures if _is_fault(failure, rule)), None)
         if failure is not None or rule in caught:
@@ -125,26 +127,26 @@ def find_foreign_rules(case: Case) -> Iterator[Finding]:
 
 def _caught(case: Case, before: Sequence[Rule]) -> Dict[Rule, List[str]]:
     """{rule: the uplink addresses some of whose replies it decides on}, for these rules."""
-    last = max(each.priority for each in before)
-    onward = any(each.action == "goto" for each in before)
+    last = max(rule.priority for rule in before)
+    onward = any(rule.action == "goto" for rule in before)
     # What comes after the last of them need not be worked out, unless one leads there.
     rules = [rule for rule in case.host.rules if rule.priority <= last or onward]
     database = Rpdb(rules, case.host.routes, case.host.links)
-    found: Dict[Rule, List[str]] = {}
+    caught: Dict[Rule, List[str]] = {}
     for uplink in case.uplinks:
         for address in uplink.addresses:
             template = Packet(ANY[address.version].network_address, source=address.ip)
-            decisions = (each.decision for each in database.ways(template))
-            for rule in {decision.rule for decision in decisions if decision.rule is not None}:
-                found.setdefault(rule, []).append(str(address.ip))
-    return found
+            deciding = {way.decision.rule for way in database.ways(template)}
+            for rule in deciding:
+                if rule is not None:
+                    caught.setdefault(rule, []).append(str(address.ip))
+    return caught
 
 
 def _is_fault(failure: Failure, rule: Rule) -> bool:
-    doubts = failure.decision.doubts
     return failure.decision.rule == rule or (
         failure.address.version == rule.version
-        and any(doubt.startswith(f"rule {rule.priority}:") for doubt in doubts)
+        and any(doubt.priority == rule.priority for doubt in failure.decision.doubts)
     )
 
 
@@ -236,13 +238,14 @@ def _find_free(case: Case, candidates: Iterable[int]) -> int:
 
 def find_left_out(case: Case) -> Iterator[Finding]:
     """Replies to networks that are too many for own tables, which go as main says."""
-    for each in case.left_out:
+    for left_out in case.left_out:
+        networks = left_out.networks
         yield Finding(
             "left-to-main",
             NOTICE,
-            f"replies of {shorten_list(each.links)} to {len(each.networks)} "
-            f"IPv{each.networks.version} networks behind routers, such as "
-            f"{next(iter(each.networks))}, leave by the link that main reaches them by: "
+            f"replies of {shorten_list(left_out.links)} to {len(networks)} "
+            f"IPv{networks.version} networks behind routers, such as "
+            f"{next(iter(networks))}, leave by the link that main reaches them by: "
             "so many do not go into own tables (most-networks = "
             f"{case.settings.most_networks})",
             "set most-networks in /etc/symroute-nm.conf, then: symroute-nm generate",
@@ -251,9 +254,10 @@ def find_left_out(case: Case) -> Iterator[Finding]:
 
 def find_without_gateway(case: Case) -> Iterator[Finding]:
     """Links that look like uplinks, but no gateway of theirs is known."""
-    uplinks = {uplink.link.name for uplink in case.survey.uplinks}
-    known = {gateway.version for uplink in case.survey.uplinks for gateway in uplink.gateways}
-    reasons = {skip.link: skip.reason for skip in case.survey.skips}
+    known: Set[int] = set()  # families
+    for uplink in case.survey.uplinks:
+        known |= {gateway.version for gateway in uplink.gateways}
+    skips = {skip.link: skip for skip in case.survey.skips}
     addresses: Dict[str, List[Address]] = {}
     for address in case.host.addresses:
         if (
@@ -264,13 +268,14 @@ def find_without_gateway(case: Case) -> Iterator[Finding]:
         ):
             addresses.setdefault(address.link, []).append(address)
     for link in case.host.links:
-        if _looks_like_uplink(link, reasons.get(link.name, "")) and link.name in addresses:
-            yield _without_gateway(link, addresses[link.name][0], sorted(uplinks))
+        if _looks_like_uplink(link, skips.get(link.name)) and link.name in addresses:
+            yield _without_gateway(link, addresses[link.name][0], sorted(case.uplink_names))
 
 
-def _looks_like_uplink(link: Link, reason: str) -> bool:
+def _looks_like_uplink(link: Link, skip: Optional[Skip]) -> bool:
     wired = link.kind in _WIRED and not link.master
-    return wired and link.up and link.carrier and reason.startswith("no default route")
+    led_nowhere = skip is not None and skip.kind == NO_WAY_OUT
+    return wired and link.up and link.carrier and led_nowhere
 
 
 def _without_gateway(link: Link, address: Address, uplinks: Sequence[str]) -> Finding:
@@ -294,15 +299,15 @@ def find_unread(case: Case) -> Iterator[Finding]:
             "without them",
             "make it again, as root: symroute-nm snapshot",
         )
-    uplinks = {uplink.link.name for uplink in case.survey.uplinks}
+    uplinks = case.uplink_names
     internal = any(
-        hop.link not in uplinks
+        route.table == TABLE_MAIN
+        and not route.default
+        and any(hop.link not in uplinks for hop in route.hops)
         for route in pack(case.host.routes).templates()
-        if route.table == TABLE_MAIN and not route.default
-        for hop in route.hops
     )
     for omission in case.evidence.unread:
-        if internal or omission.subject != "published ports":
+        if internal or omission.subject != PUBLISHED_PORTS:
             yield Finding(
                 "not-read",
                 NOTICE,

@@ -1,6 +1,7 @@
-"""Our rules and tables in the kernel against the files, as findings (pure)."""
+"""Our rules and tables in the kernel against the files, as findings."""
 
 from collections import Counter
+from itertools import chain
 from typing import AbstractSet, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from symroute_nm.diagnosis.case import Case
@@ -24,6 +25,7 @@ from symroute_nm.model.network import (
     host_network,
     is_global,
 )
+from symroute_nm.model.observations import RULE_FILES
 from symroute_nm.model.ours import looks_like_ours, our_rules
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.model.route_set import pack
@@ -34,16 +36,17 @@ def find_duplicates(case: Case) -> Iterator[Finding]:
     """The same rule several times: of ours, or of a line without a priority."""
     again = [
         (rule, times)
-        for rule, times in Counter((rule.without_protocol for rule in case.ours.rules)).items()
+        for rule, times in Counter(rule.without_protocol for rule in case.ours.rules).items()
         if times > 1
     ]
     if again:
         rules = [rule for rule, _ in again]
-        extra = [rule for rule, times in again for _ in range(times - 1)]
+        extra = list(chain.from_iterable([rule] * (times - 1) for rule, times in again))
+        verb = "stand" if again[1:] else "stands"
         yield Finding(
             "duplicate-rules",
             WARNING,
-            f"{plural(len(again), 'rule')} of ours {'stand' if again[1:] else 'stands'} "
+            f"{plural(len(again), 'rule')} of ours {verb} "
             f"in the kernel more than once: {some_rules(rules)}",
             delete_rules(extra),
         )
@@ -74,22 +77,21 @@ def find_leaked(case: Case) -> Iterator[Finding]:
     if leaked:
         deciding = {
             failure.decision.rule.without_protocol
-            for verdict in case.verdicts
-            for failure in verdict.failures
+            for failure in case.failures
             if failure.decision.rule
         }
+        them = "them" if leaked[1:] else "it"
         yield Finding(
             "leaked-rules",
             WARNING if deciding.isdisjoint(leaked) else ERROR,
             f"{plural(len(leaked), 'rule')} of ours in the kernel no rule file lists, so "
-            f"nothing deletes {'them' if leaked[1:] else 'it'}: {some_rules(leaked)}",
+            f"nothing deletes {them}: {some_rules(leaked)}",
             delete_rules(leaked),
         )
 
 
 def _leaked(case: Case) -> Tuple[Rule, ...]:
-    unread = any(omission.subject == "rule files" for omission in case.evidence.unread)
-    if case.host.evidence is None or unread:
+    if case.host.evidence is None or not case.evidence.has_read(RULE_FILES):
         return ()
     listed = {line.rule for line in case.listed}
     return tuple(dict.fromkeys(rule for rule in case.ours.rules if rule not in listed))
@@ -107,21 +109,23 @@ def find_missing(case: Case) -> Iterator[Finding]:
         if known and line.rule not in present:
             absent.setdefault(line.profile, []).append(line)
     addressed = {address.link for address in case.host.addresses if is_global(address)}
-    for link in case.host.links if absent else ():
-        names = [each.name for each in profiles_for(link, case.host.profiles)]
+    if not absent:
+        return
+    for link in case.host.links:
+        names = [profile.name for profile in profiles_for(link, case.host.profiles)]
         if len(names) == 1 and names[0] in absent and _is_active(link) and link.name in addressed:
             yield _missing(case, link, absent[names[0]])
 
 
 def _missing(case: Case, link: Link, absent: Sequence[ListedRule]) -> Finding:
+    paths = sorted({line.path for line in absent})
+    verb = "are" if absent[1:] else "is"
     return Finding(
         "missing-rules",
         case.gravity(link.name),
-        f"{plural(len(absent), 'rule')} of "
-        f"{' and '.join(sorted({each.path for each in absent}))} "
-        f"{'are' if absent[1:] else 'is'} not in the kernel: {link.name} was not brought "
-        "up since they were written, or the dispatcher did not run: "
-        f"{some_rules([each.rule for each in absent])}",
+        f"{plural(len(absent), 'rule')} of {' and '.join(paths)} {verb} not in the kernel: "
+        f"{link.name} was not brought up since they were written, or the dispatcher did not run: "
+        f"{some_rules([line.rule for line in absent])}",
         bring_up_link(case.host, link),
     )
 
@@ -134,29 +138,30 @@ def find_stale_sources(case: Case) -> Iterator[Finding]:
         if rule.source is not None and rule not in leaked:
             sources.setdefault(rule.source, set()).add(rule.table)
     # Awaited ones (addresses = +…) are an uplink's without being there.
-    addresses = (
-        *case.host.addresses,
-        *(address for uplink in case.uplinks for address in uplink.addresses),
-    )
+    addresses = list(case.host.addresses)
+    for uplink in case.uplinks:
+        addresses += uplink.addresses
     own = {host_network(address.ip) for address in addresses}
     known = own | {address.interface.network for address in addresses}
     stale = [
         source
         for source in sources
-        if source not in known and not any(contains(source, each) for each in own)
+        if source not in known and not any(contains(source, address) for address in own)
     ]
     links = _table_links(case) if stale else {}
     for source in stale:
-        tables = sources[source] - {TABLE_MAIN}
-        yield _stale(case, source, {link for table in tables for link in links.get(table, ())})
+        leading: Set[str] = set()
+        for table in sources[source] - {TABLE_MAIN}:
+            leading |= links.get(table, set())
+        yield _stale(case, source, leading)
 
 
 def _table_links(case: Case) -> Mapping[int, Set[str]]:
     """The links that routes lead out of: {table: names}."""
-    found: Dict[int, Set[str]] = {}
+    links: Dict[int, Set[str]] = {}
     for route in pack(case.host.routes).templates():
-        found.setdefault(route.table, set()).update(hop.link for hop in route.hops)
-    return found
+        links.setdefault(route.table, set()).update(hop.link for hop in route.hops)
+    return links
 
 
 def _stale(case: Case, source: IPNetwork, links: AbstractSet[str]) -> Finding:
@@ -165,18 +170,20 @@ def _stale(case: Case, source: IPNetwork, links: AbstractSet[str]) -> Finding:
         for address in case.host.addresses
         if address.link in links and address.version == source.version
     ]
-    where = f"{' and '.join(sorted(links))} has {shorten_list(now)} now" if now else ""
+    why = "its lease moved to another network, or its link is down"
+    if now:
+        why = f"{' and '.join(sorted(links))} has {shorten_list(now)} now"
+    remedy = "symroute-nm generate"
+    if not any(
+        uplink.link.name in links and uplink.gateway(source.version) for uplink in case.uplinks
+    ):
+        # The link is no uplink any more: its files stay unless they are asked to go.
+        remedy += " --prune"
     return Finding(
         "stale-source",
         WARNING,
-        f"our rules from {source} match no address of this host: "
-        f"{where or 'its lease moved to another network, or its link is down'}",
-        # Where the link is no uplink any more, its files stay unless they are asked to go.
-        "symroute-nm generate"
-        if any(
-            uplink.link.name in links and uplink.gateway(source.version) for uplink in case.uplinks
-        )
-        else "symroute-nm generate --prune",
+        f"our rules from {source} match no address of this host: {why}",
+        remedy,
     )
 
 
@@ -188,7 +195,7 @@ def find_stale_routes(case: Case) -> Iterator[Finding]:
     stale: Dict[int, List[Route]] = {}
     for route in present.select(lambda route: route.type == "throw" and route.table in tables):
         main = () if route.default else present.to(TABLE_MAIN, route.destination)
-        if route.destination not in known and all(each.type == "throw" for each in main):
+        if route.destination not in known and all(other.type == "throw" for other in main):
             stale.setdefault(route.table, []).append(route)
     links = _table_links(case) if stale else {}
     for table, routes in stale.items():
@@ -225,10 +232,12 @@ def find_empty_tables(case: Case) -> Iterator[Finding]:
             seen.setdefault((rule.version, rule.table), []).append(rule)
     active = {link.name: link for link in case.host.links if _is_active(link)}
     own: Dict[IPNetwork, List[str]] = {}
-    for address in case.host.addresses if seen else ():
-        own.setdefault(host_network(address.ip), []).append(address.link)
+    if seen:
+        for address in case.host.addresses:
+            own.setdefault(host_network(address.ip), []).append(address.link)
     for (version, table), rules in seen.items():
-        for link in (active[name] for name in sorted(_links_of(own, rules)) if name in active):
+        for name in sorted(_links_of(own, rules) & set(active)):
+            link = active[name]
             yield Finding(
                 "routes-missing",
                 case.gravity(link.name),
@@ -241,15 +250,14 @@ def find_empty_tables(case: Case) -> Iterator[Finding]:
 
 def _links_of(own: Mapping[IPNetwork, Sequence[str]], rules: Sequence[Rule]) -> FrozenSet[str]:
     """The links that rules are for; `own` are those of each address: {network of it alone: …}."""
-    found = {rule.iif for rule in rules if rule.iif}
+    links = {rule.iif for rule in rules if rule.iif}
     for source in {rule.source for rule in rules if rule.source is not None}:
-        within = (
-            [source]
-            if source.prefixlen == source.max_prefixlen
-            else [each for each in own if contains(source, each)]
-        )
-        found.update(link for each in within for link in own.get(each, ()))
-    return frozenset(found)
+        within = [source]
+        if source.prefixlen < source.max_prefixlen:
+            within = [address for address in own if contains(source, address)]
+        for address in within:
+            links.update(own.get(address, ()))
+    return frozenset(links)
 
 
 def _is_active(link: Link) -> bool:

@@ -1,9 +1,10 @@
-"""Published container ports whose answers source rules cannot catch, as findings (pure).
+"""Published container ports whose answers source rules cannot catch, as findings.
 
 The answer is the container's until the packet has been routed: connection tracking puts the host's
 address in only on its way out (netfilter's hook postrouting), so no ``from`` rule of ours sees it.
 """
 
+from itertools import chain, product
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from symroute_nm.diagnosis.case import Case
@@ -20,7 +21,7 @@ from symroute_nm.model.network import (
     contains,
     host_network,
 )
-from symroute_nm.model.observations import Published
+from symroute_nm.model.observations import PUBLISHED_PORTS, Published
 from symroute_nm.model.plan import Uplink
 from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
@@ -56,14 +57,11 @@ def find_published(case: Case) -> Iterator[Finding]:
 
 def find_routed(case: Case) -> Iterator[Finding]:
     """Networks behind the host that others see as they are, and that answer by some uplinks."""
-    unlisted = case.host.evidence is None or any(
-        omission.subject == "published ports" for omission in case.evidence.unread
-    )
-    if unlisted or not case.uplinks:
+    if not (_knows_firewall(case) and case.uplinks):
         return
     routes = _Routes(case)
     groups: Dict[_Way, List[str]] = {}
-    uplinks = {uplink.link.name for uplink in case.survey.uplinks}
+    uplinks = case.uplink_names
     inward = pack(case.host.routes).select(
         lambda route: (
             route.table == TABLE_MAIN
@@ -74,7 +72,7 @@ def find_routed(case: Case) -> Iterator[Finding]:
     )
     for route in inward:
         network = route.destination
-        inside = any(contains(each, network) for each in case.evidence.masqueraded)
+        inside = any(contains(source, network) for source in case.evidence.masqueraded)
         if (
             inside
             or network.prefixlen == network.max_prefixlen
@@ -98,10 +96,8 @@ def find_routed(case: Case) -> Iterator[Finding]:
 
 def find_unmarked(case: Case) -> Iterator[Finding]:
     """Our rules by mark while nothing sets the marks."""
-    known = case.host.evidence is not None and not any(
-        omission.subject == "published ports" for omission in case.evidence.unread
-    )
-    if known and any(rule.mask for rule in case.ours.rules) and not case.evidence.marked:
+    by_mark = any(rule.mask for rule in case.ours.rules)
+    if by_mark and _knows_firewall(case) and not case.evidence.marked:
         yield Finding(
             "marks-missing",
             WARNING,
@@ -111,13 +107,17 @@ def find_unmarked(case: Case) -> Iterator[Finding]:
         )
 
 
+def _knows_firewall(case: Case) -> bool:
+    return case.host.evidence is not None and case.evidence.has_read(PUBLISHED_PORTS)
+
+
 class _Routes:
     """The host's whole RPDB beside main alone, each asked for many services."""
 
     def __init__(self, case: Case) -> None:
         host = case.host
         self._uplinks = case.uplinks
-        self._names = {uplink.link.name for uplink in case.survey.uplinks}
+        self._names = case.uplink_names
         self._wide = find_catch_all_links(host, self._names)
         self._all = Rpdb(host.rules, host.routes, host.links)
         rules = [Rule(version, 0, table=TABLE_MAIN) for version in ANY]
@@ -147,19 +147,19 @@ class _Routes:
         return _Way(version, behind, tuple(sorted(exits)), unanswered)
 
     def _exits(self, target: IPAddress, behind: str) -> FrozenSet[str]:
-        found: Set[str] = set()
+        links: Set[str] = set()
         for destination in self._afar[target.version]:
             answer = Packet(destination, source=target, iif=behind)
-            found |= self._all.decide(answer).links
-        return frozenset(found)
+            links |= self._all.decide(answer).links
+        return frozenset(links)
 
     def _find_afar(self, version: int) -> List[IPAddress]:
         """One destination for each way out by which main reaches what it has no network for."""
-        found: Dict[Tuple[Hop, ...], IPAddress] = {}
+        destinations: Dict[Tuple[Hop, ...], IPAddress] = {}
         for route in self._main.kinds(Packet(ANY[version].network_address)):
             if self._is_default(route.decision):
-                found.setdefault(route.decision.hops, route.representative)
-        return list(found.values())
+                destinations.setdefault(route.decision.hops, route.representative)
+        return list(destinations.values())
 
     def _is_default(self, decision: Decision) -> bool:
         """Whether it is the way to everything, at once or in pieces."""
@@ -179,7 +179,7 @@ def _is_asked(published: Published, uplink: Uplink) -> bool:
     ]
     if not published.at:
         return bool(own)
-    return any(contains(network, each) for network in published.at for each in own)
+    return any(contains(network, address) for network, address in product(published.at, own))
 
 
 def _marked_links(case: Case) -> FrozenSet[str]:
@@ -190,33 +190,29 @@ def _marked_links(case: Case) -> FrozenSet[str]:
         for rule in case.host.rules
         if rule.mask and rule.without_protocol not in ours
     }
-    return frozenset(
-        hop.link
-        for route in pack(case.host.routes).templates()
-        if route.default and (route.version, route.table) in tables
-        for hop in route.hops
-    )
+    links: Set[str] = set()
+    for route in pack(case.host.routes).templates():
+        if route.default and (route.version, route.table) in tables:
+            links |= {hop.link for hop in route.hops}
+    return frozenset(links)
 
 
 def _describe(published: Published) -> str:
     target = f"[{published.target}]" if ":" in str(published.target) else str(published.target)
     target += f":{published.target_port}" if published.target_port else ""
     words = [published.protocol, published.port or published.target_port]
-    return f"{' '.join((word for word in words if word)) or 'all ports'} to {target}"
+    return f"{' '.join(filter(None, words)) or 'all ports'} to {target}"
 
 
 def _finding(case: Case, way: _Way, services: List[str]) -> Finding:
     exits = " or ".join(way.exits)
-    at = [
-        str(address.ip)
-        for uplink in case.uplinks
-        if uplink.link.name in way.exits
-        for address in uplink.addresses
-        if address.version == way.version
-    ]
-    place = (
-        f"{at[0]} only (docker run -p {at[0]}:PORT:PORT)" if at else f"an address of {exits} only"
+    place = f"an address of {exits} only"
+    addresses = chain.from_iterable(
+        uplink.addresses for uplink in case.uplinks if uplink.link.name in way.exits
     )
+    address = next((address for address in addresses if address.version == way.version), None)
+    if address is not None:
+        place = f"{address.ip} only (docker run -p {address.ip}:PORT:PORT)"
     return Finding(
         "published-ports",
         WARNING,

@@ -10,11 +10,10 @@ folder's place meanwhile is not touched.
 import contextlib
 import errno
 import os
-import pathlib
 import stat
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
 from symroute_nm.errors import InputError, Refusal, SystemFailure, pass_on_exhaustion
 
@@ -23,22 +22,26 @@ _MAX_DEPTH = 64  # folders in each other, of what is removed as a whole
 
 # O_PATH: to pass through a folder, the right to list it is not needed.
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+LISTED_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # Not of a file that is written: who runs it would be somebody else.
 _PERMISSIONS = 0o777
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 # Where the journal and backups live; never beside the files.
 STATE = "/var/lib/symroute-nm"
+
+LIMIT = 1 << 20  # bytes of a file of the configuration, see `read_small`
+_LARGEST = 64 << 20  # bytes of a file of others that is read whole
+_CHUNK = 1 << 20
+_NAME_LIMIT = 40  # characters of the file's own name; NAME_MAX is 255 bytes
 
 # Kept over a rename: the SELinux label and POSIX ACLs live in extended attributes, and so does what
 # people note. The rest of security. (IMA's and EVM's hashes) belongs to the content before.
 _KEPT_XATTRS = ("security.selinux", "system.posix_acl_access")
 _KEPT_NAMESPACE = "user."
-_LARGEST = 64 << 20  # bytes of a file of others that is read whole
 _NO_XATTR = (errno.ENODATA, errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
 
@@ -74,11 +77,19 @@ class Place(NamedTuple):
     name: str
     folder: Optional[int] = None  # its descriptor; None: there is no such folder
     blocked: bool = False  # something else than a folder is in the way
+    durable: bool = True  # what is written there waits for the disk
 
     def beside(self, name: str) -> "Place":
         """Another name in the same folder."""
         parent = self.real.rpartition("/")[0]
-        return Place(f"{parent}/{name}" if parent else name, name, self.folder, self.blocked)
+        return self._replace(real=f"{parent}/{name}" if parent else name, name=name)
+
+
+class Passed(NamedTuple):
+    """A folder that was passed on the way somewhere, as people are told it, and its status."""
+
+    path: str
+    status: os.stat_result
 
 
 class Found(NamedTuple):
@@ -95,11 +106,13 @@ class Tree:
     """A root with the folders below it that were passed so far, held open until the end.
 
     The root itself is opened without following a link that stands in its place: who names one on
-    the command line has had it resolved.
+    the command line has had it resolved. Unless `durable`, nothing that is written below it waits
+    for the disk: whoever asks for that calls `sync_now` in the end.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, durable: bool = True) -> None:
         self.root = root
+        self._durable = durable
         self._folders: Dict[_Parts, int] = {}
 
     def __enter__(self) -> "Tree":
@@ -141,88 +154,89 @@ class Tree:
         Refusal where a link in it leaves the root, dangles or goes in circles; SystemFailure.
         """
         with os_errors("look up", path):
-            return self._walk(path, True)
+            return self._walk(path, follow=True)
 
     def name(self, path: str) -> Place:
         """As `place`, but a link at the very end is not followed."""
         with os_errors("look up", path):
-            return self._walk(path, False)
+            return self._walk(path, follow=False)
 
     def plain(self, real: str) -> Place:
         """As `place` for a path that has no link in it; Refusal where there is one now."""
-        found = self.name(real)
-        if found.real != "/".join(_parts(real)):
+        place = self.name(real)
+        if place.real != "/".join(_parts(real)):
             raise Refusal(
                 f"{self.shown(real)}: there is a link in this path now",
                 "put back the folder that was there, or remove the link",
             )
-        return found
+        return place
 
     def is_link(self, path: str) -> bool:
         """Whether a link stands at the very end of that path."""
         with os_errors("look up", path):
-            return stat.S_ISLNK(mode_at(self._walk(path, False)))
+            return stat.S_ISLNK(mode_at(self._walk(path, follow=False)))
 
-    def _walk(self, asked: str, last: bool) -> Place:
-        """Follow a path, and a link at its end if `last`; OSError, Refusal.
+    def _walk(self, asked: str, *, follow: bool) -> Place:
+        """Go along a path, and where `follow`, along a link at its end too; OSError, Refusal.
 
         While what a link points to is walked, `tail` is how many parts come after that link. The
         very end is not looked at, but for a link there, or to tell whether a link leads to nothing.
         """
-        here: _Parts = ()
+        folder: _Parts = ()
         parts = _parts(asked)[::-1]
         tail, links, link, target = len(parts) + 1, 0, "", ""
         blocked = False
         while parts:
             part = parts.pop()
             if part == "..":
-                if not here:
+                if not folder:
                     raise _leaves(asked)
-                here = here[:-1]
+                folder = folder[:-1]
                 continue
-            if parts and self._enters(here, part):
-                here = (*here, part)
+            if parts and self._enters(folder, part):
+                folder = (*folder, part)
                 continue
-            if not (parts or last):
-                here = (*here, part)
+            if not (parts or follow):
+                folder = (*folder, part)
                 break
-            status = self._status(here, part)
-            if status is not None and stat.S_ISLNK(status.st_mode) and (parts or last):
+            status = self._status(folder, part)
+            if status is not None and stat.S_ISLNK(status.st_mode) and (parts or follow):
                 links += 1
                 if links > _MAX_LINKS:
                     raise Refusal(f"{asked}: too many levels of symbolic links", "remove the link")
-                found = os.readlink(part, dir_fd=self._folders[here])
+                text = os.readlink(part, dir_fd=self._folders[folder])
                 if len(parts) < tail:
-                    tail, target = len(parts), found
-                    link = self.shown("/".join((*here, part)))
-                here, found = self._start(here, found)
-                parts += _parts(found)[::-1]
+                    tail, target = len(parts), text
+                    link = self.shown("/".join((*folder, part)))
+                folder, text = self._start(folder, text)
+                parts += _parts(text)[::-1]
                 continue
             if status is None and len(parts) >= tail:
                 raise _dangles(asked, link, target, self.root)
             blocked = blocked or (status is not None and bool(parts))
-            here = (*here, part)
-        name = here[-1] if here else "."
-        return Place("/".join(here), name, self._folders.get(here[:-1]), blocked)
+            folder = (*folder, part)
+        name = folder[-1] if folder else "."
+        above = self._folders.get(folder[:-1])
+        return Place("/".join(folder), name, above, blocked, self._durable)
 
-    def _start(self, here: _Parts, target: str) -> Tuple[_Parts, str]:
-        """Where a link leads from, and the path from there."""
+    def _start(self, folder: _Parts, target: str) -> Tuple[_Parts, str]:
+        """Where a link in that folder leads from, and the path from there."""
         if not target.startswith("/"):
-            return here, target
+            return folder, target
         # An absolute link is the host's own, below its root; one written from outside names it.
         inside = os.path.realpath(str(self.root)).rstrip("/") + "/"
         return (), target[len(inside) :] if target.startswith(inside) else target
 
-    def _enters(self, here: _Parts, part: str) -> bool:
+    def _enters(self, folder: _Parts, part: str) -> bool:
         """Whether that name is a folder, which is held open then; OSError."""
-        there = (*here, part)
-        if there in self._folders:
+        inner = (*folder, part)
+        if inner in self._folders:
             return True
-        above = self._folders.get(here)
+        above = self._folders.get(folder)
         if above is None:
             return False
         try:
-            self._folders[there] = os.open(part, _FOLDER, dir_fd=above)
+            self._folders[inner] = os.open(part, _FOLDER, dir_fd=above)
         except (FileNotFoundError, NotADirectoryError):  # the latter for a link, too
             return False
         except OSError as error:
@@ -231,21 +245,21 @@ class Tree:
             return False
         return True
 
-    def _status(self, here: _Parts, part: str) -> Optional[os.stat_result]:
-        above = self._folders.get(here)
+    def _status(self, folder: _Parts, part: str) -> Optional[os.stat_result]:
+        above = self._folders.get(folder)
         return None if above is None else _status(part, above)
 
     def inside(self, path: str) -> Place:
         """The folder to which a path leads, as the place ``.`` in it; OSError, Refusal."""
-        found = self._walk(path, True)
-        here = tuple(_parts(found.real))
-        if here and not self._enters(here[:-1], here[-1]):
-            in_the_way = found.blocked or exists_at(found)
+        place = self._walk(path, follow=True)
+        folder = tuple(_parts(place.real))
+        if folder and not self._enters(folder[:-1], folder[-1]):
+            in_the_way = place.blocked or exists_at(place)
             number = errno.ENOTDIR if in_the_way else errno.ENOENT
             raise OSError(number, os.strerror(number))
-        if here not in self._folders:
+        if folder not in self._folders:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return Place(found.real + "/.", ".", self._folders[here])
+        return Place(place.real + "/.", ".", self._folders[folder], durable=self._durable)
 
     def names(self, path: str) -> List[str]:
         """The names in a folder, sorted; OSError, Refusal."""
@@ -263,44 +277,42 @@ class Tree:
     @contextlib.contextmanager
     def opened(self, path: str) -> Iterator[int]:
         """A descriptor to read what a path leads to, never waiting for it; OSError, Refusal."""
-        found = self._walk(path, False)
-        if stat.S_ISLNK(mode_at(found)):
-            found = self._walk(path, True)
-        if found.folder is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        with _opened(found, _READ) as descriptor:
+        place = self._walk(path, follow=False)
+        if stat.S_ISLNK(mode_at(place)):
+            place = self._walk(path, follow=True)
+        with _opened(place, _READ) as descriptor:
             yield descriptor
 
     def status(self, path: str) -> Optional[os.stat_result]:
         """What stat(2) says of where a path leads; None for nothing, or where it cannot be told."""
         with contextlib.suppress(OSError, Refusal):
-            found = self._walk(path, True)
-            return None if found.folder is None else _status(found.name, found.folder)
+            place = self._walk(path, follow=True)
+            return None if place.folder is None else _status(place.name, place.folder)
         return None
 
     def mode(self, path: str) -> int:
         """Type and permission bits as `status` has them; 0 for None."""
-        found = self.status(path)
-        return 0 if found is None else found.st_mode
+        status = self.status(path)
+        return 0 if status is None else status.st_mode
 
     def points_to(self, path: str) -> Optional[str]:
         """What the link at the very end of a path points to; None: no link, or it is not known."""
         with contextlib.suppress(OSError, Refusal):
-            found = self._walk(path, False)
-            if found.folder is not None:
-                return os.readlink(found.name, dir_fd=found.folder)
+            place = self._walk(path, follow=False)
+            if place.folder is not None:
+                return os.readlink(place.name, dir_fd=place.folder)
         return None
 
     def has(self, path: str) -> bool:
         """Whether anything is known to stand there, be it a link to nowhere."""
         with contextlib.suppress(OSError, Refusal):
-            return exists_at(self._walk(path, False))
+            return exists_at(self._walk(path, follow=False))
         return False
 
     def may_have(self, path: str) -> bool:
         """As `has`, but True where it cannot be told: reading it will say why."""
         try:
-            return exists_at(self._walk(path, False))
+            return exists_at(self._walk(path, follow=False))
         except (OSError, Refusal):
             return True
 
@@ -308,25 +320,33 @@ class Tree:
         """The folders to be made, outermost first and relative to the root, for that place."""
         parts = tuple(place.real.split("/"))
         above = (parts[:count] for count in range(1, len(parts)))
-        return ["/".join(each) for each in above if each not in self._folders]
+        return ["/".join(folder) for folder in above if folder not in self._folders]
 
     def made(self, place: Place) -> Place:
-        """The place once its folder is there, made with mode 0755 where it was not; OSError."""
+        """The place once its folder is there, made with mode 0755 where it was not; OSError.
+
+        So is the root. Refusal where a link on the way to that leads nowhere.
+        """
         if place.folder is not None:
             return place
         if () not in self._folders:
-            make_folders([*missing_folders(self.root), self.root])
-            self._folders[()] = os.open(str(self.root), _FOLDER)
-        here: _Parts = ()
+            with Tree(Path("/"), self._durable) as whole:
+                root = whole.made(whole.name(str(self.root.absolute())))
+                assert root.folder is not None
+                self._folders[()] = self._made_folder(root.name, root.folder)
+        folder: _Parts = ()
         for part in place.real.split("/")[:-1]:
-            there = (*here, part)
-            if not self._enters(here, part):
-                above = self._folders[here]
-                with contextlib.suppress(FileExistsError):
-                    _make_folder(part, above, 0o755)
-                self._folders[there] = os.open(part, _FOLDER, dir_fd=above)
-            here = there
-        return place._replace(folder=self._folders[here], blocked=False)
+            inner = (*folder, part)
+            if not self._enters(folder, part):
+                self._folders[inner] = self._made_folder(part, self._folders[folder])
+            folder = inner
+        return place._replace(folder=self._folders[folder], blocked=False)
+
+    def _made_folder(self, name: str, above: int) -> int:
+        """A descriptor of the folder of that name, which is made where it is missing; OSError."""
+        with contextlib.suppress(FileExistsError):
+            _make_folder(name, above, 0o755, self._durable)
+        return os.open(name, _FOLDER, dir_fd=above)
 
     def forget(self, real: str) -> None:
         """No longer hold a folder, and those in it, that has another name now or is gone."""
@@ -334,23 +354,26 @@ class Tree:
         for parts in [folder for folder in self._folders if folder[: len(gone)] == gone]:
             os.close(self._folders.pop(parts))
 
+    def passed(self) -> Iterator[Passed]:
+        """The folders that were passed so far and are held open, in that order; SystemFailure."""
+        for parts, descriptor in self._folders.items():
+            path = self.shown("/".join(parts))
+            with os_errors("look up", path):
+                status = os.fstat(descriptor)
+            yield Passed(path, status)
+
     def shared(self) -> str:
         """The first folder passed so far that somebody else than root can write; "" for none.
 
         For a run without root, who runs it is no one else. A group may hold anybody, and so an
         access control list, which shows in the group's bits (acl(5)). SystemFailure.
         """
-        for parts, descriptor in sorted(self._folders.items()):
-            place = self.shown("/".join(parts))
-            with os_errors("look up", place):
-                if may_be_others(os.fstat(descriptor)):
-                    return place
-        return ""
+        return min((path for path, status in self.passed() if may_be_others(status)), default="")
 
 
-def may_be_others(found: os.stat_result) -> bool:
+def may_be_others(status: os.stat_result) -> bool:
     """Whether somebody else than root, or than who runs this, can write it."""
-    return found.st_uid not in (0, os.geteuid()) or bool(found.st_mode & _OTHERS_WRITE)
+    return status.st_uid not in (0, os.geteuid()) or bool(status.st_mode & OTHERS_WRITE)
 
 
 def _parts(path: str) -> List[str]:
@@ -367,8 +390,8 @@ def _status(name: str, folder: int) -> Optional[os.stat_result]:
 
 def mode_at(place: Place) -> int:
     """Type and permission bits of what stands at that very place, 0 for nothing; OSError."""
-    found = None if place.folder is None else _status(place.name, place.folder)
-    return 0 if found is None else found.st_mode
+    status = None if place.folder is None else _status(place.name, place.folder)
+    return 0 if status is None else status.st_mode
 
 
 def exists_at(place: Place) -> bool:
@@ -397,7 +420,7 @@ def _leaves(path: str) -> Refusal:
 
 def names_beside(place: Place) -> List[str]:
     """The names in the folder of a place, sorted; OSError."""
-    listed = os.open(".", _LISTED, dir_fd=place.folder)
+    listed = os.open(".", LISTED_FOLDER, dir_fd=place.folder)
     try:
         return sorted(os.listdir(listed))  # noqa: PTH208  # no Path lists a descriptor
     finally:
@@ -407,6 +430,8 @@ def names_beside(place: Place) -> List[str]:
 @contextlib.contextmanager
 def _opened(place: Place, flags: int, mode: int = 0o600) -> Iterator[int]:
     """A descriptor for the file at that very place, closed at the end; OSError."""
+    if place.folder is None:  # None would be the current folder
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     descriptor = os.open(place.name, flags, mode, dir_fd=place.folder)
     try:
         yield descriptor
@@ -432,10 +457,10 @@ def read_at(place: Place, path: str) -> Optional[Found]:
             )
         if place.folder is None:
             return None
-        found = _status(place.name, place.folder)
-        if found is None:
+        status = _status(place.name, place.folder)
+        if status is None:
             return None
-        check_regular(found, path)
+        check_regular(status, path)
         try:
             with _opened(place, _READ) as descriptor:
                 return _read_all(descriptor, path)
@@ -443,9 +468,9 @@ def read_at(place: Place, path: str) -> Optional[Found]:
             return None  # taken away since
 
 
-def check_regular(found: os.stat_result, path: str) -> None:
-    """Refusal if what stat(2) found is no regular file."""
-    if stat.S_ISREG(found.st_mode):
+def check_regular(status: os.stat_result, path: str) -> None:
+    """Refusal if that is the status of no regular file."""
+    if stat.S_ISREG(status.st_mode):
         return
     kinds = {
         stat.S_IFDIR: "a folder",
@@ -455,26 +480,90 @@ def check_regular(found: os.stat_result, path: str) -> None:
         stat.S_IFSOCK: "a socket",
         stat.S_IFLNK: "a link",
     }
-    kind = kinds.get(stat.S_IFMT(found.st_mode), "something else")
+    kind = kinds.get(stat.S_IFMT(status.st_mode), "something else")
     raise Refusal(f"{path} is {kind}, not a file", "move it out of the way")
 
 
 def _read_all(descriptor: int, path: str) -> Found:
     status = os.fstat(descriptor)
     check_regular(status, path)
-    pieces: List[bytes] = []
-    length = 0
-    while True:
-        piece = os.read(descriptor, 1 << 20)
-        if not piece:
-            return Found(b"".join(pieces), status)
-        pieces.append(piece)
-        length += len(piece)
-        if length > _LARGEST:
-            raise Refusal(
-                f"{path} is longer than {_LARGEST >> 20} MiB",
-                "this is no file of the network's configuration: move it away",
-            )
+    content = _drain(descriptor, _LARGEST)
+    if len(content) > _LARGEST:
+        raise Refusal(
+            f"{path} is longer than {_LARGEST >> 20} MiB",
+            "this is no file of the network's configuration: move it away",
+        )
+    return Found(content, status)
+
+
+def read_small(path: Path, limit: int = LIMIT) -> bytes:
+    """The content of a regular file; InputError if it is none or too long, else SystemFailure.
+
+    A path that the system cannot take (a NUL in it) is an InputError too. OSError where the system
+    has no descriptor or memory left, so that nobody takes that for a file that is not there.
+    """
+    try:
+        # Without O_NONBLOCK a FIFO of that name would hold us for ever.
+        descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            return _content(path, descriptor, limit)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        pass_on_exhaustion(error)
+        raise _failure(path, error) from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is not a path", "name an existing file") from error
+
+
+def read_below(tree: Tree, path: str) -> bytes:
+    """As `read_small`, for a path below a root.
+
+    A link that leads nowhere or out of the root is a SystemFailure, too.
+    """
+    shown = Path(tree.shown(path))
+    try:
+        with tree.opened(path) as descriptor:
+            return _content(shown, descriptor, LIMIT)
+    except OSError as error:
+        pass_on_exhaustion(error)
+        raise _failure(shown, error) from error
+    except Refusal as refusal:
+        raise SystemFailure(f"{shown} cannot be read: {refusal.message}", refusal.hint) from refusal
+
+
+def _content(path: Path, descriptor: int, limit: int) -> bytes:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise InputError(f"{path} is not a regular file", "move it away")
+    text = _drain(descriptor, limit)
+    if len(text) > limit:
+        raise InputError(f"{path} is longer than {limit} bytes", "move it away")
+    return text
+
+
+def _drain(descriptor: int, limit: int) -> bytes:
+    """What is left to read, one byte more than `limit` at most; OSError."""
+    chunks = []
+    left = limit + 1
+    while left > 0:
+        chunk = os.read(descriptor, min(left, _CHUNK))
+        if not chunk:
+            break
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
+
+
+def _failure(path: Path, error: OSError) -> SystemFailure:
+    return SystemFailure(
+        f"{path} cannot be read: {error.strerror or error}",
+        "check its permissions, or run as root",
+    )
+
+
+def hidden_name(name: str) -> str:
+    """A name that no reader of the folder takes for a file of its own."""
+    return f".symroute-nm.{name[:_NAME_LIMIT]}.{os.urandom(4).hex()}"
 
 
 def write_at(
@@ -484,6 +573,8 @@ def write_at(
     with _opened(place, _NEW) as descriptor, contextlib.ExitStack() as stack:
         source = None if like is None else stack.enter_context(_opened(like, _READ))
         _fill(descriptor, content, attributes, source)
+        if place.durable:
+            os.fsync(descriptor)
 
 
 def _fill(descriptor: int, content: bytes, attributes: Attributes, like: Optional[int]) -> None:
@@ -495,7 +586,6 @@ def _fill(descriptor: int, content: bytes, attributes: Attributes, like: Optiona
         _copy_xattrs(like, descriptor)
     # After the ACL, which shares its group bits with the mode.
     os.fchmod(descriptor, attributes.mode & _PERMISSIONS)
-    _sync(descriptor)
 
 
 def rename(place: Place, name: str) -> None:
@@ -522,17 +612,18 @@ def unlink(place: Place) -> None:
 def make_folder(place: Place, mode: int) -> None:
     """Make a folder, whatever the umask says, down to the disk; OSError."""
     assert place.folder is not None
-    _make_folder(place.name, place.folder, mode)
+    _make_folder(place.name, place.folder, mode, place.durable)
 
 
-def _make_folder(name: str, folder: int, mode: int) -> None:
+def _make_folder(name: str, folder: int, mode: int, durable: bool) -> None:
     # No chmod(2) after: something else may have that name by then.
     mask = os.umask(0)
     try:
         os.mkdir(name, mode, dir_fd=folder)
     finally:
         os.umask(mask)
-    _sync_folder(folder)
+    if durable:
+        _sync_folder(folder)
 
 
 def remove_folder(place: Place) -> None:
@@ -550,36 +641,17 @@ def remove_all(place: Place, depth: int = 0) -> None:
         return
     if depth > _MAX_DEPTH:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    with _opened(place, _LISTED | os.O_NOFOLLOW) as inner:
+    with _opened(place, LISTED_FOLDER | os.O_NOFOLLOW) as inner:
         for name in sorted(os.listdir(inner)):  # noqa: PTH208  # no Path lists a descriptor
             remove_all(Place(f"{place.real}/{name}", name, inner), depth + 1)
     remove_folder(place)
 
 
-_later = False  # whether this process leaves it to `sync_now`
-
-
-def sync_later() -> None:
-    """From now on nothing that this process writes waits for the disk: `sync_now` is promised."""
-    global _later  # noqa: PLW0603  # a property of the process, as its umask is
-    _later = True
-
-
-def sync_now() -> None:
-    """Bring all that was ever written down to the disk, sync(2)."""
-    os.sync()
-
-
-def _sync(descriptor: int) -> None:
-    if not _later:
-        os.fsync(descriptor)
-
-
 def _own(descriptor: int, attributes: Attributes) -> None:
-    found = os.fstat(descriptor)
-    uid = found.st_uid if attributes.uid == -1 else attributes.uid
-    gid = found.st_gid if attributes.gid == -1 else attributes.gid
-    if (uid, gid) != (found.st_uid, found.st_gid):
+    status = os.fstat(descriptor)
+    uid = status.st_uid if attributes.uid == -1 else attributes.uid
+    gid = status.st_gid if attributes.gid == -1 else attributes.gid
+    if (uid, gid) != (status.st_uid, status.st_gid):
         os.fchown(descriptor, uid, gid)
 
 
@@ -604,145 +676,21 @@ def _noted_xattrs(source: int) -> List[str]:
 def sync_beside(place: Place) -> None:
     """Bring the entries (renames, links, unlinks) of a place's folder down to the disk; OSError."""
     assert place.folder is not None
-    _sync_folder(place.folder)
+    if place.durable:
+        _sync_folder(place.folder)
+
+
+def sync_now() -> None:
+    """Bring all that was ever written down to the disk, sync(2)."""
+    os.sync()
 
 
 def _sync_folder(folder: int) -> None:
-    if _later:
-        return
-    listed = os.open(".", _LISTED, dir_fd=folder)
+    listed = os.open(".", LISTED_FOLDER, dir_fd=folder)
     try:
-        _sync(listed)
+        os.fsync(listed)
     except OSError as error:
         if error.errno != errno.EINVAL:  # a file system that cannot, fsync(2)
             raise
     finally:
         os.close(listed)
-
-
-# By path: for this machine's own folders alone, in which nobody but root can change anything.
-def resolve_below(root: Path, path: str) -> Path:
-    """The real place below `root` of an absolute path, which need not exist; for people to see.
-
-    By the time that it is used something else may be there. Raises as `Tree.place`.
-    """
-    with Tree(root) as tree:
-        return Path(os.path.realpath(str(root))) / tree.place(path).real
-
-
-def exists(place: Path) -> bool:
-    """As `exists_at`."""
-    try:
-        os.lstat(str(place))
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
-
-
-def missing_folders(place: Path) -> List[Path]:
-    """The folders, outermost first, to be made before a file can stand at that place; OSError."""
-    missing: List[Path] = []
-    for folder in place.parents:
-        if exists(folder):
-            break
-        missing.insert(0, folder)
-    return missing
-
-
-def make_folders(folders: Sequence[Path]) -> None:
-    """Make these folders, outermost first, mode 0755, down to the disk; OSError."""
-    for folder in folders:
-        above = os.open(str(folder.parent), _FOLDER & ~os.O_NOFOLLOW)
-        try:
-            with contextlib.suppress(FileExistsError):
-                _make_folder(folder.name, above, 0o755)
-        finally:
-            os.close(above)
-
-
-def read_file(place: Path, path: str) -> Optional[bytes]:
-    """As `read_at`; a link is none."""
-    with Tree(place.parent) as tree:
-        found = read_at(tree.name(place.name), path)
-    return None if found is None else found.content
-
-
-def write_new(
-    place: Path, content: bytes, attributes: Attributes, like: Optional[Place] = None
-) -> None:
-    """As `write_at`; OSError."""
-    with Tree(place.parent) as tree:
-        write_at(tree.name(place.name), content, attributes, like)
-
-
-LIMIT = 1 << 20  # bytes
-_CHUNK = 1 << 20
-
-
-def read_small(path: pathlib.Path, limit: int = LIMIT) -> bytes:
-    """The content of a regular file; InputError if it is none or too long, else SystemFailure.
-
-    A path that the system cannot take (a NUL in it) is an InputError too. OSError where the system
-    has no descriptor or memory left, so that nobody takes that for a file that is not there.
-    """
-    try:
-        # Without O_NONBLOCK a FIFO of that name would hold us for ever.
-        descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            return _content(path, descriptor, limit)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        pass_on_exhaustion(error)
-        raise _failure(path, error) from error
-    except ValueError as error:
-        raise InputError(f"{str(path)!r} is not a path", "name an existing file") from error
-
-
-def read_below(tree: "Tree", path: str) -> bytes:
-    """As `read`, for a path below a root; a link that leads nowhere or out of it is a failure."""
-    shown = pathlib.Path(tree.shown(path))
-    try:
-        with tree.opened(path) as descriptor:
-            return _content(shown, descriptor, LIMIT)
-    except OSError as error:
-        pass_on_exhaustion(error)
-        raise _failure(shown, error) from error
-    except Refusal as refusal:
-        raise SystemFailure(f"{shown} cannot be read: {refusal.message}", refusal.hint) from refusal
-
-
-def _content(path: pathlib.Path, descriptor: int, limit: int) -> bytes:
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise InputError(f"{path} is not a regular file", "move it away")
-    text = _drain(descriptor, limit)
-    if len(text) > limit:
-        raise InputError(f"{path} is longer than {limit} bytes", "move it away")
-    return text
-
-
-def _drain(descriptor: int, limit: int) -> bytes:
-    chunks = []
-    left = limit + 1
-    while left > 0:
-        chunk = os.read(descriptor, min(left, _CHUNK))
-        if not chunk:
-            break
-        chunks.append(chunk)
-        left -= len(chunk)
-    return b"".join(chunks)
-
-
-def _failure(path: pathlib.Path, error: OSError) -> SystemFailure:
-    return SystemFailure(
-        f"{path} cannot be read: {error.strerror or error}",
-        "check its permissions, or run as root",
-    )
-
-
-_NAME_LIMIT = 40  # characters of the file's own name; NAME_MAX is 255 bytes
-
-
-def hidden_name(name: str) -> str:
-    """A name that no reader of the folder takes for a file of its own."""
-    return f".symroute-nm.{name[:_NAME_LIMIT]}.{os.urandom(4).hex()}"

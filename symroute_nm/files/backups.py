@@ -70,15 +70,15 @@ def backups(root: Path) -> Tuple[Backup, ...]:
 def _names(tree: Tree) -> List[str]:
     with os_errors("read", tree.shown(BACKUPS), "run as root"):
         try:
-            found = [name for name in tree.names(BACKUPS) if _NAME.match(name)]
+            names = [name for name in tree.names(BACKUPS) if _NAME.match(name)]
         except FileNotFoundError:
             return []
-    return sorted(found, key=_count)
+    return sorted(names, key=_count)
 
 
 def _count(name: str) -> int:
-    found = _NAME.match(name)
-    return int(found.group(1)) if found else 0
+    match = _NAME.match(name)
+    return int(match.group(1)) if match else 0
 
 
 def _load(tree: Tree, name: str) -> Backup:
@@ -198,7 +198,7 @@ def undoing(tree: Tree, backup: Backup) -> Tuple[Change, ...]:
     if edited:
         raise Refusal(
             f"backup {backup.name} no longer fits, these files were changed since: "
-            f"{', '.join((change.path for change in edited))}\n{unified_diff(edited)}",
+            f"{', '.join(change.path for change in edited)}\n{unified_diff(edited)}",
             f"undo those edits first, or put the files back by hand from {BACKUPS}",
         )
     return changes

@@ -1,4 +1,4 @@
-"""Generated blocks in files that may hold an administrator's own lines (pure, on bytes).
+"""Generated blocks in files that may hold an administrator's own lines (on bytes).
 
 A block begins with a ``# BEGIN symroute-nm`` line and ends with a ``# END symroute-nm`` line. What
 stands outside stays byte for byte: CRLF, a BOM, a missing last newline, bytes that are not UTF-8.
@@ -15,7 +15,7 @@ END = "# END symroute-nm"
 # What `take_out` has to undo stands in the BEGIN line: there is no other place that an edit or a
 # copy of the file would keep.
 # The length tells the line that `put` had to end from one that somebody wrote since.
-CUT = " (no newline before, %d bytes)"
+_CUT = " (no newline before, {} bytes)"
 EMPTY = " (the file was empty)"
 # A script's first line must be its interpreter's: it stands before the block and goes with it.
 FIRST = " (with the line before)"
@@ -36,17 +36,17 @@ class Parts(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What the BEGIN line remembers of the file before: `CUT`, `EMPTY` or ""."""
-        found = self._found_note()
-        return found.group().decode("ascii") if found else ""
+        """What the BEGIN line remembers of the file before: `_CUT`, `EMPTY` or ""."""
+        match = self._note_match()
+        return match.group().decode("ascii") if match else ""
 
     @property
     def cut(self) -> int:
         """The length in bytes of what stood before without a last newline; -1: it had one."""
-        found = self._found_note()
-        return int(found.group(1)) if found and found.group(1) else -1
+        match = self._note_match()
+        return int(match.group(1)) if match and match.group(1) else -1
 
-    def _found_note(self) -> Optional[Match[bytes]]:
+    def _note_match(self) -> Optional[Match[bytes]]:
         return _NOTE.search((self.block or b"").split(b"\n", 1)[0])
 
 
@@ -57,12 +57,12 @@ def has_marker(content: bytes) -> bool:
 
 def _starts(content: bytes, mark: bytes) -> List[int]:
     """At which bytes lines begin that begin with the mark."""
-    found, at = [], content.find(mark)
+    starts, at = [], content.find(mark)
     while at >= 0:
         if at == 0 or content[at - 1 : at] == b"\n":
-            found.append(at)
+            starts.append(at)
         at = content.find(mark, at + 1)
-    return found
+    return starts
 
 
 def split(content: bytes, path: str = "the file") -> Parts:
@@ -79,14 +79,11 @@ def split(content: bytes, path: str = "the file") -> Parts:
 
 def _refuse_markers(content: bytes, begins: List[int], ends: List[int], path: str) -> NoReturn:
     """Raise Refusal with the line of each marker."""
-    where = sorted(
-        (content.count(b"\n", 0, at) + 1, name)
-        for name, starts in (("BEGIN", begins), ("END", ends))
-        for at in starts
-    )
+    marks = [(at, "BEGIN") for at in begins] + [(at, "END") for at in ends]
+    where = [(content.count(b"\n", 0, at) + 1, name) for at, name in sorted(marks)]
     raise Refusal(
         f"{path}: the symroute-nm markers are damaged "
-        f"({', '.join((f'{name} in line {line}' for line, name in where))}; a block is "
+        f"({', '.join(f'{name} in line {line}' for line, name in where)}; a block is "
         "one BEGIN line, then one END line)",
         "delete the generated lines and their markers by hand, keep your own, and run it again",
     )
@@ -113,7 +110,7 @@ def put(existing: Optional[bytes], body: str, path: str = "the file") -> bytes:
     if existing == b"":
         return _block(text, EMPTY)
     if parts.before and not parts.before.endswith(b"\n"):
-        return parts.before + b"\n" + _block(text, CUT % len(parts.before))
+        return parts.before + b"\n" + _block(text, _CUT.format(len(parts.before)))
     return parts.before + _block(text, "")
 
 

@@ -1,9 +1,13 @@
-"""`generate`, step by step: plan, render, compare, preflight, write."""
+"""Files as they are and as they will be, and the difference as ``diff -u`` shows it."""
 
 import difflib
 from typing import Iterable, List, NamedTuple, Optional, Set
 
+from symroute_nm.errors import visible
 from symroute_nm.files import blocks
+
+# Bytes that are not UTF-8, as "surrogateescape" reads them.
+_STRAY_BYTES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
 
 
 class Change(NamedTuple):
@@ -22,12 +26,6 @@ class Change(NamedTuple):
         if self.before is None:
             return "create"
         return "delete" if self.after is None else "update"
-
-
-def diff(wanted: Iterable[Change]) -> str:
-    """The changes as a unified diff."""
-
-    return unified_diff(wanted)
 
 
 def replaced(wanted: Iterable[Change]) -> List[Change]:
@@ -69,12 +67,4 @@ def _lines(content: Optional[bytes]) -> List[str]:
 def _printable(line: str) -> str:
     text = line[:-1] if line.endswith("\n") else line
     end = "\n" if line.endswith("\n") else "\n\\ No newline at end of file\n"
-    return (text if text.isprintable() else "".join(map(_visible, text))) + end
-
-
-def _visible(character: str) -> str:
-    if character == "\t" or character.isprintable():
-        return character
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 56320:02x}"
-    return character.encode("unicode_escape").decode("ascii")
+    return visible(text.translate(_STRAY_BYTES), kept="\t") + end

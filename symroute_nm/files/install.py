@@ -1,6 +1,6 @@
 """The installation of changes: all or nothing, under one lock, with a way back.
 
-The only writer of files, with what it stands on: rooted, lock, journal and backups.
+The only writer of files, with what it stands on: access, lock, journal and backups.
 """
 
 import contextlib
@@ -58,13 +58,14 @@ def install(  # noqa: PLR0913  # keywords, each with a default
     timeout: float = TIMEOUT,
     find_owned: Optional[FindOwned] = None,
     newest: str = "",
+    durable: bool = True,
 ) -> Optional[str]:
     """Write these changes, all or nothing; returns the backup's name, None if nothing changes.
 
     In a tree whose folders others can write, files are replaced one by one, and "" is returned:
     there is no backup. None, too, if another run has written the same meanwhile. With `find_owned`
-    they are to deal with every file that it finds below the root; `newest` says which backup must still be the
-    last.
+    they are to deal with every file that it finds below the root; `newest` says which backup must
+    still be the last. Unless `durable`, nothing waits for the disk, see `access.Tree`.
     `note` is told what a person should know (an interrupted run was undone, a label not set).
     Refusal if a file is no longer `Change.before` or the lock is held for `timeout` seconds, and
     where others can write and `attributes`, a backup's, are to be given; SystemFailure, with
@@ -73,10 +74,11 @@ def install(  # noqa: PLR0913  # keywords, each with a default
     todo = [change for change in wanted if change.kind != "keep"]
     if not todo:
         return None
-    with locked(root, timeout):
-        for text in journal.repair(root):
+    folders = sorted({change.path.rpartition("/")[0] for change in wanted})
+    with locked(root, timeout, durable=durable):
+        for text in journal.repair(root, folders, durable=durable):
             note(text)
-        with Tree(root) as tree:
+        with Tree(root, durable) as tree:
             return _install(tree, todo, _Asked(wanted, attributes, find_owned, newest), note)
 
 
@@ -304,7 +306,7 @@ def _prepare_apart(tree: Tree, change: Change) -> _Step:
         mine = os.geteuid() != 0
         step = step._replace(
             attributes=Attributes(
-                step.attributes.mode, -1 if mine else owner.st_uid, -1 if mine else owner.st_gid
+                step.attributes.mode, *((-1, -1) if mine else (owner.st_uid, owner.st_gid))
             )
         )
     return step._replace(target=target)
@@ -348,15 +350,16 @@ def _relabel(root: Path, paths: Sequence[str], note: Note) -> None:
         note(f"the SELinux labels of {', '.join(paths)} may be wrong: {complaint}")
 
 
-def recover(root: Path, timeout: float = TIMEOUT) -> Tuple[str, ...]:
+def recover(root: Path, swept: Sequence[str] = (), timeout: float = TIMEOUT) -> Tuple[str, ...]:
     """Undo or tidy up what an interrupted run left below `root`; returns what was done, for people.
 
-    To be called before `changes`; takes the lock, and writes, only if there is something to do.
+    To be called before anything below it is read; takes the lock, and writes, only if there is
+    something to do. `swept` are the folders that runs write to, see `journal.repair`.
     """
-    if not journal.has_interrupted_run(root):
+    if not journal.has_interrupted_run(root, swept):
         return ()
     with locked(root, timeout):
-        return journal.repair(root)
+        return journal.repair(root, swept)
 
 
 class Restoration(NamedTuple):

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import Refusal, SymrouteError
 from symroute_nm.files.access import (
@@ -36,8 +36,6 @@ from symroute_nm.files.access import (
 
 BACKUPS = STATE + "/backups"
 
-# Where hidden files of ours may stand without a journal that names them.
-_SWEPT = ("/etc/sysconfig/network-scripts", "/etc/iproute2", "/etc/iproute2/rt_tables.d")
 _HIDDEN = re.compile(r"\.symroute-nm\..+\.[0-9a-f]{8}\Z")
 _GONE_OR_IN_USE = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
 
@@ -213,10 +211,10 @@ def discard(tree: Tree, folder: Place) -> None:
     _remove(tree, [doomed])
 
 
-def has_interrupted_run(root: Path) -> bool:
+def has_interrupted_run(root: Path, swept: Sequence[str] = ()) -> bool:
     """Whether an interrupted run left something to `repair`."""
     with Tree(root) as tree:
-        return any(_journals(tree)) or any(True for _ in _strays(tree))
+        return any(_journals(tree)) or any(True for _ in _strays(tree, swept))
 
 
 def _journals(tree: Tree) -> Tuple[bool, bool]:
@@ -228,12 +226,14 @@ def _journals(tree: Tree) -> Tuple[bool, bool]:
         )
 
 
-def repair(root: Path) -> Tuple[str, ...]:
+def repair(root: Path, swept: Sequence[str] = (), *, durable: bool = True) -> Tuple[str, ...]:
     """Undo or tidy up what an interrupted run left; under the lock. Returns what was done.
 
-    A journal that somebody else may have written is not believed, and that is said.
+    A journal that somebody else may have written is not believed, and that is said. From the
+    folders `swept`, paths below the root, hidden files of ours go that no journal names: where none
+    can be kept, files are replaced one by one. `durable` as of `Tree`.
     """
-    with Tree(root) as tree:
+    with Tree(root, durable) as tree:
         notes: List[str] = []
         begun, done = _journals(tree)
         try:
@@ -246,7 +246,7 @@ def repair(root: Path) -> Tuple[str, ...]:
                 f"{distrust.message}: the journal of an interrupted run there is not "
                 "believed, and nothing is put back by it"
             ]
-        return (*notes, *_remove(tree, list(_strays(tree))))
+        return (*notes, *_remove(tree, list(_strays(tree, swept))))
 
 
 def _tidy_up(tree: Tree) -> List[str]:
@@ -318,8 +318,9 @@ def read_state(place: Place, path: str) -> bytes:
     return found.content
 
 
-def _strays(tree: Tree) -> Iterator[Place]:
-    for path in (STATE, BACKUPS, *_SWEPT):
+def _strays(tree: Tree, swept: Sequence[str] = ()) -> Iterator[Place]:
+    """Hidden files of ours, without a look at whether a journal names them."""
+    for path in (STATE, BACKUPS, *swept):
         try:
             place = tree.inside(path)
             names = names_beside(place)
@@ -333,7 +334,7 @@ def _load(tree: Tree, place: Place) -> Journal:
     text = read_state(place, where)
     try:
         content = json.loads(text.decode("ascii"))
-        entries = tuple(typed(Entry, each) for each in content["entries"])
+        entries = tuple(typed(Entry, fields) for fields in content["entries"])
         if not isinstance(content["folders"], list):
             raise TypeError("folders is no list")
         journal = Journal(content["backup"], entries, tuple(content["folders"]))

@@ -1,6 +1,6 @@
 """One writer at a time: locks that end with their holder.
 
-They stand outside the roots, in folders that nobody else can enter (`rundir`): of a file that
+They stand outside the roots, in folders that nobody else can enter (`own_folders`): of a file that
 others can open they could hold the lock as well, flock(2), for as long as they like.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Iterator
 
 from symroute_nm.errors import Refusal, SystemFailure
-from symroute_nm.files.access import STATE, make_folders, missing_folders, os_errors, resolve_below
+from symroute_nm.files.access import STATE, Tree, os_errors
 from symroute_nm.files.own_folders import kernel_folder, locks_folder
 
 TIMEOUT = 10.0  # seconds
@@ -34,16 +34,17 @@ _HINTS = {
 
 
 @contextlib.contextmanager
-def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
+def locked(root: Path, timeout: float = TIMEOUT, *, durable: bool = True) -> Iterator[None]:
     """Hold the lock of the tree below `root`, whose folder for state is made where it is missing.
 
     The lock is that of root, or of the user who runs this: root's runs wait for each other, and
-    those of one user. Refusal, naming the holder where that is known, after `timeout` s;
-    SystemFailure.
+    those of one user. Unless `durable`, that folder does not wait for the disk. Refusal, naming the
+    holder where that is known, after `timeout` s; SystemFailure.
     """
-    place = _make_state(root)
+    with Tree(root, durable) as tree:
+        state = _make_state(tree)
     lock = lock_place(root)
-    with _held(lock, timeout, place):
+    with _held(lock, timeout, state):
         try:
             yield
         finally:
@@ -54,10 +55,10 @@ def locked(root: Path, timeout: float = TIMEOUT) -> Iterator[None]:
 
 def lock_place(root: Path) -> Path:
     """Where the lock of the tree below `root` stands while it is held; SystemFailure."""
-    with os_errors("look up", root):
+    with os_errors("look up", root), Tree(root) as tree:
         # Not by its path: one tree may be mounted at several.
-        found = resolve_below(root, "/").stat()
-    return locks_folder() / f"tree-{found.st_dev}-{found.st_ino}"
+        status = os.stat(".", dir_fd=tree.inside("/").folder)
+    return locks_folder() / f"tree-{status.st_dev}-{status.st_ino}"
 
 
 @contextlib.contextmanager
@@ -71,18 +72,18 @@ def kernel_locked(timeout: float = _KERNEL_TIMEOUT) -> Iterator[None]:
         yield
 
 
-def _make_state(root: Path) -> Path:
+def _make_state(tree: Tree) -> Path:
     """The folder for state below that root, which is made; SystemFailure where it is no such."""
-    place = resolve_below(root, STATE)
+    state = Path(tree.shown(tree.place(STATE).real))
     try:
-        make_folders(missing_folders(place / "journal"))
-        if not place.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if os.geteuid() != 0 and not os.access(str(place), os.W_OK | os.X_OK, effective_ids=True):
+        folder = tree.made(tree.name(STATE + "/journal")).folder
+        if os.geteuid() != 0 and not os.access(
+            ".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=True
+        ):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise _failure("write to", place, error) from error
-    return place
+        raise _failure("write to", state, error) from error
+    return state
 
 
 @contextlib.contextmanager
@@ -95,7 +96,7 @@ def _held(lock: Path, timeout: float, subject: Path) -> Iterator[None]:
     try:
         with os_errors("lock", lock):
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield
     finally:
         # The lock ends all the same, close(2), and what was done under it stands.
@@ -127,10 +128,10 @@ def _open(lock: Path) -> int:
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, descriptor)
         with os_errors("lock", lock):
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise SystemFailure(f"cannot lock {lock}: it is no file", _IN_THE_WAY)
-            if stat.S_IMODE(found.st_mode) != _MODE:  # the umask's work, or an earlier version's
+            if stat.S_IMODE(status.st_mode) != _MODE:  # the umask's work, or an earlier version's
                 os.fchmod(descriptor, _MODE)
         stack.pop_all()
     return descriptor

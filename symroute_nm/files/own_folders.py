@@ -18,12 +18,23 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from symroute_nm.errors import Refusal, SystemFailure
+from symroute_nm.files.access import (
+    LISTED_FOLDER,
+    OTHERS_WRITE,
+    Attributes,
+    Tree,
+    hidden_name,
+    os_errors,
+    read_at,
+    rename,
+    unlink,
+    write_at,
+)
 
 _RUN = "symroute-nm"
 _RUN_TABLES = "symroute-nm-tables"
 _LOCKS = "locks"
 _RECORD = "record"
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PRIVATE, _PUBLIC = 0o700, 0o755
 _NAMESPACE = "/proc/self/ns/net"
 _NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)
@@ -83,6 +94,36 @@ def locks_folder() -> Path:
     return _make("/tmp", [], [f"{_RUN}-{os.geteuid()}"], _PRIVATE)  # noqa: S108  # made with care
 
 
+def read_own(place: Path) -> Optional[bytes]:
+    """What a file in one of these folders holds; None: there is none.
+
+    Raises `Refusal` where something else stands there, a link too, and `SystemFailure`.
+    """
+    with Tree(place.parent) as tree:
+        found = read_at(tree.name(place.name), str(place))
+    return None if found is None else found.content
+
+
+def replace_own(place: Path, content: bytes, mode: int) -> None:
+    """Write a file in one of these folders, as a whole or not at all; raises `SystemFailure`."""
+    with os_errors("write", place, "mend the cause and run it again"), Tree(place.parent) as tree:
+        new = tree.name(hidden_name(place.name))
+        try:
+            write_at(new, content, Attributes(mode))
+            rename(new, place.name)
+        finally:
+            with contextlib.suppress(OSError):  # mostly: it has its own name now
+                unlink(new)
+
+
+def remove_own(place: Path) -> None:
+    """Remove a file from one of these folders, if there is one; raises `SystemFailure`."""
+    with os_errors("remove", place, "remove it by hand"), contextlib.suppress(
+        FileNotFoundError, NotADirectoryError
+    ):
+        place.unlink()
+
+
 def _namespace() -> str:
     try:
         return f"net-{Path(_NAMESPACE).stat().st_ino}"
@@ -95,14 +136,14 @@ def _namespace() -> str:
 def _is_private(folder: str) -> bool:
     """Whether a folder is there, is no link, and nobody else may enter it."""
     try:
-        found = os.lstat(folder)
+        status = os.lstat(folder)
     except (OSError, ValueError):
         return False
     return (
         folder.startswith("/")
-        and stat.S_ISDIR(found.st_mode)
-        and found.st_uid == os.geteuid()
-        and stat.S_IMODE(found.st_mode) == _PRIVATE
+        and stat.S_ISDIR(status.st_mode)
+        and status.st_uid == os.geteuid()
+        and stat.S_IMODE(status.st_mode) == _PRIVATE
     )
 
 
@@ -113,15 +154,15 @@ def _make(begin: str, shared: Sequence[str], own: Sequence[str], mode: int) -> P
     """
     place = Path(begin)
     with contextlib.ExitStack() as stack:
-        here = _open(begin, None, place)
-        stack.callback(os.close, here)
+        folder = _open(begin, None, place)
+        stack.callback(os.close, folder)
         for name in (*shared, *own):
             place /= name
-            here = _enter(here, name, place, mode if name in own else _PUBLIC)
-            stack.callback(os.close, here)
-            _check(here, place)
+            folder = _enter(folder, name, place, mode if name in own else _PUBLIC)
+            stack.callback(os.close, folder)
+            _check(folder, place)
             if name in own:
-                _set_mode(here, place, mode)
+                _set_mode(folder, place, mode)
     return place
 
 
@@ -135,9 +176,8 @@ def _enter(parent: int, name: str, place: Path, mode: int) -> int:
 
 
 def _open(name: str, parent: Optional[int], place: Path) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(name, flags, dir_fd=parent)
+        return os.open(name, LISTED_FOLDER | os.O_NOFOLLOW, dir_fd=parent)
     except OSError as error:
         if error.errno in _NO_FOLDER:
             raise Refusal(
@@ -149,16 +189,16 @@ def _open(name: str, parent: Optional[int], place: Path) -> int:
 def _check(folder: int, place: Path) -> None:
     """Refusal unless the folder is ours, and nobody else can write to it; SystemFailure."""
     try:
-        found = os.fstat(folder)
+        status = os.fstat(folder)
     except OSError as error:
         raise _failure("look up", place, error) from error
-    if found.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid():
         raise Refusal(
-            f"{place} belongs to user {found.st_uid}", "see who made it, and move it away"
+            f"{place} belongs to user {status.st_uid}", "see who made it, and move it away"
         )
-    if found.st_mode & _OTHERS_WRITE:
+    if status.st_mode & OTHERS_WRITE:
         raise Refusal(
-            f"others can write to {place}: its mode is {stat.S_IMODE(found.st_mode):04o}",
+            f"others can write to {place}: its mode is {stat.S_IMODE(status.st_mode):04o}",
             "see what stands in it, and move it away",
         )
 

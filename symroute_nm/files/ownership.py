@@ -4,106 +4,52 @@ What files say becomes rules and routes of this machine. In a folder to which ot
 of them may be exchanged at any moment, the sticky bit or not.
 """
 
+import contextlib
 import os
 import stat
-from collections import deque
-from pathlib import Path, PurePosixPath
-from typing import Deque, Iterator, List
+from pathlib import Path
+from typing import Iterable
 
-from symroute_nm.errors import InputError, SystemFailure
-from symroute_nm.files.access import STATE, is_own, os_errors, resolve_below
-from symroute_nm.model.marking import MARKING_FILES
-from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS
-
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_MOST_LINKS = 40  # path_resolution(7)
-# What is read or written below the root: as far as the folders are there.
-_USED = (
-    NETWORK_SCRIPTS,
-    str(PurePosixPath(FRAGMENT).parent),
-    *sorted({str(PurePosixPath(path).parent) for path in MARKING_FILES}),
-    "/etc/NetworkManager/system-connections",
-    "/etc/systemd/system",
-    "/usr/lib/iproute2",
-    "/usr/share/iproute2",
-    "/var/lib/NetworkManager",
-    "/var/lib/dhclient",
-    "/var/lib/dhcp",
-    "/run/NetworkManager/devices",
-    STATE + "/backups",
-)
+from symroute_nm.errors import InputError, Refusal, SystemFailure
+from symroute_nm.files.access import STATE, Passed, Tree, is_own, may_be_others, os_errors
 
 
-def require_owned(root: Path) -> None:
+def require_owned(root: Path, used: Iterable[str]) -> None:
     """Raise `InputError` unless each folder on the way to what is used below `root` is root's
     alone to write to, from ``/`` on; `SystemFailure` where that cannot be told, or without root.
 
-    This machine's own root is not looked at: whoever can write there is root already.
+    `used` are the folders below `root` that files are read from or written to; those that are not
+    there do not count, and our own state always does. This machine's own root is not looked at:
+    whoever can write there is root already.
     """
     if is_own(root):
         return
     if os.geteuid() != 0:
         raise SystemFailure("only root may change the kernel", "run as root")
-    with os_errors("look up", root):
-        for folder in _walk(Path("/"), str(Path.cwd() / root)):
-            _check(folder, root)
-        top = resolve_below(root, "/")
-        for path in _USED:
-            for folder in _walk(top, path):
-                _check(folder, root)
+    with Tree(Path("/")) as whole:
+        whole.name(f"{root.absolute()}/any")
+        _require_all(whole, root)
+    with os_errors("look up", root), Tree(root) as tree:
+        tree.inside("/")
+        for path in (*used, f"{STATE}/backups"):
+            # What follows a link that leads nowhere, or out of the root, is not used either.
+            with contextlib.suppress(Refusal):
+                tree.name(f"{path}/any")
+        _require_all(tree, root)
 
 
-def _check(folder: Path, root: Path) -> None:
-    found = folder.stat()
-    if found.st_uid != 0:
-        why = f"{folder} belongs to user {found.st_uid}"
-    elif found.st_mode & _OTHERS_WRITE:
-        why = f"others can write to {folder} (mode {stat.S_IMODE(found.st_mode):04o})"
-    else:
-        return
-    raise InputError(
-        f"the kernel is changed only by a tree that is root's alone: {why}",
-        f"copy {root} to where every folder is root's, or give it to root (chown -R root, "
-        "chmod -R go-w)",
-    )
+def _require_all(tree: Tree, root: Path) -> None:
+    for folder in tree.passed():
+        if may_be_others(folder.status):
+            raise InputError(
+                f"the kernel is changed only by a tree that is root's alone: {_reason(folder)}",
+                f"copy {root} to where every folder is root's, or give it to root (chown -R root, "
+                "chmod -R go-w)",
+            )
 
 
-def _walk(top: Path, path: str) -> Iterator[Path]:
-    """Each folder in which a name of the path is looked up, as a host with that root would.
-
-    The way ends where something is missing; OSError.
-    """
-    here, names, links = top, deque(_names(path)), 0
-    yield here
-    while names:
-        name = names.popleft()
-        if name == "..":
-            here = here.parent if here != top else top
-            continue
-        there = here / name
-        try:
-            mode = os.lstat(str(there)).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if stat.S_ISLNK(mode):
-            links += 1
-            if links > _MOST_LINKS:
-                return  # `locate` refuses it
-            here = _follow(top, here, os.readlink(str(there)), names)
-        elif stat.S_ISDIR(mode):
-            here = there
-        else:
-            return
-        yield here
-
-
-def _follow(top: Path, here: Path, target: str, names: "Deque[str]") -> Path:
-    """Put the names of a link's target before the others; where they begin."""
-    inside = str(top).rstrip("/") + "/"
-    below = target[len(inside) :] if target.startswith(inside) else target
-    names.extendleft(reversed(_names(below)))
-    return top if target.startswith("/") else here
-
-
-def _names(path: str) -> List[str]:
-    return [name for name in path.split("/") if name not in ("", ".")]
+def _reason(folder: Passed) -> str:
+    if folder.status.st_uid != 0:
+        return f"{folder.path} belongs to user {folder.status.st_uid}"
+    mode = stat.S_IMODE(folder.status.st_mode)
+    return f"others can write to {folder.path} (mode {mode:04o})"

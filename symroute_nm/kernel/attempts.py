@@ -1,4 +1,4 @@
-"""Parts of a way back: whatever one of them meets, the others are tried as well (pure).
+"""Parts of a way back: whatever one of them meets, the others are tried as well.
 
 The one place that catches everything: a way back that ends in the middle would leave a host that
 nobody reaches. What went wrong is kept, told to people, and tried again by the next run.

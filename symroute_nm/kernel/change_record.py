@@ -1,9 +1,8 @@
-"""What is kept below /run, as short-lived as the kernel's own tables: the record of a change that
-nobody has confirmed yet, and the names of tables that no file names.
+"""The record of a change of the kernel that nobody has confirmed yet, below /run: its way back.
 
-The record holds data and no commands: netlink's messages, rules and routes, and marks as numbers
-and names (`marksetup`). All of it is checked when it is read, and what comes back of it is made by
-templates of our own. It stands outside every root, where root alone can write (`rundir`).
+It holds data and no commands: netlink's messages, rules and routes, and marks as numbers and names
+(`mark_setup`). All of it is checked when it is read, and what comes back of it is made by templates
+of our own. It stands outside every root, where root alone can write (`own_folders`).
 """
 
 import contextlib
@@ -16,7 +15,7 @@ from typing import Any, Dict, Iterable, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import own_folders
-from symroute_nm.files.access import Attributes, hidden_name, os_errors, read_file, write_new
+from symroute_nm.files.access import os_errors
 from symroute_nm.kernel import mark_setup
 from symroute_nm.kernel.mark_setup import Reversal
 from symroute_nm.kernel.scope import Scope
@@ -30,13 +29,13 @@ _NAMESPACE = Path("/proc/self/ns/net")
 _SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14
 _COOKIE_SIZE = 8
 _SMALLEST_MESSAGE = 16 + 12  # bytes: struct nlmsghdr, then struct rtmsg or struct fib_rule_hdr
-_RECORD_MODE, _TABLES_MODE = 0o600, 0o644
+_MODE = 0o600
 
 
 class Record(NamedTuple):
     """The way back of a change: what is ours, and how it was before."""
 
-    territory: Scope
+    scope: Scope
     before: Saved
     marks: Optional[Reversal] = None  # None: the change leaves marks alone
 
@@ -48,20 +47,21 @@ def write_record(record: Record) -> None:
         "kernel": _kernel(),
         "rules": [raw.hex() for raw in record.before.rules],
         "routes": [raw.hex() for raw in record.before.routes],
-        "tables": sorted(record.territory.tables),
-        "territory": codec.encode(sorted(record.territory.rules, key=str)),
-        "left": _dump_places(record.territory.left),
-        "places": _dump_places(record.territory.places),
+        "tables": sorted(record.scope.tables),
+        "territory": codec.encode(sorted(record.scope.rules, key=str)),
+        "left": _dump_keys(record.scope.left),
+        "places": _dump_keys(record.scope.places),
         "marks": mark_setup.dump(record.marks),
     }
     text = json.dumps(content).encode("ascii")
-    _write(own_folders.kernel_folder() / own_folders.record_place().name, text, _RECORD_MODE)
+    place = own_folders.kernel_folder() / own_folders.record_place().name
+    own_folders.replace_own(place, text, _MODE)
 
 
-def _dump_places(places: Iterable[LineKey]) -> Any:
+def _dump_keys(keys: Iterable[LineKey]) -> Any:
     return [
         codec.encode(Route(network, table=table, metric=metric))
-        for _, table, network, metric in sorted(places, key=str)
+        for _, table, network, metric in sorted(keys, key=str)
     ]
 
 
@@ -71,8 +71,8 @@ def read_record() -> Optional[Record]:
     Neither one from before the last boot nor one of another network namespace counts. Raises
     `Refusal` for a damaged one.
     """
-    where = own_folders.record_place()
-    text = read_file(where, str(where))
+    place = own_folders.record_place()
+    text = own_folders.read_own(place)
     if text is None:
         return None
     try:
@@ -81,8 +81,9 @@ def read_record() -> Optional[Record]:
             raise ValueError("it is of another version")
         if content["kernel"] != _kernel():
             return None
-        saved = Saved(*(tuple(map(_message, content[name])) for name in ("rules", "routes")))
-        return Record(_territory(content, str(where)), saved, mark_setup.load(content["marks"]))
+        rules, routes = (tuple(map(_message, content[name])) for name in ("rules", "routes"))
+        scope = _scope(content, str(place))
+        return Record(scope, Saved(rules, routes), mark_setup.load(content["marks"]))
     except (
         ValueError,
         KeyError,
@@ -93,12 +94,12 @@ def read_record() -> Optional[Record]:
         InputError,
     ) as error:
         raise Refusal(
-            f"{where} is damaged ({error})",
+            f"{place} is damaged ({error})",
             "see symroute-nm verify for what is in force, then remove that file",
         ) from error
 
 
-def _territory(content: Dict[str, Any], where: str) -> Scope:
+def _scope(content: Dict[str, Any], where: str) -> Scope:
     rules = codec.decode(Tuple[Rule, ...], content["territory"], where)
     left, places = (
         codec.decode(Tuple[Route, ...], content[name], where) for name in ("left", "places")
@@ -109,8 +110,8 @@ def _territory(content: Dict[str, Any], where: str) -> Scope:
     return Scope(
         frozenset(rules),
         frozenset(tables),
-        frozenset((route.line_key for route in left)),
-        frozenset((route.line_key for route in places)),
+        frozenset(route.line_key for route in left),
+        frozenset(route.line_key for route in places),
     )
 
 
@@ -124,15 +125,7 @@ def _message(text: str) -> bytes:
 
 def remove_record() -> None:
     """The change lasts, or is taken back; raises `SystemFailure`."""
-    _remove(own_folders.record_place())
-
-
-def _put(where: Path, content: Optional[bytes]) -> None:
-    if content is None:
-        _remove(where)
-    else:
-        own_folders.tables_folder()
-        _write(where, content, _TABLES_MODE)
+    own_folders.remove_own(own_folders.record_place())
 
 
 def _kernel() -> str:
@@ -149,21 +142,3 @@ def _cookie() -> int:
         except OSError:
             return 0
     return int.from_bytes(raw, sys.byteorder)
-
-
-def _write(where: Path, content: bytes, mode: int) -> None:
-    with os_errors("write", where, "mend the cause and run it again"):
-        new = where.parent / hidden_name(where.name)
-        try:
-            write_new(new, content, Attributes(mode), None)
-            new.rename(where)
-        finally:
-            with contextlib.suppress(OSError):  # mostly: it has its own name now
-                new.unlink()
-
-
-def _remove(where: Path) -> None:
-    with os_errors("remove", where, "remove it by hand"), contextlib.suppress(
-        FileNotFoundError, NotADirectoryError
-    ):
-        where.unlink()

@@ -8,6 +8,7 @@ should both be, the record below /run has the next run do so.
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -15,7 +16,19 @@ import socket
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Tuple, Type
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+)
 
 from symroute_nm.errors import InputError, Refusal, SymrouteError, SystemFailure
 
@@ -55,11 +68,11 @@ class Watch(NamedTuple):
     unclear: Callable[[str], None] = lambda _: None  # told of a line that is no answer
 
 
-def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> KeeperResult:
+def run(work: Work, timeout: Optional[float], socket_path: Path, watch: Watch) -> KeeperResult:
     """Make a change, and take it back unless it is confirmed within `timeout` seconds; None: keep.
 
-    `door` is the socket at which `confirm` knocks. Raises what `work` raises, with the change taken
-    back, and `SystemExit` if the session ends: the keeper goes on then.
+    `socket_path` is where `confirm` reaches the keeper. Raises what `work` raises, with the change
+    taken back, and `SystemExit` if the session ends: the keeper goes on then.
     """
     try:
         ours, theirs = socket.socketpair()
@@ -71,7 +84,7 @@ def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Keepe
         ) from error
     if child == 0:
         ours.close()
-        _keep(work, timeout, door, theirs)
+        _keep(work, timeout, socket_path, theirs)
     theirs.close()
     with contextlib.closing(ours):
         answer = _follow(ours, timeout, watch)
@@ -79,17 +92,17 @@ def run(work: Work, timeout: Optional[float], door: Path, watch: Watch) -> Keepe
     if answer is None:
         work.revert()
         return KeeperResult(False, "killed")
-    return _outcome(answer)
+    return _result(answer)
 
 
-def confirm(door: Path) -> KeeperResult:
-    """Confirm the change whose keeper listens at `door`; raises `Refusal` where nobody does."""
-    answer = ask(door, _KEEP)
+def confirm(socket_path: Path) -> KeeperResult:
+    """Confirm the change whose keeper listens there; raises `Refusal` where nobody does."""
+    answer = ask(socket_path, _KEEP)
     if not answer:
         raise SystemFailure(
             "the change was confirmed, but its keeper was killed", "see symroute-nm verify"
         )
-    return _outcome(json.loads(answer.decode("ascii")))
+    return _result(json.loads(answer.decode("ascii")))
 
 
 # -- the process at the terminal ------------------------------------------------------------------
@@ -101,7 +114,7 @@ def _follow(channel: socket.socket, timeout: Optional[float], watch: Watch) -> O
     end = 0.0
     with _signals(channel):
         while True:
-            ready, _, _ = select.select(inputs, (), (), _TICK)
+            ready = _wait_for_any(inputs, _TICK)
             for word in words.read() if channel in ready else ():
                 if word is None or "kept" in word:
                     return word
@@ -197,7 +210,7 @@ def _send(channel: socket.socket, content: bytes) -> None:
         channel.sendall(content)
 
 
-def _outcome(answer: Dict[str, Any]) -> KeeperResult:
+def _result(answer: Dict[str, Any]) -> KeeperResult:
     """What the keeper says of the end; raises what it ended by."""
     if answer.get("bug"):
         raise RuntimeError(answer["bug"])
@@ -207,14 +220,31 @@ def _outcome(answer: Dict[str, Any]) -> KeeperResult:
     return KeeperResult(answer["kept"], answer["reason"], tuple(answer["notes"]))
 
 
+def _wait_for_any(sources: Sequence[Any], seconds: float) -> List[Any]:
+    """Which of these sockets and descriptors can be read from, at the latest after so long.
+
+    By poll(2), since select(2) knows no descriptor above 1023; the kernel counts the time by
+    CLOCK_MONOTONIC.
+    """
+    waiting = select.poll()
+    by_number: Dict[int, Any] = {}
+    for source in sources:
+        number = source if isinstance(source, int) else source.fileno()
+        by_number[number] = source
+        waiting.register(number, select.POLLIN)
+    return [by_number[number] for number, _ in waiting.poll(math.ceil(seconds * 1000))]
+
+
 # -- the keeper -----------------------------------------------------------------------------------
-def _keep(work: Work, timeout: Optional[float], door: Path, channel: socket.socket) -> NoReturn:
+def _keep(
+    work: Work, timeout: Optional[float], socket_path: Path, channel: socket.socket
+) -> NoReturn:
     """Be the keeper, to the end of the process."""
     keeper = None
     answer: Dict[str, Any] = {}
     try:
         keeper = _Keeper(channel, _detach())
-        answer = keeper.answer(work, timeout, door)
+        answer = keeper.answer(work, timeout, socket_path)
     finally:
         # A bug is told by the process that has somebody to tell it to.
         if keeper is not None:
@@ -227,8 +257,8 @@ def _detach() -> int:
     os.setsid()
     os.chdir("/")
     with open(os.devnull, "r+b", buffering=0) as sink:
-        for each in range(3):
-            os.dup2(sink.fileno(), each)
+        for standard in range(3):
+            os.dup2(sink.fileno(), standard)
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing)
     for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
@@ -258,18 +288,18 @@ def _release(reserve: List[int]) -> None:
 
 
 class _Keeper:
-    """Those who may still say something, and the answer that all of them get."""
+    """Who may still say something while the keeper waits, and the answer that all of them get."""
 
-    def __init__(self, channel: socket.socket, knocks: int) -> None:
+    def __init__(self, channel: socket.socket, signals_fd: int) -> None:
         self._channel = channel
-        self._knocks = knocks
+        self._signals_fd = signals_fd
         self._callers: List[socket.socket] = []
-        self._listeners: List[Any] = [channel, knocks]
+        self._listeners: List[Any] = [channel, signals_fd]
 
-    def answer(self, work: Work, timeout: Optional[float], door: Path) -> Dict[str, Any]:
+    def answer(self, work: Work, timeout: Optional[float], socket_path: Path) -> Dict[str, Any]:
         """Do the work, and say how it ended."""
         try:
-            with listening(door) as entrance:
+            with listening(socket_path) as entrance:
                 self._listeners.append(entrance)
                 try:
                     return self._try(work, timeout, entrance)
@@ -301,16 +331,15 @@ class _Keeper:
         return {"kept": kept, "reason": reason, "notes": notes}
 
     def _wait(self, timeout: float, entrance: socket.socket) -> str:
-        """ "" once it is confirmed, else why not."""
+        """Wait for the answer: "" once it is confirmed, else why not."""
         self._say({"stage": "made"})
         end = time.monotonic() + timeout
         while True:
             left = end - time.monotonic()
             if left <= 0:
                 return "timeout"
-            ready, _, _ = select.select(self._listeners, (), (), left)
-            for each in ready:
-                word = self._hear(each, entrance)
+            for source in _wait_for_any(self._listeners, left):
+                word = self._hear(source, entrance)
                 if word in (_KEEP, _REVERT):
                     return "" if word == _KEEP else "asked"
 
@@ -318,8 +347,8 @@ class _Keeper:
         if source is entrance:
             self._admit(entrance)
             return b""
-        if source is self._knocks:
-            return _KEEP if signal.SIGUSR1 in os.read(self._knocks, _CHUNK) else _REVERT
+        if source is self._signals_fd:
+            return _KEEP if signal.SIGUSR1 in os.read(self._signals_fd, _CHUNK) else _REVERT
         try:
             word = bytes(source.recv(1))
         except OSError:
@@ -332,7 +361,7 @@ class _Keeper:
         return word
 
     def _admit(self, entrance: socket.socket) -> None:
-        """Listen to whoever knocks, but for too many of them: descriptors are few."""
+        """Listen to whoever connects, but for too many of them: descriptors are few."""
         try:
             caller, _ = entrance.accept()
         except OSError:  # gone already; or no descriptor is left, and the countdown goes on
@@ -357,25 +386,25 @@ class _Keeper:
     def tell(self, answer: Dict[str, Any]) -> None:
         """Give all of them the answer."""
         self._say(answer)
-        for each in self._callers:
-            _send(each, json.dumps(answer).encode("ascii"))
+        for caller in self._callers:
+            _send(caller, json.dumps(answer).encode("ascii"))
 
 
 _ANSWER_CHUNK = 1 << 16
 _ANSWER_TIMEOUT = 60.0  # seconds
 
 
-def ask(door: Path, word: bytes) -> bytes:
+def ask(socket_path: Path, word: bytes) -> bytes:
     """What whoever listens there answers, b"" if nothing; raises `Refusal` where nobody does."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
         connection.settimeout(_ANSWER_TIMEOUT)
         try:
-            with _short(door) as address:
+            with _short(socket_path) as address:
                 connection.connect(address)
             connection.sendall(word)
             return _hear_out(connection)
         except PermissionError as error:
-            raise SystemFailure(f"{door}: {error.strerror}", "run as root") from error
+            raise SystemFailure(f"{socket_path}: {error.strerror}", "run as root") from error
         except socket.timeout as error:
             raise SystemFailure(
                 "whoever watches over the change does not answer", "see symroute-nm verify"
@@ -398,38 +427,38 @@ def _hear_out(connection: socket.socket) -> bytes:
 
 
 @contextlib.contextmanager
-def _short(door: Path) -> Iterator[str]:
+def _short(socket_path: Path) -> Iterator[str]:
     """An address for the socket that fits into the 108 bytes of unix(7), however deep it is."""
-    folder = os.open(str(door.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = os.open(str(socket_path.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{folder}/{door.name}"
+        yield f"/proc/self/fd/{folder}/{socket_path.name}"
     finally:
         os.close(folder)
 
 
 @contextlib.contextmanager
-def listening(door: Path) -> Iterator[socket.socket]:
-    """A socket at the door, for root alone; SystemFailure."""
+def listening(socket_path: Path) -> Iterator[socket.socket]:
+    """A socket at that path, for root alone; SystemFailure."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as entrance:
         try:
-            _listen(entrance, door)
+            _listen(entrance, socket_path)
         except OSError as error:
             raise SystemFailure(
-                f"cannot listen at {door}: {error.strerror}", "move away what stands there"
+                f"cannot listen at {socket_path}: {error.strerror}", "move away what stands there"
             ) from error
         try:
             yield entrance
         finally:
             with contextlib.suppress(OSError):
-                door.unlink()
+                socket_path.unlink()
 
 
-def _listen(entrance: socket.socket, door: Path) -> None:
+def _listen(entrance: socket.socket, socket_path: Path) -> None:
     mask = os.umask(0o177)
     try:
         with contextlib.suppress(FileNotFoundError):
-            door.unlink()  # of a keeper that was killed: the lock is ours
-        with _short(door) as address:
+            socket_path.unlink()  # of a keeper that was killed: the lock is ours
+        with _short(socket_path) as address:
             entrance.bind(address)
     finally:
         os.umask(mask)

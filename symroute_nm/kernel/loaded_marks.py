@@ -1,4 +1,4 @@
-"""What sets our marks in a running kernel, against what should, and how to bring it back (pure).
+"""What sets our marks in a running kernel: read from listings, against what should, and its end.
 
 The listings are what nft and iptables-save print of our own table and chains.
 """
@@ -12,15 +12,15 @@ SYSCTL_FILE = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
 
 _NUMBER = r"(0x[0-9a-f]+)"
 # One behind the other in a line, with anything between them.
-_NFT_NEW = tuple(
-    map(
-        re.compile,
-        (r'iifname "([^"]+)" ', f"ct mark & {_NUMBER} == ", rf"ct mark set ct mark \| {_NUMBER}"),
-    )
+_NFT_NEW = (
+    re.compile(r'iifname "([^"]+)" '),
+    re.compile(f"ct mark & {_NUMBER} == "),
+    re.compile(rf"ct mark set ct mark \| {_NUMBER}"),
 )
 # nft takes "meta mark" and "mark" for the same, and may list either.
-_NFT_BACK = tuple(
-    map(re.compile, (f"ct mark & {_NUMBER} == {_NUMBER} ", r"(?<!ct )mark set (?:meta )?mark \|"))
+_NFT_BACK = (
+    re.compile(f"ct mark & {_NUMBER} == {_NUMBER} "),
+    re.compile(r"(?<!ct )mark set (?:meta )?mark \|"),
 )
 # As our template for nft has it, in a script.
 _SCRIPT_NEW = re.compile(
@@ -65,45 +65,41 @@ def find_differences(
 
 def _differences(marking: Marking, loaded: LoadedMarks, versions: FrozenSet[int]) -> Iterator[str]:
     wanted = set(planned_rules(marking))
-    backend = marking.program
-    yield from (
-        f"{each} sets marks, too, and {backend} is planned"
-        for each in loaded.backends
-        if each != backend
-    )
-    if backend not in loaded.backends:
-        yield f"nothing sets marks by {backend}"
+    planned = marking.program
+    for backend in loaded.backends:
+        if backend != planned:
+            yield f"{backend} sets marks, too, and {planned} is planned"
+    if planned not in loaded.backends:
+        yield f"nothing sets marks by {planned}"
         return
-    places = (
-        [("nft", _nft_settings(loaded.nft))]
-        if backend == "nft"
-        else [
-            (program, _settings(lines))
-            for version, program, lines in (
-                (4, "iptables", loaded.iptables),
-                (6, "ip6tables", loaded.ip6tables),
-            )
-            if version in versions
-        ]
-    )
-    for place, there in places:
-        if there is None:
+    for place, present in _settings_by_place(planned, loaded, versions):
+        if present is None:
             yield f"{place}: no packet comes to our chain {NAME}"
             continue
-        for sign, settings in (("missing", wanted - there), ("stale", there - wanted)):
-            yield from (f"{place}: {sign}: {_describe(setting)}" for setting in sorted(settings))
+        for sign, settings in (("missing", wanted - present), ("stale", present - wanted)):
+            for setting in sorted(settings):
+                yield f"{place}: {sign}: {_describe(setting)}"
     if not loaded.valid_mark:
         yield "net.ipv4.conf.all.src_valid_mark is 0: strict rp_filter does not see marks"
 
 
+def _settings_by_place(
+    backend: str, loaded: LoadedMarks, versions: FrozenSet[int]
+) -> Iterator[Tuple[str, Optional[FrozenSet[Setting]]]]:
+    """Our rules by the program that lists them; None: nothing jumps to our chain."""
+    if backend == "nft":
+        yield "nft", _nft_settings(loaded.nft)
+        return
+    for version, program, lines in zip((4, 6), PROGRAMS, (loaded.iptables, loaded.ip6tables)):
+        if version in versions:
+            yield program, _settings(lines)
+
+
 def _describe(setting: Setting) -> str:
-    link, value, mask = setting
-    mark = f"0x{value:x}/0x{mask:x}"
-    return (
-        f"connections from {link} get {mark}"
-        if link
-        else (f"packets of connections marked {mark} get that mark")
-    )
+    mark = f"0x{setting.value:x}/0x{setting.mask:x}"
+    if setting.link:
+        return f"connections from {setting.link} get {mark}"
+    return f"packets of connections marked {mark} get that mark"
 
 
 def nft_rule(line: str) -> Optional[Setting]:
@@ -153,11 +149,11 @@ def _find_all(patterns: Sequence["re.Pattern[str]"], line: str) -> Tuple[str, ..
     groups: Tuple[str, ...] = ()
     position = 0
     for pattern in patterns:
-        found = pattern.search(line, position)
-        if found is None:
+        match = pattern.search(line, position)
+        if match is None:
             return ()
-        groups += found.groups()
-        position = found.end()
+        groups += match.groups()
+        position = match.end()
     return groups
 
 
@@ -170,8 +166,8 @@ def _settings(lines: Tuple[str, ...]) -> Optional[FrozenSet[Setting]]:
 
 def marked_links(text: str) -> FrozenSet[str]:
     """The links whose connections get a mark of ours, in any listing by nft or iptables-save."""
-    found = _nft_settings(text) | (_settings(tuple(text.splitlines())) or frozenset())
-    return frozenset(link for link, _, _ in found if link)
+    settings = _nft_settings(text) | (_settings(tuple(text.splitlines())) or frozenset())
+    return frozenset(setting.link for setting in settings if setting.link)
 
 
 def unload_commands(loaded: LoadedMarks) -> List[str]:
@@ -185,12 +181,14 @@ def unload_commands(loaded: LoadedMarks) -> List[str]:
 
 
 def _jumps(lines: Tuple[str, ...]) -> List["re.Match[str]"]:
-    return [found for found in map(_JUMP.match, lines) if found]
+    return [jump for jump in map(_JUMP.match, lines) if jump]
 
 
 def script_program(script: Optional[bytes]) -> str:
     """By what a dispatcher script sets marks, ``nft`` or ``iptables``; "": there is none."""
-    return "" if script is None else "nft" if b"nft -f" in script else "iptables"
+    if script is None:
+        return ""
+    return "nft" if b"nft -f" in script else "iptables"
 
 
 def unload_script(*backends: str) -> str:

@@ -1,17 +1,31 @@
-"""What set marks before a change, as data: read from listings, kept on record, brought back (pure).
+"""What set marks before a change: read from listings, kept on record, and brought back.
 
-Nothing of it is a command. Names and numbers alone are kept of our table and chains, each of them
-is checked when it is read from a record, and templates of our own make rules of them again. So what
-is not as our templates write it cannot be kept, and a change that would lose it is refused.
+All of it is data, and no command. Names and numbers alone are kept of our table and chains, each of
+them is checked when it is read from a record, and templates of our own make rules of them again. So
+what is not as our templates write it cannot be kept, and a change that would lose it is refused.
 """
 
 import re
-from typing import AbstractSet, Any, Iterable, List, NamedTuple, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    AbstractSet,
+    Any,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 from symroute_nm.errors import Refusal, shown
 from symroute_nm.kernel import loaded_marks
 from symroute_nm.kernel.loaded_marks import LoadedMarks, script_program
 from symroute_nm.model.marking import NAME, PARENTS, PROGRAMS, SCRIPT, Mark, Marking, Setting
+
+if TYPE_CHECKING:
+    from symroute_nm.rendering import Template
 
 BACKENDS = ("", "nft", "iptables")
 
@@ -21,44 +35,11 @@ _LARGEST_MARK = 2**32 - 1
 _LARGEST_PLACE = 2**31 - 1
 # What nft and iptables-save write of our rules besides numbers and names; older and newer ones.
 _NFT_WORDS = frozenset(
-    (
-        "iifname",
-        "ct",
-        "state",
-        "new",
-        "direction",
-        "original",
-        "mark",
-        "&",
-        "==",
-        "fib",
-        "daddr",
-        "type",
-        "unicast",
-        "set",
-        "|",
-        "meta",
-    )
+    "iifname ct state new direction original mark & == fib daddr type unicast set | meta".split()  # noqa: SIM905  # as it is listed
 )
 _IPTABLES_WORDS = frozenset(
-    (
-        "-A",
-        NAME,
-        "-i",
-        "-m",
-        "conntrack",
-        "--ctstate",
-        "NEW",
-        "--ctdir",
-        "ORIGINAL",
-        "connmark",
-        "mark",
-        "--mark",
-        "-j",
-        "CONNMARK",
-        "MARK",
-        "--set-xmark",
-    )
+    f"-A {NAME} -i -m conntrack --ctstate NEW --ctdir ORIGINAL connmark mark --mark "
+    "-j CONNMARK MARK --set-xmark".split()
 )
 _NUMBER = re.compile(r"0x[0-9a-f]+\Z|0\Z")
 _NFT_FRAME = re.compile(
@@ -106,13 +87,13 @@ class Command(NamedTuple):
     instead: Tuple[str, ...] = ()
 
 
-def read_setup(there: LoadedMarks) -> MarkSetup:
+def read_setup(loaded: LoadedMarks) -> MarkSetup:
     """What is listed, as data; raises `Refusal` for what our templates would not write again."""
     chains = (
         _read_chain(program, lines)
-        for program, lines in zip(PROGRAMS, (there.iptables, there.ip6tables))
+        for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables))
     )
-    return MarkSetup(there.valid_mark, _read_table(there.nft), tuple(chains))
+    return MarkSetup(loaded.valid_mark, _read_table(loaded.nft), tuple(chains))
 
 
 def read_script(script: bytes) -> Marking:
@@ -139,42 +120,44 @@ def _read_table(listing: str) -> Optional[Tuple[Setting, ...]]:
     for line in map(str.strip, listing.splitlines()):
         if not line or line.startswith("#") or _NFT_FRAME.match(line):
             continue
-        found = loaded_marks.nft_rule(line)
-        if (
-            found is None
-            or not _is_sound(found)
-            or not all(
-                word in _NFT_WORDS or word == f'"{found.link}"' or _is_number_of(found, word)
-                for word in line.split()
-            )
-        ):
+        rule = loaded_marks.nft_rule(line)
+        if rule is None or not _is_sound(rule) or not _is_our_nft_line(rule, line):
             raise _foreign("nft's table inet", line, f"nft delete table inet {NAME}")
-        rules.append(found)
+        rules.append(rule)
     return tuple(rules)
 
 
 def _read_chain(program: str, lines: Iterable[str]) -> Optional[Chain]:
     rules: List[Setting] = []
     jumps: List[Jump] = []
-    there = False
+    exists = False
     for line in lines:
         jump = _PLACED_JUMP.match(line)
-        there = there or bool(jump) or line.startswith((f":{NAME} ", f"-A {NAME} "))
+        exists = exists or bool(jump) or line.startswith((f":{NAME} ", f"-A {NAME} "))
         if jump:
             jumps.append(Jump(jump.group(1), int(jump.group(2) or 0)))
         elif line.startswith(f"-A {NAME} "):
-            found = loaded_marks.iptables_rule(line)
-            if (
-                found is None
-                or not _is_sound(found)
-                or not all(
-                    word in _IPTABLES_WORDS or word == found.link or _is_pair_of(found, word)
-                    for word in line.split()
-                )
-            ):
+            rule = loaded_marks.iptables_rule(line)
+            if rule is None or not _is_sound(rule) or not _is_our_iptables_line(rule, line):
                 raise _foreign(f"the chain of {program}", line, f"{program} -t mangle -F {NAME}")
-            rules.append(found)
-    return Chain(tuple(rules), tuple(jumps)) if there else None
+            rules.append(rule)
+    return Chain(tuple(rules), tuple(jumps)) if exists else None
+
+
+def _is_our_nft_line(rule: Setting, line: str) -> bool:
+    """Whether nothing stands in the line but what our template and nft write of that rule."""
+    return all(
+        word in _NFT_WORDS or word == f'"{rule.link}"' or _is_number_of(rule, word)
+        for word in line.split()
+    )
+
+
+def _is_our_iptables_line(rule: Setting, line: str) -> bool:
+    """As `_is_our_nft_line`, for iptables-save."""
+    return all(
+        word in _IPTABLES_WORDS or word == rule.link or _is_pair_of(rule, word)
+        for word in line.split()
+    )
 
 
 def _is_number_of(rule: Setting, word: str) -> bool:
@@ -276,3 +259,51 @@ def _list(content: Any) -> List[Any]:
     if type(content) is not list:
         raise TypeError("marks: no list")
     return content
+
+
+# -- brought back ---------------------------------------------------------------------------------
+def render_reversal(reversal: Reversal) -> Tuple[Command, ...]:
+    """The programs that have marks set as before, in order; each is to be tried."""
+    from symroute_nm.rendering import load_templates  # jinja2, where there are marks
+
+    before = reversal.before
+    commands = list(_unloading(reversal.backend))
+    templates = load_templates("marks", "nft", "iptables", "matches")
+    if before.nft is not None:
+        text = templates["nft"].render(name=NAME, rules=before.nft)
+        commands.append(Command(("nft", "-f", "-"), text))
+    for program, chain in zip(PROGRAMS, before.chains):
+        if chain is not None:
+            commands += _restoring(templates, program, chain)
+    return tuple(commands)
+
+
+def _unloading(backend: str) -> Iterator[Command]:
+    """The end of all that a backend has set up, also by firewalld; it may be gone already."""
+    if backend == "nft":
+        yield Command(("nft", "delete", "table", "inet", NAME), needed=False)
+    if backend == "iptables":
+        for program in PROGRAMS:
+            for parent in PARENTS:
+                yield Command(
+                    (program, "-w", "-t", "mangle", "-D", parent, "-j", NAME), needed=False
+                )
+            for option in ("-F", "-X"):
+                yield Command((program, "-w", "-t", "mangle", option, NAME), needed=False)
+
+
+def _restoring(
+    templates: "Mapping[str, Template]", program: str, chain: Chain
+) -> Iterator[Command]:
+    matches = templates["matches"].render(rules=chain.rules).splitlines()
+    text = templates["iptables"].render(name=NAME, rules=matches)
+    yield Command((f"{program}-restore", "-n"), text)
+    for jump in chain.jumps:
+        mangle = (program, "-w", "-t", "mangle")
+        at_end = (*mangle, "-A", jump.parent, "-j", NAME)
+        # In its own place, unless the rules before it have gone meanwhile.
+        if not jump.place:
+            yield Command(at_end)
+            continue
+        in_place = (*mangle, "-I", jump.parent, str(jump.place), "-j", NAME)
+        yield Command(in_place, needed=False, instead=at_end)

@@ -1,4 +1,4 @@
-"""Marks in this kernel: what sets them, as nft and iptables-save list it, and scripts run."""
+"""Marks in this kernel: nft and iptables are started to list what sets them, and to set them."""
 
 import os
 from pathlib import Path
@@ -12,11 +12,14 @@ from symroute_nm.model.marking import NAME, PROGRAMS
 
 
 def read_loaded() -> LoadedMarks:
-    """What of ours is loaded; raises `SystemFailure` where it may not be looked at."""
+    """The nftables table and the iptables chains that set our marks, and the sysctl they need.
+
+    Raises `SystemFailure` where it may not be looked at.
+    """
     if os.geteuid() != 0:
         raise SystemFailure("only root may list what sets marks", "run as root")
-    four, six = (_chain(program) for program in PROGRAMS)
-    return LoadedMarks(_table(), four, six, _valid_mark())
+    iptables, ip6tables = (_chain(program) for program in PROGRAMS)
+    return LoadedMarks(_table(), iptables, ip6tables, _valid_mark())
 
 
 def run_script(text: str) -> None:

@@ -1,4 +1,4 @@
-"""rtnetlink(7) dumps, decoded by pyroute2's messages; the only pyroute2 import.
+"""Netlink sockets and messages: dumps, changes, attributes; the only pyroute2 import.
 
 pyroute2's package init loads NDB, conntrack, asyncio and more (over 100 ms); its message classes
 alone take a fifth of that. So they are imported below a bare stand-in for the package, and a
@@ -43,6 +43,10 @@ _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN, _FRA_TABLE = 6, 14, 15
 _FR_ACT_TO_TBL = 1
 _HEADER = struct.Struct("=IHHII")
 HEADER_SIZE = _HEADER.size
+_LENGTH = struct.Struct("=I")  # of the message, the first field of its header
+_ATTRIBUTE_HEADER = struct.Struct("=HH")
+ATTRIBUTE_HEADER_SIZE = _ATTRIBUTE_HEADER.size
+_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
@@ -112,7 +116,9 @@ def open_netlink() -> socket.socket:
 def dump(connection: socket.socket, what: Dump) -> Tuple[Message, ...]:
     """All messages of a dump; raises `SystemFailure`."""
     kind = _message_class(what)
-    return collect(connection, what, lambda *part: _decode(kind, _part(what, *part)))
+    return collect(
+        connection, what, lambda content, offset: _decode(kind, _part(what, content, offset))
+    )
 
 
 def dump_raw(connection: socket.socket, what: Dump) -> Tuple[bytes, ...]:
@@ -124,7 +130,9 @@ def collect(
     connection: socket.socket, what: Dump, take: Callable[[bytes, int], _Taken]
 ) -> Tuple[_Taken, ...]:
     """What `take` makes of each message of a dump; see `consume`."""
-    return consume(connection, what, lambda parts: tuple(take(*part) for part in parts))
+    return consume(
+        connection, what, lambda parts: tuple(take(content, offset) for content, offset in parts)
+    )
 
 
 def consume(
@@ -246,14 +254,14 @@ def _part(what: Dump, content: bytes, offset: int) -> bytes:
     """A message with what of it is looked at: pyroute2 makes an object of each attribute."""
     if not what.asked:
         return _cut(content, offset)
-    return pick(content, offset, _HEADER.size + what.size, what.asked)
+    return pick_attributes(content, offset, _HEADER.size + what.size, what.asked)
 
 
 def _decode(kind: Any, raw: bytes) -> Message:
     decoded = kind(raw)
     decoded.decode()
     _loosen(decoded)
-    listed = [(each[0], each[1]) for each in decoded["attrs"]]
+    listed = [(attribute[0], attribute[1]) for attribute in decoded["attrs"]]
     attributes = dict(reversed(listed))  # of equal names the first
     return Message({**decoded, "attrs": listed}, attributes, decoded)
 
@@ -261,8 +269,8 @@ def _decode(kind: Any, raw: bytes) -> Message:
 def _loosen(message: Any) -> None:
     """Each of pyroute2's objects holds itself, and nobody looks for such circles (`__main__`)."""
     message.chain = []
-    for each in dict.get(message, "attrs", ()):  # its own `get` takes ten times as long
-        _loosen(each.nla)
+    for attribute in dict.get(message, "attrs", ()):  # its own `get` takes ten times as long
+        _loosen(attribute.nla)
 
 
 def _probe_in_thread() -> str:
@@ -333,42 +341,36 @@ def _probe(connection: socket.socket) -> str:
     flags = _NLM_F_REQUEST | _NLM_F_ACK | NLM_F_CREATE | _NLM_F_EXCL
     _send(connection, RTM_NEWRULE, flags, body + attributes)
     _receive(connection)  # the acknowledgement; whether the rule is there, the dump tells
-    rules = [each for each in dump(connection, RULES) if each.attribute("FRA_PRIORITY") == 1]
+    rules = [rule for rule in dump(connection, RULES) if rule.attribute("FRA_PRIORITY") == 1]
     if not rules:
         return "?"
     return "y" if rules[0].attribute("FRA_SUPPRESS_PREFIXLEN") == 0 else "n"
 
 
-_LENGTH = struct.Struct("=I")  # of the message, the first field of its header
-_ATTRIBUTE_HEADER = struct.Struct("=HH")
-SIZE = _ATTRIBUTE_HEADER.size  # of an attribute's header
-_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
-
-
-def walk(content: bytes, offset: int, end: int) -> Iterator[Tuple[int, int, int]]:
+def walk_attributes(content: bytes, offset: int, end: int) -> Iterator[Tuple[int, int, int]]:
     """The attributes between two offsets: type, where it begins, its length with its header."""
-    while offset + SIZE <= end:
-        kind, length = head(content, offset)
+    while offset + ATTRIBUTE_HEADER_SIZE <= end:
+        kind, length = read_attribute_header(content, offset)
         yield kind, offset, length
-        offset += max(SIZE, _align(length))
+        offset += max(ATTRIBUTE_HEADER_SIZE, _align(length))
 
 
-def head(content: bytes, offset: int) -> Tuple[int, int]:
+def read_attribute_header(content: bytes, offset: int) -> Tuple[int, int]:
     """Type and length, with the header, of the attribute that begins there."""
     length, kind = _ATTRIBUTE_HEADER.unpack_from(content, offset)
     return kind & _TYPE_MASK, length
 
 
-def make(kind: int, value: bytes) -> bytes:
+def make_attribute(kind: int, value: bytes) -> bytes:
     """An attribute with that value."""
     return (
-        _ATTRIBUTE_HEADER.pack(SIZE + len(value), kind)
+        _ATTRIBUTE_HEADER.pack(ATTRIBUTE_HEADER_SIZE + len(value), kind)
         + value
         + bytes(_align(len(value)) - len(value))
     )
 
 
-def pick(content: bytes, offset: int, size: int, asked: AbstractSet[int]) -> bytes:
+def pick_attributes(content: bytes, offset: int, size: int, asked: AbstractSet[int]) -> bytes:
     """The message that begins at `offset` with the attributes alone whose types are `asked` for.
 
     `size` is that of its header and fixed fields, in bytes.
@@ -376,8 +378,8 @@ def pick(content: bytes, offset: int, size: int, asked: AbstractSet[int]) -> byt
     end = offset + _LENGTH.unpack_from(content, offset)[0]
     parts = [content[offset + _LENGTH.size : offset + size]]
     parts += (
-        content[at : min(at + max(SIZE, _align(length)), end)]
-        for kind, at, length in walk(content, offset + size, end)
+        content[at : min(at + max(ATTRIBUTE_HEADER_SIZE, _align(length)), end)]
+        for kind, at, length in walk_attributes(content, offset + size, end)
         if kind in asked
     )
     rest = b"".join(parts)

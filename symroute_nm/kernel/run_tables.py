@@ -1,25 +1,25 @@
-"""What is kept below /run, as short-lived as the kernel's own tables: the record of a change that
-nobody has confirmed yet, and the names of tables that no file names.
+"""The names of tables in the kernel that no file names, of this boot: kept below /run.
 
-The record holds data and no commands: netlink's messages, rules and routes, and marks as numbers
-and names (`marksetup`). All of it is checked when it is read, and what comes back of it is made by
-templates of our own. It stands outside every root, where root alone can write (`rundir`).
+They stand outside every root, for everybody to read (`own_folders`), as short-lived as the kernel's
+own tables.
 """
 
 import contextlib
-from typing import Iterable, Iterator
+from pathlib import Path
+from typing import Iterable, Iterator, Optional
 
 from symroute_nm.files import blocks, own_folders
-from symroute_nm.files.access import read_file
-from symroute_nm.kernel.change_record import _put
 from symroute_nm.model.places import RUN_TABLES
 from symroute_nm.model.plan import OwnTable
+
+_MODE = 0o644
 
 
 def write_tables(tables: Iterable[OwnTable]) -> None:
     """Remember whose tables these are, until the next boot; raises `SymrouteError`."""
     lines = "".join(f"{table.id} {table.name}\n" for table in sorted(tables))
-    _put(own_folders.tables_place(), blocks.put(None, lines, RUN_TABLES) if lines else None)
+    content = blocks.put(None, lines, RUN_TABLES) if lines else None
+    _put(own_folders.tables_place(), content)
 
 
 @contextlib.contextmanager
@@ -28,10 +28,18 @@ def tables_written(tables: Iterable[OwnTable]) -> Iterator[None]:
 
     Before the body, since what it does is not to be taken back; raises `SymrouteError`.
     """
-    where = own_folders.tables_place()
-    before = read_file(where, str(where))
+    place = own_folders.tables_place()
+    before = own_folders.read_own(place)
     write_tables(tables)
     with contextlib.ExitStack() as stack:
-        stack.callback(_put, where, before)
+        stack.callback(_put, place, before)
         yield
         stack.pop_all()
+
+
+def _put(place: Path, content: Optional[bytes]) -> None:
+    if content is None:
+        own_folders.remove_own(place)
+    else:
+        own_folders.tables_folder()
+        own_folders.replace_own(place, content, _MODE)

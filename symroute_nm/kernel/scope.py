@@ -1,4 +1,4 @@
-"""What of the kernel's rules and routes is ours, and what it is to be (pure).
+"""What of the kernel's rules and routes is ours, and what it is to be.
 
 Ours are the rules that look up our tables and those beside them, and all routes of the tables that
 our fragment alone names. In one that an administrator named, or chose by its id, only what a block
@@ -20,7 +20,7 @@ from symroute_nm.model.state import State
 
 def find_tables(host: Host, settings: Settings, plan: Plan) -> FrozenSet[int]:
     """The ids of own tables: those of earlier runs, and those that are planned."""
-    choices = (each.table for each in settings.interface.values())
+    choices = (interface.table for interface in settings.interface.values())
     return our_tables(host.tables, choices) | {planned.table.id for planned in plan.uplinks}
 
 
@@ -41,14 +41,14 @@ class Scope(NamedTuple):
         """Whether a route of the kernel is looked at."""
         if route.table in self.tables and not self.left:
             return True  # as nearly always, and of a hundred thousand routes
-        there = route.line_key
-        return there not in self.left and (route.table in self.tables or there in self.places)
+        key = route.line_key
+        return key not in self.left and (route.table in self.tables or key in self.places)
 
 
 class ScopedChange(NamedTuple):
     """What is ours in the kernel, and what it is to be."""
 
-    territory: Scope
+    scope: Scope
     present: State
     wanted: State
 
@@ -67,36 +67,36 @@ def find_change(
         for route in (*files.ours.state.routes, *wanted.routes)
         if route.table in others
     )
-    aside = {rule.without_protocol for rule in files.foreign.state.rules} - set(
-        (rule.without_protocol for rule in wanted.rules)
-    )
+    aside = {rule.without_protocol for rule in files.foreign.state.rules} - {
+        rule.without_protocol for rule in wanted.rules
+    }
     ours = our_rules(host, settings)
     rules = tuple(
         rule for rule in host.rules if rule in ours and rule.without_protocol not in aside
     )
-    territory = Scope(
-        frozenset((rule.without_protocol for rule in (*rules, *wanted.rules))),
+    scope = Scope(
+        frozenset(rule.without_protocol for rule in (*rules, *wanted.rules)),
         frozenset(tables) & owned,
         frozenset(foreign),
         shared,
     )
-    present = State(rules, tuple(filter(territory.holds, _near(host, territory.all_tables))))
+    present = State(rules, tuple(filter(scope.holds, _routes_of(host, scope.all_tables))))
     if foreign:
         wanted = wanted._replace(
             routes=tuple(route for route in wanted.routes if route.line_key not in foreign)
         )
-    return ScopedChange(_with_spare(territory, present, wanted), present, wanted)
+    return ScopedChange(_with_spare(scope, present, wanted), present, wanted)
 
 
-def _with_spare(territory: Scope, present: State, wanted: State) -> Scope:
-    """The territory with the tables that are used on the way: there and back."""
+def _with_spare(scope: Scope, present: State, wanted: State) -> Scope:
+    """The scope with the tables that are used on the way: there and back."""
     tables = spare_tables(present, wanted)
     if not tables:
-        return territory
+        return scope
     moved = (*move(present, tables).rules, *move(wanted, tables).rules)
-    return territory._replace(
-        rules=territory.rules | set((rule.without_protocol for rule in moved)),
-        tables=territory.tables | set(tables.values()),
+    return scope._replace(
+        rules=scope.rules | {rule.without_protocol for rule in moved},
+        tables=scope.tables | set(tables.values()),
     )
 
 
@@ -113,22 +113,19 @@ def add_kept(planned: State, host: Host, kept: Listing) -> State:
     if not (kept.rules or kept.routes):
         return planned
     rules = {rule.without_protocol for rule in kept.state.rules} - set(planned.rules)
-    routes = {route.line_key for route in kept.state.routes} - {
+    keys = {route.line_key for route in kept.state.routes} - {
         route.line_key for route in planned.routes
     }
+    tables = {table for _, table, _, _ in keys}
     return State(
         (*planned.rules, *(rule for rule in host.rules if rule.without_protocol in rules)),
         (
             *planned.routes,
-            *(
-                each
-                for each in _near(host, {route[1] for route in routes})
-                if each.line_key in routes
-            ),
+            *(route for route in _routes_of(host, tables) if route.line_key in keys),
         ),
     )
 
 
-def _near(host: Host, tables: Collection[int]) -> Iterator[Route]:
-    """The routes of these tables."""
+def _routes_of(host: Host, tables: Collection[int]) -> Iterator[Route]:
+    """The host's routes of these tables."""
     return pack(host.routes).select(lambda route: route.table in tables)

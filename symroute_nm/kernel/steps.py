@@ -1,4 +1,4 @@
-"""From one state of our rules and tables to another, so that no packet meets neither (pure).
+"""From one state of our rules and tables to another, so that no packet meets neither.
 
 Routes are added before the rules that look them up, rules in ascending order of priority, and
 deleted in descending order: the first rule that decides is then always one of the old state or one
@@ -35,11 +35,14 @@ def spare_tables(present: State, wanted: State) -> Dict[int, int]:
     old. {table: spare table}
     """
     old, new = _askers(present), _askers(wanted)
-    here, there = _by_selector(present), _by_selector(wanted)
+    present_rules, wanted_rules = _by_selector(present), _by_selector(wanted)
     asked = {
         table
         for table in set(old) & set(new)
-        if any(here.get(each) != there.get(each) for each in old[table] | new[table])
+        if any(
+            present_rules.get(selector) != wanted_rules.get(selector)
+            for selector in old[table] | new[table]
+        )
     }
     content, coming = _contents(present, asked), _contents(wanted, asked)
     changed = [table for table in sorted(asked) if content.get(table) != coming.get(table)]
@@ -48,18 +51,18 @@ def spare_tables(present: State, wanted: State) -> Dict[int, int]:
 
 def _askers(state: State) -> Dict[int, Set[Rule]]:
     """The selectors by which each own table is looked up: {table: rules without the rest}."""
-    found: Dict[int, Set[Rule]] = {}
+    grouped: Dict[int, Set[Rule]] = {}
     for rule in state.rules:
         if rule.table != TABLE_MAIN:
-            found.setdefault(rule.table, set()).add(_selector(rule))
-    return found
+            grouped.setdefault(rule.table, set()).add(_selector(rule))
+    return grouped
 
 
 def _by_selector(state: State) -> Dict[Rule, Set[Rule]]:
-    found: Dict[Rule, Set[Rule]] = {}
+    grouped: Dict[Rule, Set[Rule]] = {}
     for rule in state.rules:
-        found.setdefault(_selector(rule), set()).add(rule.without_protocol)
-    return found
+        grouped.setdefault(_selector(rule), set()).add(rule.without_protocol)
+    return grouped
 
 
 def _selector(rule: Rule) -> Rule:
@@ -68,11 +71,11 @@ def _selector(rule: Rule) -> Rule:
 
 def _contents(state: State, tables: AbstractSet[int]) -> Dict[int, Set[Tuple[Any, ...]]]:
     """What tells the routes of each of these tables: {table: identities}."""
-    found: Dict[int, Set[Tuple[Any, ...]]] = {}
+    grouped: Dict[int, Set[Tuple[Any, ...]]] = {}
     for route in state.routes:
         if route.table in tables:
-            found.setdefault(route.table, set()).add(route.identity)
-    return found
+            grouped.setdefault(route.table, set()).add(route.identity)
+    return grouped
 
 
 def move(state: State, tables: Mapping[int, int]) -> State:
@@ -84,8 +87,8 @@ def move(state: State, tables: Mapping[int, int]) -> State:
 
 
 def _steps(present: State, wanted: State) -> Tuple[Step, ...]:
-    here = {route.identity for route in present.routes}
-    missing = [route for route in wanted.routes if route.identity not in here]
+    kept = {route.identity for route in present.routes}
+    missing = [route for route in wanted.routes if route.identity not in kept]
     added, deleted = _rule_changes(present.rules, wanted.rules)
     return (
         *_route_additions(present, missing),
@@ -122,9 +125,9 @@ def _route_deletions(
 
     Of the keys in `replaced` the first route has been replaced already.
     """
-    there = {route.identity for route in wanted.routes}
-    over = [route for route in present.routes if route.identity not in there]
-    for route in sorted(over, key=lambda each: each.destination.prefixlen):
+    kept = {route.identity for route in wanted.routes}
+    over = [route for route in present.routes if route.identity not in kept]
+    for route in sorted(over, key=lambda route: route.destination.prefixlen):
         if route.kernel_key in replaced:
             replaced.discard(route.kernel_key)
         else:
@@ -135,18 +138,18 @@ def _rule_changes(present: Sequence[Rule], wanted: Sequence[Rule]) -> Tuple[List
     """What is added, in order, and what is deleted, in order."""
     added: List[Rule] = []
     kept: List[Rule] = []
-    there = _by_priority(present)
+    before = _by_priority(present)
     for place, rules in sorted(_by_priority(wanted).items()):
-        stay = _common_beginning(there.get(place, []), rules)
+        stay = _common_beginning(before.get(place, []), rules)
         kept += rules[:stay]
         added += rules[stay:]
     # The kernel deletes the first of equal rules: one that was added again behind stays.
-    spare = Counter((rule.without_protocol for rule in present)) - Counter(
-        (rule.without_protocol for rule in kept)
+    spare = Counter(rule.without_protocol for rule in present) - Counter(
+        rule.without_protocol for rule in kept
     )
     deleted = []
     backwards = present[::-1]  # of equal priority the last first
-    for rule in sorted(backwards, key=lambda each: -each.priority):
+    for rule in sorted(backwards, key=lambda rule: -rule.priority):
         if spare[rule.without_protocol]:
             spare[rule.without_protocol] -= 1
             deleted.append(rule)
@@ -158,15 +161,15 @@ def _common_beginning(present: Sequence[Rule], wanted: Sequence[Rule]) -> int:
 
     New rules go behind all others of their priority, so that what follows those is added again.
     """
-    found = 0
+    count = 0
     for rule in present:
-        if found < len(wanted) and rule.without_protocol == wanted[found].without_protocol:
-            found += 1
-    return found
+        if count < len(wanted) and rule.without_protocol == wanted[count].without_protocol:
+            count += 1
+    return count
 
 
 def _by_priority(rules: Iterable[Rule]) -> Dict[Tuple[int, int], List[Rule]]:
-    found: Dict[Tuple[int, int], List[Rule]] = {}
+    grouped: Dict[Tuple[int, int], List[Rule]] = {}
     for rule in rules:
-        found.setdefault((rule.version, rule.priority), []).append(rule)
-    return found
+        grouped.setdefault((rule.version, rule.priority), []).append(rule)
+    return grouped

@@ -1,17 +1,17 @@
 """The running kernel brought to a plan, to nothing, or to what files list, with a way back."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.files import own_folders
-from symroute_nm.files.access import exists
 from symroute_nm.files.lock import kernel_locked
 from symroute_nm.kernel import netfilter
 from symroute_nm.kernel.attempts import attempt
 from symroute_nm.kernel.loaded_marks import LoadedMarks
-from symroute_nm.kernel.mark_setup import Command, Reversal, read_setup
+from symroute_nm.kernel.mark_setup import Command, Reversal, read_setup, render_reversal
 from symroute_nm.kernel.scope import ScopedChange
 from symroute_nm.kernel.steps import find_steps
 from symroute_nm.model.plan import OwnTable
@@ -22,11 +22,7 @@ if TYPE_CHECKING:
     from symroute_nm.kernel.keeper import KeeperResult, Watch
 
 
-_DOOR = "confirm"
-_AGAIN = (
-    "symroute-nm apply takes it up again, symroute-nm verify shows what is in force; to "
-    "leave it so, remove %s"
-)
+_SOCKET = "confirm"
 
 
 class Marks(NamedTuple):
@@ -46,14 +42,14 @@ class Marks(NamedTuple):
 class KernelChange(NamedTuple):
     """What is to become of our part of the kernel, and whose tables these are afterwards."""
 
-    holding: ScopedChange
+    scoped: ScopedChange
     tables: Tuple[OwnTable, ...] = ()
     marks: Optional[Marks] = None  # None: they are as they should be
 
     @property
     def steps(self) -> Tuple[Step, ...]:
         """The changes, in the order in which they are made; empty: nothing to do."""
-        return find_steps(self.holding.present, self.holding.wanted)
+        return find_steps(self.scoped.present, self.scoped.wanted)
 
     @property
     def words(self) -> Tuple[str, ...]:
@@ -79,8 +75,8 @@ def hold() -> Iterator[None]:
 def pending_notes() -> List[str]:
     """What is said while a change is neither confirmed nor taken back; only root can see that."""
     try:
-        waits = exists(own_folders.record_place())
-    except (SymrouteError, OSError):  # then there is none of ours
+        waits = os.path.lexists(str(own_folders.record_place()))
+    except SymrouteError:  # then there is none of ours
         waits = False
     return (
         [
@@ -105,7 +101,7 @@ def recover(note: Callable[[str], None]) -> None:
 
 
 def make_change(
-    enactment: KernelChange,
+    change: KernelChange,
     timeout: Optional[float],
     watch: "Watch",
     keep: Callable[[], List[str]],
@@ -118,10 +114,10 @@ def make_change(
     from symroute_nm.kernel import change_record, run_tables, state
     from symroute_nm.kernel.keeper import Work, run
 
-    holding = enactment.holding
-    before = state.save_state(holding.territory)
-    marks = enactment.marks
-    record = change_record.Record(holding.territory, before, marks.back if marks else None)
+    scope = change.scoped.scope
+    before = state.save_state(scope)
+    marks = change.marks
+    record = change_record.Record(scope, before, marks.back if marks else None)
     # Now, since it may fail: the way back needs no template then.
     commands = _reversal_commands(record)
 
@@ -129,31 +125,29 @@ def make_change(
         """The way back on record first, then the change."""
         change_record.write_record(record)
         # Marks come after the rules that go by them.
-        state.bring_to(holding.territory, holding.wanted)
+        state.bring_to(scope, change.scoped.wanted)
         netfilter.run_script(marks.script if marks else "")
 
     def lasting() -> List[str]:
         """What makes it last; returns notes for people."""
-        with run_tables.tables_written(enactment.tables):
+        with run_tables.tables_written(change.tables):
             notes = keep()
         change_record.remove_record()
         return notes
 
     work = Work(act, lasting, lambda: _revert(record, commands))
-    return run(work, timeout, own_folders.kernel_folder() / _DOOR, watch)
+    return run(work, timeout, own_folders.kernel_folder() / _SOCKET, watch)
 
 
 def socket_path() -> Path:
-    """Where `confirm` knocks, whatever the root; raises `SymrouteError`."""
-    return own_folders.kernel_place(_DOOR)
+    """Where `confirm` reaches the keeper, whatever the root; raises `SymrouteError`."""
+    return own_folders.kernel_place(_SOCKET)
 
 
 def _reversal_commands(record: "Record") -> Tuple[Command, ...]:
     """The programs that have marks set as they were, from what is on record."""
     if record.marks is None:
         return ()
-    from symroute_nm.kernel.mark_commands import render_reversal  # jinja2, where there are marks
-
     return render_reversal(record.marks)
 
 
@@ -166,7 +160,7 @@ def _revert(record: "Record", commands: Optional[Sequence[Command]] = None) -> N
     from symroute_nm.kernel import change_record, state
 
     # First rules and routes: by them this host is reached, whatever a firewall says to its part.
-    failures = [attempt(state.restore_state, record.territory, record.before).failure]
+    failures = [attempt(state.restore_state, record.scope, record.before).failure]
     if commands is None:
         rendered = attempt(_reversal_commands, record)
         failures.append(rendered.failure)
@@ -177,6 +171,8 @@ def _revert(record: "Record", commands: Optional[Sequence[Command]] = None) -> N
     told = [failure for failure in failures if failure]
     if told:
         raise SystemFailure(
-            f"the way back failed: {'; '.join(told)}", _AGAIN % own_folders.record_place()
+            f"the way back failed: {'; '.join(told)}",
+            "symroute-nm apply takes it up again, symroute-nm verify shows what is in force; to "
+            f"leave it so, remove {own_folders.record_place()}",
         )
     change_record.remove_record()

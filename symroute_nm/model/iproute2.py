@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Seque
 
 from symroute_nm.model.network import (
     ANY,
+    IPV4,
     TABLE_DEFAULT,
     TABLE_LOCAL,
     TABLE_MAIN,
@@ -105,7 +106,6 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-_IPV4_ROUTE = 4
 # ip-route(8)
 _WITHOUT_HOPS = {"throw", "blackhole", "unreachable", "prohibit"}
 _TYPES = {"unicast", *_WITHOUT_HOPS}
@@ -176,7 +176,7 @@ def _destination(word: str, version: int) -> IPNetwork:
         raise ValueError("of another family")
     # The kernel clears host bits of IPv6 (ip6_route_info_create), and refuses those of IPv4 with
     # EINVAL (fib_valid_key_len).
-    if version == _IPV4_ROUTE and ip_address(word.partition("/")[0]) != network.network_address:
+    if version == IPV4 and ip_address(word.partition("/")[0]) != network.network_address:
         raise ValueError("has host bits set")
     return network
 
@@ -237,7 +237,6 @@ _WORDS = {
     "suppress_prefixlength": "suppress_prefixlength",
     "fwmark": "mark",
 }
-_IPV4 = 4
 _FULL_MASK = 0xFFFFFFFF
 # strtoul(3) with base 0: what Python's int() takes beyond, `ip` refuses.
 _NUMBER = re.compile(
@@ -293,7 +292,7 @@ def _rule_network(value: str, version: int) -> Optional[IPNetwork]:
         raise ValueError("of another family, or with a zone")
     # Some versions of Python take an octal number for a decimal one; all take an inverted mask.
     odd = "." in mask and mask != str(network.netmask)
-    if odd or (version == _IPV4 and str(ip_address(address)) != address):
+    if odd or (version == IPV4 and str(ip_address(address)) != address):
         raise ValueError("not as `ip` reads it")
     return network if network.prefixlen else None
 

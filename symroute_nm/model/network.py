@@ -1,6 +1,6 @@
-"""The words: immutable values; addresses are ``ipaddress`` objects; iproute2 syntax out and in.
+"""Links, addresses, routes and rules: the same types serve kernel, files, plan and proof.
 
-Imports errors alone, and touches nothing.
+Addresses are ``ipaddress`` objects, never strings.
 """
 
 from ipaddress import (
@@ -29,7 +29,7 @@ TABLE_LOCAL = 255
 
 IP6_RT_PRIO_USER = 1024  # linux/ipv6_route.h
 
-VERSIONS = (4, 6)
+IPV4, IPV6 = VERSIONS = (4, 6)
 ANY: Mapping[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 LINK_LOCAL: Mapping[int, IPNetwork] = {
     4: IPv4Network("169.254.0.0/16"),
@@ -119,7 +119,7 @@ class Route(NamedTuple):
     @property
     def kernel_metric(self) -> int:
         """The metric as the kernel lists it: IPv6 takes 1024 (IP6_RT_PRIO_USER) for none."""
-        return self.metric or (IP6_RT_PRIO_USER if self.version != VERSIONS[0] else 0)
+        return self.metric or (IP6_RT_PRIO_USER if self.version == IPV6 else 0)
 
     @property
     def hop(self) -> Hop:

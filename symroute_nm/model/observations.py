@@ -1,4 +1,4 @@
-"""What no plan depends on but a diagnosis does, as immutable types; a part of `model.Host`."""
+"""What no plan depends on but a diagnosis does; a part of `Host`."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple, Tuple, Union
@@ -36,17 +36,20 @@ class Published(NamedTuple):
     at: Tuple[Union[IPv4Network, IPv6Network], ...] = ()
 
 
+RULE_FILES, PUBLISHED_PORTS = "rule files", "published ports"  # the subjects of `Unread`
+
+
 class Unread(NamedTuple):
-    """Something that could not be looked at, and why."""
+    """Something that could not be looked at, and why; `subject` is a constant above."""
 
     subject: str
     reason: str
 
 
 class Observations(NamedTuple):
-    """All of it, as it was read."""
+    """All of it, as it was read; `has_read` says whether a subject was read in full."""
 
-    files: Tuple[ConfigFile, ...] = ()  # route-*, route6-*, rule-*, rule6-*
+    files: Tuple[ConfigFile, ...] = ()  # that hold routes and rules
     dispatcher_service: str = ""  # masked disabled; "" where nothing keeps it from being started
     ipv6_rpfilter: str = ""  # IPv6_rpfilter of firewalld.conf; "" where firewalld is not enabled
     arp: Tuple[Arp, ...] = ()
@@ -54,3 +57,7 @@ class Observations(NamedTuple):
     masqueraded: Tuple[Union[IPv4Network, IPv6Network], ...] = ()  # whose own addresses stay inside
     marked: Tuple[str, ...] = ()  # links whose connections get a mark of ours
     unread: Tuple[Unread, ...] = ()
+
+    def has_read(self, subject: str) -> bool:
+        """Whether nothing of that subject of `Unread` was left out."""
+        return all(omission.subject != subject for omission in self.unread)

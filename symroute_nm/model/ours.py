@@ -4,7 +4,7 @@ from typing import FrozenSet, Iterable, Optional, Sequence, Tuple
 
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.network import TABLE_MAIN, TABLE_UNSPEC, IPNetwork, Rule
-from symroute_nm.model.settings import _RESERVED, Settings, TableChoice
+from symroute_nm.model.settings import RESERVED_IDS, Settings, TableChoice
 
 # The priorities that are ours, counted from `Settings.priority_base` (DESIGN 2).
 STAGES = 3
@@ -107,4 +107,4 @@ def our_tables(names: Sequence[TableName], choices: Iterable[TableChoice]) -> Fr
     known = {name.name: name.id for name in names} if said else {}
     chosen = (each.id or known.get(each.name, TABLE_UNSPEC) for each in said)
     owned = (name.id for name in names if name.owned)
-    return frozenset((*chosen, *owned)) - _RESERVED
+    return frozenset((*chosen, *owned)) - RESERVED_IDS

@@ -1,9 +1,8 @@
-"""The words of this project as immutable types; addresses are ``ipaddress`` objects, never strings.
-
-The same `Route` and `Rule` serve kernel, plan, templates and netlink.
-"""
+"""Where files stand that several wings know: absolute paths as the host sees them."""
 
 NETWORK_SCRIPTS = "/etc/sysconfig/network-scripts"
+# The script of NetworkManager's that applies route and rule files, in a folder of dispatcher.d.
+ROUTES_SCRIPT = "10-ifcfg-rh-routes.sh"
 RT_TABLES = "/etc/iproute2/rt_tables"
 FRAGMENT = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
 

@@ -10,7 +10,8 @@ from symroute_nm.model.network import Address, IPAddress, Link, Route, Rule
 from symroute_nm.model.prefixes import PrefixSet
 from symroute_nm.model.profiles import Profile
 
-EXCLUDED = "excluded"  # a kind of `Skip`: the user leaves the link out
+# Kinds of `Skip`: the user leaves the link out; nothing of the link's leads out.
+EXCLUDED, NO_WAY_OUT = "excluded", "no way out"
 
 
 class Gateway(NamedTuple):
@@ -25,7 +26,7 @@ class Gateway(NamedTuple):
 class Skip(NamedTuple):
     """A link, or one family of it, that gets no table of its own, and why.
 
-    `kind` is what code decides by: EXCLUDED, or "" for what follows from the host.
+    `kind` is what code decides by: EXCLUDED, NO_WAY_OUT, or "" for all others.
     """
 
     link: str

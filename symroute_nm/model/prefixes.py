@@ -1,15 +1,16 @@
-"""Networks as plain integers: hundreds of thousands in the memory of a few (pure).
+"""Networks as plain integers, their prefix keys: hundreds of thousands in the memory of a few.
 
-A *rank* is a network's first address << 8 | its prefix length. In ascending order of rank a network
-stands before all that lie in it.
+A prefix key is a network's first address << 8 | its prefix length, among those of its family. In
+ascending order of prefix keys a network stands before all that lie in it.
 """
 
 from array import array
 from bisect import bisect_left
 from ipaddress import IPv4Network, IPv6Network
-from typing import AbstractSet, Iterable, Iterator, List, MutableSequence, Sequence, TypeVar, Union
+from typing import AbstractSet, Iterable, Iterator, List, MutableSequence, Sequence, TypeVar
 
-_Network = Union[IPv4Network, IPv6Network]
+from symroute_nm.model.network import IPV4, IPNetwork
+
 _Member = TypeVar("_Member")
 
 BITS = {4: 32, 6: 128}
@@ -17,40 +18,40 @@ _LENGTH_BITS = 8  # hold any prefix length
 LENGTH_MASK = (1 << _LENGTH_BITS) - 1
 
 
-def prefix_key(network: _Network) -> int:
-    """The network's rank among those of its family."""
+def prefix_key(network: IPNetwork) -> int:
+    """The prefix key of a network."""
     return int(network.network_address) << _LENGTH_BITS | network.prefixlen
 
 
-def make_rank(first: int, length: int) -> int:
-    """The rank of the network that begins at `first`."""
+def make_prefix_key(first: int, length: int) -> int:
+    """The prefix key of the network that begins at `first`."""
     return first << _LENGTH_BITS | length
 
 
-def network_at(version: int, number: int) -> _Network:
-    """The network of that rank."""
-    kind = IPv4Network if version == 4 else IPv6Network  # noqa: PLR2004  # IP version
-    return kind((number >> _LENGTH_BITS, number & LENGTH_MASK))
+def network_of_key(version: int, key: int) -> IPNetwork:
+    """The network of that prefix key."""
+    kind = IPv4Network if version == IPV4 else IPv6Network
+    return kind((key >> _LENGTH_BITS, key & LENGTH_MASK))
 
 
-def first_of(number: int) -> int:
-    """The first address of the network of that rank."""
-    return number >> _LENGTH_BITS
+def first_address(key: int) -> int:
+    """The first address of the network of that prefix key."""
+    return key >> _LENGTH_BITS
 
 
-def last_of(number: int, bits: int) -> int:
-    """The last address of the network of that rank, in a family of so many bits."""
-    return (number >> _LENGTH_BITS) + (1 << (bits - (number & LENGTH_MASK))) - 1
+def last_address(key: int, bits: int) -> int:
+    """The last address of the network of that prefix key, in a family of so many bits."""
+    return (key >> _LENGTH_BITS) + (1 << (bits - (key & LENGTH_MASK))) - 1
 
 
 def make_addresses(version: int, addresses: Iterable[int] = ()) -> MutableSequence[int]:
     """A list for addresses of that family: IPv4's take 4 bytes each, IPv6's are Python's own."""
-    return array("I", addresses) if version == 4 else list(addresses)  # noqa: PLR2004  # IP version
+    return array("I", addresses) if version == IPV4 else list(addresses)
 
 
-def make_ranks(version: int, ranks: Iterable[int] = ()) -> MutableSequence[int]:
-    """A list for ranks of that family: IPv4's take 8 bytes each, IPv6's are Python's own."""
-    return array("Q", ranks) if version == 4 else list(ranks)  # noqa: PLR2004  # IP version
+def make_prefix_keys(version: int, keys: Iterable[int] = ()) -> MutableSequence[int]:
+    """A list for prefix keys of that family: IPv4's take 8 bytes each, IPv6's are Python's own."""
+    return array("Q", keys) if version == IPV4 else list(keys)
 
 
 def make_indexes(indexes: Iterable[int] = ()) -> "array[int]":
@@ -58,27 +59,27 @@ def make_indexes(indexes: Iterable[int] = ()) -> "array[int]":
     return array("I", indexes)
 
 
-def collapse(ranks: Iterable[int], bits: int) -> List[int]:
-    """Of ascending ranks those whose networks lie in none before."""
+def collapse(keys: Iterable[int], bits: int) -> List[int]:
+    """Of ascending prefix keys those whose networks lie in none before."""
     kept: List[int] = []
     until = -1
-    for key in ranks:
-        if first_of(key) > until:
+    for key in keys:
+        if first_address(key) > until:
             kept.append(key)
-            until = last_of(key, bits)
+            until = last_address(key, bits)
     return kept
 
 
-class PrefixSet(AbstractSet[_Network]):
-    """A set of networks of one family, kept as their ranks, which come ascending, each once."""
+class PrefixSet(AbstractSet[IPNetwork]):
+    """A set of networks of one family, kept as its prefix keys, which come ascending, each once."""
 
-    def __init__(self, version: int, ranks: Iterable[int] = ()) -> None:
+    def __init__(self, version: int, keys: Iterable[int] = ()) -> None:
         self.version = version
-        self.ranks: Sequence[int] = make_ranks(version, ranks)
+        self.prefix_keys: Sequence[int] = make_prefix_keys(version, keys)
 
     @classmethod
     def _from_iterable(cls, it: Iterable[_Member]) -> AbstractSet[_Member]:
-        """What set operations make: a set with a constructor like theirs."""
+        """What set operations make: a frozenset, since members do not come as ascending keys."""
         return frozenset(it)
 
     def __contains__(self, network: object) -> bool:
@@ -86,13 +87,13 @@ class PrefixSet(AbstractSet[_Network]):
             return False
         return self.has(prefix_key(network))
 
-    def has(self, number: int) -> bool:
-        """Whether the network of that rank is in it."""
-        position = bisect_left(self.ranks, number)
-        return position < len(self.ranks) and self.ranks[position] == number
+    def has(self, key: int) -> bool:
+        """Whether the network of that prefix key is in it."""
+        position = bisect_left(self.prefix_keys, key)
+        return position < len(self.prefix_keys) and self.prefix_keys[position] == key
 
-    def __iter__(self) -> Iterator[_Network]:
-        return (network_at(self.version, key) for key in self.ranks)
+    def __iter__(self) -> Iterator[IPNetwork]:
+        return (network_of_key(self.version, key) for key in self.prefix_keys)
 
     def __len__(self) -> int:
-        return len(self.ranks)
+        return len(self.prefix_keys)

@@ -1,8 +1,7 @@
-"""Which profiles NetworkManager may use for a link (pure)."""
+"""Which profiles NetworkManager may use for a link."""
 
 import re
-from functools import lru_cache
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from symroute_nm.model.network import IPAddress, Link
 
@@ -23,7 +22,18 @@ class Profile(NamedTuple):
     rules: bool = False  # has ROUTING_RULE keys, which NetworkManager drops beside a rule file
     problem: str = ""  # why NetworkManager would not read the file
 
+    @property
+    def file_name(self) -> str:
+        """The name of the file that it stands in, without its folder."""
+        return profile_file_name(self.name)
 
+
+def profile_file_name(name: str) -> str:
+    """The name of the file that a profile of that name stands in, or stood."""
+    return PROFILE_PREFIX + name
+
+
+PROFILE_PREFIX = "ifcfg-"  # of the names of profiles' files
 # Names of backups, which NetworkManager passes over (utils_should_ignore_file of its ifcfg-rh
 # plugin); .rpmsave and .rpmorig are not among them: it loads those.
 BACKUP_NAME = re.compile(
@@ -36,65 +46,61 @@ _WIRED_KINDS = ("", "veth")
 _INFINIBAND = 20  # octets; of which NetworkManager compares the last eight
 _INFINIBAND_COMPARED = 8
 
+_Binding = Tuple[str, str]  # device uuid hwaddr, and which
+
+
+class Profiles(Tuple[Profile, ...]):
+    """The profiles of a host: a tuple of them that finds those of a link without trying all.
+
+    There may be thousands of both, and every link asks.
+    """
+
+    def __init__(self, profiles: Iterable[Profile] = ()) -> None:  # noqa: ARG002  # see __new__
+        self._positions: Dict[_Binding, List[int]] = {}
+        for position, profile in enumerate(self):
+            for binding in _bindings_of_profile(profile):
+                self._positions.setdefault(binding, []).append(position)
+
+    def candidates(self, link: Link) -> Iterator[Profile]:
+        """The profiles that share with the link what they bind by, in their order."""
+        positions: Set[int] = set()
+        for binding in _bindings_of_link(link):
+            positions.update(self._positions.get(binding, ()))
+        return (self[position] for position in sorted(positions))
+
 
 def profiles_for(link: Link, profiles: Tuple[Profile, ...]) -> Tuple[Profile, ...]:
     """The profiles that apply to `link`, those that name it first; several: it is ambiguous.
 
     Sound profiles go before those with a problem, the active one before all, those that start at
     boot before those that do not. One that NetworkManager is told to keep off stays, for it makes
-    NetworkManager leave the link alone whatever else there is.
+    NetworkManager leave the link alone whatever else there is. Of many profiles, `Profiles` are
+    looked through far faster than a plain tuple.
     """
-    found: Sequence[Profile] = [each for each in _candidates(link, profiles) if _binds(each, link)]
-    found = _prefer(found, lambda profile: _active(profile, link))
-    found = _prefer(found, lambda profile: not profile.problem)
-    found = _prefer(found, lambda profile: profile.onboot or not profile.managed)
-    return tuple(sorted(found, key=lambda each: (each.device != link.name, each.name)))
+    if not isinstance(profiles, Profiles):
+        profiles = Profiles(profiles)
+    bound = [profile for profile in profiles.candidates(link) if _binds(profile, link)]
+    bound = [profile for profile in bound if _is_active(profile, link)] or bound
+    bound = [profile for profile in bound if not profile.problem] or bound
+    bound = [profile for profile in bound if profile.onboot or not profile.managed] or bound
+    return tuple(sorted(bound, key=lambda profile: (profile.device != link.name, profile.name)))
 
 
-class _Same:
-    """A host's profiles, known again without comparing thousands of them."""
-
-    def __init__(self, profiles: Tuple[Profile, ...]) -> None:
-        self.profiles = profiles
-
-    def __hash__(self) -> int:
-        return id(self.profiles)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.profiles is other.profiles
+def _bindings_of_profile(profile: Profile) -> Sequence[_Binding]:
+    if profile.device:
+        return [("device", profile.device)]
+    return [("uuid", profile.uuid.lower()), ("hwaddr", _significant(profile.hwaddr))]
 
 
-def _candidates(link: Link, profiles: Tuple[Profile, ...]) -> Iterator[Profile]:
-    """The profiles that share with the link what `_binds` goes by, in their order."""
-    index = _index(_Same(profiles))
-    keys = (
+def _bindings_of_link(link: Link) -> Sequence[_Binding]:
+    return [
         ("device", link.name),
         ("uuid", link.connection.lower()),
         ("hwaddr", _significant(link.permanent_mac or link.mac)),
-    )
-    return (profiles[at] for at in sorted({at for key in keys for at in index.get(key, ())}))
+    ]
 
 
-@lru_cache(maxsize=1)
-def _index(same: _Same) -> Mapping[Tuple[str, str], Sequence[int]]:
-    """Where the profiles stand that bind by a name, an address or a UUID: every link asks."""
-    found: Dict[Tuple[str, str], List[int]] = {}
-    for at, each in enumerate(same.profiles):
-        keys = (
-            [("device", each.device)]
-            if each.device
-            else [("uuid", each.uuid.lower()), ("hwaddr", _significant(each.hwaddr))]
-        )
-        for key in keys:
-            found.setdefault(key, []).append(at)
-    return found
-
-
-def _prefer(found: Sequence[Profile], better: Callable[[Profile], bool]) -> Sequence[Profile]:
-    return [each for each in found if better(each)] or found
-
-
-def _active(profile: Profile, link: Link) -> bool:
+def _is_active(profile: Profile, link: Link) -> bool:
     return bool(link.connection) and profile.uuid.lower() == link.connection.lower()
 
 
@@ -103,13 +109,13 @@ def _binds(profile: Profile, link: Link) -> bool:
         return profile.device == link.name and _hardware_agrees(profile, link)
     if profile.hwaddr:
         return _same_type(profile, link) and _hardware_agrees(profile, link)
-    return _active(profile, link)
+    return _is_active(profile, link)
 
 
 def _hardware_agrees(profile: Profile, link: Link) -> bool:
     # A port of a bond wears the bond's address: the permanent one decides where it is known. Where
     # it is not (before Linux 5.6) and MACADDR= changed the other, NetworkManager's word counts.
-    if not profile.hwaddr or (not link.permanent_mac and _active(profile, link)):
+    if not profile.hwaddr or (not link.permanent_mac and _is_active(profile, link)):
         return True
     return _significant(profile.hwaddr) == _significant(link.permanent_mac or link.mac)
 

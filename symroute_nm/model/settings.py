@@ -63,13 +63,6 @@ class GenerateOptions(NamedTuple):
     force: bool = False
 
 
-class Confirmation(NamedTuple):
-    """How long a change of the running kernel waits to be confirmed, in seconds, and whether."""
-
-    timeout: float
-    yes: bool = False  # keep it at once
-
-
 class Options(NamedTuple):
     """What the command line says, as text; None and empty: nothing said."""
 
@@ -94,14 +87,14 @@ def named_links(options: Options) -> Tuple[str, ...]:
 _NAME = re.compile(r"^[A-Za-z0-9_.:@+-]{1,63}\Z")
 _NUMBER = re.compile(r"^(0x[0-9A-Fa-f]+|[0-9]+)\Z")
 _KEYWORDS = {"unspec", "default", "main", "local", "all", "cache"}
-_RESERVED = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
+RESERVED_IDS = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
 
 LARGEST_ID = 2**32 - 1
 
 
 def check_choice(link: str, choice: TableChoice) -> None:
     """Raise `InputError` unless the name and the id can be an own table's."""
-    if choice.id and (choice.id in _RESERVED or not 0 < choice.id <= LARGEST_ID):
+    if choice.id and (choice.id in RESERVED_IDS or not 0 < choice.id <= LARGEST_ID):
         raise InputError(
             f"{link}: {choice.id} cannot be an own table's id",
             f"use 1 to {LARGEST_ID}, but not 253 to 255",

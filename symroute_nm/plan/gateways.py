@@ -1,4 +1,4 @@
-"""By which gateway each link leads out, where that was learnt, and whether it can be (pure)."""
+"""By which gateway each link leads out, where that was learnt, and whether it can be."""
 
 from bisect import bisect_left
 from itertools import chain
@@ -7,11 +7,13 @@ from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tupl
 from symroute_nm.errors import InputError
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import (
+    IPV4,
     TABLE_MAIN,
     VERSIONS,
     Address,
     Hop,
     IPAddress,
+    IPInterface,
     IPNetwork,
     Link,
     Route,
@@ -22,12 +24,10 @@ from symroute_nm.model.network import (
 )
 from symroute_nm.model.ours import our_tables
 from symroute_nm.model.plan import Gateway, Uplink
-from symroute_nm.model.prefixes import last_of, make_rank, prefix_key
+from symroute_nm.model.prefixes import last_address, make_prefix_key, prefix_key
 from symroute_nm.model.profiles import profiles_for
-from symroute_nm.model.route_set import pack
+from symroute_nm.model.route_set import is_specific_in_main, pack
 from symroute_nm.model.settings import InterfaceSettings, Settings
-
-_IPV4 = 4
 
 
 class DefaultRoutes:
@@ -35,31 +35,25 @@ class DefaultRoutes:
 
     def __init__(self, host: Host, settings: Settings) -> None:
         self.addresses: Dict[str, List[Address]] = {}
-        for address in sorted(
-            host.addresses,
-            key=lambda address: (
-                address.version,
-                address.interface,
-                str(address.peer),
-                address.dynamic,
-            ),
-        ):
+        for address in sorted(host.addresses, key=_address_order):
             if is_global(address):
                 self.addresses.setdefault(address.link, []).append(address)
         self.defaults: Dict[Tuple[str, int], List[Tuple[Route, Hop]]] = {}
         self._routes = pack(host.routes)
         self._inward: Optional[Dict[str, List[Tuple[int, int]]]] = None
-        for route in self._routes.select(lambda route: route.type == "unicast" and route.default):
+        for route in self._routes.select(_is_default_way):
             for hop in route.hops:
                 self.defaults.setdefault((hop.link, route.version), []).append((route, hop))
         self._by_link: Dict[Tuple[int, str], Set[int]] = {}
-        self._by_source: List[Tuple[int, int, int]] = []  # family, rank of the source, table
+        self._by_source: List[Tuple[int, int, int]] = []  # family, prefix key of the source, table
         for rule in host.rules:
             if rule.action == "lookup" and not rule.invert:
                 self._add_rule(rule)
         self._by_source.sort()
         self.vrfs = {link.name: link for link in host.links if link.kind == "vrf"}
-        self.ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
+        self.ours = our_tables(
+            host.tables, (interface.table for interface in settings.interface.values())
+        )
         self.table_names = {table.id: table.name for table in host.tables}
 
     def chosen_tables(self, link: str, version: int) -> Set[int]:
@@ -67,15 +61,15 @@ class DefaultRoutes:
 
         A default in any other (wg-quick's, a VPN's) is not evidence that the link is an uplink.
         """
-        found = set(self._by_link.get((version, link), ()))
-        for network in {
-            address.network for address in self.addresses[link] if address.version == version
-        }:
+        chosen = set(self._by_link.get((version, link), ()))
+        addresses = (address for address in self.addresses[link] if address.version == version)
+        for network in {address.network for address in addresses}:
             own = prefix_key(network)
-            beyond = make_rank(last_of(own, network.max_prefixlen) + 1, 0)
-            low, high = (bisect_left(self._by_source, (version, each)) for each in (own, beyond))
-            found.update(table for _, _, table in self._by_source[low:high])
-        return found
+            beyond = make_prefix_key(last_address(own, network.max_prefixlen) + 1, 0)
+            low = bisect_left(self._by_source, (version, own))
+            high = bisect_left(self._by_source, (version, beyond))
+            chosen.update(table for _, _, table in self._by_source[low:high])
+        return chosen
 
     def _add_rule(self, rule: Rule) -> None:
         if rule.iif:
@@ -84,7 +78,7 @@ class DefaultRoutes:
             self._by_source.append((rule.version, prefix_key(rule.source), rule.table))
 
     def inward(self, link: str) -> Sequence[Tuple[int, int]]:
-        """The networks that main reaches by a link but no default by: their families and ranks."""
+        """The networks that main reaches by a link but no default by: (family, key), sorted."""
         if self._inward is None:
             self._inward = self._find_inward()
         return self._inward.get(link, ())
@@ -92,33 +86,32 @@ class DefaultRoutes:
     def _find_inward(self) -> Dict[str, List[Tuple[int, int]]]:
         outward = {
             hop.link
-            for found in self.defaults.values()
-            for route, hop in found
+            for route, hop in chain.from_iterable(self.defaults.values())
             if route.table == TABLE_MAIN
         }
-        found: Dict[str, List[Tuple[int, int]]] = {}
-        specific = self._routes.select_ranks(
-            lambda route: (
+
+        def is_inward(route: Route) -> bool:
+            return (
                 route.type == "unicast"
-                and not route.default
-                and route.table == TABLE_MAIN
+                and is_specific_in_main(route)
                 and any(hop.link not in outward for hop in route.hops)
             )
-        )
-        for route, ranks in specific:
+
+        inward: Dict[str, List[Tuple[int, int]]] = {}
+        for route, keys in self._routes.select_prefix_keys(is_inward):
             for hop in route.hops:
                 if hop.link not in outward:
-                    found.setdefault(hop.link, []).extend((route.version, key) for key in ranks)
-        return {link: sorted(each) for link, each in found.items()}
+                    inward.setdefault(hop.link, []).extend((route.version, key) for key in keys)
+        return {link: sorted(networks) for link, networks in inward.items()}
 
 
 def find_gateways(
-    ways: DefaultRoutes, link: Link, host: Host, settings: Settings
+    defaults: DefaultRoutes, link: Link, host: Host, settings: Settings
 ) -> Iterator[Gateway]:
     """One gateway for each family in which the link has global addresses and evidence of one."""
     for version in VERSIONS:
-        if any(address.version == version for address in ways.addresses[link.name]):
-            gateway = _gateway(ways, link, version, host, settings)
+        if any(address.version == version for address in defaults.addresses[link.name]):
+            gateway = _find_gateway(defaults, link, version, host, settings)
             if gateway:
                 yield gateway
 
@@ -127,15 +120,7 @@ def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
     """Raise `InputError` for a gateway that the link cannot reach, or that is the host itself."""
     ours = {address.ip for address in host.addresses}
     on_link: Dict[str, List[IPNetwork]] = {}
-    connected = pack(host.routes).select(
-        lambda route: (
-            route.table == TABLE_MAIN
-            and route.type == "unicast"
-            and not route.default
-            and any(hop.gateway is None for hop in route.hops)
-        )
-    )
-    for route in connected:
+    for route in pack(host.routes).select(_is_connected_in_main):
         for hop in route.hops:
             if hop.gateway is None:
                 on_link.setdefault(hop.link, []).append(route.destination)
@@ -151,48 +136,49 @@ def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
                 )
 
 
-def _gateway(
-    ways: DefaultRoutes, link: Link, version: int, host: Host, settings: Settings
+def _find_gateway(
+    defaults: DefaultRoutes, link: Link, version: int, host: Host, settings: Settings
 ) -> Optional[Gateway]:
     """The first evidence in DESIGN's order: configuration, main, other tables, ifcfg, lease."""
     interface = settings.interface.get(link.name, InterfaceSettings())
-    said = (gateway for gateway in interface.gateways if gateway.version == version)
-    routed = list(_routed(ways, link, version))
+    configured = (gateway for gateway in interface.gateways if gateway.version == version)
+    routed = list(_routed(defaults, link, version))
     evidence = chain(
-        (Gateway(version, each, "configuration") for each in said),
-        (gateway for table, gateway in routed if table not in ways.ours),
-        (each for each in _written(host, ways, link) if each.version == version),
+        (Gateway(version, address, "configuration") for address in configured),
+        (gateway for table, gateway in routed if table not in defaults.ours),
+        (gateway for gateway in _written(host, defaults, link) if gateway.version == version),
         # What we wrote ourselves comes last: it would outlive what it was learnt from.
-        (gateway for table, gateway in routed if table in ways.ours),
+        (gateway for table, gateway in routed if table in defaults.ours),
     )
     return next(evidence, None)
 
 
-def _written(host: Host, ways: DefaultRoutes, link: Link) -> Iterator[Gateway]:
+def _written(host: Host, defaults: DefaultRoutes, link: Link) -> Iterator[Gateway]:
     """What ifcfg files and DHCP leases say; an old lease of another network says nothing."""
     for profile in profiles_for(link, host.profiles):
         for address in profile.gateways:
-            yield Gateway(address.version, address, f"GATEWAY in ifcfg-{profile.name}")
+            yield Gateway(address.version, address, f"GATEWAY in {profile.file_name}")
     for lease in host.leases:
-        there = host_network(lease.gateway)
-        near = any(contains(address.network, there) for address in ways.addresses[link.name])
+        router = host_network(lease.gateway)
+        near = any(contains(address.network, router) for address in defaults.addresses[link.name])
         if lease.link == link.name and (near or lease.gateway.is_link_local):
             yield Gateway(lease.gateway.version, lease.gateway, f"DHCP lease {lease.path}")
 
 
-def _routed(ways: DefaultRoutes, link: Link, version: int) -> Iterator[Tuple[int, Gateway]]:
+def _routed(defaults: DefaultRoutes, link: Link, version: int) -> Iterator[Tuple[int, Gateway]]:
     """Default routes through the link by table: main's, then those chosen for its addresses."""
-    found = sorted(ways.defaults.get((link.name, version), []), key=_by_preference)
+    found = sorted(defaults.defaults.get((link.name, version), []), key=_by_preference)
     for route, hop in found:
         if route.table == TABLE_MAIN:
-            metric = f" (metric {route.metric})" if route.metric else ""
-            origin = "main's default route" + metric
+            origin = "main's default route"
+            if route.metric:
+                origin += f" (metric {route.metric})"
             yield route.table, Gateway(version, hop.gateway, origin, hop.onlink)
-    chosen = ways.chosen_tables(link.name, version)
+    chosen = defaults.chosen_tables(link.name, version)
     for route, hop in found:
         if route.table in chosen:
-            name = ways.table_names.get(route.table, "")
-            origin = f"table {route.table}{f' ({name})' if name else ''}"
+            name = defaults.table_names.get(route.table, "")
+            origin = f"table {route.table} ({name})" if name else f"table {route.table}"
             yield route.table, Gateway(version, hop.gateway, origin, hop.onlink)
 
 
@@ -200,6 +186,22 @@ def _by_preference(way: Tuple[Route, Hop]) -> Tuple[int, int, int, int, bool]:
     route, hop = way
     gateway = int(hop.gateway) if hop.gateway else 0
     return (route.tos, route.metric, route.table, gateway, hop.onlink)
+
+
+def _address_order(address: Address) -> Tuple[int, IPInterface, str, bool]:
+    return (address.version, address.interface, str(address.peer), address.dynamic)
+
+
+def _is_default_way(route: Route) -> bool:
+    return route.type == "unicast" and route.default
+
+
+def _is_connected_in_main(route: Route) -> bool:
+    return (
+        route.type == "unicast"
+        and is_specific_in_main(route)
+        and any(hop.gateway is None for hop in route.hops)
+    )
 
 
 def _check_gateway(link: str, gateway: Gateway, networks: Iterable[IPNetwork]) -> None:
@@ -221,7 +223,7 @@ def is_edge(network: IPNetwork, address: IPAddress) -> bool:
     """Whether it is an IPv4 network's own or its broadcast address; RFC 3021: a /31 has neither."""
     small = network.prefixlen >= network.max_prefixlen - 1
     edges = (network.network_address, network.broadcast_address)
-    return network.version == _IPV4 and not small and address in edges
+    return network.version == IPV4 and not small and address in edges
 
 
 def _check_host_address(link: str, gateway: Gateway, around: Iterable[IPNetwork]) -> None:

@@ -1,4 +1,4 @@
-"""Connection marks for what the host sends on: their values and the rules that go by them (pure).
+"""Connection marks for what the host sends on: their values and the rules that go by them.
 
 Rules by source do not see a container's answer: it has the container's address until after routing.
 So the connection is marked when it comes in, and its packets are routed by that mark.
@@ -38,11 +38,11 @@ def make_marking(
     """
     mask = settings.mark_mask
     marking = Marking(choose_backend(host), mask, ())
-    foreign = tuple(each for each in foreign if each.mask & mask)
+    foreign = tuple(rule for rule in foreign if rule.mask & mask)
     _check_mask(mask, foreign)
     _check_names(marking.backend, [link for link, _ in tables])
     values = _allocate(
-        [table.id for _, table in tables], mask, frozenset(each.mark & mask for each in foreign)
+        [table.id for _, table in tables], mask, frozenset(rule.mark & mask for rule in foreign)
     )
     return marking._replace(
         marks=tuple(Mark(link, value) for (link, _), value in zip(tables, values))
@@ -58,9 +58,11 @@ def choose_backend(host: Host) -> str:
         return "nft"
     if "iptables" in host.firewalls:
         return "firewalld" if "firewalld" in host.firewalls else "iptables"
+    missing = "neither was found"
+    if "nft" in host.firewalls:
+        missing = f"its kernel is too old for nft ({host.kernel})"
     raise Refusal(
-        "marks for forwarded connections need nft or iptables, and "
-        f"{f'its kernel is too old for nft ({host.kernel})' if 'nft' in host.firewalls else 'neither was found'}",
+        f"marks for forwarded connections need nft or iptables, and {missing}",
         "install nftables (a snapshot by an earlier version must be made again), or leave "
         "--forwarded out",
     )
@@ -70,10 +72,9 @@ def _check_mask(mask: int, foreign: Sequence[Rule]) -> None:
     """Raise `Refusal` where somebody's rule gives bits of the mask a meaning."""
     for rule in foreign:
         if rule.mask != FULL_MASK:
+            taken = [other.mask for other in foreign if other.mask != FULL_MASK]
             free = [
-                each
-                for each in _PROPOSED
-                if not any(other.mask & each for other in foreign if other.mask != FULL_MASK)
+                proposed for proposed in _PROPOSED if not any(proposed & other for other in taken)
             ]
             raise Refusal(
                 f"the rule {rule.priority} ({format_rule(rule)}) goes by bits of our mark "
@@ -106,13 +107,13 @@ def _allocate(ids: Sequence[int], mask: int, avoided: FrozenSet[int]) -> List[in
             "exclude some, or set a wider mark-mask",
         )
     chosen: Dict[int, int] = {}
-    for each in sorted(ids):
-        if each % (room + 1) * step in free:
-            chosen[each] = each % (room + 1) * step
-            free.remove(chosen[each])
-    for each in sorted(set(ids) - set(chosen)):
-        chosen[each] = free.pop(0)
-    return [chosen[each] for each in ids]
+    for table in sorted(ids):
+        if table % (room + 1) * step in free:
+            chosen[table] = table % (room + 1) * step
+            free.remove(chosen[table])
+    for table in sorted(set(ids) - set(chosen)):
+        chosen[table] = free.pop(0)
+    return [chosen[table] for table in ids]
 
 
 def mark_rules(version: int, marked: Marked, transit: bool) -> Iterator[Rule]:
@@ -141,10 +142,8 @@ def notes_on_marks(
     marking: Marking, foreign: Iterable[Rule], versions: Iterable[int]
 ) -> Iterator[str]:
     """What a person should know of the marks; `versions` are those that the host forwards."""
-    yield (
-        f"marks ({marking.backend}): "
-        f"{', '.join((f'{mark.link} 0x{mark.value:x}/0x{marking.mask:x}' for mark in marking.marks))}"
-    )
+    marks = (f"{mark.link} 0x{mark.value:x}/0x{marking.mask:x}" for mark in marking.marks)
+    yield f"marks ({marking.backend}): {', '.join(marks)}"
     families = [f"IPv{version}" for version in sorted(versions)]
     if families:
         yield (

@@ -1,4 +1,4 @@
-"""Names and ids of routing tables: rt_tables text, each uplink's own table (pure)."""
+"""Which id and name each uplink's own table gets."""
 
 from types import MappingProxyType
 from typing import AbstractSet, Dict, Mapping, Optional, Sequence, Set
@@ -6,7 +6,7 @@ from typing import AbstractSet, Dict, Mapping, Optional, Sequence, Set
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.model.host import TableName
 from symroute_nm.model.plan import OwnTable
-from symroute_nm.model.settings import _RESERVED, TableChoice, check_choice, is_usable_name
+from symroute_nm.model.settings import RESERVED_IDS, TableChoice, check_choice, is_usable_name
 
 # Above Tailscale's 52 and VPC CNI's device numbers, below amazon-ec2-net-utils' 10000+ifindex,
 # nm-cloud-setup's 30200-30499 and wg-quick's 51820.
@@ -34,9 +34,9 @@ def allocate_tables(
         if choice.name or choice.id:
             tables[link] = allotment.choose(link, choice)
     rest = [link for link in wished if link not in tables]
-    for link in [each for each in rest if allotment.keeps(each)] + rest:
-        if link not in tables:
-            tables[link] = allotment.choose(link, TableChoice())
+    rest.sort(key=lambda link: (not allotment.keeps(link), link))
+    for link in rest:
+        tables[link] = allotment.choose(link, TableChoice())
     return tables
 
 
@@ -47,7 +47,7 @@ class _Allotment:
         self, names: Sequence[TableName], used: AbstractSet[int], earlier: Mapping[str, int]
     ) -> None:
         owned = {name.id for name in names if name.owned}
-        self._earlier = {link: each for link, each in earlier.items() if each in owned}
+        self._earlier = {link: table for link, table in earlier.items() if table in owned}
         self._foreign = {name.name: name for name in names if not name.owned}
         self._ambiguous = {
             name.name: name
@@ -56,8 +56,8 @@ class _Allotment:
         }
         self._owned = {name.name: name.id for name in names if name.owned}
         self._named = {name.id: name for name in names if not name.owned}
-        self._busy: Set[int] = _RESERVED | set(used) | {name.id for name in names}
-        self._new = iter(NEW_IDS)  # each is asked for once: what is busy stays so
+        self._busy: Set[int] = RESERVED_IDS | set(used) | {name.id for name in names}
+        self._new = iter(NEW_IDS)  # asked for once each: what is busy stays so
         self._given: Dict[int, str] = {}
         self._given_names: Set[str] = set()
 
@@ -101,7 +101,7 @@ class _Allotment:
         return f"{link}-uplink"
 
     def _free(self, known: Optional[int]) -> int:
-        if known is not None and known not in _RESERVED and known not in self._given:
+        if known is not None and known not in RESERVED_IDS and known not in self._given:
             return known
         for number in self._new:
             if number not in self._busy:

@@ -1,4 +1,4 @@
-"""Which links are uplinks, by which gateway, and why the others are not (pure)."""
+"""Which links are uplinks, by which gateway, and why the others are not."""
 
 from fnmatch import fnmatchcase
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -7,13 +7,11 @@ from symroute_nm.errors import Refusal
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import MOST_SHOWN, shorten_list
 from symroute_nm.model.network import VERSIONS, IPAddress, Link
-from symroute_nm.model.plan import EXCLUDED, Skip, Uplink
-from symroute_nm.model.prefixes import network_at
+from symroute_nm.model.plan import EXCLUDED, NO_WAY_OUT, Skip, Uplink
+from symroute_nm.model.prefixes import network_of_key
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.floating_addresses import add_floating_addresses
 from symroute_nm.plan.gateways import DefaultRoutes, find_gateways
-
-_TWO = 2
 
 
 class Survey(NamedTuple):
@@ -26,23 +24,22 @@ class Survey(NamedTuple):
 def find_uplinks(host: Host, settings: Settings) -> Survey:
     """All links with global addresses and a gateway in some family; profiles not yet looked at.
 
-    With the addresses that the configuration awaits; raises `InputError` for a wrong one.
+    With the floating addresses of the configuration; raises `InputError` for a wrong one.
     """
-    ways = DefaultRoutes(host, settings)
+    defaults = DefaultRoutes(host, settings)
     uplinks: List[Uplink] = []
     skips: List[Skip] = []
     for link in sorted(host.links, key=lambda link: link.name):
-        skip = _find_skip(link, ways, settings)
-        gateways = () if skip else tuple(find_gateways(ways, link, host, settings))
+        skip = _find_skip(link, defaults, settings)
+        gateways = () if skip else tuple(find_gateways(defaults, link, host, settings))
         if gateways:
+            versions = {gateway.version for gateway in gateways}
             addresses = tuple(
-                address
-                for address in ways.addresses[link.name]
-                if address.version in {gateway.version for gateway in gateways}
+                address for address in defaults.addresses[link.name] if address.version in versions
             )
             uplinks.append(Uplink(link=link, addresses=addresses, gateways=gateways))
         else:
-            skips.append(skip or Skip(link.name, _internal(ways, link)))
+            skips.append(skip or Skip(link.name, _describe_inside(defaults, link), NO_WAY_OUT))
     return Survey(add_floating_addresses(host, settings, uplinks), tuple(skips))
 
 
@@ -51,7 +48,7 @@ def pair_families(survey: Survey) -> Survey:
     shared = [
         version
         for version in VERSIONS
-        if _TWO <= sum(1 for uplink in survey.uplinks if uplink.gateway(version))
+        if len([uplink for uplink in survey.uplinks if uplink.gateway(version)]) > 1
     ]
     kept, skips = [], list(survey.skips)
     for uplink in survey.uplinks:
@@ -79,7 +76,7 @@ def check_addresses(uplinks: Sequence[Uplink]) -> None:
             links[ip] = uplink.link.name
 
 
-def _find_skip(link: Link, ways: DefaultRoutes, settings: Settings) -> Optional[Skip]:
+def _find_skip(link: Link, defaults: DefaultRoutes, settings: Settings) -> Optional[Skip]:
     """Why the link cannot be an uplink, whatever its routes say; None if it can."""
     if link.loopback:
         return Skip(link.name, "loopback")
@@ -89,33 +86,35 @@ def _find_skip(link: Link, ways: DefaultRoutes, settings: Settings) -> Optional[
     asked = [pattern for pattern in settings.interfaces if fnmatchcase(link.name, pattern)]
     if settings.interfaces and not asked:
         return Skip(link.name, "not among the interfaces asked for")
-    reason = _in_vrf(link, ways)
-    if not reason and link.name not in ways.addresses:
+    reason = _in_vrf(link, defaults)
+    if not reason and link.name not in defaults.addresses:
         reason = _without_address(link)
     return Skip(link.name, reason) if reason else None
 
 
-def _in_vrf(link: Link, ways: DefaultRoutes) -> str:
+def _in_vrf(link: Link, defaults: DefaultRoutes) -> str:
     if link.kind == "vrf":
         return f"VRF device: its table {link.table} is left alone"
-    if link.master in ways.vrfs:
-        return (
-            f"member of VRF {link.master}: its table {ways.vrfs[link.master].table} is left alone"
-        )
+    if link.master in defaults.vrfs:
+        vrf = defaults.vrfs[link.master]
+        return f"member of VRF {vrf.name}: its table {vrf.table} is left alone"
     return ""
 
 
 def _without_address(link: Link) -> str:
     if link.master:
         return f"port of {link.master}"
-    state = "" if link.carrier else "no carrier, "
-    return f"{state if link.up else 'down, '}no global address"
+    if not link.up:
+        return "down, no global address"
+    return "no global address" if link.carrier else "no carrier, no global address"
 
 
-def _internal(ways: DefaultRoutes, link: Link) -> str:
+def _describe_inside(defaults: DefaultRoutes, link: Link) -> str:
     if not link.up:
         return "down: no default route through it now"
-    found = ways.inward(link.name)
-    networks = shorten_list([str(network_at(*each)) for each in found[:MOST_SHOWN]], len(found))
-    what = f"internal network {networks}" if networks else "nothing behind it"
-    return f"no default route through it: {what}"
+    inward = defaults.inward(link.name)
+    first = [str(network_of_key(version, key)) for version, key in inward[:MOST_SHOWN]]
+    behind = (
+        f"internal network {shorten_list(first, len(inward))}" if first else "nothing behind it"
+    )
+    return f"no default route through it: {behind}"

@@ -1,4 +1,4 @@
-"""What DHCP clients and NetworkManager wrote down of the links: leases, active connections.
+"""DHCP leases, and NetworkManager's active connections: what both wrote down of the links.
 
 A lease is evidence of a gateway and no more, so a file that cannot be read or understood is none.
 """
@@ -50,7 +50,7 @@ class _Source(NamedTuple):
     changed: int  # nanoseconds since the epoch
 
 
-def read(root: pathlib.Path, names: Mapping[int, str] = _NO_NAMES) -> Tuple[Lease, ...]:
+def read_leases(root: pathlib.Path, names: Mapping[int, str] = _NO_NAMES) -> Tuple[Lease, ...]:
     """The leases below `root`, one a link, by link; the file that was written last decides.
 
     NetworkManager's later versions keep the gateway in the state of the device only, by interface
@@ -60,30 +60,30 @@ def read(root: pathlib.Path, names: Mapping[int, str] = _NO_NAMES) -> Tuple[Leas
     with Tree(root) as tree:
         files = sorted(
             (*_dhclient_sources(tree), *_internal_sources(tree)),
-            key=lambda each: (each.changed, each.path),
+            key=lambda source: (source.changed, source.path),
         )
-        latest = {each.link: each for each in (*files, *_state_sources(tree, names))}
+        latest = {source.link: source for source in (*files, *_state_sources(tree, names))}
     return tuple(
-        Lease(link=link, gateway=each.gateway, path=each.path)
-        for link, each in sorted(latest.items())
-        if each.gateway is not None
+        Lease(link=link, gateway=source.gateway, path=source.path)
+        for link, source in sorted(latest.items())
+        if source.gateway is not None
     )
 
 
-def connections(root: pathlib.Path) -> Mapping[int, str]:
+def read_connections(root: pathlib.Path) -> Mapping[int, str]:
     """The UUIDs of NetworkManager's active connections, ``{ifindex: uuid}`` (nm-config.c)."""
-    found = {}
+    uuids = {}
     with Tree(root) as tree:
         for index, path in _state_files(tree):
             uuid = _keyfile(_text(tree, path)).get("device", {}).get("connection-uuid", "")
             if re.fullmatch(_UUID, uuid):
-                found[index] = uuid.lower()
-    return MappingProxyType(found)
+                uuids[index] = uuid.lower()
+    return MappingProxyType(uuids)
 
 
 def parse_dhclient(text: str) -> Mapping[str, _Gateway]:
     """The gateway of each link's last lease in a file of dhclient.leases(5); never raises."""
-    found: Dict[str, _Gateway] = {}
+    gateways: Dict[str, _Gateway] = {}
     lease: Optional[List[List[str]]] = None
     for statement in _statements(text):
         if statement == ["lease"]:
@@ -91,9 +91,9 @@ def parse_dhclient(text: str) -> Mapping[str, _Gateway]:
         elif lease is not None and statement != ["}"]:
             lease.append(statement)
         elif lease is not None:
-            found.update(_lease(lease))
+            gateways.update(_lease(lease))
             lease = None
-    return MappingProxyType(found)
+    return MappingProxyType(gateways)
 
 
 def parse_internal(text: str) -> _Gateway:
@@ -156,7 +156,7 @@ def _name(path: str) -> str:
 
 def _files(tree: Tree, places: Iterable[Tuple[str, str]]) -> List[str]:
     """The paths, relative to the root, of all in these folders that a pattern fits."""
-    found: List[str] = []
+    paths: List[str] = []
     for folder, pattern in places:
         try:
             names = tree.names(folder)
@@ -165,8 +165,8 @@ def _files(tree: Tree, places: Iterable[Tuple[str, str]]) -> List[str]:
         except OSError as error:  # NetworkManager's folder is root's alone
             pass_on_exhaustion(error)
             continue
-        found += [f"{folder}/{name}" for name in names if fnmatch.fnmatchcase(name, pattern)]
-    return found
+        paths += [f"{folder}/{name}" for name in names if fnmatch.fnmatchcase(name, pattern)]
+    return paths
 
 
 def _text(tree: Tree, path: str) -> str:
@@ -179,8 +179,8 @@ def _text(tree: Tree, path: str) -> str:
 
 
 def _changed(tree: Tree, path: str) -> int:
-    found = tree.status(path)
-    return 0 if found is None else found.st_mtime_ns
+    status = tree.status(path)
+    return 0 if status is None else status.st_mtime_ns
 
 
 def _statements(text: str) -> Iterator[List[str]]:

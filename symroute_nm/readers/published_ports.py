@@ -1,4 +1,4 @@
-"""Which ports the host's firewall sends on to other addresses: listings -> `Published` (pure).
+"""Which ports the host's firewall sends on to other addresses: listings -> `Published`.
 
 A listing is somebody else's program's text: what is not understood in it is passed over.
 """
@@ -69,22 +69,29 @@ def parse_masqueraded(text: str) -> Iterator[IPNetwork]:
 
 
 def _iptables_rule(line: str) -> Iterator[Published]:
-    found: Dict[str, str] = {}
+    values: Dict[str, str] = {}
     words = _words(line)
     for before, word, value in zip(["", *words], words, words[1:]):
         if word in _IPTABLES and before not in _FREE_OPTIONS:
-            found[_IPTABLES[word]] = value
-    target = _TARGET.fullmatch(found.get("target", "").partition("-")[0])
-    if found.get("jump") == "DNAT" and target:
+            values[_IPTABLES[word]] = value
+    target = _TARGET.fullmatch(values.get("target", "").partition("-")[0])
+    if values.get("jump") == "DNAT" and target:
         yield from _publish(
-            target, found.get("protocol", ""), found.get("port", ""), _networks(found.get("at", ""))
+            target,
+            values.get("protocol", ""),
+            values.get("port", ""),
+            _networks(values.get("at", "")),
         )
 
 
 def _nft_rule(conditions: str, targets: str) -> Iterator[Published]:
     port, address = _NFT_PORT.search(conditions), _NFT_ADDRESS.search(conditions)
     protocol = _NFT_PROTOCOL.search(conditions)
-    words = port.group(1) if port and port.group(1) else protocol.group(1) if protocol else ""
+    name = ""
+    if port and port.group(1):
+        name = port.group(1)
+    elif protocol:
+        name = protocol.group(1)
     # Either group may be empty: {} is a set without elements.
     at = _networks(address.group(1) or address.group(2) or "") if address else ()
     number = (port.group(2) or port.group(3) or "").replace(" ", "") if port else ""
@@ -94,7 +101,7 @@ def _nft_rule(conditions: str, targets: str) -> Iterator[Published]:
     for word in _BETWEEN_TARGETS.split(targets):
         target = _TARGET.fullmatch(word)
         if target:
-            yield from _publish(target, words, number, at)
+            yield from _publish(target, name, number, at)
 
 
 def _publish(
@@ -113,13 +120,13 @@ def _words(line: str) -> List[str]:
 
 
 def _networks(text: str) -> Tuple[IPNetwork, ...]:
-    found = []
+    networks = []
     for word in _BETWEEN.split(text.strip()):
         try:
-            found.append(parse_network(word))
+            networks.append(parse_network(word))
         except ValueError:  # a set's name, an interval
             continue
-    return tuple(found)
+    return tuple(networks)
 
 
 def _address(text: str) -> Optional[IPAddress]:

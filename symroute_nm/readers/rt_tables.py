@@ -1,9 +1,9 @@
-"""What the files below a root say of the host: table names, and who applies rule files."""
+"""The names of routing tables: rt_tables files as iproute2 reads them, and which are ours."""
 
 import re
 import stat
 from pathlib import Path
-from typing import FrozenSet, Iterator, List, Tuple
+from typing import FrozenSet, Iterator, List, NamedTuple, Tuple
 
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access, blocks
@@ -18,32 +18,31 @@ from symroute_nm.model.settings import LARGEST_ID
 _VENDOR_TABLES = ("usr/lib/iproute2/rt_tables", "usr/share/iproute2/rt_tables")
 _TABLES = "etc/iproute2/rt_tables"
 _DROP_INS = "etc/iproute2/rt_tables.d"
+# iproute2 lib/rt_names.c, fread_id_name(): sscanf "0x%x %s" or "%d %s", so that the blank between
+# may be missing and all behind the name is passed over.
+_LINE = re.compile(r"[ \t]*(0x[0-9A-Fa-f]+(?![0-9A-Fa-f])|\+?[0-9]+(?![0-9]))\s*(\S+)", re.ASCII)
+_MOST_DIGITS = 10
 
 
 def read_tables(root: Path) -> Tuple[TableName, ...]:
-    """All table names that iproute2 would read below `root`.
-
-    Unreadable files count as empty.
-    """
+    """All table names that iproute2 would read below `root`; unreadable files count as empty."""
+    named: List[TableName] = []
     with Tree(root) as tree:
-        return tuple(
-            TableName(each.id, each.name, "/" + path, owned)
-            for path in _table_files(tree)
-            for text, owned in _texts(tree, path)
-            for each in parse_tables(text)
-        )
+        for path in _table_files(tree):
+            for piece in _pieces_of(tree, path):
+                named += parse_tables(piece.text, "/" + path, owned=piece.owned)
+    return tuple(named)
 
 
 def read_kernel_tables() -> Tuple[TableName, ...]:
     """The names of our tables in this kernel that no file names, of this boot."""
-    return tuple(
-        TableName(named.id, named.name, RUN_TABLES, owned)
-        for text, owned in _split(_read_own(tables_place()))
-        for named in parse_tables(text)
-    )
+    named: List[TableName] = []
+    for piece in _split(_read_own(tables_place())):
+        named += parse_tables(piece.text, RUN_TABLES, owned=piece.owned)
+    return tuple(named)
 
 
-def own_tables(root: Path, lasting: bool = False) -> FrozenSet[OwnTable]:
+def own_tables(root: Path, *, lasting: bool = False) -> FrozenSet[OwnTable]:
     """Our own tables below `root` and in this kernel; `lasting`: those that outlast this boot."""
     named = read_tables(root)
     if not lasting:
@@ -57,6 +56,25 @@ def reads_drop_ins(root: Path) -> bool:
         return stat.S_ISDIR(tree.mode(_DROP_INS)) or not tree.mode(_TABLES)
 
 
+def parse_tables(text: str, path: str = "", *, owned: bool = False) -> Tuple[TableName, ...]:
+    """The names in an rt_tables file's text; lines that iproute2 would not read are passed over."""
+    named: List[TableName] = []
+    for line in text.split("\n"):
+        entry = _LINE.match(line.partition("\0")[0])  # C takes a NUL for the end
+        number = _number(entry.group(1)) if entry else LARGEST_ID + 1
+        if entry and number <= LARGEST_ID:
+            # What no terminal shows is no name to choose, but its id is in use.
+            named.append(TableName(number, _legible(entry.group(2)), path, owned))
+    return tuple(named)
+
+
+class _Piece(NamedTuple):
+    """A part of a file's text, and whether it is our block."""
+
+    text: str
+    owned: bool
+
+
 def _table_files(tree: Tree) -> Iterator[str]:
     for path in (*_VENDOR_TABLES, _TABLES):
         if stat.S_ISREG(tree.mode(path)):
@@ -68,8 +86,7 @@ def _table_files(tree: Tree) -> Iterator[str]:
     yield from (f"{_DROP_INS}/{name}" for name in names if name.endswith(".conf"))
 
 
-def _texts(tree: Tree, path: str) -> List[Tuple[str, bool]]:
-    """The file's text in pieces, each with whether it is our block."""
+def _pieces_of(tree: Tree, path: str) -> List[_Piece]:
     try:
         content = access.read_below(tree, path)
     except SymrouteError:
@@ -85,36 +102,21 @@ def _read_own(place: Path) -> bytes:
         return b""
 
 
-def _split(content: bytes) -> List[Tuple[str, bool]]:
+def _split(content: bytes) -> List[_Piece]:
     try:
         parts = blocks.split(content)
     except SymrouteError:
         # A damaged block is refused when it is to be written.
         return []
-    pieces = ((parts.before, False), (parts.block or b"", True), (parts.after, False))
-    return [(piece.decode("utf-8", "replace"), owned) for piece, owned in pieces]
-
-
-# iproute2 lib/rt_names.c, fread_id_name(): sscanf "0x%x %s" or "%d %s", so that the blank between
-# may be missing and all behind the name is passed over.
-_LINE = re.compile(r"[ \t]*(0x[0-9A-Fa-f]+(?![0-9A-Fa-f])|\+?[0-9]+(?![0-9]))\s*(\S+)", re.ASCII)
-_MOST_DIGITS = 10
-
-
-def parse_tables(text: str, path: str = "", owned: bool = False) -> Tuple[TableName, ...]:
-    """The names in an rt_tables file's text; lines that iproute2 would not read are passed over."""
-    # C takes a NUL for the end; what no terminal shows is no name to choose, but its id is in use.
-    matches = (_LINE.match(line.partition("\0")[0]) for line in text.split("\n"))
-    found = ((_number(match.group(1)), _legible(match.group(2))) for match in matches if match)
-    return tuple(
-        TableName(id=number, name=name, path=path, owned=owned)
-        for number, name in found
-        if number <= LARGEST_ID
-    )
+    return [
+        _Piece(parts.before.decode("utf-8", "replace"), owned=False),
+        _Piece((parts.block or b"").decode("utf-8", "replace"), owned=True),
+        _Piece(parts.after.decode("utf-8", "replace"), owned=False),
+    ]
 
 
 def _legible(name: str) -> str:
-    return "".join(each if each.isprintable() else "\ufffd" for each in name)
+    return "".join(char if char.isprintable() else "\ufffd" for char in name)
 
 
 def _number(text: str) -> int:

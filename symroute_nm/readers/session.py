@@ -1,4 +1,4 @@
-"""Over which address the administrator is logged in."""
+"""By which of this host's addresses the administrator is logged in over SSH."""
 
 import os
 from functools import lru_cache

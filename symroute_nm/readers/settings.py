@@ -1,10 +1,11 @@
-"""``symroute-nm.conf`` and command-line options -> `Settings`."""
+"""The configuration ``symroute-nm.conf`` and the command line's options -> `Settings`."""
 
 import fnmatch
 import ipaddress
 import re
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from symroute_nm.errors import InputError, Refusal, shown
 from symroute_nm.files import access
@@ -18,6 +19,8 @@ from symroute_nm.model.settings import (
     TableChoice,
     check_choice,
 )
+
+_Setting = TypeVar("_Setting", bool, Optional[bool])
 
 DEFAULT_PATH = "/etc/symroute-nm.conf"
 GUARDS = ("auto", "rules", "throw", "none")
@@ -33,7 +36,7 @@ _LONGEST_NAME, _LONGEST = 60, 300
 _PRIORITY_RANGE = range(1, 32763)
 
 
-def read_settings(path: Path, required: bool = False) -> Settings:
+def read_settings(path: Path, *, required: bool = False) -> Settings:
     """The configuration file's settings; defaults where it does not exist and is not `required`.
 
     Raises `InputError` for anything in it that is not understood, `SystemFailure` if unreadable.
@@ -99,8 +102,8 @@ def parse_settings(text: str, where: str = DEFAULT_PATH) -> Settings:
     try:
         parser.read_string(text, where)
     except configparser.Error as error:
-        said = " ".join(str(error).split())
-        raise InputError(said[:_LONGEST], "mend that line") from error
+        reason = " ".join(str(error).split())
+        raise InputError(reason[:_LONGEST], "mend that line") from error
     settings = Settings()
     interface: Dict[str, InterfaceSettings] = {}
     for section in parser.sections():
@@ -128,26 +131,31 @@ def apply_options(settings: Settings, options: Options) -> Settings:
     for text in options.gateways:
         link, address = _split("--gateway", text, "eth1=10.0.5.1")
         before = interface.get(link, InterfaceSettings())
-        said = _addresses(f"--gateway {link}", address)
+        asked = _addresses(f"--gateway {link}", address)
         kept = tuple(
             gateway
             for gateway in before.gateways
-            if gateway.version not in {new.version for new in said}
+            if gateway.version not in {new.version for new in asked}
         )
-        interface[link] = before._replace(gateways=kept + said)
+        interface[link] = before._replace(gateways=kept + asked)
     for option, patterns in (("--interface", options.interfaces), ("--exclude", options.exclude)):
         for pattern in patterns:
             _check_pattern(option, pattern)
     return settings._replace(
         guard=_one_of("--guard", options.guard or settings.guard, GUARDS),
         sources=_one_of("--sources", options.sources or settings.sources, SOURCES),
-        iif=settings.iif if options.iif is None else options.iif,
-        table_names=(settings.table_names if options.table_names is None else options.table_names),
-        forwarded=settings.forwarded if options.forwarded is None else options.forwarded,
+        iif=_given(options.iif, settings.iif),
+        table_names=_given(options.table_names, settings.table_names),
+        forwarded=_given(options.forwarded, settings.forwarded),
         interfaces=options.interfaces or settings.interfaces,
         exclude=settings.exclude + options.exclude,
         interface=interface,
     )
+
+
+def _given(option: Optional[bool], setting: _Setting) -> Union[bool, _Setting]:
+    """The option's value; the setting's where it was not given."""
+    return setting if option is None else option
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -162,8 +170,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def _parse_main(keys: Mapping[str, str], place: str) -> Settings:
     defaults = Settings()
     parsers: Dict[str, Callable[[str, str], Any]] = {
-        "guard": lambda where, text: _one_of(where, text, GUARDS),
-        "sources": lambda where, text: _one_of(where, text, SOURCES),
+        "guard": partial(_one_of, choices=GUARDS),
+        "sources": partial(_one_of, choices=SOURCES),
         "iif": _unless_auto,
         "table-names": _boolean,
         "priority-base": _priority,
@@ -182,7 +190,7 @@ def _parse_interface(keys: Mapping[str, str], place: str) -> InterfaceSettings:
         "id": _table_id,
         "gateway": _addresses,
         "profile": _text,
-        "addresses": _awaited,
+        "addresses": _floating_addresses,
     }
     values = _parse_keys(keys, parsers, place)
     choice = TableChoice(name=str(values.pop("table", "")), id=values.pop("id", 0))
@@ -323,7 +331,7 @@ def _addresses(where: str, text: str) -> Tuple[IPAddress, ...]:
     return tuple(addresses)
 
 
-def _awaited(where: str, text: str) -> Tuple[IPAddress, ...]:
+def _floating_addresses(where: str, text: str) -> Tuple[IPAddress, ...]:
     """Addresses with a ``+`` each; without it, it could mean that the link's others count no more.
 
     They count always: replies from an address without rules would leave by main's default.

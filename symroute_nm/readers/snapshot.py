@@ -1,4 +1,4 @@
-"""A `Host` as JSON and back: versioned, only what differs from the defaults, strictly checked."""
+"""Snapshots: a `Host` as JSON and back; only what differs from defaults, strictly checked."""
 
 import functools
 import json
@@ -12,7 +12,8 @@ from symroute_nm.files import access
 from symroute_nm.model.codec import decode, encode, fail, shown
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import ANY, VERSIONS, IPNetwork, Route, host_network
-from symroute_nm.model.prefixes import network_at, prefix_key
+from symroute_nm.model.prefixes import network_of_key, prefix_key
+from symroute_nm.model.profiles import Profiles
 from symroute_nm.model.route_set import Column, Packer, RouteSet, pack
 
 FORMAT = "symroute-nm host"
@@ -61,13 +62,13 @@ def dump_parts(host: Host) -> Iterator[str]:
 
 def _dump_routes(routes: RouteSet) -> Iterator[str]:
     separator = "["
-    for packed in routes.packed:
+    for table in routes.tables:
         around = functools.lru_cache(maxsize=_MOST_KNOWN)(
-            functools.partial(_around_destination, packed.templates)
+            functools.partial(_around_destination, table.templates)
         )
-        for kind, number in zip(packed.kinds, packed.ranks):
+        for kind, key in zip(table.kinds, table.prefix_keys):
             before, after = around(kind)
-            yield "".join((separator, before, str(network_at(packed.version, number)), after))
+            yield "".join((separator, before, str(network_of_key(table.version, key)), after))
             separator = ","
 
 
@@ -102,7 +103,9 @@ def load_host(content: bytes, where: str) -> Host:
         )
     host: Host = decode(Host, document.get("host"), f"{where}: host")
     _check(host, where)
-    return host._replace(routes=pack(host.routes) if routes is None else routes)
+    return host._replace(
+        routes=pack(host.routes) if routes is None else routes, profiles=Profiles(host.profiles)
+    )
 
 
 def _parse(content: bytes, where: str) -> Any:
@@ -126,10 +129,10 @@ def _take_apart(content: bytes) -> Optional[Tuple[Any, RouteSet]]:
 
     None unless they are as snapshots have them: what is wrong, and where, the whole document tells.
     """
-    found = _LIST.search(content) if len(content) >= _LARGE else None
-    if found is None:
+    beginning = _LIST.search(content) if len(content) >= _LARGE else None
+    if beginning is None:
         return None
-    start = found.end()
+    start = beginning.end()
     # A constant that JSON does not know stands for the list, and comes back from its place.
     marks: List[Any] = []
 
@@ -162,19 +165,19 @@ def _read_routes(content: bytes, start: int) -> Tuple[RouteSet, int]:
     )
     end, more = start + 1, b","
     while more == b",":
-        found = _ROUTE.match(content, end)
-        if found is None:
+        entry = _ROUTE.match(content, end)
+        if entry is None:
             raise ValueError("no route")
-        destination, rest, more = found.groups()
-        end = found.end()
+        destination, rest, more = entry.groups()
+        end = entry.end()
         network = decode(IPNetwork, destination.decode("ascii"), "")
-        column, kind = find_slot(rest, network.version, network.prefixlen == 0)
+        column, kind = find_slot(rest, network.version, default=network.prefixlen == 0)
         column.add(prefix_key(network), kind)
     return packer.pack(), end
 
 
 def _find_slot(
-    packer: Packer, parse: Callable[[str], Any], rest: bytes, version: int, default: bool
+    packer: Packer, parse: Callable[[str], Any], rest: bytes, version: int, *, default: bool
 ) -> Tuple[Column, int]:
     """Where routes with this text behind the destination go."""
     network = ANY[version] if default else host_network(ANY[version].network_address)
@@ -233,11 +236,11 @@ def _check_route(route: Route, where: str) -> None:
 
 def _make_object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     """The object; ValueError where a key stands twice, of which others might take the first."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         again, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise ValueError(f"the key {shown(again)} twice")
-    return made
+    return values
 
 
 def _parse_integer(text: str) -> int:

@@ -5,9 +5,8 @@ from typing import Any, Dict, Iterator, List
 from symroute_nm.diagnosis.diagnose import Astray, Diagnosis, Outcome
 from symroute_nm.model.finding import ERROR, Finding
 from symroute_nm.model.iproute2 import format_route, format_rule
-from symroute_nm.rpdb.verdicts import describe_failure
+from symroute_nm.rpdb.symmetry import describe_failure
 
-_WORDS = {True: "symmetric", False: "asymmetric"}
 # Where one of these makes replies go astray, the files are right and the kernel is not.
 _IN_KERNEL_ALONE = {"missing-rules", "routes-missing", "stale-routes", "leaked-rules"}
 
@@ -67,7 +66,8 @@ def _is_in_kernel_alone(finding: Finding) -> bool:
 
 
 def _outcome(outcome: Outcome) -> Iterator[str]:
-    yield f"{outcome.address.ip} ({outcome.address.link}): {_WORDS[outcome.symmetric]}"
+    word = "symmetric" if outcome.symmetric else "asymmetric"
+    yield f"{outcome.address.ip} ({outcome.address.link}): {word}"
     for reply in outcome.astray:
         yield f"  {describe_failure(reply.failure)}"
         if reply.dropped:

@@ -24,7 +24,7 @@ def as_json(explained: Explanation) -> Dict[str, Any]:
                 {"device": hop.link, "gateway": str(hop.gateway) if hop.gateway else None}
                 for hop in decision.hops
             ],
-            "doubts": list(decision.doubts),
+            "doubts": [str(doubt) for doubt in decision.doubts],
         },
         "trace": [
             {

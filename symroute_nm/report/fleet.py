@@ -19,10 +19,10 @@ def as_json(outcome: Outcome) -> Dict[str, Any]:
 def describe(outcome: Outcome) -> str:
     """One line on a host that went well."""
     summary = outcome.summary or {}
-    changed = sum(each["change"] != "keep" for each in summary["files"])
-    short = sum(not each["after"] for each in summary["addresses"])
+    changed = sum(file["change"] != "keep" for file in summary["files"])
+    short = sum(not address["after"] for address in summary["addresses"])
     verb = "to write" if summary["dry_run"] else "written"
-    what = f"{changed} files {verb}" if changed else "nothing to change"
-    return (
-        f"{outcome.host}: {what}{f'; {short} addresses are not wholly symmetric' if short else ''}"
-    )
+    line = f"{outcome.host}: {changed} files {verb}"
+    if not changed:
+        line = f"{outcome.host}: nothing to change"
+    return f"{line}; {short} addresses are not wholly symmetric" if short else line

@@ -1,8 +1,10 @@
-"""What `remove` and `undo` did, for people and for programs."""
+"""What `undo` did, for people and for programs."""
 
-from typing import Any, Dict, Iterable, List, Sequence
+from typing import Any, Dict, List
 
-from symroute_nm.files.changes import Change
+from symroute_nm.files.changes import changed
+from symroute_nm.report.changes import files_json, kernel_json, kernel_lines, written_lines
+from symroute_nm.workflow.undo import Undone
 
 _AFTER_UNDO = (
     "to bring the restored files to life: symroute-nm apply, or nmcli connection up for each of "
@@ -11,40 +13,31 @@ _AFTER_UNDO = (
 )
 
 
-def command_lines(found: Sequence[str]) -> List[str]:
-    """The commands with a word on what they do."""
-    if not found:
+def as_json(undone: Undone) -> Dict[str, Any]:
+    """{"restored": the backup's name, "files": […], "notes": […]} and the kernel's changes."""
+    return {
+        "restored": undone.name,
+        "files": files_json(undone.changes),
+        "notes": _notes(undone),
+        **kernel_json(undone.kernel_change),
+    }
+
+
+def lines(undone: Undone) -> List[str]:
+    """What was done to each file and to the kernel, and what is left to do."""
+    verbs = {"keep": "unchanged"}
+    return [
+        *(f"{verbs.get(change.kind, 'restored ')}  {change.path}" for change in undone.changes),
+        *written_lines(undone.written),
+        *kernel_lines(undone.kernel_change),
+        *_notes(undone),
+    ]
+
+
+def _notes(undone: Undone) -> List[str]:
+    """What is left to do for the running kernel, where that was left alone."""
+    if undone.kernel_change:
         return []
-    return [
-        "still in force until the next boot; to end them now:",
-        *(f"  {each}" for each in found),
-    ]
-
-
-def removal(changes: Iterable[Change], found: Sequence[str], dry_run: bool) -> Dict[str, Any]:
-    """What `remove` did or would do: {"dry_run", "files": [{"path", "change"}], "commands"}."""
-    return {"dry_run": dry_run, "files": _files(changes), "commands": list(found)}
-
-
-def restoration(name: str, changes: Iterable[Change], notes: List[str]) -> Dict[str, Any]:
-    """What `undo` did: {"restored": the backup's name, "files": […], "notes": […]}."""
-    return {"restored": name, "files": _files(changes), "notes": notes}
-
-
-def restored_lines(changes: Iterable[Change]) -> List[str]:
-    """What was done to each file."""
-    return [
-        f"{'unchanged' if change.kind == 'keep' else 'restored '}  {change.path}"
-        for change in changes
-    ]
-
-
-def after_undo(changes: Iterable[Change]) -> List[str]:
-    """What is left to do for the running kernel, if files were changed."""
-    if any(change.kind != "keep" for change in changes):
+    if changed(undone.changes):
         return [_AFTER_UNDO]
     return ["nothing to change: all files are as that backup has them"]
-
-
-def _files(changes: Iterable[Change]) -> List[Dict[str, str]]:
-    return [{"path": change.path, "change": change.kind} for change in changes]

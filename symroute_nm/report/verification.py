@@ -5,25 +5,28 @@ from typing import Any, Dict, Iterable, List
 from symroute_nm.workflow.drift import NOT_RUN, FileDrift, Verification
 
 
-def drift_lines(found: Verification) -> List[str]:
+def drift_lines(verification: Verification) -> List[str]:
     """The table for people, and a line for each file and mark."""
     lines = []
-    if found.drift:
-        lines.append(f"{'':<8} {'plan':<5} {'files':<6} {'kernel':<6}  {''}")
-    for difference in found.drift:
-        marks = [
-            "yes" if one else "no"
-            for one in (difference.planned, difference.listed, difference.present)
-        ]
-        lines.append("%-8s %-5s %-6s %-6s  %s" % (difference.kind, *marks, difference.text))
-    lines += [*file_lines(found.files), *found.marks]
+    if verification.drift:
+        lines.append(_row("", "plan", "files", "kernel", ""))
+    for difference in verification.drift:
+        planned = "yes" if difference.planned else "no"
+        listed = "yes" if difference.listed else "no"
+        present = "yes" if difference.present else "no"
+        lines.append(_row(difference.kind, planned, listed, present, difference.text))
+    lines += [*file_lines(verification.files), *verification.marks]
     return lines or ["plan, files and kernel agree"]
 
 
-def drift_json(found: Verification) -> Dict[str, Any]:
+def _row(kind: str, planned: str, listed: str, present: str, text: str) -> str:
+    return f"{kind:<8} {planned:<5} {listed:<6} {present:<6}  {text}"
+
+
+def drift_json(verification: Verification) -> Dict[str, Any]:
     """The same for programs: {"agree": bool, "differences": [{…}], "files": […], "marks": […]}."""
     return {
-        "agree": found.agree,
+        "agree": verification.agree,
         "differences": [
             {
                 "kind": difference.kind,
@@ -32,10 +35,10 @@ def drift_json(found: Verification) -> Dict[str, Any]:
                 "files": difference.listed,
                 "kernel": difference.present,
             }
-            for difference in found.drift
+            for difference in verification.drift
         ],
-        "files": file_lines(found.files),
-        "marks": list(found.marks),
+        "files": file_lines(verification.files),
+        "marks": list(verification.marks),
     }
 
 

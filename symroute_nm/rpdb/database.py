@@ -1,11 +1,13 @@
-"""What the kernel decides for a packet, whether that is symmetric, and what a plan changes.
+"""The routing policy database of a host, `Rpdb`: what the kernel decides, for a packet or for all.
 
-Never imports the planner, so that no mistake is shared. Imports model, and touches nothing.
+What is asked for a whole family comes as classes, intervals of destinations that are all decided
+alike, which together cover it: so a proof looks at every address there is.
 """
 
 from bisect import bisect_left, bisect_right
 from copy import copy
 from heapq import merge
+from operator import attrgetter
 from typing import (
     Callable,
     Dict,
@@ -21,23 +23,32 @@ from typing import (
     Union,
 )
 
-from symroute_nm.model.network import TABLE_MAIN, VERSIONS, IPNetwork, Link, Route, Rule
-from symroute_nm.model.prefixes import make_indexes, make_ranks
+from symroute_nm.model.network import (
+    IPV4,
+    IPV6,
+    TABLE_MAIN,
+    VERSIONS,
+    IPNetwork,
+    Link,
+    Route,
+    Rule,
+)
+from symroute_nm.model.prefixes import make_indexes, make_prefix_keys
 from symroute_nm.model.route_set import RouteTable, pack
 from symroute_nm.rpdb.decision import (
     Decision,
     DestinationClass,
     RuleTrial,
     TraceStep,
-    conclude,
-    describe,
-    join,
-    settle,
+    apply_bound_link,
+    describe_trial,
+    join_neighbours,
+    make_decision,
 )
 from symroute_nm.rpdb.fib import ERRORS, WHOLE, Query, Table
 from symroute_nm.rpdb.intervals import (
+    Doubt,
     Intervals,
-    Known,
     LabelledIntervals,
     Lookup,
     Piece,
@@ -51,79 +62,13 @@ from symroute_nm.rpdb.rules import (
     CompiledRule,
     FlowKey,
     Packet,
-    Selection,
+    RuleIndex,
     compile_rule,
-    matching,
-    span,
-    translate,
+    make_flow_key,
+    matching_destinations,
+    network_interval,
     uncertain_destinations,
 )
-
-# Decisions of values that are to come again, while classes are told one by one
-_MOST_KNOWN = 1000
-
-
-class ClassQuery(NamedTuple):
-    """What a sweep is about: its stages, and the rule of each."""
-
-    template: Packet
-    asked: FlowKey
-    query: Query
-    by_way: bool
-    stages: List[Stage]
-    selectors: List[CompiledRule]
-
-
-class DecidedPart(NamedTuple):
-    """Destinations that one rule decides; without a selector, none does.
-
-    The values of `flat` are for `decide`; with a table they are of its `lookup`.
-    """
-
-    flat: LabelledIntervals
-    selector: Optional[CompiledRule]
-    table: Optional[Table]
-    doubts: Tuple[str, ...]
-    inquiry: ClassQuery
-
-    def decide(self, address: int, value: int) -> Decision:
-        """The decision for an address of an interval with that value."""
-        template, asked, query, by_way = self.inquiry[:4]
-        tried = None
-        if self.selector is not None:
-            choice = None
-            if self.table is not None:
-                choice = (
-                    self.table.find(address, query) if by_way else self.table.choice(value, query)
-                )
-            tried = RuleTrial(self.selector, "found", choice)
-        return settle(conclude(tried, self.doubts), template, asked)
-
-    def classes(self) -> Iterator[DestinationClass]:
-        """The intervals."""
-        return self._tell(range(len(self.flat.starts)))
-
-    def firsts(self, alike: Optional[Callable[[int], int]] = None) -> Iterator[DestinationClass]:
-        """The first interval for each value, or for each of what is `alike` about values."""
-        if self.flat.values == self.flat.values[:1] * len(self.flat.values):  # most often
-            return self._tell(range(len(self.flat.values))[:1])
-        # Backwards, so that the first of each is kept
-        values, positions = reversed(self.flat.values), range(len(self.flat.starts) - 1, -1, -1)
-        return self._tell(dict(zip(map(alike, values) if alike else values, positions)).values())
-
-    def _tell(self, positions: Iterable[int]) -> Iterator[DestinationClass]:
-        flat = self.flat
-        known: Dict[int, Decision] = {}
-        for position in positions:
-            first, value = flat.starts[position], flat.values[position]
-            if value not in known:
-                if len(known) >= _MOST_KNOWN:
-                    known.clear()
-                known[value] = self.decide(first, value)
-            yield DestinationClass(
-                self.inquiry.template.version, first, flat.ends[position], known[value]
-            )
-
 
 # rt6_need_strict: to these an IPv6 packet is routed by its own link only (::1, fe80::/10, ff00::/8)
 STRICT = make_intervals(
@@ -131,16 +76,85 @@ STRICT = make_intervals(
 )
 RELAXED = complement(STRICT.starts, STRICT.ends, WHOLE[6])
 
+# The verdicts that decide: the actions of rules, and a route
+FINAL = (*ERRORS, "found")
+
+# Decisions of values that are to come again, while classes are told one by one
+_MOST_KNOWN = 1000
+
 # Some of the destination space; None: all
 Within = Union[IPNetwork, Intervals, None]
 
-_EMPTY = {
-    version: Table(RouteTable(0, version, make_ranks(version), make_indexes(), (), {}))
-    for version in VERSIONS
-}
 
-# The verdicts that decide: the actions of rules, and a route
-FINAL = (*ERRORS, "found")
+class ClassQuery(NamedTuple):
+    """What a sweep is about: packets that differ in their destinations alone.
+
+    `by_way`: only what routes have in common counts (see `Table.lookup`).
+    """
+
+    template: Packet
+    flow_key: FlowKey
+    query: Query
+    by_way: bool
+
+
+class RuleStage(NamedTuple):
+    """A stage of a sweep, and the rule that it was made of."""
+
+    stage: Stage
+    compiled: CompiledRule
+
+
+class DecidedPart(NamedTuple):
+    """Destinations that one rule decides; without a rule, none does.
+
+    The values of `intervals` are for `decide`; with a table they are of its `lookup`.
+    """
+
+    intervals: LabelledIntervals
+    compiled: Optional[CompiledRule]
+    table: Optional[Table]
+    doubts: Tuple[Doubt, ...]
+    class_query: ClassQuery
+
+    def decide(self, address: int, value: int) -> Decision:
+        """The decision for an address of an interval with that value."""
+        template, flow_key, query, by_way = self.class_query
+        trial = None
+        if self.compiled is not None:
+            choice = None
+            if self.table is not None and by_way:
+                choice = self.table.find(address, query)
+            elif self.table is not None:
+                choice = self.table.choice(value, query)
+            trial = RuleTrial(self.compiled, "found", choice)
+        return apply_bound_link(make_decision(trial, self.doubts), template, flow_key)
+
+    def classes(self) -> Iterator[DestinationClass]:
+        """The intervals."""
+        return self._make_classes(range(len(self.intervals.starts)))
+
+    def firsts(self, alike: Optional[Callable[[int], int]] = None) -> Iterator[DestinationClass]:
+        """The first interval for each value, or for each of what is `alike` about values."""
+        values = self.intervals.values
+        if values == values[:1] * len(values):  # most often
+            return self._make_classes(range(len(values))[:1])
+        # Backwards, so that the first of each is kept
+        keys = map(alike, reversed(values)) if alike else reversed(values)
+        positions = range(len(values) - 1, -1, -1)
+        return self._make_classes(dict(zip(keys, positions)).values())
+
+    def _make_classes(self, positions: Iterable[int]) -> Iterator[DestinationClass]:
+        starts, ends, values = self.intervals
+        version = self.class_query.template.version
+        known: Dict[int, Decision] = {}
+        for position in positions:
+            first, value = starts[position], values[position]
+            if value not in known:
+                if len(known) >= _MOST_KNOWN:
+                    known.clear()
+                known[value] = self.decide(first, value)
+            yield DestinationClass(version, first, ends[position], known[value])
 
 
 class Rpdb:
@@ -162,101 +176,83 @@ class Rpdb:
         self._links = {link.name: link for link in links}
         if groups is None and self._links:
             groups = {name: link.group for name, link in self._links.items()}
-        self._selectors: Dict[int, List[CompiledRule]] = {4: [], 6: []}
+        self._rules: Dict[int, List[CompiledRule]] = {version: [] for version in VERSIONS}
         for rule in sorted(rules, key=lambda rule: rule.priority):
-            self._selectors[rule.version].append(compile_rule(rule, groups))
-        self._targets = {
-            version: _index_priorities(selector) for version, selector in self._selectors.items()
+            self._rules[rule.version].append(compile_rule(rule, groups))
+        self._goto_positions = {
+            version: _index_priorities(compiled) for version, compiled in self._rules.items()
         }
-        self._selections = {
-            version: Selection(selector) for version, selector in self._selectors.items()
+        self._rule_indexes = {
+            version: RuleIndex(compiled) for version, compiled in self._rules.items()
         }
-        known = like._tables if like else {}
-        self._tables: Dict[Tuple[int, int], Table] = _build_tables(routes, known)
-        self._known: Known = {}
-        self._last: Optional[ClassQuery] = None
-
-    def stretches(self, version: int) -> Iterator[Tuple[Intervals, "Rpdb"]]:
-        """All destinations of a family in stretches with few routes, and what decides there alone.
-
-        So little is needed at a time, however many routes there are.
-        """
-        tables = [table for key, table in self._tables.items() if key[0] == version]
-        largest = max(tables, key=lambda table: len(table.packed.ranks), default=_EMPTY[version])
-        for stretch in largest.packed.stretches():
-            yield make_intervals(version, stretch), self.within(version, *stretch)
-
-    def within(self, version: int, first: int, last: int) -> "Rpdb":
-        """What decides for these destinations alone; tables are still shared."""
-        if [first, last] == [*WHOLE[version].starts, *WHOLE[version].ends]:
-            return self
-        one = copy(self)
-        one._tables = {
-            key: table.within(first, last)
-            for key, table in self._tables.items()
-            if key[0] == version
-        }
-        one._known, one._last = {}, None
-        return one
+        self._empty = {version: _make_empty_table(version) for version in VERSIONS}
+        self._tables: Dict[Tuple[int, int], Table] = _build_tables(
+            routes, like._tables if like else {}
+        )
+        # The last stages, since many ask for part after part of the same
+        self._last: Optional[Tuple[ClassQuery, Sequence[RuleStage]]] = None
 
     def decide(self, packet: Packet) -> Decision:
         """What becomes of one packet; InputError where its parts are of two families."""
-        asked = translate(packet, self._links)
-        doubts: Tuple[str, ...] = ()
-        for tried in self._walk(packet, asked):
-            if tried.selector.doubt and tried.verdict != "mismatch":
-                doubts = (*doubts, tried.selector.doubt)
-            if tried.verdict in FINAL:
-                return settle(conclude(tried, doubts), packet, asked)
-        return settle(Decision("unreachable", doubts=doubts), packet, asked)
+        flow_key = make_flow_key(packet, self._links)
+        doubts: Tuple[Doubt, ...] = ()
+        for trial in self._walk(packet, flow_key):
+            if trial.compiled.doubt and trial.verdict != "mismatch":
+                doubts = (*doubts, trial.compiled.doubt)
+            if trial.verdict in FINAL:
+                return apply_bound_link(make_decision(trial, doubts), packet, flow_key)
+        return apply_bound_link(make_decision(None, doubts), packet, flow_key)
 
     def trace(self, packet: Packet) -> Tuple[Decision, Tuple[TraceStep, ...]]:
         """The decision, and every rule tried on the way, in the order of trial."""
-        asked, decision = translate(packet, self._links), self.decide(packet)
+        flow_key, decision = make_flow_key(packet, self._links), self.decide(packet)
         steps = []
-        for tried in self._walk(packet, asked):
-            words, final = describe(tried, asked, packet), tried.verdict in FINAL
+        for trial in self._walk(packet, flow_key):
+            words, final = describe_trial(trial, flow_key, packet), trial.verdict in FINAL
             if final and decision.rule is None:
-                words += f"; but IPv4 sends what is bound to {asked.bound} out there all the same"
-            steps.append(TraceStep(tried.selector.rule, words, final and decision.rule is not None))
+                words += (
+                    f"; but IPv4 sends what is bound to {flow_key.bound} out there all the same"
+                )
+            steps.append(TraceStep(trial.compiled.rule, words, final and decision.rule is not None))
         return decision, tuple(steps)
 
-    def signature(self, template: Packet) -> Tuple[Hashable, ...]:
+    def signature(self, template: Packet) -> "Signature":
         """What tells templates apart: those of equal signature are decided alike everywhere."""
-        asked = translate(template, self._links)
-        matches = self._select(template.version, asked)
-        matching_rules = tuple((index, unsure) for index, _, unsure in matches)
-        return (template.version, _question(template, asked), asked.vrf, matching_rules)
+        flow_key = make_flow_key(template, self._links)
+        matches = self._select(template.version, flow_key)
+        rules = tuple((match.position, match.unsure) for match in matches)
+        return Signature(template.version, _make_query(template, flow_key), flow_key.vrf, rules)
 
     def classes(self, template: Packet, within: Within = None) -> List[DestinationClass]:
         """All destination classes in ascending order: they cover the family, or `within`.
 
         Of the template's destination only the family counts.
         """
-        return list(self.each_class(template, within))
-
-    def each_class(self, template: Packet, within: Within = None) -> Iterator[DestinationClass]:
-        """The same, one by one: there may be hundreds of thousands."""
-        parts = (each.classes() for each in self._cut(template, within, by_way=False))
-        return join(merge(*parts, key=lambda each: each.first))
+        parts = (part.classes() for part in self.parts(template, within, by_way=False))
+        return list(join_neighbours(merge(*parts, key=attrgetter("first"))))
 
     def parts(
-        self, template: Packet, within: Within = None, by_way: bool = True
-    ) -> List[DecidedPart]:
+        self, template: Packet, within: Within = None, *, by_way: bool = True
+    ) -> Iterator[DecidedPart]:
         """The same as parts that cover the family, or `within`: each of one rule."""
-        return list(self._cut(template, within, by_way))
+        flow_key, version = make_flow_key(template, self._links), template.version
+        whole = _find_space(within, version)
+        for space, query in _split_space(whole, _make_query(template, flow_key), version):
+            class_query = ClassQuery(template, flow_key, query, by_way)
+            stages = self._prepare(class_query)
+            for piece in sweep([prepared.stage for prepared in stages], space):
+                yield self._make_part(piece, class_query, stages)
 
     def kinds(self, template: Packet) -> List[DestinationClass]:
         """A class for each kind of route that destinations get, and more; its route is one of many.
 
         Routes of one kind have all in common but their destination, and that none is a default.
         """
-        return [
-            each
-            for stretch, database in self.stretches(template.version)
-            for part in database._cut(template, stretch, by_way=False)
-            for each in part.firsts(part.table.likeness if part.table else None)
-        ]
+        kinds: List[DestinationClass] = []
+        for stretch, database in self.stretches(template.version):
+            for part in database.parts(template, stretch, by_way=False):
+                kinds += part.firsts(part.table.likeness if part.table else None)
+        return kinds
 
     def ways(self, template: Packet, within: Within = None) -> List[DestinationClass]:
         """One class for each rule, type and ways out (and doubts) that destinations get.
@@ -264,147 +260,191 @@ class Rpdb:
         As complete a proof as `classes` where only the way out matters, and far shorter: a table
         of 20,000 routes by one gateway is one way; all that is local is one.
         """
-        found: Dict[Tuple[object, ...], DestinationClass] = {}
-        parts = (
-            self._cut(template, within, by_way=True)
-            if within
-            else (
-                part
-                for stretch, database in self.stretches(template.version)
-                for part in database._cut(template, stretch, by_way=True)
-            )
-        )
+        ways: Dict[Hashable, DestinationClass] = {}
+        parts = self._stretched_parts(template) if within is None else self.parts(template, within)
         for part in parts:
-            for each in part.firsts():
-                decision = each.decision
+            for first in part.firsts():
+                decision = first.decision
                 hops = () if decision.type == "local" else decision.hops
-                key = (id(decision.rule), decision.type, hops, decision.doubts)
-                found.setdefault(key, each)
-        return sorted(found.values(), key=lambda each: each.first)
+                way = (decision.rule, decision.type, hops, decision.doubts)
+                ways.setdefault(way, first)
+        return sorted(ways.values(), key=lambda way: way.first)
 
-    def _walk(self, packet: Packet, asked: FlowKey) -> Iterator[RuleTrial]:
-        selectors, targets = self._selectors[packet.version], self._targets[packet.version]
-        address, query = int(packet.destination), _question(packet, asked)
+    def stretches(self, version: int) -> Iterator[Tuple[Intervals, "Rpdb"]]:
+        """All destinations of a family in stretches with few routes, and what decides there alone.
+
+        So little is needed at a time, however many routes there are.
+        """
+        tables = [table for key, table in self._tables.items() if key[0] == version]
+        largest = max(
+            tables, key=lambda table: len(table.routes.prefix_keys), default=self._empty[version]
+        )
+        for stretch in largest.routes.stretches():
+            yield make_intervals(version, stretch), self.within(version, *stretch)
+
+    def within(self, version: int, first: int, last: int) -> "Rpdb":
+        """What decides for these destinations alone; tables are still shared."""
+        if [first, last] == [*WHOLE[version].starts, *WHOLE[version].ends]:
+            return self
+        stretch = copy(self)
+        stretch._tables = {
+            key: table.within(first, last)
+            for key, table in self._tables.items()
+            if key[0] == version
+        }
+        stretch._last = None
+        return stretch
+
+    def _walk(self, packet: Packet, flow_key: FlowKey) -> Iterator[RuleTrial]:
+        """The rules that are tried on one packet, with how that ended."""
+        rules, goto_positions = self._rules[packet.version], self._goto_positions[packet.version]
+        address, query = int(packet.destination), _make_query(packet, flow_key)
         position = 0
-        while position < len(selectors):
-            tried = self._try(selectors[position], asked, address, query)
-            yield tried
-            if tried.verdict in FINAL:
+        while position < len(rules):
+            trial = self._try(rules[position], flow_key, address, query)
+            yield trial
+            if trial.verdict in FINAL:
                 return
             position += 1
-            if tried.verdict == "goto":
-                position = max(position, targets.get(tried.selector.rule.target, 0))
+            if trial.verdict == "goto":
+                position = max(position, goto_positions.get(trial.compiled.rule.target, 0))
 
-    def _try(self, selector: CompiledRule, asked: FlowKey, address: int, query: Query) -> RuleTrial:
-        if not _holds(matching(selector, asked), address):
-            unsure = _holds(uncertain_destinations(selector, asked), address)
-            return RuleTrial(selector, "unsure" if unsure else "mismatch")
-        if selector.rule.action != "lookup":
-            return RuleTrial(selector, selector.rule.action)
-        choice = self._table(selector.rule, asked).find(address, query)
+    def _try(
+        self, compiled: CompiledRule, flow_key: FlowKey, address: int, query: Query
+    ) -> RuleTrial:
+        if not _holds(matching_destinations(compiled, flow_key), address):
+            unsure = _holds(uncertain_destinations(compiled, flow_key), address)
+            return RuleTrial(compiled, "unsure" if unsure else "mismatch")
+        if compiled.rule.action != "lookup":
+            return RuleTrial(compiled, compiled.rule.action)
+        choice = self._table(compiled.rule, flow_key).find(address, query)
         if choice is None:
-            return RuleTrial(selector, "missing")
+            return RuleTrial(compiled, "missing")
         if choice.type == "throw":
-            return RuleTrial(selector, "throw", choice)
+            return RuleTrial(compiled, "throw", choice)
         return RuleTrial(
-            selector, "suppressed" if selector.suppress.drops(choice) else "found", choice
+            compiled, "suppressed" if compiled.suppress.drops(choice) else "found", choice
         )
 
-    def _table(self, rule: Rule, asked: FlowKey) -> Table:
+    def _table(self, rule: Rule, flow_key: FlowKey) -> Table:
         # fib_get_table, fib6_get_table: table 0 is main
-        number = (asked.vrf if rule.l3mdev else rule.table) or TABLE_MAIN
-        return self._tables.get((rule.version, number), _EMPTY[rule.version])
+        number = (flow_key.vrf if rule.l3mdev else rule.table) or TABLE_MAIN
+        return self._tables.get((rule.version, number), self._empty[rule.version])
 
-    def _cut(self, template: Packet, within: Within, by_way: bool) -> Iterator[DecidedPart]:
-        asked, version = translate(template, self._links), template.version
-        whole = _space(within, version)
-        for space, query in _split_space(whole, _question(template, asked), version):
-            inquiry = self._prepare(ClassQuery(template, asked, query, by_way, [], []))
-            for piece in sweep(inquiry.stages, space, self._known):
-                yield self._make_part(piece, inquiry)
+    def _stretched_parts(self, template: Packet) -> Iterator[DecidedPart]:
+        """The parts of the whole family, stretch by stretch."""
+        for stretch, database in self.stretches(template.version):
+            yield from database.parts(template, stretch)
 
-    def _prepare(self, inquiry: ClassQuery) -> ClassQuery:
-        """The inquiry with its stages; the last one is kept, since many ask for part after part."""
-        last = self._last
-        if last is None or last[:4] != inquiry[:4]:
-            self._fill(inquiry)
-            self._last = last = inquiry
-        return last
+    def _prepare(self, class_query: ClassQuery) -> Sequence[RuleStage]:
+        if self._last is None or self._last[0] != class_query:
+            self._last = (class_query, self._make_stages(class_query))
+        return self._last[1]
 
-    def _fill(self, inquiry: ClassQuery) -> None:
+    def _make_stages(self, class_query: ClassQuery) -> List[RuleStage]:
         """The rules that can match, as stages; a rule in doubt for some packets is two stages."""
-        version = inquiry.template.version
-        matches = list(self._select(version, inquiry.asked))
-        origins = [index for index, _, _ in matches]
-        for following, (index, where, unsure) in enumerate(matches, 1):
-            selector = self._selectors[version][index]
+        version = class_query.template.version
+        matches = list(self._select(version, class_query.flow_key))
+        origins = [match.position for match in matches]
+        stages = []
+        for following, match in enumerate(matches, 1):
+            compiled, where = self._rules[version][match.position], match.where
             elsewhere = complement(where.starts, where.ends, WHOLE[version])
-            stage = Stage(where, elsewhere, doubt=selector.doubt)
-            action = "nop" if unsure else selector.rule.action
+            stage = Stage(where, elsewhere, doubt=compiled.doubt)
+            action = "nop" if match.unsure else compiled.rule.action
             if action == "lookup":
-                stage = stage._replace(lookup=self._look(selector, inquiry))
-            elif action in ("goto", "nop"):
-                goal = self._targets[version].get(selector.rule.target, 0) * (action == "goto")
+                stage = stage._replace(lookup=self._look(compiled, class_query))
+            elif action == "goto":
+                goal = self._goto_positions[version].get(compiled.rule.target, 0)
                 stage = stage._replace(target=max(following, bisect_left(origins, goal)))
-            inquiry.stages.append(stage)
-            inquiry.selectors.append(selector)
+            elif action == "nop":
+                stage = stage._replace(target=following)
+            stages.append(RuleStage(stage, compiled))
+        return stages
 
-    def _select(self, version: int, asked: FlowKey) -> Iterator[Tuple[int, Intervals, bool]]:
-        """Position of a rule, where it matches, and whether that is in doubt."""
-        for index in self._selections[version].of(asked):
-            selector = self._selectors[version][index]
-            unsure, sure = uncertain_destinations(selector, asked), matching(selector, asked)
-            if unsure.starts:
-                yield index, unsure, True
-            if sure.starts:
-                yield index, sure, False
+    def _select(self, version: int, flow_key: FlowKey) -> Iterator["_Match"]:
+        """The rules that match some destination, surely or perhaps, in order."""
+        for position in self._rule_indexes[version].of(flow_key):
+            compiled = self._rules[version][position]
+            uncertain = uncertain_destinations(compiled, flow_key)
+            certain = matching_destinations(compiled, flow_key)
+            if uncertain.starts:
+                yield _Match(position, uncertain, unsure=True)
+            if certain.starts:
+                yield _Match(position, certain, unsure=False)
 
-    def _look(self, selector: CompiledRule, inquiry: ClassQuery) -> Lookup:
-        table = self._table(selector.rule, inquiry.asked)
-        return table.lookup(inquiry.query, selector.suppress, inquiry.by_way)
+    def _look(self, compiled: CompiledRule, class_query: ClassQuery) -> Lookup:
+        table = self._table(compiled.rule, class_query.flow_key)
+        return table.lookup(class_query.query, compiled.suppress, by_way=class_query.by_way)
 
-    def _make_part(self, piece: Piece, inquiry: ClassQuery) -> DecidedPart:
-        selector = inquiry.selectors[piece.stage] if piece.stage >= 0 else None
-        looks = selector is not None and inquiry.stages[piece.stage].lookup is not None
-        table = self._table(selector.rule, inquiry.asked) if selector and looks else None
-        return DecidedPart(piece.flat, selector, table, piece.doubts, inquiry)
+    def _make_part(
+        self, piece: Piece, class_query: ClassQuery, stages: Sequence[RuleStage]
+    ) -> DecidedPart:
+        if piece.stage < 0:
+            return DecidedPart(piece.intervals, None, None, piece.doubts, class_query)
+        stage, compiled = stages[piece.stage]
+        table = self._table(compiled.rule, class_query.flow_key) if stage.lookup else None
+        return DecidedPart(piece.intervals, compiled, table, piece.doubts, class_query)
 
 
-def _space(within: Within, version: int) -> Intervals:
+class Signature(NamedTuple):
+    """What of a template decides: packets that differ in nothing of it fare alike."""
+
+    version: int
+    query: Query
+    vrf: int
+    rules: Tuple[Tuple[int, bool], ...]  # the positions of those that match; whether in doubt
+
+
+class _Match(NamedTuple):
+    """Where the rule at a position matches, and whether that is in doubt."""
+
+    position: int
+    where: Intervals
+    unsure: bool
+
+
+def _find_space(within: Within, version: int) -> Intervals:
     if within is None:
         return WHOLE[version]
-    return within if isinstance(within, Intervals) else span(within)
+    return within if isinstance(within, Intervals) else network_interval(within)
 
 
 def _build_tables(
     routes: Iterable[Route], known: Mapping[Tuple[int, int], Table]
 ) -> Dict[Tuple[int, int], Table]:
+    """The tables by family and number; the known one where it has the same routes."""
     tables = {}
-    for packed in pack(routes).packed:
-        key = (packed.version, packed.table)
-        same = key in known and known[key].packed == packed
-        tables[key] = known[key] if same else Table(packed)
+    for table in pack(routes).tables:
+        key = (table.version, table.table)
+        same = key in known and known[key].routes == table
+        tables[key] = known[key] if same else Table(table)
     return tables
 
 
-def _index_priorities(selectors: Sequence[CompiledRule]) -> Dict[int, int]:
+def _make_empty_table(version: int) -> Table:
+    return Table(RouteTable(0, version, make_prefix_keys(version), make_indexes(), (), {}))
+
+
+def _index_priorities(rules: Sequence[CompiledRule]) -> Dict[int, int]:
     """Priority → position of its first rule, which is where a goto goes (fib_nl_newrule)."""
     return {
-        selector.rule.priority: len(selectors) - position
-        for position, selector in enumerate(reversed(selectors), 1)
+        compiled.rule.priority: len(rules) - position
+        for position, compiled in enumerate(reversed(rules), 1)
     }
 
 
-def _question(packet: Packet, asked: FlowKey) -> Query:
-    query = Query(asked.tos if packet.version == 4 else 0, asked.bound, packet.iif)
-    if packet.version == 6 and packet.iif and _holds(STRICT, int(packet.destination)):
+def _make_query(packet: Packet, flow_key: FlowKey) -> Query:
+    tos = flow_key.tos if packet.version == IPV4 else 0
+    query = Query(tos, flow_key.bound, packet.iif)
+    if packet.version == IPV6 and packet.iif and _holds(STRICT, int(packet.destination)):
         return query._replace(bound=packet.iif)
     return query
 
 
 def _split_space(space: Intervals, query: Query, version: int) -> List[Tuple[Intervals, Query]]:
     """IPv6 packets that came in are routed by their own link to `STRICT` destinations."""
-    if version == 4 or not query.inbound:
+    if version == IPV4 or not query.inbound:
         return [(space, query)]
     return [
         (intersect(space, RELAXED), query._replace(bound="")),
@@ -412,6 +452,6 @@ def _split_space(space: Intervals, query: Query, version: int) -> List[Tuple[Int
     ]
 
 
-def _holds(spans: Intervals, address: int) -> bool:
-    position = bisect_right(spans.starts, address) - 1
-    return position >= 0 and address <= spans.ends[position]
+def _holds(intervals: Intervals, address: int) -> bool:
+    position = bisect_right(intervals.starts, address) - 1
+    return position >= 0 and address <= intervals.ends[position]

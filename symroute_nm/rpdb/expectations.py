@@ -1,4 +1,4 @@
-"""What every destination is due: delivery, a drop, an internal network, the asked link (pure)."""
+"""Where packets should go: delivered, dropped, to an internal network, by the link asked at."""
 
 from ipaddress import IPv4Network, IPv6Network
 from typing import (
@@ -10,6 +10,7 @@ from typing import (
     List,
     Mapping,
     NamedTuple,
+    Optional,
     Sequence,
     Tuple,
 )
@@ -26,7 +27,7 @@ from symroute_nm.model.network import (
     Route,
     Rule,
 )
-from symroute_nm.model.prefixes import BITS, PrefixSet, collapse, first_of, last_of
+from symroute_nm.model.prefixes import BITS, PrefixSet, collapse, first_address, last_address
 from symroute_nm.model.route_set import RouteSet, RouteTable, pack
 from symroute_nm.rpdb.database import DecidedPart, Rpdb
 from symroute_nm.rpdb.decision import Decision
@@ -44,28 +45,30 @@ _LINK_SCOPE: Mapping[int, Tuple[IPNetwork, ...]] = {
     4: (LINK_LOCAL[4], IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32")),
     6: (LINK_LOCAL[6], IPv6Network("ff00::/8"), IPv6Network("::1/128")),
 }
-# Dues of so few intervals are better judged together
+# Expectations of so few intervals are better judged together
 _SHORT = 1000
 
 _LINK_SCOPE_TABLE = 1  # in a database of our own, which has no other but local and main
 _LINK_SCOPE_ROUTES = pack(
     Route(network, table=_LINK_SCOPE_TABLE, hops=(Hop(),))
-    for version in VERSIONS
-    for network in _LINK_SCOPE[version]
+    for network in (*_LINK_SCOPE[4], *_LINK_SCOPE[6])
 )
 
 
 class Expectation(NamedTuple):
-    """What a part of the destination space is due, by what local and main know specifically."""
+    """What is expected of a part of the destination space, by what local and main know of it.
 
-    kind: str  # local, drop, internal, main: left to it, own: by the link of the source address
-    spans: Intervals
+    `kind` is local, drop, internal, main (left to it) or own (by the link of the source address).
+    """
+
+    kind: str
+    intervals: Intervals
     specific: LabelledIntervals  # as local and main alone decide there: positions in `decisions`
-    decisions: List[Decision]  # of their type and ways out; the route is one for all of these
+    decisions: Sequence[Decision]  # of their type and ways out; the route is one for all of these
 
 
 class Expectations:
-    """What each family's destinations are due, worked out when first asked for."""
+    """What is expected of each family's destinations, worked out stretch by stretch."""
 
     def __init__(
         self, host: Host, outward: FrozenSet[str], left_out: Sequence[PrefixSet], like: Rpdb
@@ -75,102 +78,129 @@ class Expectations:
         self._database = _build_database(host, like)
 
     def of(self, version: int, within: Intervals) -> List[Expectation]:
-        """The dues of a stretch of that family's addresses; ascending, without link scope."""
+        """What is expected in a stretch of that family's addresses; without link scope.
+
+        Ascending by where they begin.
+        """
         database = self._database.within(version, within.starts[0], within.ends[0])
         template = Packet(ANY[version].network_address)
-        found = [
-            due
-            for part in database.parts(template, within, by_way=False)
-            for due in self._divide(part)
-        ]
-        return sorted(_unite(version, found), key=lambda each: each.spans.starts[0])
+        drafts: Dict[str, List[_Draft]] = {}
+        for part in database.parts(template, within, by_way=False):
+            for draft in self._divide(part):
+                drafts.setdefault(draft.kind, []).append(draft)
+        expectations: List[Expectation] = []
+        for alike in drafts.values():
+            expectations += [draft.finish() for draft in _unite(version, alike)]
+        return sorted(expectations, key=lambda expectation: expectation.intervals.starts[0])
 
-    def _divide(self, part: DecidedPart) -> Iterator[Expectation]:
-        """The destinations that one rule decides, by what they are due."""
-        table = part.table
-        if table is None:  # nothing is known of them specifically
-            decision = part.decide(part.flat.starts[0], 0)
-            yield Expectation("own", Intervals(*part.flat[:2]), part.flat, [decision])
-            return
-        dues: Dict[str, Expectation] = {}
-        known: Dict[
-            Tuple[int, int], Tuple[LabelledIntervals, int]
-        ] = {}  # very many are of few kinds
-        left = self._find_left_out(table.packed)
-        for first, last, position in zip(*part.flat):
-            key = (table.likeness(position), left[position])
+    def _divide(self, part: DecidedPart) -> Iterable["_Draft"]:
+        """The destinations that one rule decides, by what is expected of them."""
+        if part.table is None:  # nothing is known of them specifically
+            decision = part.decide(part.intervals.starts[0], 0)
+            joined = Intervals(part.intervals.starts, part.intervals.ends)
+            return [_Draft("own", part.intervals, [decision], joined)]
+        routes = part.table.routes
+        drafts: Dict[str, _Draft] = {}
+        known: Dict[Tuple[int, int], Tuple[_Draft, int]] = {}  # very many are of few kinds
+        left = self._find_left_out(routes)
+        for first, last, position in zip(*part.intervals):
+            key = (part.table.likeness(position), left[position])
             if key not in known:
                 decision = part.decide(first, position)
-                kind = _kind(decision, self.outward)
-                kind = "main" if kind == "own" and key[1] else kind
-                due = dues.setdefault(kind, _make_due(kind, table.packed.version))
-                known[key] = (due.specific, len(due.decisions))
-                due.decisions.append(decision)
-            flat, number = known[key]
-            flat.starts.append(first)
-            flat.ends.append(last)
-            flat.values.append(number)
-        for kind, due in dues.items():
-            if kind != "any":
-                yield due._replace(spans=_join(due.specific))
+                kind = _find_kind(decision, self.outward)
+                if kind == "own" and left[position]:
+                    kind = "main"
+                draft = drafts.setdefault(kind, _Draft(kind, make_labelled(routes.version), []))
+                known[key] = (draft, draft.add_decision(decision))
+            draft, number = known[key]
+            draft.specific.starts.append(first)
+            draft.specific.ends.append(last)
+            draft.specific.values.append(number)
+        return [draft for kind, draft in drafts.items() if kind != "any"]
 
-    def _find_left_out(self, packed: RouteTable) -> bytearray:
+    def _find_left_out(self, routes: RouteTable) -> bytearray:
         """Which of these routes are main's to what is left to it, as ones at their positions."""
-        for networks in self._left_out if packed.table == TABLE_MAIN else ():
-            if networks.version == packed.version:
-                return bytearray(map(networks.has, packed.ranks))
-        return bytearray(len(packed.ranks))
+        if routes.table == TABLE_MAIN:
+            for networks in self._left_out:
+                if networks.version == routes.version:
+                    return bytearray(map(networks.has, routes.prefix_keys))
+        return bytearray(len(routes.prefix_keys))
 
 
-def _unite(version: int, dues: Iterable[Expectation]) -> Iterator[Expectation]:
-    """The dues, those of one kind made one where they are short: each is judged by itself."""
-    by_kind: Dict[str, List[Expectation]] = {}
-    for each in dues:
-        by_kind.setdefault(each.kind, []).append(each)
-    for kind, alike in by_kind.items():
-        if len(alike) == 1 or sum(len(each.specific.starts) for each in alike) > _SHORT:
-            yield from alike
-            continue
-        united = _make_due(kind, version)
-        intervals: List[Tuple[int, int, int]] = []
-        for each in alike:
-            first = len(united.decisions)
-            starts, ends, values = each.specific
-            intervals += zip(starts, ends, (first + value for value in values))
-            united.decisions.extend(each.decisions)
-        for place, numbers in zip(united.specific, zip(*sorted(intervals))):
-            place.extend(numbers)
-        yield united._replace(spans=_join(united.specific))
+class _Draft:
+    """An expectation while its intervals and decisions are gathered.
+
+    `joined` are its intervals without their labels; None: to be made of them in the end.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        specific: LabelledIntervals,
+        decisions: List[Decision],
+        joined: Optional[Intervals] = None,
+    ) -> None:
+        self.kind = kind
+        self.specific = specific
+        self._decisions = decisions
+        self._joined = joined
+
+    def add_decision(self, decision: Decision) -> int:
+        """The number by which `specific` says that it is decided so."""
+        self._decisions.append(decision)
+        return len(self._decisions) - 1
+
+    def add_all(self, other: "_Draft") -> Iterator[Tuple[int, int, int]]:
+        """Takes over the other's decisions; its intervals with the numbers that these have here."""
+        shift = len(self._decisions)
+        self._decisions += other._decisions
+        starts, ends, values = other.specific
+        return zip(starts, ends, [shift + value for value in values])
+
+    def finish(self) -> Expectation:
+        """What was gathered."""
+        intervals = _join(self.specific) if self._joined is None else self._joined
+        return Expectation(self.kind, intervals, self.specific, self._decisions)
 
 
-def _make_due(kind: str, version: int) -> Expectation:
-    flat = make_labelled(version)
-    return Expectation(kind, Intervals(*flat[:2]), flat, [])
+def _unite(version: int, alike: Sequence[_Draft]) -> Sequence[_Draft]:
+    """Drafts of one kind made one where they are short: each is judged by itself."""
+    if len(alike) == 1 or sum(len(draft.specific.starts) for draft in alike) > _SHORT:
+        return alike
+    united = _Draft(alike[0].kind, make_labelled(version), [])
+    intervals: List[Tuple[int, int, int]] = []
+    for draft in alike:
+        intervals += united.add_all(draft)
+    for column, numbers in zip(united.specific, zip(*sorted(intervals))):
+        column.extend(numbers)
+    return [united]
 
 
 def find_catch_all_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str]:
     """The links that are no uplinks and yet lead to most of a family: a VPN's default in pieces."""
-    spans: Dict[Tuple[str, int], List[int]] = {}
-    others = pack(host.routes).select_ranks(
-        lambda route: (
+
+    def is_by_others(route: Route) -> bool:
+        return (
             route.type == "unicast"
             and not route.default
             and any(hop.link not in uplinks for hop in route.hops)
         )
-    )
-    for route, ranks in others:
+
+    reached: Dict[Tuple[str, int], List[int]] = {}
+    for route, keys in pack(host.routes).select_prefix_keys(is_by_others):
         for hop in route.hops:
             if hop.link not in uplinks:
-                spans.setdefault((hop.link, route.version), []).extend(ranks)
+                reached.setdefault((hop.link, route.version), []).extend(keys)
     return frozenset(
         link
-        for (link, version), ranks in spans.items()
-        if _count_addresses(ranks, BITS[version]) >= (1 << BITS[version]) // _WIDE_SHARE
+        for (link, version), keys in reached.items()
+        if _count_addresses(keys, BITS[version]) >= (1 << BITS[version]) // _WIDE_SHARE
     )
 
 
-def _count_addresses(ranks: List[int], bits: int) -> int:
-    return sum(last_of(each, bits) - first_of(each) + 1 for each in collapse(sorted(ranks), bits))
+def _count_addresses(keys: List[int], bits: int) -> int:
+    networks = collapse(sorted(keys), bits)
+    return sum(last_address(key, bits) - first_address(key) + 1 for key in networks)
 
 
 def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
@@ -189,20 +219,16 @@ def is_internal(decision: Decision, outward: FrozenSet[str]) -> bool:
 
 def _build_database(host: Host, like: Rpdb) -> Rpdb:
     """What local and what main knows specifically decide."""
-    rules = [
-        rule
-        for version in VERSIONS
-        for rule in (
-            Rule(version, 0, table=TABLE_LOCAL),
-            Rule(version, 1, table=_LINK_SCOPE_TABLE),
-            Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0),
-        )
-    ]
-    kept = [table for table in pack(host.routes).packed if table.table in (TABLE_LOCAL, TABLE_MAIN)]
-    return Rpdb(rules, RouteSet([*kept, *_LINK_SCOPE_ROUTES.packed]), host.links, like=like)
+    rules: List[Rule] = []
+    for version in VERSIONS:
+        rules.append(Rule(version, 0, table=TABLE_LOCAL))
+        rules.append(Rule(version, 1, table=_LINK_SCOPE_TABLE))
+        rules.append(Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0))
+    kept = [table for table in pack(host.routes).tables if table.table in (TABLE_LOCAL, TABLE_MAIN)]
+    return Rpdb(rules, RouteSet([*kept, *_LINK_SCOPE_ROUTES.tables]), host.links, like=like)
 
 
-def _kind(decision: Decision, outward: FrozenSet[str]) -> str:
+def _find_kind(decision: Decision, outward: FrozenSet[str]) -> str:
     if decision.table == _LINK_SCOPE_TABLE:
         return "any"
     if decision.type == "local":
@@ -212,11 +238,11 @@ def _kind(decision: Decision, outward: FrozenSet[str]) -> str:
     return "internal" if is_internal(decision, outward) else "own"
 
 
-def _join(flat: LabelledIntervals) -> Intervals:
-    """Neighbours made one."""
-    joined = Intervals(flat.starts[:0], flat.ends[:0])
+def _join(labelled: LabelledIntervals) -> Intervals:
+    """The intervals without their labels, neighbours made one."""
+    joined = Intervals(labelled.starts[:0], labelled.ends[:0])
     until = -1
-    for first, last in zip(flat.starts, flat.ends):
+    for first, last in zip(labelled.starts, labelled.ends):
         if until == first - 1 and joined.ends:
             joined.ends[-1] = last
         else:

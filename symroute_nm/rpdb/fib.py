@@ -1,4 +1,4 @@
-"""One routing table: which route the kernel takes for a destination (pure).
+"""One routing table: which route the kernel takes for a destination.
 
 The facts are those of net/ipv4/fib_trie.c, net/ipv4/fib_semantics.c and net/ipv6/route.c, seen in a
 running kernel by the differential test. Not modelled: routes of links without carrier
@@ -6,10 +6,17 @@ running kernel by the differential test. Not modelled: routes of links without c
 and router preference.
 """
 
+from itertools import chain
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from symroute_nm.model.network import Hop, Route
-from symroute_nm.model.prefixes import BITS, LENGTH_MASK, first_of, last_of, make_rank
+from symroute_nm.model.network import IPV4, Hop, Route
+from symroute_nm.model.prefixes import (
+    BITS,
+    LENGTH_MASK,
+    first_address,
+    last_address,
+    make_prefix_key,
+)
 from symroute_nm.model.route_set import RouteTable
 from symroute_nm.rpdb.intervals import (
     LabelledIntervals,
@@ -17,7 +24,7 @@ from symroute_nm.rpdb.intervals import (
     complement,
     flatten,
     make_intervals,
-    merge,
+    merge_neighbours,
 )
 
 # net/ipv4/fib_semantics.c, fib_props; net/ipv6/route.c, ip6_rt_type_to_error
@@ -52,7 +59,7 @@ class Choice(NamedTuple):
         return "local" if self.route.type in LOCAL else "unicast"
 
 
-Way = Tuple[str, Tuple[Hop, ...], bool]  # the last: whether a default route is the way
+Way = Tuple[str, Tuple[Hop, ...], bool]  # type, ways out, whether by a default route
 
 
 class Suppress(NamedTuple):
@@ -66,9 +73,10 @@ class Suppress(NamedTuple):
 
     def drops(self, choice: Choice) -> bool:
         """Whether the rule passes this choice over."""
-        return self.passes(choice, choice.route.destination.prefixlen <= self.prefixlength)
+        short = choice.route.destination.prefixlen <= self.prefixlength
+        return self.passes(choice, short=short)
 
-    def passes(self, choice: Choice, short: bool) -> bool:
+    def passes(self, choice: Choice, *, short: bool) -> bool:
         """As `drops`, of a prefix that is short enough or not.
 
         IPv4 looks at the route's first link only.
@@ -77,7 +85,7 @@ class Suppress(NamedTuple):
             return False
         if short:
             return True
-        hops = choice.route.hops if choice.route.version == 4 else choice.hops
+        hops = choice.route.hops if choice.route.version == IPV4 else choice.hops
         return bool(hops) and hops[0].link in self.links
 
 
@@ -88,14 +96,14 @@ _NOTHING = -1
 class Table:
     """The routes of one table and family: what it finds, for one address or for all."""
 
-    def __init__(self, packed: RouteTable) -> None:
-        self.packed = packed
+    def __init__(self, routes: RouteTable) -> None:
+        self.routes = routes
         self._lengths: List[int] = []
         self._within: Optional[Tuple[Tuple[int, int], Table]] = None
-        self._flats: Dict[Query, LabelledIntervals] = {}
+        self._intervals: Dict[Query, LabelledIntervals] = {}
         self._lookups: Dict[Tuple[Query, Suppress, bool], Lookup] = {}
         self._ways: Dict[Way, int] = {}
-        self._tos = any(route.tos for route in packed.templates)
+        self._has_tos = any(route.tos for route in routes.templates)
         # What routes of one kind are chosen for, where they are the only ones to a destination
         self._chosen: Dict[Tuple[int, Query], Optional[Choice]] = {}
 
@@ -103,17 +111,19 @@ class Table:
         """The same for these addresses alone; the last one asked for is kept."""
         stretch = (first, last)
         if self._within is None or self._within[0] != stretch:
-            self._within = (stretch, Table(self.packed.within(*stretch)))
+            self._within = (stretch, Table(self.routes.within(*stretch)))
         return self._within[1]
 
     def find(self, address: int, query: Query) -> Optional[Choice]:
         """The route for an address, ``throw`` included; None where the table has none."""
-        bits = BITS[self.packed.version]
+        bits = BITS[self.routes.version]
         if not self._lengths:
-            self._lengths = sorted({key & LENGTH_MASK for key in self.packed.ranks}, reverse=True)
+            self._lengths = sorted(
+                {key & LENGTH_MASK for key in self.routes.prefix_keys}, reverse=True
+            )
         for length in self._lengths:
             shift = bits - length
-            position = self.packed.find(make_rank(address >> shift << shift, length))
+            position = self.routes.find(make_prefix_key(address >> shift << shift, length))
             choice = None if position is None else self.choice(position, query)
             if choice is not None:
                 return choice
@@ -121,102 +131,101 @@ class Table:
 
     def choice(self, position: int, query: Query) -> Optional[Choice]:
         """What is chosen of the routes to the destination whose first one stands there."""
-        found = self.like(position, query)
-        if found is None or position in self.packed.runs:
-            return found
-        return Choice(self.packed.route(position), found.hops)
+        choice = self.like(position, query)
+        if choice is None or position in self.routes.runs:
+            return choice
+        return Choice(self.routes.route(position), choice.hops)
 
     def like(self, position: int, query: Query) -> Optional[Choice]:
         """As `choice`, but of a destination's only route all but its destination."""
-        if position in self.packed.runs:
-            return self._choose(self._ordered(self.packed.run(position)), query)
-        kind = self.packed.kinds[position]
+        if position in self.routes.runs:
+            return self._choose(self._sort(self.routes.run(position)), query)
+        kind = self.routes.kinds[position]
         if (kind, query) not in self._chosen:
-            self._chosen[kind, query] = self._choose([self.packed.templates[kind]], query)
+            self._chosen[kind, query] = self._choose([self.routes.templates[kind]], query)
         return self._chosen[kind, query]
 
     def likeness(self, position: int) -> int:
         """Equal for destinations that are decided alike but for their prefixes."""
-        return ~position if position in self.packed.runs else self.packed.kinds[position]
+        return ~position if position in self.routes.runs else self.routes.kinds[position]
 
-    def _ordered(self, routes: List[Route]) -> List[Route]:
+    def _sort(self, routes: List[Route]) -> List[Route]:
         """The higher TOS first (IPv4), then the lower metric, then as listed."""
-        return sorted(
-            routes, key=lambda route: (-route.tos * (self.packed.version == 4), route.metric)
-        )
+        if self.routes.version == IPV4:
+            return sorted(routes, key=lambda route: (-route.tos, route.metric))
+        return sorted(routes, key=lambda route: route.metric)
 
     def _choose(self, routes: Sequence[Route], query: Query) -> Optional[Choice]:
-        return (_choose_v4 if self.packed.version == 4 else _choose_v6)(routes, query)
+        return (_choose_v4 if self.routes.version == IPV4 else _choose_v6)(routes, query)
 
-    def flat(self, query: Query) -> LabelledIntervals:
+    def intervals(self, query: Query) -> LabelledIntervals:
         """The whole table as disjoint intervals with positions for `choice`; kept."""
         plain = self._plain(query)
-        if plain not in self._flats:
-            self._flats[plain] = flatten(self.packed.version, self._entries(plain))
-        return self._flats[plain]
+        if plain not in self._intervals:
+            self._intervals[plain] = flatten(self.routes.version, self._entries(plain))
+        return self._intervals[plain]
 
     def _plain(self, query: Query) -> Query:
         """Queries that this table cannot tell apart are one, and share what is kept."""
-        inbound = query.inbound if self.packed.runs else ""
-        return Query(query.tos if self._tos else 0, query.bound, inbound)
+        inbound = query.inbound if self.routes.runs else ""
+        return Query(query.tos if self._has_tos else 0, query.bound, inbound)
 
     def _entries(self, query: Query) -> Iterator[Tuple[int, int, int]]:
-        """What each prefix is sent by, in ascending order, of nested ones the outer first."""
-        bits, ranks = BITS[self.packed.version], self.packed.ranks
-        for position in self.packed.starts():
+        """(first, last, position) of each prefix that is sent; of nested ones the outer first."""
+        bits, keys = BITS[self.routes.version], self.routes.prefix_keys
+        for position in self.routes.starts():
             if self.like(position, query) is not None:
-                yield first_of(ranks[position]), last_of(ranks[position], bits), position
+                yield first_address(keys[position]), last_address(keys[position], bits), position
 
-    def lookup(self, query: Query, suppress: Suppress, by_way: bool) -> Lookup:
+    def lookup(self, query: Query, suppress: Suppress, *, by_way: bool) -> Lookup:
         """The table as a rule sees it: what it finds and does not suppress; kept.
 
         Values are positions for `choice` or, `by_way`, numbers of what they have in common: type,
         ways out, and whether the route is a default; equal neighbours are merged. A local address
         is no way out and all of them are one.
         """
-        key = (self._plain(query), suppress, by_way)
+        plain = self._plain(query)
+        key = (plain, suppress, by_way)
         if key not in self._lookups:
-            flat, other = self.flat(query), self._lookups.get((key[0], suppress, not by_way))
-            found = merge(self.packed.version, self._see(flat, key[0], suppress, by_way))
-            found = _share(found, flat, *([other.found] if other else []))
-            # Whatever the values are, what is missing is the same.
-            missing = (
-                other.missing
-                if other
-                else complement(found.starts, found.ends, WHOLE[self.packed.version])
-            )
-            self._lookups[key] = Lookup(found, missing)
+            whole, other = self.intervals(query), self._lookups.get((plain, suppress, not by_way))
+            seen = self._see(whole, plain, suppress, by_way=by_way)
+            found = _share(merge_neighbours(self.routes.version, seen), whole)
+            if other:  # whatever the values are, what is missing is the same
+                self._lookups[key] = Lookup(_share(found, other.found), other.missing)
+            else:
+                missing = complement(found.starts, found.ends, WHOLE[self.routes.version])
+                self._lookups[key] = Lookup(found, missing)
         return self._lookups[key]
 
     def _see(
-        self, flat: LabelledIntervals, query: Query, suppress: Suppress, by_way: bool
+        self, whole: LabelledIntervals, query: Query, suppress: Suppress, *, by_way: bool
     ) -> Iterator[Tuple[int, int, int]]:
         """What the rule does not pass over; what is alike is looked at once."""
-        ranks = self.packed.ranks
+        keys = self.routes.prefix_keys
         known: Dict[Tuple[int, bool], int] = {}
-        for first, last, position in zip(*flat):
-            short = ranks[position] & LENGTH_MASK <= suppress.prefixlength
+        for first, last, position in zip(*whole):
+            short = keys[position] & LENGTH_MASK <= suppress.prefixlength
             key = (self.likeness(position), short)
             way = known.get(key)
             if way is None:
-                way = known[key] = self._way(self.like(position, query), suppress, short)
+                choice = self.like(position, query)
+                way = known[key] = self._number_way(choice, suppress, short=short)
             if way != _NOTHING:
                 yield first, last, way if by_way else position
 
-    def _way(self, choice: Optional[Choice], suppress: Suppress, short: bool) -> int:
-        if choice is None or choice.type == "throw" or suppress.passes(choice, short):
+    def _number_way(self, choice: Optional[Choice], suppress: Suppress, *, short: bool) -> int:
+        if choice is None or choice.type == "throw" or suppress.passes(choice, short=short):
             return _NOTHING
         local = choice.type == "local"
         way = (choice.type, () if local else choice.hops, not local and choice.route.default)
         return self._ways.setdefault(way, len(self._ways))
 
 
-def _share(flat: LabelledIntervals, *others: LabelledIntervals) -> LabelledIntervals:
-    """The same, with the lists of the first of the others that has the same intervals."""
-    for each in others:
-        if len(each.starts) == len(flat.starts) and flat[:2] == each[:2]:
-            return LabelledIntervals(each.starts, each.ends, flat.values)
-    return flat
+def _share(labelled: LabelledIntervals, other: LabelledIntervals) -> LabelledIntervals:
+    """The same, with the lists of the other where these are equal: long ones are kept once."""
+    if len(other.starts) == len(labelled.starts) and labelled[:2] == other[:2]:
+        return LabelledIntervals(other.starts, other.ends, labelled.values)
+    return labelled
 
 
 def _choose_v4(routes: Sequence[Route], query: Query) -> Optional[Choice]:
@@ -242,12 +251,12 @@ def _balance_defaults(routes: Sequence[Route], query: Query) -> Choice:
     if len(routes) == 1 or query.inbound or not route.default or not _single_gateway(route):
         return Choice(route, route.hops)
     hops, metric, tos = route.hops, route.metric, 0
-    for each in routes:
-        if each.metric > metric and each.tos == tos:
+    for other in routes:
+        if other.metric > metric and other.tos == tos:
             break
-        metric, tos = each.metric, each.tos
-        if each.scope == route.scope and each.type == "unicast" and each.hop.gateway is not None:
-            hops += tuple(hop for hop in each.hops[:1] if hop not in hops)
+        metric, tos = other.metric, other.tos
+        if other.scope == route.scope and other.type == "unicast" and other.hop.gateway is not None:
+            hops += tuple(hop for hop in other.hops[:1] if hop not in hops)
     return Choice(route, hops)
 
 
@@ -263,8 +272,8 @@ def _choose_v6(routes: Sequence[Route], query: Query) -> Optional[Choice]:
     if not usable:
         return None
     equal = [route for route in usable if route.metric == usable[0].metric]
-    here = [route for route in equal if query.inbound in _devices(route)]
-    route = (here or equal)[0]
+    inbound = [route for route in equal if query.inbound in _devices(route)]
+    route = (inbound or equal)[0]
     hops = _siblings(route, equal)
     if query.bound:
         hops = tuple(hop for hop in hops if hop.link == query.bound)
@@ -281,14 +290,12 @@ def _siblings(route: Route, equal: Sequence[Route]) -> Tuple[Hop, ...]:
     if not _gatewayed(route):
         return route.hops
     by_router = route.protocol == PROTOCOL_RA
-    return tuple(
-        dict.fromkeys(
-            hop
-            for each in equal
-            if _gatewayed(each) and (each.protocol == PROTOCOL_RA) == by_router
-            for hop in each.hops
-        )
-    )
+    siblings = [
+        sibling.hops
+        for sibling in equal
+        if _gatewayed(sibling) and (sibling.protocol == PROTOCOL_RA) == by_router
+    ]
+    return tuple(dict.fromkeys(chain.from_iterable(siblings)))
 
 
 def _gatewayed(route: Route) -> bool:

@@ -1,8 +1,8 @@
-"""The destination space cut into its classes: intervals of addresses that are all decided alike.
+"""Intervals of destinations: the arithmetic by which a whole family's addresses are decided.
 
-Addresses are plain integers here, intervals inclusive, and so are the values that hold in them;
-this is the exhaustive half of `rpdb`. All work on long lists is slicing at C speed: of two lists of
-intervals the shorter one is walked. What is made of lists is of their type (`ranks`).
+Addresses are plain integers here, intervals inclusive. All work on long lists is slicing at C
+speed: of two lists of intervals the shorter one is walked. What is made of lists is of their type
+(`model.prefixes.make_addresses`).
 """
 
 from array import array
@@ -23,6 +23,9 @@ from symroute_nm.model.prefixes import make_addresses, make_indexes
 
 Numbers = MutableSequence[int]
 
+# Shorter lists are not worth remembering what they gave
+_LONG = 32
+
 
 class Intervals(NamedTuple):
     """Disjoint intervals in ascending order: `starts[i]` to `ends[i]`, both inclusive."""
@@ -39,11 +42,50 @@ class LabelledIntervals(NamedTuple):
     values: "array[int]"
 
 
-class Lookup(NamedTuple):
-    """A table as one rule sees it: what it decides and what it leaves to the next rule."""
+class Overlap(NamedTuple):
+    """Intervals of which the same holds: how many, where they begin, and the widest of them."""
 
-    found: LabelledIntervals
-    missing: Intervals
+    number: int
+    begin: int
+    first: int
+    last: int
+
+
+class Lookup:
+    """A table as one rule sees it: what it decides and what it leaves to the next rule.
+
+    What it gave for a long list of intervals is remembered: sweep after sweep asks for the same.
+    """
+
+    def __init__(self, found: LabelledIntervals, missing: Intervals) -> None:
+        self.found = found
+        self.missing = missing
+        self._remembered: List[Tuple[Intervals, LabelledIntervals, Intervals]] = []
+
+    def within(self, intervals: Intervals) -> Tuple[LabelledIntervals, Intervals]:
+        """What is found in these intervals, and what of them is left."""
+        return restrict(self.found, intervals), intersect(intervals, self.missing)
+
+    def remember(self, intervals: Intervals) -> Tuple[LabelledIntervals, Intervals]:
+        """As `within`, for intervals that will be asked for again: the very same object."""
+        if min(len(intervals.starts), len(self.found.starts)) < _LONG:
+            return self.within(intervals)
+        for known, found, missing in self._remembered:
+            if known is intervals:
+                return found, missing
+        found, missing = self.within(intervals)
+        self._remembered.append((intervals, found, missing))
+        return found, missing
+
+
+class Doubt(NamedTuple):
+    """What cannot be known of a rule, and what it is therefore taken for."""
+
+    priority: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"rule {self.priority}: {self.reason}"
 
 
 class Stage(NamedTuple):
@@ -57,15 +99,15 @@ class Stage(NamedTuple):
     elsewhere: Intervals
     lookup: Optional[Lookup] = None
     target: Optional[int] = None
-    doubt: str = ""  # what cannot be known of this rule
+    doubt: Optional[Doubt] = None
 
 
 class Piece(NamedTuple):
     """What one stage decides (-1: no stage does), and the doubts met on the way there."""
 
     stage: int
-    doubts: Tuple[str, ...]
-    flat: LabelledIntervals
+    doubts: Tuple[Doubt, ...]
+    intervals: LabelledIntervals
 
 
 def make_intervals(version: int, *intervals: Tuple[int, int]) -> Intervals:
@@ -77,7 +119,7 @@ def make_intervals(version: int, *intervals: Tuple[int, int]) -> Intervals:
 
 
 def make_labelled(version: int) -> LabelledIntervals:
-    """No intervals of that family."""
+    """No intervals of that family, to be filled by whoever asked."""
     return LabelledIntervals(make_addresses(version), make_addresses(version), make_indexes())
 
 
@@ -87,7 +129,7 @@ def flatten(version: int, entries: Iterable[Tuple[int, int, int]]) -> LabelledIn
     They come in ascending order, of those that begin together the widest first.
     """
     flat = make_labelled(version)
-    stack: List[Tuple[int, int]] = []
+    stack: List[Tuple[int, int]] = []  # last address and value of what is open, innermost last
     cursor = 0
     for first, last, value in entries:
         cursor = _close(flat, stack, cursor, first)
@@ -102,6 +144,7 @@ def flatten(version: int, entries: Iterable[Tuple[int, int, int]]) -> LabelledIn
 def _close(
     flat: LabelledIntervals, stack: List[Tuple[int, int]], cursor: int, until: Optional[int]
 ) -> int:
+    """End what is open before `until` (None: all); the address to go on from."""
     while stack and (until is None or stack[-1][0] < until):
         last, value = stack.pop()
         _append(flat, cursor, last, value)
@@ -117,9 +160,9 @@ def _append(flat: LabelledIntervals, first: int, last: int, value: int) -> None:
     flat.values.append(value)
 
 
-def merge(version: int, parts: Iterable[Tuple[int, int, int]]) -> LabelledIntervals:
-    """Disjoint ascending intervals, neighbours of the same value made one."""
-    flat = starts, ends, values = make_labelled(version)
+def merge_neighbours(version: int, parts: Iterable[Tuple[int, int, int]]) -> LabelledIntervals:
+    """Disjoint ascending intervals ``(first, last, value)``, neighbours of one value made one."""
+    merged = starts, ends, values = make_labelled(version)
     before, until = -1, -1
     for first, last, value in parts:
         if value == before and until == first - 1:
@@ -129,7 +172,7 @@ def merge(version: int, parts: Iterable[Tuple[int, int, int]]) -> LabelledInterv
             ends.append(last)
             values.append(value)
         before, until = value, last
-    return flat
+    return merged
 
 
 def complement(starts: Sequence[int], ends: Sequence[int], space: Intervals) -> Intervals:
@@ -147,48 +190,39 @@ def complement(starts: Sequence[int], ends: Sequence[int], space: Intervals) -> 
     return left
 
 
-class Overlap(NamedTuple):
-    """Intervals of which the same holds: how many, where they begin, and the widest of them."""
-
-    number: int
-    begin: int
-    first: int
-    last: int
-
-
-def find_overlap(
-    one: LabelledIntervals, other: LabelledIntervals
+def find_overlaps(
+    inner: LabelledIntervals, outer: LabelledIntervals
 ) -> Dict[Tuple[int, int], Overlap]:
-    """What holds together: {the values of both: where}; all of `one` lies in `other`."""
-    found: Dict[Tuple[int, int], Overlap] = {}
-    starts, ends, values = other
+    """What holds together: {the values of both: where}; all of `inner` lies in `outer`."""
+    overlaps: Dict[Tuple[int, int], Overlap] = {}
+    starts, ends, values = outer
     position = 0
-    for first, last, value in zip(*one):
+    for first, last, value in zip(*inner):
         position = bisect_left(ends, first, position)
         for index in range(position, bisect_right(starts, last, position)):
             left, right = max(first, starts[index]), min(last, ends[index])
-            key = (value, values[index])
-            number, begin, widest, until = found.get(key, (0, left, left, right))
+            pair = (value, values[index])
+            number, begin, widest, until = overlaps.get(pair, (0, left, left, right))
             if right - left > until - widest:
                 widest, until = left, right
-            found[key] = Overlap(number + 1, begin, widest, until)
-    return found
+            overlaps[pair] = Overlap(number + 1, begin, widest, until)
+    return overlaps
 
 
-def overlay(flat: LabelledIntervals, spans: Intervals) -> LabelledIntervals:
-    """What `flat` says inside `spans`; the very same where that is all and nothing else."""
-    if spans == flat[:2]:
-        return flat
-    out = LabelledIntervals(flat.starts[:0], flat.ends[:0], flat.values[:0])
-    if len(flat.starts) < len(spans.starts):
-        for first, last, value in zip(*flat):
-            low, high = _clip(spans, first, last, out)
-            out.values.extend(make_indexes([value]) * (high - low))
+def restrict(labelled: LabelledIntervals, space: Intervals) -> LabelledIntervals:
+    """What holds inside `space`; the very same where that is all and nothing else."""
+    if space == labelled[:2]:
+        return labelled
+    inside = LabelledIntervals(labelled.starts[:0], labelled.ends[:0], labelled.values[:0])
+    if len(labelled.starts) < len(space.starts):
+        for first, last, value in zip(*labelled):
+            low, high = _clip(space, first, last, inside)
+            inside.values.extend(make_indexes([value]) * (high - low))
     else:
-        for first, last in zip(*spans):
-            low, high = _clip(flat, first, last, out)
-            out.values.extend(flat.values[low:high])
-    return out
+        for first, last in zip(*space):
+            low, high = _clip(labelled, first, last, inside)
+            inside.values.extend(labelled.values[low:high])
+    return inside
 
 
 def intersect(one: Intervals, other: Intervals) -> Intervals:
@@ -196,89 +230,72 @@ def intersect(one: Intervals, other: Intervals) -> Intervals:
     if one == other:
         return one
     short, long = (one, other) if len(one.starts) <= len(other.starts) else (other, one)
-    out = Intervals(long.starts[:0], long.ends[:0])
+    common = Intervals(long.starts[:0], long.ends[:0])
     for first, last in zip(*short):
-        _clip(long, first, last, out)
-    return long if out == long else out
+        _clip(long, first, last, common)
+    return long if common == long else common
 
 
 def _clip(
     source: Union[Intervals, LabelledIntervals],
     first: int,
     last: int,
-    out: Union[Intervals, LabelledIntervals],
+    clipped: Union[Intervals, LabelledIntervals],
 ) -> Tuple[int, int]:
-    """Append to `out` what of `source` lies in first … last; the range of positions there."""
+    """Append to `clipped` what of `source` lies in first … last; the range of positions there."""
     low, high = bisect_left(source.ends, first), bisect_right(source.starts, last)
     if low >= high:
         return low, low
-    out.starts.extend(source.starts[low:high])
-    out.ends.extend(source.ends[low:high])
+    clipped.starts.extend(source.starts[low:high])
+    clipped.ends.extend(source.ends[low:high])
     head = low - high
-    out.starts[head] = max(out.starts[head], first)
-    out.ends[-1] = min(out.ends[-1], last)
+    clipped.starts[head] = max(clipped.starts[head], first)
+    clipped.ends[-1] = min(clipped.ends[-1], last)
     return low, high
 
 
 # Doubts met on the way → where they were
-Arrivals = Dict[Tuple[str, ...], Intervals]
-
-# What long lists gave, by the ids of the space and of what was looked up; both are kept, too.
-Known = Dict[Tuple[int, int], Tuple[Intervals, Lookup, LabelledIntervals, Intervals]]
-_LONG = 32
+Arrivals = Dict[Tuple[Doubt, ...], Intervals]
 
 
-def sweep(stages: Sequence[Stage], space: Intervals, known: Known) -> List[Piece]:
-    """Send `space` through the stages; the pieces cover it, each address once.
-
-    `known` serves further sweeps of the very same `space` (the same object) and tables.
-    """
+def sweep(stages: Sequence[Stage], space: Intervals) -> List[Piece]:
+    """Send `space` through the stages; the pieces cover it, each address once."""
     arriving: List[Arrivals] = [{} for _ in range(len(stages) + 1)]
     arriving[0][()] = space
     pieces: List[Piece] = []
     for index, stage in enumerate(stages):
-        for doubts, spans in arriving[index].items():
-            _send(arriving[index + 1], doubts, intersect(spans, stage.elsewhere))
-            inside = intersect(spans, stage.where)
+        for doubts, intervals in arriving[index].items():
+            _send(arriving[index + 1], doubts, intersect(intervals, stage.elsewhere))
+            inside = intersect(intervals, stage.where)
             after = (*doubts, stage.doubt) if stage.doubt else doubts
             if stage.target is not None:
                 _send(arriving[stage.target], after, inside)
             elif stage.lookup is None:
-                pieces.append(Piece(index, after, _same(inside)))
+                pieces.append(Piece(index, after, _label(inside)))
             else:
-                found, missing = _look(stage.lookup, inside, known if inside is space else None)
+                look = stage.lookup.remember if inside is space else stage.lookup.within
+                found, missing = look(inside)
                 pieces.append(Piece(index, after, found))
                 _send(arriving[index + 1], after, missing)
         arriving[index] = {}  # long lists; not needed any more
-    pieces.extend(Piece(-1, doubts, _same(spans)) for doubts, spans in arriving[-1].items())
+    pieces.extend(Piece(-1, doubts, _label(left)) for doubts, left in arriving[-1].items())
     return pieces
 
 
-def _look(
-    lookup: Lookup, spans: Intervals, known: Optional[Known]
-) -> Tuple[LabelledIntervals, Intervals]:
-    """What is found, and what is left; kept where that took long and may be asked for again."""
-    short = min(len(spans.starts), len(lookup.found.starts)) < _LONG
-    if known is None or short:
-        return overlay(lookup.found, spans), intersect(spans, lookup.missing)
-    key = (id(spans), id(lookup))
-    if key not in known:
-        known[key] = (spans, lookup, overlay(lookup.found, spans), intersect(spans, lookup.missing))
-    return known[key][2:]
+def _label(intervals: Intervals) -> LabelledIntervals:
+    """The intervals with one value, 0, for all."""
+    values = make_indexes([0]) * len(intervals.starts)
+    return LabelledIntervals(intervals.starts, intervals.ends, values)
 
 
-def _same(spans: Intervals) -> LabelledIntervals:
-    return LabelledIntervals(spans.starts, spans.ends, make_indexes([0]) * len(spans.starts))
-
-
-def _send(there: Arrivals, doubts: Tuple[str, ...], spans: Intervals) -> None:
-    if not spans.starts:
+def _send(arrivals: Arrivals, doubts: Tuple[Doubt, ...], intervals: Intervals) -> None:
+    if not intervals.starts:
         return
-    before = there.get(doubts)
+    before = arrivals.get(doubts)
     if before is not None:
-        pairs = sorted([*zip(*before), *zip(*spans)])
-        spans = Intervals(spans.starts[:0], spans.ends[:0])
+        pairs = sorted([*zip(*before), *zip(*intervals)])
+        intervals = Intervals(intervals.starts[:0], intervals.ends[:0])
         for start, end in pairs:
-            spans.starts.append(start)
-            spans.ends.append(end)
-    there[doubts] = spans
+            intervals.starts.append(start)
+            intervals.ends.append(end)
+    arrivals[doubts] = intervals

@@ -1,15 +1,15 @@
-"""A plan put into a host's whole RPDB and judged there, before it is written (pure)."""
+"""The proof of a plan: put into a host's whole RPDB and judged there, before it is written."""
 
 from ipaddress import ip_interface
 from itertools import chain
-from typing import Iterable, Iterator, NamedTuple, Tuple
+from typing import Iterable, Iterator, List, NamedTuple, Tuple
 
 from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import format_rule
+from symroute_nm.model.marking import Mark
 from symroute_nm.model.network import (
     ANY,
     LINK_LOCAL,
-    TABLE_MAIN,
     Address,
     IPNetwork,
     Route,
@@ -17,10 +17,10 @@ from symroute_nm.model.network import (
 )
 from symroute_nm.model.ours import foreign_rules, our_rules, priorities
 from symroute_nm.model.plan import Plan
-from symroute_nm.model.route_set import RouteSet, RouteTable, pack
+from symroute_nm.model.route_set import RouteSet, RouteTable, is_specific_in_main, pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.rpdb.expectations import find_catch_all_links
-from symroute_nm.rpdb.verdicts import Reply, Verdict, judge_each, judge_replies
+from symroute_nm.rpdb.symmetry import Reply, Verdict, judge_replies, judge_states
 
 
 class Proof(NamedTuple):
@@ -34,49 +34,41 @@ class Proof(NamedTuple):
     @property
     def holds(self) -> bool:
         """Whether nothing was found against the plan."""
-        return not self.intrusions and all(each.symmetric for each in (*self.after, *self.marked))
+        return not self.intrusions and all(
+            verdict.symmetric for verdict in (*self.after, *self.marked)
+        )
 
 
 def prove(host: Host, settings: Settings, plan: Plan) -> Proof:
     """The plan judged in the host's whole RPDB: every uplink address to every destination class."""
     uplinks = [planned.uplink for planned in plan.uplinks]
     planned = put_plan(host, settings, plan)
-    before, after = judge_each([host, planned], uplinks, plan.left_out)
-    marked = (
-        judge_replies(
-            planned,
-            uplinks,
-            chain(_marked(host, plan), _passed_on(host, settings, plan)),
-            plan.left_out,
-        )
-        if plan.marking
-        else ()
-    )
+    before, after = judge_states([host, planned], uplinks, plan.left_out)
+    marked: Tuple[Verdict, ...] = ()
+    if plan.marking:
+        marks = plan.marking.marks
+        replies = chain(_marked(host, plan, marks), _passed_on(host, settings, plan, marks))
+        marked = judge_replies(planned, uplinks, replies, plan.left_out)
     return Proof(before, after, tuple(_find_intrusions(host, settings, plan)), marked)
 
 
-def _marked(host: Host, plan: Plan) -> Iterator[Reply]:
+def _marked(host: Host, plan: Plan, marks: Iterable[Mark]) -> Iterator[Reply]:
     """The answers of every internal network by every uplink, and the requests that come in there.
 
     A request's answer is also what the strict rp_filter asks for (fib_validate_source).
     """
     uplinks = {planned.uplink.link.name: planned.uplink for planned in plan.uplinks}
     outward = set(uplinks) | find_catch_all_links(host, set(uplinks))
-    inward = pack(host.routes).select(
-        lambda route: (
-            route.table == TABLE_MAIN
-            and not route.default
-            and any(hop.link not in outward for hop in route.hops)
-        )
-    )
-    inside = [
-        (route.destination, hop.link)
-        for route in inward
-        if not contains(LINK_LOCAL[route.version], route.destination)
-        for hop in route.hops
-        if hop.link not in outward
-    ]
-    for mark in plan.marking.marks if plan.marking else ():
+
+    def is_inward(route: Route) -> bool:
+        return is_specific_in_main(route) and any(hop.link not in outward for hop in route.hops)
+
+    inside: List[Tuple[IPNetwork, str]] = []
+    for route in pack(host.routes).select(is_inward):
+        if not contains(LINK_LOCAL[route.version], route.destination):
+            links = [hop.link for hop in route.hops if hop.link not in outward]
+            inside += [(route.destination, link) for link in links]
+    for mark in marks:
         versions = [gateway.version for gateway in uplinks[mark.link].gateways]
         for version in versions:
             asker = Address(mark.link, ip_interface(str(ANY[version].network_address)))
@@ -88,22 +80,21 @@ def _marked(host: Host, plan: Plan) -> Iterator[Reply]:
                 yield Reply(answerer, link, mark.value)
 
 
-def _passed_on(host: Host, settings: Settings, plan: Plan) -> Iterator[Reply]:
+def _passed_on(
+    host: Host, settings: Settings, plan: Plan, marks: Iterable[Mark]
+) -> Iterator[Reply]:
     """The answers that come in by another uplink: of a server behind it, near or afar.
 
     One other uplink speaks for all, but for those that somebody's rule selects.
     """
     selected = {rule.iif for rule in foreign_rules(host, settings)}
-    for mark in plan.marking.marks if plan.marking else ():
-        others = [
-            planned.uplink for planned in plan.uplinks if planned.uplink.link.name != mark.link
-        ]
-        versions = {
-            gateway.version
-            for planned in plan.uplinks
-            for gateway in planned.uplink.gateways
-            if planned.uplink.link.name == mark.link
-        }
+    uplinks = [planned.uplink for planned in plan.uplinks]
+    for mark in marks:
+        others = [uplink for uplink in uplinks if uplink.link.name != mark.link]
+        marked = chain.from_iterable(
+            uplink.gateways for uplink in uplinks if uplink.link.name == mark.link
+        )
+        versions = {gateway.version for gateway in marked}
         for number, other in enumerate(others):
             if number and other.link.name not in selected:
                 continue
@@ -124,18 +115,14 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
     # What the plan has nothing to do with stays as it is packed.
     tables = {planned.table.id for planned in plan.uplinks}
     owned = {table.id for table in host.tables if table.owned}
-    packed = [table for table in pack(host.routes).packed if table.table not in owned]
+    packed = [table for table in pack(host.routes).tables if table.table not in owned]
     routes = list(_staying([table for table in packed if table.table in tables], plan))
     # A route that somebody else's table has already stays: adding ours says "File exists".
-    taken = set(map(_identity, routes))
-    routes += [
-        route
-        for planned in plan.uplinks
-        for route in planned.routes
-        if _identity(route) not in taken
-    ]
+    taken = {route.kernel_key for route in routes}
+    for planned in plan.uplinks:
+        routes += [route for route in planned.routes if route.kernel_key not in taken]
     apart = [table for table in packed if table.table not in tables]
-    return host._replace(rules=tuple(rules), routes=RouteSet([*apart, *pack(routes).packed]))
+    return host._replace(rules=tuple(rules), routes=RouteSet([*apart, *pack(routes).tables]))
 
 
 def _staying(packed: Iterable[RouteTable], plan: Plan) -> Iterator[Route]:
@@ -158,12 +145,6 @@ def _find_intrusions(host: Host, settings: Settings, plan: Plan) -> Iterator[str
         if rule in ours:
             continue
         if rule.action == "lookup" and rule.table in tables:
-            yield (
-                f"the rule {rule.priority} ({format_rule(rule)}) looks up our table {rule.table}"
-            )
+            yield f"the rule {rule.priority} ({format_rule(rule)}) looks up our table {rule.table}"
         if rule.action == "goto" and rule.target in priorities(settings):
             yield f"the rule {rule.priority} ({format_rule(rule)}) goes into our priorities"
-
-
-def _identity(route: Route) -> Tuple[int, IPNetwork, int, int]:
-    return (route.table, route.destination, route.tos, route.kernel_metric)

@@ -1,182 +1,245 @@
-"""Where packets go beside where they should, for a stretch of destinations (pure, on rpdb)."""
+"""Symmetric or not: a verdict on every uplink address, over every destination there is."""
 
-from itertools import islice
+from ipaddress import IPv4Address, IPv6Address
+from itertools import chain, islice
 from typing import Dict, FrozenSet, Hashable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
-from symroute_nm.model.network import TABLE_MAIN, Address
+from symroute_nm.model.host import Host
+from symroute_nm.model.iproute2 import format_hop, format_route, format_rule
+from symroute_nm.model.network import ANY, IPV4, VERSIONS, Address, IPAddress
+from symroute_nm.model.plan import LeftOut, Uplink
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.decision import Decision
-from symroute_nm.rpdb.expectations import Expectation, is_internal
-from symroute_nm.rpdb.intervals import Overlap, find_overlap
+from symroute_nm.rpdb.expectations import Expectations, find_catch_all_links
+from symroute_nm.rpdb.fib import Query
+from symroute_nm.rpdb.intervals import Intervals
+from symroute_nm.rpdb.judge import MOST_WAYS, Deviation, Flow, Group, Judge
 from symroute_nm.rpdb.rules import Packet
 
-# So many ways to go wrong are told one by one
-MOST_WAYS = 8
+# What no mark has to do with: local comes first, and of IPv6's link-local each link has its own
+_UNMARKED = ("local", "drop")
 
 
-class Flow(NamedTuple):
-    """Who sends to all destinations: an address, with the link that its packets are to leave by."""
+class Failure(NamedTuple):
+    """A packet from an uplink's address that does not go where it should, for all of its kind."""
 
     address: Address
-    template: Packet
-    unjudged: Sequence[str] = ()  # kinds of dues
+    destination: IPAddress  # speaks for all destinations that fail in the same way
+    decision: Decision
+    wanted: str  # in plain words
+    classes: int = 1  # how many intervals fail so
+    internal: bool = False  # it should have gone to an internal network
+    mark: int = 0
 
 
-class Group(NamedTuple):
-    """Destinations that are decided alike and due the same; the widest interval stands for all."""
+class Verdict(NamedTuple):
+    """What becomes of one uplink address's replies, over all destinations."""
 
-    actual: Decision
-    specific: Decision  # as local and main alone decide
-    found: Overlap
+    address: Address
+    failures: Tuple[Failure, ...]
 
     @property
-    def speaker(self) -> int:
-        """An address of it: not a network's own, which is the first, where there is another."""
-        return _speaker(self.found)
+    def symmetric(self) -> bool:
+        """Whether every reply leaves by the link of the address, or to an internal network."""
+        return not self.failures
 
 
-class Astray(NamedTuple):
-    """The first groups that go wrong, and of how many intervals all such groups are."""
+class Reply(NamedTuple):
+    """A marked packet that comes in by `iif`; the address's link is where it should leave.
 
-    groups: List[Group]
-    number: int
+    Of a request only that it reaches internal networks.
+    """
 
-    def add(self, other: "Astray") -> "Astray":
-        """Both; groups that are alike made one."""
-        return Astray(merge([*self.groups, *other.groups])[:MOST_WAYS], self.number + other.number)
-
-
-class _Judged(NamedTuple):
-    """The groups of a due that are not right for every link; ascending."""
-
-    groups: List[Tuple[Group, str]]  # with the link for which it is right all the same; "": none
-    right: Dict[str, int]  # of how many intervals the groups are that are right for a link
-    number: int  # of intervals of all of them
+    address: Address
+    iif: str
+    mark: int
+    request: bool = False
 
 
-class Judge:
-    """A host's RPDB beside what is due; what many addresses share is worked out once."""
-
-    def __init__(
-        self,
-        database: Rpdb,
-        dues: Sequence[Expectation],
-        outward: FrozenSet[str],
-        excused: FrozenSet[str],
-    ) -> None:
-        self._database = database
-        self._dues = dues
-        self._outward = outward  # the uplinks and the links that are a way to everything
-        self._excused = excused  # links whose replies to what is left to main may go by it
-        self._judged: Dict[Hashable, _Judged] = {}
-        self._decisions: Dict[Hashable, List[Decision]] = {}
-
-    def find_wrong(self, sender: Flow) -> Iterator[Tuple[str, Astray]]:
-        """The packets that go wrong, with the kind of what they are due."""
-        link, signature = sender.address.link, self._database.signature(sender.template)
-        for due in self._dues:
-            if due.kind in sender.unjudged:
-                continue
-            # The few ways out tell at once whether all is right; the many classes, what is not.
-            if all(
-                self._is_plainly_right(each, due, link)
-                for each in self._ways(sender.template, signature, due)
-            ):
-                continue
-            judged = self._judge(sender.template, signature, due, link in self._excused)
-            wrong = (group for group, right in judged.groups if right != link)
-            first = list(islice(wrong, MOST_WAYS))
-            if first:
-                yield due.kind, Astray(first, judged.number - judged.right.get(link, 0))
-
-    def _ways(self, template: Packet, signature: Hashable, due: Expectation) -> List[Decision]:
-        """What packets that only differ in what no rule selects have in common."""
-        key = (signature, due.spans.starts[0])
-        if key not in self._decisions:
-            found = self._database.ways(template, due.spans)
-            self._decisions[key] = [each.decision for each in found]
-        return self._decisions[key]
-
-    def _is_plainly_right(self, actual: Decision, due: Expectation, link: str) -> bool:
-        """Whether it is right for every destination of that due, as far as that alone tells."""
-        if actual.doubts:
-            return False
-        if due.kind in ("own", "main") and _leaves_by(actual, link):
-            return True
-        if due.kind == "own" or (due.kind == "main" and link not in self._excused):
-            return False
-        # What main decides by a specific route is what it is due: that is where dues come from.
-        return actual.type == "local" if due.kind == "local" else actual.table == TABLE_MAIN
-
-    def _judge(
-        self, template: Packet, signature: Hashable, due: Expectation, excused: bool
-    ) -> _Judged:
-        """What goes wrong of packets that only differ in what no rule selects."""
-        key = (signature, due.spans.starts[0], excused)
-        if key not in self._judged:
-            groups = []
-            right: Dict[str, int] = {}
-            for group in merge(self._overlay(template, due)):
-                everywhere, link = self._find_right(group, due.kind, excused)
-                if not everywhere:
-                    groups.append((group, link))
-                    right[link] = right.get(link, 0) + group.found.number
-            self._judged[key] = _Judged(groups, right, sum(right.values()))
-        return self._judged[key]
-
-    def _find_right(self, group: Group, kind: str, excused: bool) -> Tuple[bool, str]:
-        """Whether it is right for every link, and else for which; "": for none."""
-        actual = group.actual
-        if actual.doubts:
-            return False, ""
-        as_main = actual.hops == group.specific.hops
-        if kind in ("own", "main"):
-            # Others' rules may reach networks of their own before ours: a VPN's peers.
-            if is_internal(actual, self._outward) or (as_main and kind == "main" and excused):
-                return True, ""
-            links = actual.links if actual.type == "unicast" else frozenset()
-            return False, min(links) if len(links) == 1 else ""
-        return (as_main if kind == "internal" else actual.type == group.specific.type), ""
-
-    def _overlay(self, template: Packet, due: Expectation) -> Iterator[Group]:
-        """How the packets fare beside how they should."""
-        for part in self._database.parts(template, due.spans):
-            for (value, number), found in find_overlap(part.flat, due.specific).items():
-                actual = part.decide(_speaker(found), value)
-                yield Group(actual, due.decisions[number], found)
+def judge(
+    host: Host, uplinks: Sequence[Uplink], left_out: Sequence[LeftOut] = ()
+) -> Tuple[Verdict, ...]:
+    """A verdict for each address of each uplink, in order."""
+    return judge_states([host], uplinks, left_out)[0]
 
 
-def merge(parts: Iterable[Group]) -> List[Group]:
-    """The groups with those that are alike made one; by where they begin."""
-    groups: Dict[Tuple[object, ...], Group] = {}
-    for part in parts:
-        actual, specific = part.actual, part.specific
-        # Of somebody's rule the default route takes replies away, the specific ones need not.
-        default = actual.route is None or actual.route.default
-        key = (
-            id(actual.rule),
-            actual.type,
-            actual.hops,
-            actual.doubts,
-            default,
-            specific.type,
-            specific.hops,
+def judge_states(
+    hosts: Sequence[Host], uplinks: Sequence[Uplink], left_out: Sequence[LeftOut] = ()
+) -> Tuple[Tuple[Verdict, ...], ...]:
+    """The verdicts on a host in several states, which differ in rules and own tables alone.
+
+    What is expected follows from main and local, so it is worked out once, on the first. All
+    failures are told of the last state only, one an address of those before; and what own tables
+    leave out may go by main in the last alone.
+    """
+    flows = [
+        Flow(address, Packet(ANY[address.version].network_address, source=address.ip))
+        for address in chain.from_iterable(uplink.addresses for uplink in uplinks)
+    ]
+    first = Rpdb(hosts[0].rules, hosts[0].routes, hosts[0].links)
+    later = [Rpdb(host.rules, host.routes, host.links, like=first) for host in hosts[1:]]
+    states = [_State(database, brief=True) for database in (first, *later)]
+    states[-1] = states[-1]._replace(brief=False, excused=_excused(left_out))
+    expectations = _expect(hosts[0], uplinks, left_out, first)
+    return tuple(_judge_states(expectations, states, flows))
+
+
+def judge_replies(
+    host: Host,
+    uplinks: Sequence[Uplink],
+    replies: Iterable[Reply],
+    left_out: Sequence[LeftOut] = (),
+) -> Tuple[Verdict, ...]:
+    """The verdicts on marked packets, one for all that meet the same rules."""
+    database = Rpdb(host.rules, host.routes, host.links)
+    flows: Dict[Hashable, Flow] = {}
+    for reply in replies:
+        template = Packet(
+            ANY[reply.address.version].network_address,
+            reply.address.ip,
+            iif=reply.iif,
+            mark=reply.mark,
         )
-        known = groups.setdefault(key, part)
-        if known is not part:
-            wider = max(known, part, key=lambda group: group.found.last - group.found.first)
-            groups[key] = wider._replace(
-                found=wider.found._replace(
-                    number=known.found.number + part.found.number,
-                    begin=min(known.found.begin, part.found.begin),
-                )
-            )
-    return sorted(groups.values(), key=lambda group: group.found.begin)
+        unjudged = (*_UNMARKED, *(("own", "main") if reply.request else ()))
+        # Whatever link it came in by, as long as that makes no rule match
+        signature = database.signature(template)._replace(query=Query())
+        flows[signature, reply.address.link, reply.request] = Flow(
+            reply.address, template, unjudged
+        )
+    expectations = _expect(host, uplinks, left_out, database)
+    state = _State(database, _excused(left_out))
+    return _judge_states(expectations, [state], list(flows.values()))[0]
 
 
-def _speaker(found: Overlap) -> int:
-    return min(found.first + 1, found.last)
+def _expect(
+    host: Host, uplinks: Iterable[Uplink], left_out: Iterable[LeftOut], database: Rpdb
+) -> Expectations:
+    names = frozenset(uplink.link.name for uplink in uplinks)
+    outward = names | find_catch_all_links(host, names)
+    return Expectations(host, outward, [left.networks for left in left_out], database)
 
 
-def _leaves_by(actual: Decision, link: str) -> bool:
-    return actual.type == "unicast" and all(hop.link == link for hop in actual.hops)
+def is_by_destination(failure: Failure) -> bool:
+    """Whether the rule that decides asks for no sender, and its route is no default.
+
+    So do VPNs' rules: strongSwan's table 220 and Calico's table 1 hold their peers' networks.
+    """
+    rule, route = failure.decision.rule, failure.decision.route
+    return (
+        rule is not None
+        and rule.source is None
+        and not rule.iif
+        and route is not None
+        and not route.default
+        and not failure.decision.doubts
+    )
+
+
+def describe_failure(failure: Failure) -> str:
+    """The packet that fails and why, in one line."""
+    decision = failure.decision
+    way = " or ".join(format_hop(hop) for hop in decision.hops) or decision.type
+    rule = decision.rule
+    because = f" by rule {rule.priority} ({format_rule(rule)})" if rule else ""
+    route = f", route {format_route(decision.route)}" if decision.route else ""
+    more = f" (and {failure.classes - 1} more destination ranges)" if failure.classes > 1 else ""
+    mark = f" marked 0x{failure.mark:x}" if failure.mark else ""
+    return (
+        f"from {failure.address.ip}{mark} to {failure.destination}{more}: goes "
+        f"{way}{because}{route}; should {failure.wanted}"
+    )
+
+
+class _State(NamedTuple):
+    """A state of the host that is judged."""
+
+    database: Rpdb
+    excused: FrozenSet[str] = frozenset()  # links whose replies may go by what is left to main
+    brief: bool = False  # whether one failure of each flow is enough
+
+
+def _excused(left_out: Iterable[LeftOut]) -> FrozenSet[str]:
+    return frozenset().union(*(left.links for left in left_out))
+
+
+# What goes wrong of one flow, by what is expected
+_Wrong = Dict[str, Deviation]
+
+
+def _judge_states(
+    expectations: Expectations, states: Sequence[_State], flows: Sequence[Flow]
+) -> List[Tuple[Verdict, ...]]:
+    """The verdicts on all flows in each state, stretch by stretch of the destinations."""
+    wrong: List[List[_Wrong]] = [[{} for _ in flows] for _ in states]
+    for version in VERSIONS:
+        if any(flow.address.version == version for flow in flows):
+            for stretch, _ in states[0].database.stretches(version):
+                _judge_stretch(expectations, version, stretch, zip(states, wrong), flows)
+    return [
+        tuple(
+            Verdict(flow.address, tuple(islice(_tell(flow, by_kind), 1 if state.brief else None)))
+            for flow, by_kind in zip(flows, found)
+        )
+        for state, found in zip(states, wrong)
+    ]
+
+
+def _judge_stretch(
+    expectations: Expectations,
+    version: int,
+    stretch: Intervals,
+    states: Iterable[Tuple[_State, List[_Wrong]]],
+    flows: Sequence[Flow],
+) -> None:
+    """Add what goes wrong in a stretch of a family's destinations to each state's `wrong`."""
+    expected = expectations.of(version, stretch)
+    for state, wrong in states:
+        database = state.database.within(version, stretch.starts[0], stretch.ends[0])
+        stretch_judge = Judge(database, expected, expectations.outward, state.excused)
+        for flow, by_kind in zip(flows, wrong):
+            if flow.address.version == version and not (state.brief and by_kind):
+                for kind, more in stretch_judge.find_wrong(flow):
+                    by_kind[kind] = by_kind[kind].add(more) if kind in by_kind else more
+
+
+def _tell(flow: Flow, wrong: _Wrong) -> Iterator[Failure]:
+    """One for each way to go wrong; the last of too many speaks for the rest of them."""
+    for kind, deviation in wrong.items():
+        told = deviation.groups[: MOST_WAYS - 1]
+        for group in told:
+            yield _make_failure(flow, kind, group)
+        rest = deviation.number - sum(group.number for group in told)
+        for group in deviation.groups[MOST_WAYS - 1 :]:
+            overlap = group.overlap._replace(number=rest)
+            yield _make_failure(flow, kind, group._replace(overlap=overlap))
+
+
+def _make_failure(flow: Flow, kind: str, group: Group) -> Failure:
+    address = flow.address
+    return Failure(
+        address,
+        _make_address(address.version, group.representative),
+        group.actual,
+        _describe_wanted(group, kind, address.link),
+        classes=group.number,
+        internal=kind == "internal",
+        mark=flow.template.mark,
+    )
+
+
+def _describe_wanted(group: Group, kind: str, link: str) -> str:
+    """Where the packet should go instead, in plain words."""
+    if group.actual.doubts:
+        doubts = "; ".join(map(str, group.actual.doubts))
+        return f"be judged, but a rule that cannot be may catch it: {doubts}"
+    if kind == "internal":
+        way = " or ".join(format_hop(hop) for hop in group.specific.hops)
+        return f"go to the internal network {way}"
+    return {
+        "local": "be delivered on this host",
+        "drop": "be dropped, as main says",
+    }.get(kind, f"leave by {link}")
+
+
+def _make_address(version: int, number: int) -> IPAddress:
+    return IPv4Address(number) if version == IPV4 else IPv6Address(number)

@@ -1,6 +1,7 @@
-"""Where a plan is kept for the next boot: one folder a target, one interface (``base``).
+"""The interface of a target: what each way to keep a plan for the next boot can do.
 
-Imports model and files; touches the disk through files.
+A target stands in a folder of its own beside this module, whose module ``target`` has the one
+instance as `TARGET`. A new one needs nothing else to be found by `choose_target`.
 """
 
 import abc
@@ -29,9 +30,10 @@ class Obstacle(NamedTuple):
 
 
 class EarlierBlocks(NamedTuple):
-    """Blocks of earlier runs that a plan does not write: paths whose block goes, or stays.
+    """What becomes of blocks of earlier runs that a plan does not write.
 
-    `tables` are the names that stay with those.
+    `gone` and `kept` are paths of files that lose or keep theirs; `tables` are the own tables whose
+    names stay, since what is kept looks them up.
     """
 
     gone: Tuple[str, ...] = ()
@@ -40,21 +42,26 @@ class EarlierBlocks(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """The changes to files that a plan asks for, and what it leaves of earlier runs."""
+    """The changes to files that a plan asks for, and what becomes of blocks of earlier runs.
+
+    A change whose file stays as it is (`Change.kind` "keep") is among them.
+    """
 
     changes: Tuple[Change, ...]
     earlier: EarlierBlocks
 
 
 class DraftOptions(NamedTuple):
-    """`prune`: blocks go that are not planned now. `convert`: files may be rewritten in our form."""
+    """What the user allows: `prune`, that all blocks go which are not planned now; `convert`, that
+    the administrator's files are rewritten where ours cannot stand in them as they are.
+    """
 
     prune: bool = False
     convert: bool = False
 
 
 class SleepingRules(NamedTuple):
-    """Rules that files list and the kernel has not, and what a person should know of them."""
+    """Rules of others in files that come into force with ours, and notes on them for people."""
 
     rules: Tuple[Rule, ...] = ()
     notes: Tuple[str, ...] = ()
@@ -63,8 +70,9 @@ class SleepingRules(NamedTuple):
 class Check(NamedTuple):
     """What a draft does to the administrator's own lines.
 
-    `problems` are lines that would be applied otherwise than now: refused unless forced.
-    `warnings` are lines that come into force beside ours, `flaws` lines that can never work.
+    All are sentences for people. `problems` are lines that would be applied otherwise than now:
+    refused with `remedy` unless forced. `warnings` are lines that come into force beside ours,
+    `flaws` lines that can never work.
     """
 
     problems: Tuple[str, ...] = ()
@@ -75,7 +83,11 @@ class Check(NamedTuple):
 
 
 class Inspected(NamedTuple):
-    """What a target looks for findings in: the host, its uplinks, and the rules in its files."""
+    """What a target looks for findings in.
+
+    `listed` are the rules of `list_rules`; `asymmetric_links` names uplinks with an address whose
+    replies go astray.
+    """
 
     host: Host
     settings: Settings
@@ -90,14 +102,27 @@ class Inspected(NamedTuple):
 
     @property
     def files(self) -> Tuple[ConfigFile, ...]:
-        """The route and rule files."""
+        """The files that hold rules and routes: ours and the administrator's."""
         return self.evidence.files
 
 
 class Target(abc.ABC):
-    """One way to keep a plan; methods that take a root read below it, and none of them writes."""
+    """One way to keep a plan for the next boot.
 
-    name: str
+    Nothing here writes: methods with a `root` read below it and return changes, which
+    `files.install` makes, all or none. Paths are absolute, as the host sees them.
+
+    A run of ``generate`` asks for `find_owned`, `read_earlier`, `bind`, `draft`, `check` and
+    `find_obstacle`, in this order; ``remove`` for `draft_removal`; ``diagnose`` for `list_rules`
+    and `find_findings`; what compares files with the kernel for `list_entries`.
+    """
+
+    name: str  # as `choose_target` takes it: the folder's
+
+    @property
+    @abc.abstractmethod
+    def folders(self) -> Tuple[str, ...]:
+        """The folders in which its files stand."""
 
     @abc.abstractmethod
     def find_obstacle(self, host: Host) -> Optional[Obstacle]:
@@ -105,61 +130,74 @@ class Target(abc.ABC):
 
     @abc.abstractmethod
     def bind(self, host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[Uplink, ...]:
-        """The uplinks with their profiles; raises one `Refusal` that tells all that is wrong."""
+        """The uplinks with the profiles that their lines are kept with.
+
+        Raises one `Refusal` that tells all that is wrong with any of them.
+        """
 
     @abc.abstractmethod
     def find_profile(self, host: Host, settings: Settings, link: Link) -> Profile:
-        """The profile that the link's lines are kept with; raises `Refusal` with what to do."""
+        """As `bind`, for one link; raises `Refusal` with what to do."""
 
     @abc.abstractmethod
     def find_owned(self, root: Path) -> Tuple[str, ...]:
-        """The paths of all files below `root` that hold a block of ours; `SystemFailure`."""
+        """The paths of all files below `root` that hold anything of ours, sorted.
+
+        Raises `SystemFailure` where a folder or file cannot be read.
+        """
 
     @abc.abstractmethod
     def read_earlier(self, root: Path, host: Host, owned: Iterable[str]) -> Files:
-        """What our blocks in the files of `find_owned` list; raises `SymrouteError`."""
+        """The rules and routes in the files of `find_owned`; raises `SymrouteError`."""
 
     @abc.abstractmethod
-    def sort_stored(self, files: Iterable[ConfigFile], host: Host) -> Files:
-        """The rules and routes in these files: ours, foreign; `Refusal` for a damaged block."""
+    def list_entries(self, files: Iterable[ConfigFile], host: Host) -> Files:
+        """The rules and routes in these files, ours apart from the administrator's.
+
+        Lines that are not understood are left out. Raises `Refusal` for a damaged block.
+        """
 
     @abc.abstractmethod
     def list_rules(self, files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
-        """All rules in these files, in order; lines that are not understood are left out."""
+        """All rules in these files, in order, whosever they are.
+
+        Lines that are not understood are left out.
+        """
 
     @abc.abstractmethod
     def draft(
         self, root: Path, host: Host, plan: Plan, owned: Sequence[str], options: DraftOptions
     ) -> Draft:
-        """The changes below `root` that the plan asks for; raises `SymrouteError`.
+        """The changes that write the plan and take away what it does not need any more.
 
-        `owned` are the files of `find_owned`.
+        `owned` are the files of `find_owned`. What the administrator wrote stays byte for byte.
+        Raises `SymrouteError`.
         """
 
     @abc.abstractmethod
     def draft_removal(self, root: Path) -> Tuple[Change, ...]:
-        """The changes below `root` that take every block of ours away; raises `SymrouteError`."""
+        """The changes that take away all that is ours; raises `SymrouteError`."""
 
     @abc.abstractmethod
     def check(self, root: Path, host: Host, plan: Plan, changes: Sequence[Change]) -> Check:
-        """What the changes do to the administrator's lines; raises `SymrouteError`."""
+        """What the changes of `draft` do to the administrator's lines; raises `SymrouteError`."""
 
     @abc.abstractmethod
     def find_findings(self, inspected: Inspected) -> Iterable[Iterator[Finding]]:
-        """What stands in the way of what is kept, one iterator for each thing looked for."""
+        """What keeps the files from being applied: an iterator for each thing looked for."""
 
     @abc.abstractmethod
     def notes_on_earlier(self, earlier: EarlierBlocks) -> List[str]:
-        """What is said about blocks of earlier runs that stay."""
+        """What people are told about blocks of earlier runs: those that stay, and why."""
 
     @abc.abstractmethod
     def profile_of(self, path: str) -> str:
-        """The profile that a file belongs to; "" for other files."""
+        """The name of the profile whose lines a file holds; "" for other files."""
 
 
 def choose_target(name: str = "ifcfg") -> Target:
-    """The target of that name: the only place that knows which there are."""
-    # The name is built, so that a command that needs none of them loads none.
+    """The target of that name, which is that of its folder."""
+    # The module's name is built, so that a command that needs none of them loads none.
     module = importlib.import_module(f"symroute_nm.targets.{name}.target")
     target: Target = module.TARGET
     return target
@@ -184,7 +222,8 @@ def with_rules(host: Host, plan: Plan, rules: Iterable[Rule]) -> Host:
     fib_default_rule_pref() in net/core/fib_rules.c: one less than the lowest there is.
     """
     taken = [rule.priority for rule in host.rules if rule.priority]
-    taken += [rule.priority for planned in plan.uplinks for rule in planned.rules]
+    for planned in plan.uplinks:
+        taken += [rule.priority for rule in planned.rules]
     lowest = min(taken, default=1)
     added: List[Rule] = []
     for rule in rules:

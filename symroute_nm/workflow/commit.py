@@ -1,20 +1,22 @@
 """Files written at once, or as the last thing of a change of the kernel that is confirmed."""
 
 from pathlib import Path
-from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access
 from symroute_nm.files.changes import Change
-from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.plan import OwnTable
 from symroute_nm.readers import rt_tables
 from symroute_nm.readers.host import read_host
 from symroute_nm.targets.base import choose_target
 
+if TYPE_CHECKING:
+    from symroute_nm.kernel.transaction import KernelChange
+
 # Makes a change of the kernel and calls what keeps it once it is confirmed; returns what that
 # returned. Raises `SymrouteError`, with all as before, where it was not confirmed.
-Maker = Callable[[KernelChange, Callable[[], List[str]]], Tuple[str, ...]]
+Maker = Callable[["KernelChange", Callable[[], List[str]]], Tuple[str, ...]]
 Say = Callable[..., None]  # of lines for people
 
 
@@ -28,7 +30,7 @@ class Written(NamedTuple):
 class KernelPart(NamedTuple):
     """A change of the kernel that comes before the files, and who makes it."""
 
-    change: KernelChange
+    change: "KernelChange"
     make: Maker
 
 
@@ -37,6 +39,7 @@ def write_changes(
     changes: Sequence[Change],
     kernel: Optional[KernelPart],
     say: Say,
+    *,
     everything: bool = False,
 ) -> Written:
     """Install the changes, all or nothing; raises `SymrouteError` with everything as before.
@@ -45,26 +48,38 @@ def write_changes(
     """
 
     def write(note: Callable[[str], None]) -> str:
-        return install_changes(root, changes, note, everything)
+        return install_changes(root, changes, note, everything=everything)
 
     return commit(root, write, kernel, say)
 
 
 def install_changes(
-    root: Path, changes: Sequence[Change], note: Callable[[str], None], everything: bool
+    root: Path,
+    changes: Sequence[Change],
+    note: Callable[[str], None],
+    *,
+    everything: bool,
+    durable: bool = True,
 ) -> str:
-    """As `write_changes`, for files alone; returns the backup's name, "" if nothing was to do."""
+    """As `write_changes`, for files alone; returns the backup's name, "" if nothing was to do.
+
+    Unless `durable`, nothing waits for the disk: the caller calls `access.sync_now` in the end.
+    """
     from symroute_nm.files import install  # a dry run does without the writer
 
     find_owned = choose_target().find_owned if everything else None
-    return install.install(root, changes, note=note, find_owned=find_owned) or ""
+    name = install.install(root, changes, note=note, find_owned=find_owned, durable=durable)
+    return name or ""
 
 
-def recover_files(root: Path, note: Callable[[str], None]) -> None:
-    """Undo or tidy up what a killed run left below `root`; before anything there is read."""
+def recover_files(root: Path, swept: Sequence[str], note: Callable[[str], None]) -> None:
+    """Undo or tidy up what a killed run left below `root`; before anything there is read.
+
+    `swept` are folders of the target, in which hidden files may be left that no journal names.
+    """
     from symroute_nm.files import install  # a dry run does without the writer
 
-    for line in install.recover(root):
+    for line in install.recover(root, swept):
         note(line)
 
 

@@ -21,15 +21,18 @@ class Draft(NamedTuple):
 
     plan: Plan
     changes: Tuple[Change, ...]
-    leftovers: EarlierBlocks
-    earlier: Tuple[PreviousUplink, ...] = ()
+    earlier_blocks: EarlierBlocks
+    previous_uplinks: Tuple[PreviousUplink, ...] = ()
 
 
-def make_draft(root: Path, host: Host, settings: Settings, manner: GenerateOptions) -> Draft:
+def make_draft(
+    root: Path, host: Host, settings: Settings, generate_options: GenerateOptions
+) -> Draft:
     """The plan for the host and the changes below `root` that it asks for; writes nothing."""
     target = choose_target()
     owned = target.find_owned(root)
-    earlier = read_previous_uplinks(target.read_earlier(root, host, owned).ours)
-    plan = make_plan(host, settings, target.bind, earlier_tables(earlier))
-    kept = target.draft(root, host, plan, owned, DraftOptions(manner.prune, manner.convert))
-    return Draft(plan, kept.changes, kept.earlier, earlier)
+    previous = read_previous_uplinks(target.read_earlier(root, host, owned).ours)
+    plan = make_plan(host, settings, target.bind, earlier_tables(previous))
+    options = DraftOptions(generate_options.prune, generate_options.convert)
+    drafted = target.draft(root, host, plan, owned, options)
+    return Draft(plan, drafted.changes, drafted.earlier, previous)

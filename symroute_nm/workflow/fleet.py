@@ -3,21 +3,22 @@
 import functools
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import FINDING, InputError, SymrouteError, SystemFailure, shown
 from symroute_nm.files import access
 from symroute_nm.model.settings import GenerateOptions, Options
 from symroute_nm.workflow import workers
+from symroute_nm.workflow.activation import Command
 from symroute_nm.workflow.commit import install_changes
-from symroute_nm.workflow.generate import Request, work_out
+from symroute_nm.workflow.generate import Request, plan_host
 from symroute_nm.workflow.inputs import read_settings
 from symroute_nm.workflow.proposal import Proposal
 
 _SUFFIX = ".json"
 
-# What is to be kept of a host that went well, of proposal, commands and whether it is a dry run.
-Summarize = Callable[[Proposal, List[str], bool], Dict[str, Any]]
+# What is to be kept of a host that went well, of proposal, commands and options.
+Summarize = Callable[[Proposal, Sequence[Command], GenerateOptions], Dict[str, Any]]
 
 
 class Order(NamedTuple):
@@ -27,7 +28,7 @@ class Order(NamedTuple):
     out: Path  # the folder of the trees
     config: Optional[Path]  # None: each tree's own
     options: Options
-    manner: GenerateOptions
+    generate_options: GenerateOptions
     summarize: Summarize
     as_json: bool = False
     jobs: int = 0  # processes; 0: one a processor
@@ -57,7 +58,7 @@ def find_snapshots(order: Order) -> List[str]:
             "give --root DIR: each host's tree goes to DIR/NAME",
         )
     try:
-        names = [each.name for each in os.scandir(str(folder)) if each.name.endswith(_SUFFIX)]
+        names = [entry.name for entry in os.scandir(str(folder)) if entry.name.endswith(_SUFFIX)]
     except OSError as error:
         raise SystemFailure(f"{folder}: {error.strerror}", "check --host") from error
     if not names:
@@ -83,39 +84,33 @@ def plan_fleet(names: List[str], order: Order) -> Generator[Outcome, None, None]
         error="its process ended unexpectedly; plan this host alone to see why",
     )
     jobs = order.jobs or len(os.sched_getaffinity(0))
-    yield from workers.run(names, functools.partial(_plan_apart, order), lost, jobs)
-    if not order.manner.dry_run:
+    yield from workers.run(names, functools.partial(plan_snapshot, order), lost, jobs)
+    if not order.generate_options.dry_run:
         access.sync_now()
 
 
-def _plan_apart(order: Order, name: str) -> Outcome:
-    # Thousands of trees are not worth a wait for the disk with each file.
-    access.sync_later()
-    return plan_host(order, name)
+def plan_snapshot(order: Order, name: str) -> Outcome:
+    """The outcome of one snapshot; its tree is written unless it is a dry run.
 
-
-def plan_host(order: Order, name: str) -> Outcome:
-    """The outcome of one snapshot; its tree is written unless it is a dry run."""
+    It need not be on the disk yet: thousands of trees are not worth a wait with each file.
+    """
     notes: List[str] = []
-    shown: List[str] = []
+    diffs: List[str] = []
 
     def note(*lines: str) -> None:
         notes.extend(lines)
 
     root, host_file = order.out / name, order.folder / (name + _SUFFIX)
+    generate_options = order.generate_options
     try:
         settings = read_settings(root, order.config, order.options)
-        worked = work_out(
-            Request(root, host_file, settings, order.options, order.manner, order.as_json),
-            note,
-            shown.append,
-        )
-        if not order.manner.dry_run:
-            install_changes(
-                root, worked.made.changes, note, everything=not worked.made.leftovers.kept
-            )
+        request = Request(root, host_file, settings, order.options, generate_options, order.as_json)
+        _, proposal, commands = plan_host(request, note, diffs.append)
+        if not generate_options.dry_run:
+            everything = not proposal.earlier_blocks.kept
+            install_changes(root, proposal.changes, note, everything=everything, durable=False)
     except SymrouteError as error:
-        return Outcome(name, error.exit_code, str(error), tuple(notes), "".join(shown))
-    found = order.manner.check and worked.made.changed
-    summary = order.summarize(worked.made, worked.commands, order.manner.dry_run)
-    return Outcome(name, FINDING if found else 0, "", tuple(notes), "".join(shown), summary)
+        return Outcome(name, error.exit_code, str(error), tuple(notes), "".join(diffs))
+    code = FINDING if generate_options.check and proposal.changed else 0
+    summary = order.summarize(proposal, commands, generate_options)
+    return Outcome(name, code, "", tuple(notes), "".join(diffs), summary)

@@ -1,15 +1,14 @@
-"""All that `generate` does for one host up to writing, in order, telling as it goes."""
+"""`generate` for one host: plan, prove, tell, and write."""
 
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, Tuple
 
-from symroute_nm.files import changes
-from symroute_nm.kernel.transaction import KernelChange
+from symroute_nm.files.changes import replaced, unified_diff
 from symroute_nm.model.host import Host
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.readers.session import session_address
 from symroute_nm.targets.base import choose_target
-from symroute_nm.workflow import activation, proposal
+from symroute_nm.workflow.activation import Command, find_commands
 from symroute_nm.workflow.commit import (
     KernelPart,
     Maker,
@@ -19,8 +18,18 @@ from symroute_nm.workflow.commit import (
     write_changes,
 )
 from symroute_nm.workflow.inputs import read_host
-from symroute_nm.workflow.kernel_changes import for_generation
-from symroute_nm.workflow.proposal import Proposal
+from symroute_nm.workflow.proposal import (
+    Proposal,
+    check_lines,
+    check_names,
+    check_proof,
+    name_notes,
+    preflight,
+    propose,
+)
+
+if TYPE_CHECKING:
+    from symroute_nm.kernel.transaction import KernelChange
 
 
 class Request(NamedTuple):
@@ -30,26 +39,25 @@ class Request(NamedTuple):
     host_file: Optional[Path]
     settings: Settings
     options: Options
-    manner: GenerateOptions
+    generate_options: GenerateOptions
     quiet: bool = False  # show no differences
 
 
-class Worked(NamedTuple):
-    """The host, what is made for it, and the commands that bring that to life."""
+class PlannedHost(NamedTuple):
+    """A host, what is proposed for it, and the commands that bring that to life."""
 
     host: Host
-    made: Proposal
-    commands: List[str]
+    proposal: Proposal
+    commands: Tuple[Command, ...]
 
 
 class Generated(NamedTuple):
-    """What `generate` did or would do; `change` is the kernel's, where it was asked for."""
+    """What `generate` did or would do; to the kernel, too, where it was asked to."""
 
-    host: Host
-    made: Proposal
-    commands: List[str]
+    proposal: Proposal
+    commands: Tuple[Command, ...]
     written: Written
-    change: Optional[KernelChange] = None
+    kernel_change: Optional["KernelChange"] = None
 
 
 def generate(
@@ -59,46 +67,49 @@ def generate(
 
     Raises `SymrouteError`, with everything as before.
     """
-    host, made, commands = work_out(request, say, show)
-    root, settings = request.root, request.settings
-    change = None
+    host, proposal, commands = plan_host(request, say, show)
+    kernel = None
     if make is not None:
+        from symroute_nm.workflow.kernel_changes import for_proposal
+
+        change = for_proposal(request.root, host, request.settings, proposal)
         # The fragment, which is written as well, names the tables.
-        change = for_generation(root, host, settings, made)._replace(tables=())
+        kernel = KernelPart(change._replace(tables=()), make)
     written = Written()
-    if not request.manner.dry_run:
-        kernel = KernelPart(change, make) if change and make else None
-        written = write_changes(root, made.changes, kernel, say, everything=not made.leftovers.kept)
-    return Generated(host, made, commands, written, change)
+    if not request.generate_options.dry_run:
+        everything = not proposal.earlier_blocks.kept
+        written = write_changes(request.root, proposal.changes, kernel, say, everything=everything)
+    return Generated(proposal, commands, written, kernel.change if kernel else None)
 
 
-def work_out(request: Request, say: Say, show: Callable[[str], None]) -> Worked:
+def plan_host(request: Request, say: Say, show: Callable[[str], None]) -> PlannedHost:
     """Plan and prove; notes and warnings go to `say`, differences to `show`.
 
     What a killed run left below the root is mended before. Raises `SymrouteError`.
     """
-    root, host_file, settings, options, manner, quiet = request
-    if not manner.dry_run:
-        recover_files(root, say)
-    host = read_host(root, host_file, probe=settings.guard == "auto")
-    proposal.check_names(host, options)
-    made = proposal.propose(root, host, settings, manner)
-    warnings = proposal.preflight(root, host, host_file is not None, made, manner)
-    warnings += proposal.check_lines(made.check, manner)
-    commands = activation.find_commands(host, settings, made, session_address())
+    root, settings, generate_options = request.root, request.settings, request.generate_options
+    if not generate_options.dry_run:
+        recover_files(root, choose_target().folders, say)
+    host = read_host(root, request.host_file, probe=settings.guard == "auto")
+    check_names(host, request.options)
+    proposal = propose(root, host, settings, generate_options)
+    from_snapshot = request.host_file is not None
+    warnings = preflight(root, host, proposal, generate_options, from_snapshot=from_snapshot)
+    warnings += check_lines(proposal.check, generate_options)
+    commands = find_commands(host, settings, proposal, session_address())
     say(
         *warnings,
-        *made.plan.notes,
-        *made.check.sleeping.notes,
-        *proposal.name_notes(host, settings),
-        *choose_target().notes_on_earlier(made.leftovers),
-        *(f"warning: {flaw}" for flaw in made.check.flaws),
+        *proposal.plan.notes,
+        *proposal.check.sleeping.notes,
+        *name_notes(host, settings),
+        *choose_target().notes_on_earlier(proposal.earlier_blocks),
+        *(f"warning: {flaw}" for flaw in proposal.check.flaws),
     )
-    if manner.dry_run and not quiet:
-        say(*(alteration.text for alteration in made.alterations))
-    if manner.dry_run and not (manner.check or quiet):
-        show(changes.diff(made.changes))
-    say(*proposal.check_proof(made, manner))
-    if not (manner.dry_run or quiet):
-        show(changes.diff(changes.replaced(made.changes)))
-    return Worked(host, made, commands)
+    if generate_options.dry_run and not request.quiet:
+        say(*(change.text for change in proposal.uplink_changes))
+        if not generate_options.check:
+            show(unified_diff(proposal.changes))
+    say(*check_proof(proposal, generate_options))
+    if not (generate_options.dry_run or request.quiet):
+        show(unified_diff(replaced(proposal.changes)))
+    return PlannedHost(host, proposal, tuple(commands))

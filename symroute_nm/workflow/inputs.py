@@ -8,14 +8,26 @@ if TYPE_CHECKING:
     from symroute_nm.model.host import Host
     from symroute_nm.model.settings import Options, Settings
 
+# Below another root, beside what a target writes: what is read of NetworkManager and the like.
+_READ = (
+    "/etc/NetworkManager/system-connections",
+    "/etc/systemd/system",
+    "/usr/lib/iproute2",
+    "/usr/share/iproute2",
+    "/var/lib/NetworkManager",
+    "/var/lib/dhclient",
+    "/var/lib/dhcp",
+    "/run/NetworkManager/devices",
+)
+
 
 def read_host(
-    root: Path, host_file: Optional[Path], probe: bool = True, evidence: bool = False
+    root: Path, host_file: Optional[Path], *, probe: bool = True, evidence: bool = False
 ) -> "Host":
     """This machine with the files below `root`, or the snapshot; raises `SymrouteError`."""
     from symroute_nm.readers import host
 
-    return host.read_host(root, host_file, probe, evidence)
+    return host.read_host(root, host_file, probe=probe, evidence=evidence)
 
 
 def read_settings(
@@ -40,7 +52,9 @@ def require_root(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def hold_kernel(root: Path, dry_run: bool, note: Callable[[str], None]) -> Iterator[None]:
+def hold_kernel(
+    root: Path, note: Callable[[str], None], *, dry_run: bool = False
+) -> Iterator[None]:
     """Nobody else changes the kernel meanwhile; what was cut off earlier is taken back first.
 
     Nothing of that for a dry run. Raises `InputError` for a tree that is not root's alone, before
@@ -51,8 +65,9 @@ def hold_kernel(root: Path, dry_run: bool, note: Callable[[str], None]) -> Itera
         return
     from symroute_nm.files import ownership
     from symroute_nm.kernel import transaction
+    from symroute_nm.targets.base import choose_target
 
-    ownership.require_owned(root)
+    ownership.require_owned(root, (*choose_target().folders, *_READ))
     with transaction.hold():
         transaction.recover(note)
         yield

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, Iterator, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, Optional, Sequence, Set, Tuple
 
 from symroute_nm.files import blocks
 from symroute_nm.files.access import read
@@ -20,7 +20,7 @@ from symroute_nm.model.places import FRAGMENT, RT_TABLES, RUN_TABLES
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import State
-from symroute_nm.readers.observations import read_config_files
+from symroute_nm.readers.ifcfg.route_files import read_route_files
 from symroute_nm.readers.rt_tables import parse_tables
 from symroute_nm.targets.base import choose_target
 
@@ -38,18 +38,18 @@ def for_plan(
     return KernelChange(
         find_change(host, settings, wanted, tables, files),
         tuple(
-            planned.table
-            for planned in plan.uplinks
-            if (planned.table.id, planned.table.name) not in named
+            uplink_plan.table
+            for uplink_plan in plan.uplinks
+            if (uplink_plan.table.id, uplink_plan.table.name) not in named
         ),
         _planned_marks(plan),
     )
 
 
-def for_generation(root: Path, host: Host, settings: Settings, made: "Proposal") -> KernelChange:
+def for_proposal(root: Path, host: Host, settings: Settings, proposal: "Proposal") -> KernelChange:
     """The kernel as planned, beside the files that are there. Raises `SymrouteError`."""
     files = read_listing(root, host)
-    return for_plan(host, settings, made.plan, files, made.leftovers.kept)
+    return for_plan(host, settings, proposal.plan, files, proposal.earlier_blocks.kept)
 
 
 def for_removal(root: Path, host: Host, settings: Settings) -> KernelChange:
@@ -80,32 +80,37 @@ def _planned_marks(plan: Plan) -> Optional[Marks]:
     """What is to be done for the marks of a plan; only root can tell. Raises `SystemFailure`."""
     if plan.marking is None or os.geteuid() != 0:
         return _no_marks()
-    there = netfilter.read_loaded()
-    versions = frozenset(rule.version for planned in plan.uplinks for rule in planned.rules)
-    found = find_differences(plan.marking, there, versions)
-    if not found:
+    loaded = netfilter.read_loaded()
+    versions: Set[int] = set()
+    for uplink_plan in plan.uplinks:
+        versions.update(rule.version for rule in uplink_plan.rules)
+    differences = find_differences(plan.marking, loaded, frozenset(versions))
+    if not differences:
         return None
     from symroute_nm.targets.marks import render_script  # jinja2, where there are marks
 
-    return _change(there, plan.marking.program, render_script(plan.marking), found)
+    script = render_script(plan.marking)
+    return _change_marks(loaded, plan.marking.program, script, differences)
 
 
 def _no_marks() -> Optional[Marks]:
-    there = netfilter.read_loaded() if os.geteuid() == 0 else LoadedMarks()
-    return _change(there, "", "", find_differences(None, there)) if there.backends else None
+    loaded = netfilter.read_loaded() if os.geteuid() == 0 else LoadedMarks()
+    if not loaded.backends:
+        return None
+    return _change_marks(loaded, "", "", find_differences(None, loaded))
 
 
 def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
     """What is to be done for the script as it will be after these changes."""
-    coming = {change.path: change.after for change in changes}
-    content = coming[SCRIPT] if SCRIPT in coming else read(root, SCRIPT)
+    contents = {change.path: change.after for change in changes}
+    content = contents[SCRIPT] if SCRIPT in contents else read(root, SCRIPT)
     if content is None or not blocks.has_marker(content):
         return _no_marks()
     from symroute_nm.targets.marks import render_script  # jinja2, where there are marks
 
     # A file's text is never run: what it says is, in our own words.
     marking = read_script(content)
-    return _change(
+    return _change_marks(
         netfilter.read_loaded(),
         marking.program,
         render_script(marking),
@@ -113,10 +118,10 @@ def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
     )
 
 
-def _change(there: LoadedMarks, backend: str, script: str, words: Tuple[str, ...]) -> Marks:
-    """From what there is to what the script sets up by that backend."""
-    before = unload_script(*(each for each in there.backends if each != backend))
-    return Marks(before + script, backend, there, words)
+def _change_marks(loaded: LoadedMarks, backend: str, script: str, words: Tuple[str, ...]) -> Marks:
+    """From what is loaded to what the script sets up by that backend."""
+    unload = unload_script(*(name for name in loaded.backends if name != backend))
+    return Marks(unload + script, backend, loaded, words)
 
 
 def _names_in(changes: Iterable[Change]) -> Iterator[TableName]:
@@ -129,7 +134,9 @@ def _names_in(changes: Iterable[Change]) -> Iterator[TableName]:
 
 def read_listing(root: Path, host: Host, changes: Iterable[Change] = ()) -> Files:
     """What the route and rule files list, as they will be after these changes."""
-    coming = {change.path: change.after for change in changes}
-    found = [file for file in read_config_files(root) if file.path not in coming]
-    found += [config_file(path, content) for path, content in coming.items() if content is not None]
-    return choose_target().sort_stored(found, host)
+    contents = {change.path: change.after for change in changes}
+    stored = [file for file in read_route_files(root) if file.path not in contents]
+    for path, content in contents.items():
+        if content is not None:
+            stored.append(config_file(path, content))
+    return choose_target().list_entries(stored, host)

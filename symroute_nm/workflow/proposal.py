@@ -1,4 +1,4 @@
-"""`generate`, step by step: plan, render, compare, preflight, write."""
+"""A plan that is proved, with the files that it changes, and what stands in its way."""
 
 from pathlib import Path
 from typing import Iterable, List, NamedTuple, Tuple
@@ -12,7 +12,7 @@ from symroute_nm.model.settings import GenerateOptions, Options, Settings, named
 from symroute_nm.plan.planner import check_block
 from symroute_nm.readers.settings import nearest
 from symroute_nm.rpdb.proof import Proof, prove
-from symroute_nm.rpdb.verdicts import Failure, describe_failure, is_by_destination
+from symroute_nm.rpdb.symmetry import Failure, describe_failure, is_by_destination
 from symroute_nm.targets.base import Check, EarlierBlocks, choose_target, with_rules
 from symroute_nm.workflow.draft import make_draft
 from symroute_nm.workflow.uplink_changes import UplinkChange, find_uplink_changes
@@ -25,10 +25,10 @@ class Proposal(NamedTuple):
 
     plan: Plan
     changes: Tuple[Change, ...]
-    leftovers: EarlierBlocks
+    earlier_blocks: EarlierBlocks
     proof: Proof
     check: Check = Check()
-    alterations: Tuple[UplinkChange, ...] = ()
+    uplink_changes: Tuple[UplinkChange, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -53,57 +53,56 @@ def name_notes(host: Host, settings: Settings) -> List[str]:
     ]
 
 
-def propose(root: Path, host: Host, settings: Settings, manner: GenerateOptions) -> Proposal:
-    """The draft for the host, proved."""
-    made = make_draft(root, host, settings, manner)
+def propose(
+    root: Path, host: Host, settings: Settings, generate_options: GenerateOptions
+) -> Proposal:
+    """The draft for the host, proved. Raises `SymrouteError`."""
+    draft = make_draft(root, host, settings, generate_options)
     target = choose_target()
-    check = target.check(root, host, made.plan, made.changes)
-    awake = with_rules(host, made.plan, check.sleeping.rules)
-    check_block(awake, settings)
-    alterations = find_uplink_changes(
-        made.earlier, made.plan, host, set(map(target.profile_of, made.leftovers.gone))
-    )
+    check = target.check(root, host, draft.plan, draft.changes)
+    host_with_sleeping = with_rules(host, draft.plan, check.sleeping.rules)
+    check_block(host_with_sleeping, settings)
+    profiles_gone = {target.profile_of(path) for path in draft.earlier_blocks.gone}
     return Proposal(
-        made.plan,
-        made.changes,
-        made.leftovers,
-        prove(awake, settings, made.plan),
+        draft.plan,
+        draft.changes,
+        draft.earlier_blocks,
+        prove(host_with_sleeping, settings, draft.plan),
         check,
-        alterations,
+        find_uplink_changes(draft.previous_uplinks, draft.plan, host, profiles_gone),
     )
 
 
-def check_proof(made: Proposal, manner: GenerateOptions) -> List[str]:
+def check_proof(proposal: Proposal, generate_options: GenerateOptions) -> List[str]:
     """What could not be proved, as warnings; raises `Refusal` with the packets unless forced.
 
     The plain recipe (guard none) is known to cut internal networks off: who asks for it is warned.
     """
-    failures = [
-        failure
-        for verdict in (*made.proof.after, *made.proof.marked)
-        for failure in verdict.failures
-    ]
-    expected = [failure for failure in failures if made.plan.guard == "none" and failure.internal]
-    others = [failure for failure in failures if _is_others(failure, made.plan)]
-    against = [
-        describe_failure(failure) for failure in failures if failure not in expected + others
-    ]
-    against += made.proof.intrusions
-    if against and not manner.force:
-        more = [f"and {len(against) - _MOST_SHOWN} more"] if len(against) > _MOST_SHOWN else []
+    expected: List[str] = []
+    by_others: List[str] = []
+    against: List[str] = []
+    for verdict in (*proposal.proof.after, *proposal.proof.marked):
+        for failure in verdict.failures:
+            text = describe_failure(failure)
+            is_expected = proposal.plan.guard == "none" and failure.internal
+            is_others = _is_others(failure, proposal.plan)
+            if is_expected:
+                expected.append(text)
+            if is_others:
+                by_others.append(f"{text}; that rule is not ours, comes before ours, and stays")
+            if not (is_expected or is_others):
+                against.append(text)
+    against += proposal.proof.intrusions
+    if against and not generate_options.force:
+        lines = ["this plan cannot be proved:", *against[:_MOST_SHOWN]]
+        if len(against) > _MOST_SHOWN:
+            lines.append(f"and {len(against) - _MOST_SHOWN} more")
         raise Refusal(
-            "\n".join(["this plan cannot be proved:", *against[:_MOST_SHOWN], *more]),
+            "\n".join(lines),
             "see symroute-nm diagnose and explain; exclude the link, remove what stands in the "
             "way, or write the files all the same with --force",
         )
-    known = [
-        *map(describe_failure, expected),
-        *(
-            f"{describe_failure(each)}; that rule is not ours, comes before ours, and stays"
-            for each in others
-        ),
-    ]
-    return [f"warning: {each}" for each in [*against, *known]]
+    return [f"warning: {line}" for line in (*against, *expected, *by_others)]
 
 
 def _is_others(failure: Failure, plan: Plan) -> bool:
@@ -117,44 +116,49 @@ def _is_others(failure: Failure, plan: Plan) -> bool:
     return rule is not None and rule.priority < first and is_by_destination(failure)
 
 
-def check_lines(check: Check, manner: GenerateOptions) -> List[str]:
+def check_lines(check: Check, generate_options: GenerateOptions) -> List[str]:
     """Lines of the administrator's own that would be applied otherwise, as warnings.
 
     Raises `Refusal` for them unless forced.
     """
-    if check.problems and not manner.force:
+    if check.problems and not generate_options.force:
         raise Refusal("\n".join(check.problems), check.remedy)
     return [f"warning: {line}" for line in (*check.problems, *check.warnings)]
 
 
 def preflight(
-    root: Path, host: Host, snapshot: bool, made: Proposal, manner: GenerateOptions
+    root: Path,
+    host: Host,
+    proposal: Proposal,
+    generate_options: GenerateOptions,
+    *,
+    from_snapshot: bool,
 ) -> List[str]:
     """Warnings about whether the files will be applied; raises `Refusal` where they would not be.
 
     Only where the root is this machine's own, and something is to be written.
     """
-    if not made.changed:
+    if not proposal.changed:
         return []
     here = access.is_own(root)
     obstacle = choose_target().find_obstacle(host)
     problem = f"{obstacle.reason}; {obstacle.remedy}" if obstacle else ""
-    if here and snapshot:
+    if here and from_snapshot:
         problem = (
             "these files would describe the snapshot's host, but would be written to this "
             "one; give --root DIR"
         )
     if not problem:
         return []
-    if here and not manner.force and not manner.dry_run:
+    if here and not generate_options.force and not generate_options.dry_run:
         raise Refusal(problem, "or write them all the same with --force")
     return [f"warning: {problem}"]
 
 
-def unwritten_notes(wanted: Iterable[Change]) -> List[str]:
+def unwritten_notes(changes: Iterable[Change]) -> List[str]:
     """What is said where the kernel is changed and the files are not."""
-    return (
-        ["the files do not say the same yet, and they count at the next boot: symroute-nm generate"]
-        if changed(wanted)
-        else []
-    )
+    if not changed(changes):
+        return []
+    return [
+        "the files do not say the same yet, and they count at the next boot: symroute-nm generate"
+    ]

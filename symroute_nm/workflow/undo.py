@@ -1,37 +1,14 @@
-"""`remove` and `undo`, step by step: what they change, and what stays in force all the same."""
+"""`undo`: the files as they were before the last `generate` or `remove`, and the kernel by them."""
 
-import os
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
-from symroute_nm.files.access import is_own
-from symroute_nm.files.changes import Change, diff
+from symroute_nm.files.changes import Change
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.host import read_host
-from symroute_nm.targets.base import choose_target
-from symroute_nm.workflow.commit import (
-    KernelPart,
-    Maker,
-    Say,
-    Written,
-    commit,
-    recover_files,
-    write_changes,
-)
-from symroute_nm.workflow.kernel_changes import for_files, for_removal
-
-
-class Removed(NamedTuple):
-    """What `remove` did or would do, to the files and, where it was asked to, to the kernel.
-
-    `commands` delete what stays in force, where the kernel is left alone.
-    """
-
-    changes: Tuple[Change, ...]
-    commands: Tuple[str, ...]
-    written: Written
-    change: Optional[KernelChange] = None
+from symroute_nm.workflow.commit import KernelPart, Maker, Say, Written, commit, recover_files
+from symroute_nm.workflow.kernel_changes import for_files
 
 
 class Undone(NamedTuple):
@@ -40,37 +17,7 @@ class Undone(NamedTuple):
     name: str
     changes: Tuple[Change, ...]
     written: Written
-    change: Optional[KernelChange] = None
-
-
-def remove(
-    root: Path,
-    settings: Settings,
-    dry_run: bool,
-    say: Say,
-    show: Callable[[str], None],
-    make: Optional[Maker] = None,
-) -> Removed:
-    """Take every block of ours away; with `make` from the kernel first. Raises `SymrouteError`.
-
-    The differences that a dry run would make go to `show`.
-    """
-    if not dry_run:
-        recover_files(root, say)
-    change = None
-    found: List[str] = []
-    if make is None:
-        found = commands(root, settings)
-    else:
-        change = for_removal(root, read_host(root, None, probe=False), settings)
-    changes = choose_target().draft_removal(root)
-    if dry_run:
-        show(diff(changes))
-    written = Written()
-    if not dry_run:
-        kernel = KernelPart(change, make) if change and make else None
-        written = write_changes(root, changes, kernel, say, everything=True)
-    return Removed(changes, tuple(found), written, change)
+    kernel_change: Optional[KernelChange] = None
 
 
 def undo(
@@ -82,19 +29,20 @@ def undo(
     """
     from symroute_nm.files import install
 
-    recover_files(root, say)
+    # The folders that files come back to are swept on the way.
+    recover_files(root, (), say)
     restoration = install.prepare_restoration(root, name)
-    change = None
+    kernel = None
     if settings and make:
         host = read_host(root, None, probe=False)
-        change = for_files(root, host, settings, restoration.changes)
+        kernel = KernelPart(for_files(root, host, settings, restoration.changes), make)
 
     def bring_back(note: Callable[[str], None]) -> str:
         install.bring_back(root, restoration, note)
         return ""
 
-    kernel = KernelPart(change, make) if change and make else None
     written = commit(root, bring_back, kernel, say)
+    change = kernel.change if kernel else None
     return Undone(restoration.name, tuple(restoration.changes), written, change)
 
 
@@ -103,24 +51,3 @@ def list_backups(root: Path) -> List[str]:
     from symroute_nm.files import backups
 
     return [backup.name for backup in reversed(backups.backups(root))]
-
-
-def commands(root: Path, settings: Settings) -> List[str]:
-    """How to delete our rules from this kernel: with no file left, nothing else will.
-
-    None where `root` is not this machine's own. To be asked for before the files are gone, which
-    tell whose tables these are. Raises `SymrouteError`.
-    """
-    if not is_own(root):
-        return []
-    from symroute_nm.kernel import netfilter  # below another root nobody is asked
-    from symroute_nm.kernel.loaded_marks import unload_commands
-    from symroute_nm.model.iproute2 import delete_rule
-    from symroute_nm.model.ours import looks_like_ours, our_rules
-
-    host = read_host(root, probe=False)
-    ours = our_rules(host, settings)
-    marks = unload_commands(netfilter.read_loaded()) if os.geteuid() == 0 else []
-    return marks + [
-        delete_rule(rule) for rule in host.rules if rule in ours or looks_like_ours(rule, settings)
-    ]

@@ -27,6 +27,7 @@ from symroute_nm.model.network import (
     network_key,
 )
 from symroute_nm.model.plan import Plan, UplinkPlan
+from symroute_nm.model.profiles import profile_file_name
 
 NEW, GONE, GUARD = "uplink", "gone", "guard"
 NAME, PROFILE, TABLE, GATEWAY, ROUTES = "name", "profile", "table", "gateway", "routes"
@@ -151,7 +152,7 @@ def _compare(before: PreviousUplink, uplink: UplinkPlan) -> Iterator[UplinkChang
     if before.link != link:
         profile = uplink.uplink.profile
         bound = profile is not None and profile.hwaddr
-        why = "same HWADDR" if bound else f"same profile ifcfg-{after.profile}"
+        why = "same HWADDR" if bound else f"same profile {profile_file_name(after.profile)}"
         yield UplinkChange(link, NAME, before.link, link, why)
     if before.profile != after.profile:
         yield UplinkChange(link, PROFILE, before.profile, after.profile)
@@ -238,7 +239,7 @@ def _beside(before: PreviousUplink, after: PreviousUplink) -> Iterator[UplinkCha
 def _reason(portrait: PreviousUplink, plan: Plan, host: Host) -> str:
     """Why a profile's blocks go."""
     if portrait.profile not in {profile.name for profile in host.profiles}:
-        return f"ifcfg-{portrait.profile} is gone"
+        return f"{profile_file_name(portrait.profile)} is gone"
     if portrait.link not in {link.name for link in host.links}:
         return "there is no such link now"
     return next((skip.reason for skip in plan.skips if skip.link == portrait.link), "")

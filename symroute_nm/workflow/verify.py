@@ -34,24 +34,24 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     What blocks list that are kept for a link that may come back counts for neither: it is in the
     kernel or not, as the link is. Raises `SymrouteError`.
     """
-    made = make_draft(root, host, settings, GenerateOptions(dry_run=True))
+    draft = make_draft(root, host, settings, GenerateOptions(dry_run=True))
     files = kernel_changes.read_listing(root, host)
-    kept = files.ours.of(made.leftovers.kept)
-    wanted = kernel_changes.for_plan(host, settings, made.plan, files, made.leftovers.kept)
-    holding = wanted.holding
+    kept = files.ours.of(draft.earlier_blocks.kept)
+    wanted = kernel_changes.for_plan(host, settings, draft.plan, files, draft.earlier_blocks.kept)
+    holding = wanted.scoped
     three = States(
         *(_without(each, kept) for each in (holding.wanted, files.ours.state, holding.present))
     )
     notes = (
         *transaction.pending_notes(),
-        *made.plan.notes,
-        *choose_target().notes_on_earlier(made.leftovers),
+        *draft.plan.notes,
+        *choose_target().notes_on_earlier(draft.earlier_blocks),
     )
     differing = [
-        *find_file_drift(made.changes, _changed_by_hand(root)),
-        *_script_drift(root, made.plan),
+        *find_file_drift(draft.changes, _changed_by_hand(root)),
+        *_script_drift(root, draft.plan),
     ]
-    if made.plan.marking and os.geteuid() != 0:
+    if draft.plan.marking and os.geteuid() != 0:
         notes = (*notes, "what sets marks was not looked at: run it as root")
     return Verification(find_drift(three), tuple(differing), notes, wanted.words)
 

@@ -152,7 +152,7 @@ def live(commands: Path, folder: Path) -> Iterator[Dict[str, List[str]]]:
     """The commands in a network namespace with two uplinks."""
     reason = namespaces.missing()
     if reason:
-        say("no live host: %s" % reason)
+        say(f"no live host: {reason}")
         yield {}
         return
     root = folder / "live"
@@ -161,8 +161,9 @@ def live(commands: Path, folder: Path) -> Iterator[Dict[str, List[str]]]:
         profile.parent.mkdir(parents=True, exist_ok=True)
         # With a UUID, as NetworkManager and the installer write them.
         profile.write_text(
-            "DEVICE=%s\nTYPE=Ethernet\nONBOOT=yes\nUUID=%s\n"
-            % (name, "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e0" + name[-1])
+            "DEVICE={}\nTYPE=Ethernet\nONBOOT=yes\nUUID={}\n".format(
+                name, "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e0" + name[-1]
+            )
         )
     with namespaces.Namespace() as space:
         namespaces.two_uplinks(space)
@@ -209,7 +210,7 @@ def run(command: Sequence[str]) -> Cost:
     seconds = time.perf_counter() - begun
     child.returncode = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
     if child.returncode not in (0, FINDING):
-        sys.exit("failed: %s" % " ".join(command))
+        sys.exit("failed: {}".format(" ".join(command)))
     return Cost(seconds, used.ru_utime + used.ru_stime)
 
 
@@ -222,7 +223,7 @@ def peak_memory(command: Sequence[str]) -> int:
     peak = 0
     while child.poll() is None:
         try:
-            status = Path("/proc/%d/status" % child.pid).read_text()
+            status = Path(f"/proc/{child.pid}/status").read_text()
         except OSError:
             continue
         found = re.search(r"^VmHWM:\s+([0-9]+) kB$", status, re.M)
@@ -244,13 +245,11 @@ def show(costs: Dict[str, List[Cost]], memory: Dict[str, int], version: str, run
         ),
         reverse=True,
     )
-    print("\n%s, medians of %d runs" % (version, runs))
-    print("%8s %8s %8s %8s  %s" % ("ms", "best ms", "CPU ms", "MiB", "command"))
+    print(f"\n{version}, medians of {runs} runs")
+    print(f"{'ms':>8} {'best ms':>8} {'CPU ms':>8} {'MiB':>8}  command")
     for seconds, best, processor, name in rows:
-        print(
-            "%8.1f %8.1f %8.1f %8.1f  %s"
-            % (seconds * 1000, best * 1000, processor * 1000, memory[name] / 1024, name)
-        )
+        times = f"{seconds * 1000:8.1f} {best * 1000:8.1f} {processor * 1000:8.1f}"
+        print(f"{times} {memory[name] / 1024:8.1f}  {name}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def boot(uplinks: int, guard: str) -> Tuple[float, List[float]]:
             for path, text in files.items():
                 machine.write(path, text)
             for name in profiles:
-                machine.write("/etc/sysconfig/network-scripts/ifcfg-" + name, "DEVICE=%s\n" % name)
+                machine.write("/etc/sysconfig/network-scripts/ifcfg-" + name, f"DEVICE={name}\n")
             return lines / uplinks, [dispatch(machine, name) for name in list(profiles)[:MEASURED]]
         finally:
             machine.leave()
@@ -54,7 +54,7 @@ def dispatch(machine: Machine, name: str) -> float:
     said = machine.dispatch(name, "pre-up")
     seconds = time.perf_counter() - begun
     if said:
-        sys.exit("%s: %s" % (name, said))
+        sys.exit(f"{name}: {said}")
     return seconds
 
 
@@ -75,15 +75,14 @@ def ip_seconds() -> float:
 def main() -> int:
     """Print the table."""
     print(
-        "%8s %7s %16s %12s   (one ip command: %.1f ms)"
-        % ("uplinks", "guard", "lines an uplink", "ms an uplink", ip_seconds() * 1000)
+        f"{'uplinks':>8} {'guard':>7} {'lines an uplink':>16} {'ms an uplink':>12}   "
+        f"(one ip command: {ip_seconds() * 1000:.1f} ms)"
     )
     for uplinks in UPLINKS:
         for guard in GUARDS:
             lines, seconds = boot(uplinks, guard)
             print(
-                "%8d %7s %16.1f %12.1f"
-                % (uplinks, guard, lines, statistics.median(seconds) * 1000),
+                f"{uplinks:8d} {guard:>7} {lines:16.1f} {statistics.median(seconds) * 1000:12.1f}",
                 flush=True,
             )
     return 0

@@ -26,8 +26,8 @@ def main() -> int:
     hosts = int(sys.argv[1]) if sys.argv[1:] else HOSTS
     folder = sys.argv[2] if sys.argv[2:] else None
     print(
-        "%7s %5s %-10s %8s %8s %9s %9s %6s"
-        % ("hosts", "jobs", "", "wall s", "CPU s", "hosts/s", "/CPU s", "MiB")
+        f"{'hosts':>7} {'jobs':>5} {'':<10} {'wall s':>8} {'CPU s':>8} "
+        f"{'hosts/s':>9} {'/CPU s':>9} {'MiB':>6}"
     )
     for number in (hosts // 10, hosts):
         for jobs in JOBS:
@@ -43,7 +43,7 @@ def measure(hosts: int, jobs: int, words: List[str], folder: Optional[str]) -> N
         snapshots.mkdir()
         content = SNAPSHOT.read_bytes()
         for number in range(hosts):
-            (snapshots / ("host%05d.json" % number)).write_bytes(content)
+            (snapshots / (f"host{number:05d}.json")).write_bytes(content)
         command = [
             sys.executable,
             "-m",
@@ -65,22 +65,14 @@ def measure(hosts: int, jobs: int, words: List[str], folder: Optional[str]) -> N
         watcher = threading.Thread(target=watch, args=(child, peaks))
         watcher.start()
         if child.wait():
-            sys.exit("failed: %s" % " ".join(command))
+            sys.exit("failed: {}".format(" ".join(command)))
         wall, after = time.perf_counter() - begun, os.times()
         watcher.join()
         processor = sum(after[2:4]) - sum(before[2:4])
         print(
-            "%7d %5d %-10s %8.1f %8.1f %9.0f %9.0f %6.0f"
-            % (
-                hosts,
-                jobs,
-                "planned" if words else "written",
-                wall,
-                processor,
-                hosts / wall,
-                hosts / processor,
-                max(peaks.values()) / 1024,
-            ),
+            f"{hosts:7d} {jobs:5d} {'planned' if words else 'written':<10} {wall:8.1f} "
+            f"{processor:8.1f} {hosts / wall:9.0f} {hosts / processor:9.0f} "
+            f"{max(peaks.values()) / 1024:6.0f}",
             flush=True,
         )
 
@@ -89,7 +81,7 @@ def watch(child: "subprocess.Popen[bytes]", peaks: Dict[int, int]) -> None:
     """Note the peak memory (KiB) of the process and its children until it ends."""
     while child.poll() is None:
         try:
-            children = Path("/proc/%d/task/%d/children" % (child.pid, child.pid)).read_text()
+            children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text()
         except OSError:
             children = ""
         for number in [child.pid, *map(int, children.split())]:
@@ -101,7 +93,7 @@ def peak(number: int) -> int:
     """KiB at the peak of a process; 0 where it is gone."""
     try:
         found = re.search(
-            r"^VmHWM:\s+([0-9]+) kB$", Path("/proc/%d/status" % number).read_text(), re.M
+            r"^VmHWM:\s+([0-9]+) kB$", Path(f"/proc/{number}/status").read_text(), re.M
         )
     except OSError:
         return 0

@@ -39,7 +39,7 @@ ROWS: Sequence[Tuple[str, Dict[str, int]]] = (
 MEASURED = """
 import gc, os, resource, sys
 gc.disable()
-from symroute_nm import cli
+from symroute_nm.cli import main
 sys.argv[0] = "symroute-nm"
 def leave(code):
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -48,7 +48,7 @@ def leave(code):
     sys.stderr.flush()
     os._exit(code)
 try:
-    cli.main()
+    main.main()
 except SystemExit as end:
     leave(end.code or 0)
 """
@@ -82,7 +82,7 @@ def run(space: Namespace, root: Path, words: Sequence[str]) -> Cost:
     wall = time.perf_counter() - begun
     lines = ran.stderr.decode().splitlines()
     if ran.returncode not in (0, 1) or not lines or not lines[-1].startswith("used "):
-        sys.exit("failed: %s\n%s" % (" ".join(words), "\n".join(lines)))
+        sys.exit("failed: {}\n{}".format(" ".join(words), "\n".join(lines)))
     _, processor, peak = lines[-1].split()
     return Cost(float(processor), wall, int(peak) / 1024)
 
@@ -109,17 +109,12 @@ def show(name: str, size: Dict[str, int], runs: int) -> None:
             put_in_force(space, size["uplinks"])
         for words in COMMANDS:
             costs: List[Cost] = [run(space, root, words) for _ in range(runs + 1)][1:]
+            processor, wall, memory = map(statistics.median, zip(*costs))
+            routes = size.get("containers", 0) + size.get("table", 0)
             print(
-                "%10s %8d %7d %7d  %-18s %8.2f %8.2f %8.0f %10.2f"
-                % (
-                    name,
-                    size["uplinks"],
-                    size.get("veths", 0),
-                    size.get("containers", 0) + size.get("table", 0),
-                    " ".join(words),
-                    *(statistics.median(each) for each in zip(*costs)),
-                    peer(space),
-                ),
+                f"{name:>10} {size['uplinks']:8d} {size.get('veths', 0):7d} {routes:7d}  "
+                f"{' '.join(words):<18} {processor:8.2f} {wall:8.2f} {memory:8.0f} "
+                f"{peer(space):10.2f}",
                 flush=True,
             )
 
@@ -128,8 +123,8 @@ def main() -> int:
     """Print the table."""
     runs = int(sys.argv[1]) if sys.argv[1:] else RUNS
     print(
-        "%10s %8s %7s %7s  %-18s %8s %8s %8s %10s"
-        % ("host", "uplinks", "veths", "routes", "command", "CPU s", "wall s", "MiB", "ip: CPU s")
+        f"{'host':>10} {'uplinks':>8} {'veths':>7} {'routes':>7}  {'command':<18} "
+        f"{'CPU s':>8} {'wall s':>8} {'MiB':>8} {'ip: CPU s':>10}"
     )
     for name, size in ROWS:
         show(name, size, 1 if name == FULL else runs)

@@ -20,7 +20,7 @@ UPLINKS = (0, 2, 10, 50, 500)
 GUARDS = ("rules", "throw")
 RUNS, SENDS = 7, 20000
 DESTINATIONS = [
-    ("198.%d.%d.%d" % (18 + number // 65536, number // 256 % 256, number % 256), 9)
+    (f"198.{18 + number // 65536}.{number // 256 % 256}.{number % 256}", 9)
     for number in range(0, 131072, 13)
 ]
 
@@ -47,19 +47,20 @@ def rows(uplinks: int, guard: str) -> List[float]:
     with live_host(max(uplinks, 1)) as (space, _):
         space.ip("addr add 192.0.2.1/32 dev lo")
         rules = put_in_force(space, uplinks, guard) if uplinks else 0
-        own = "10.%d.%d.5" % divmod(uplinks // 2, 250)
+        own = "10.{}.{}.5".format(*divmod(uplinks // 2, 250))
         return [rules, space.call(measure, own), space.call(measure, "192.0.2.1")]
 
 
 def main() -> int:
     """Print the table."""
     print(
-        "%8s %7s %6s %10s %10s   ns a datagram, medians of %d x %d"
-        % ("uplinks", "guard", "rules", "own", "others", RUNS, SENDS)
+        f"{'uplinks':>8} {'guard':>7} {'rules':>6} {'own':>10} {'others':>10}   "
+        f"ns a datagram, medians of {RUNS} x {SENDS}"
     )
     for uplinks in UPLINKS:
         for guard in GUARDS if uplinks else ("-",):
-            print("%8d %7s %6d %10.0f %10.0f" % (uplinks, guard, *rows(uplinks, guard)), flush=True)
+            rules, own, others = rows(uplinks, guard)
+            print(f"{uplinks:8d} {guard:>7} {rules:6.0f} {own:10.0f} {others:10.0f}", flush=True)
     return 0
 
 

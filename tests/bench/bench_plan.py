@@ -24,8 +24,8 @@ ROWS = ((2, 0), (2, 20000), (50, 20000), (200, 20000), (500, 0), (500, 20000))
 
 def build(uplinks: int, containers: int) -> hosts.Host:
     """A host with so many uplinks and so many container routes."""
-    names = ["eth%d" % number for number in range(uplinks)]
-    networks = ["10.%d.%d" % divmod(number, 250) for number in range(uplinks)]
+    names = [f"eth{number}" for number in range(uplinks)]
+    networks = ["10.{}.{}".format(*divmod(number, 250)) for number in range(uplinks)]
     links = [hosts.link(number + 2, name) for number, name in enumerate(names)]
     addresses = [hosts.address(name, base + ".5/24") for name, base in zip(names, networks)]
     routes = [
@@ -34,7 +34,7 @@ def build(uplinks: int, containers: int) -> hosts.Host:
     ]
     routes += [
         hosts.route(
-            "172.%d.%d.%d/32" % (16 + number // 65536, number // 256 % 256, number % 256), "docker0"
+            f"172.{16 + number // 65536}.{number // 256 % 256}.{number % 256}/32", "docker0"
         )
         for number in range(containers)
     ]
@@ -51,17 +51,11 @@ def measure(uplinks: int, containers: int) -> None:
     planned = time.perf_counter()
     proof = prove(there, settings, plan)
     proved = time.perf_counter()
+    routes = sum(len(uplink.routes) for uplink in plan.uplinks)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(
-        "%7d %10d %8.2f %8.2f %14d %6d  %s"
-        % (
-            uplinks,
-            containers,
-            planned - begin,
-            proved - planned,
-            sum(len(each.routes) for each in plan.uplinks),
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            "proved" if proof.holds else "refused",
-        ),
+        f"{uplinks:7d} {containers:10d} {planned - begin:8.2f} {proved - planned:8.2f} "
+        f"{routes:14d} {memory:6d}  {'proved' if proof.holds else 'refused'}",
         flush=True,
     )
 
@@ -71,8 +65,8 @@ if __name__ == "__main__":
         measure(int(sys.argv[1]), int(sys.argv[2]))
     else:
         print(
-            "%7s %10s %8s %8s %14s %6s"
-            % ("uplinks", "containers", "plan s", "prove s", "planned routes", "MiB"),
+            f"{'uplinks':>7} {'containers':>10} {'plan s':>8} {'prove s':>8} "
+            f"{'planned routes':>14} {'MiB':>6}",
             flush=True,
         )
         for row in ROWS:

@@ -29,8 +29,8 @@ def build_host(uplinks, routes, own, internal=INTERNAL):
     for number in range(uplinks):
         address, table, hop = IPv4Address(0x0A000005 + (number << 8)), 1000 + number, hop_of(number)
         addresses.append(address)
-        found.append(Route(host_network(address), 255, "local", (Hop("eth%d" % number),)))
-        found.append(Route(network_of(number), table, hops=(Hop("eth%d" % number),)))
+        found.append(Route(host_network(address), 255, "local", (Hop(f"eth{number}"),)))
+        found.append(Route(network_of(number), table, hops=(Hop(f"eth{number}"),)))
         found.append(Route(ANY[4], table, hops=(hop,)))
         others = chance.sample(range(uplinks), min(own, uplinks))
         found += [Route(network_of(each), table, hops=(hop,)) for each in others if each != number]
@@ -46,14 +46,14 @@ def build_main(uplinks, routes, internal, chance):
     yield Route(ANY[4], hops=(hop_of(0),))
     yield Route(IPv4Network("172.17.0.0/16"), hops=(Hop("docker0"),))
     for number in range(uplinks):
-        yield Route(network_of(number), hops=(Hop("eth%d" % number),))
+        yield Route(network_of(number), hops=(Hop(f"eth{number}"),))
     seen = set()
     while len(seen) < routes:
         network = (chance.randrange(11 << 24, 224 << 24), chance.randrange(16, 29))
         seen.add(IPv4Network(network, strict=False))
     for network in sorted(seen):
         link = chance.randrange(internal or uplinks)
-        yield Route(network, hops=(Hop("cali%d" % link) if internal else hop_of(link),))
+        yield Route(network, hops=(Hop(f"cali{link}") if internal else hop_of(link),))
 
 
 def network_of(number):
@@ -61,7 +61,7 @@ def network_of(number):
 
 
 def hop_of(number):
-    return Hop("eth%d" % number, IPv4Address(0x0A000001 + (number << 8)))
+    return Hop(f"eth{number}", IPv4Address(0x0A000001 + (number << 8)))
 
 
 def measure(name, function):
@@ -69,7 +69,7 @@ def measure(name, function):
     outcome = function()
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(ROW % (name, "%.2f" % seconds, "%.0f" % peak))
+    print(ROW % (name, f"{seconds:.2f}", f"{peak:.0f}"))
     return outcome
 
 
@@ -81,8 +81,10 @@ def main(uplinks=500, routes=20000, own=500):
 
 def run(uplinks, routes, own, internal, words):
     rules, found, addresses = build_host(uplinks, routes, own, internal)
-    host = (uplinks, len(rules), routes, words, len(found) - routes)
-    print("%d uplinks, %d rules, %d routes in main %s, %d elsewhere" % host)
+    print(
+        f"{uplinks} uplinks, {len(rules)} rules, {routes} routes in main {words}, "
+        f"{len(found) - routes} elsewhere"
+    )
     print(ROW % ("", "seconds", "peak MiB"))
     rpdb = measure("index", lambda: Rpdb(rules, found))
     templates = [Packet(IPv4Address(0), address) for address in addresses]
@@ -92,7 +94,7 @@ def run(uplinks, routes, own, internal, words):
         Packet(IPv4Address(index << 20), addresses[index % uplinks]) for index in range(1000)
     ]
     measure("1,000 decisions", lambda: [rpdb.decide(packet) for packet in packets])
-    print("%d ways, %d classes of the first address\n" % (count, len(one)))
+    print(f"{count} ways, {len(one)} classes of the first address\n")
 
 
 def count_ways(rpdb, templates):

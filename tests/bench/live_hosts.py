@@ -23,20 +23,20 @@ _MOST_PORTS = 1000  # of a bridge; the kernel allows 1023
 
 def network(number: int) -> str:
     """The first three octets of an uplink's network."""
-    return "10.%d.%d" % divmod(number, 250)
+    return "10.{}.{}".format(*divmod(number, 250))
 
 
 def uplink_lines(number: int) -> List[str]:
     """The ip commands that make uplinks eth0 … of a host in a namespace."""
     lines = ["link add base type veth peer far", "link set base up", "link set far up"]
     for each in range(number):
-        name, first = "eth%d" % each, network(each)
+        name, first = f"eth{each}", network(each)
         lines += [
-            "link add %s link base type macvlan mode bridge" % name,
-            "link set %s up" % name,
-            "addr add %s.5/24 dev %s" % (first, name),
-            "neigh replace %s.1 lladdr 02:00:00:00:00:01 dev %s nud permanent" % (first, name),
-            "route add default via %s.1 dev %s metric %d" % (first, name, 100 + each),
+            f"link add {name} link base type macvlan mode bridge",
+            f"link set {name} up",
+            f"addr add {first}.5/24 dev {name}",
+            f"neigh replace {first}.1 lladdr 02:00:00:00:00:01 dev {name} nud permanent",
+            f"route add default via {first}.1 dev {name} metric {100 + each}",
         ]
     return lines
 
@@ -48,17 +48,17 @@ def container_lines(veths: int, routes: int) -> List[str]:
     """
     lines = ["link add cni0 type bridge", "link set cni0 up", "addr add 192.168.0.1/16 dev cni0"]
     for each in range(veths):
-        bridge = "cni%d" % (each // _MOST_PORTS)
+        bridge = f"cni{each // _MOST_PORTS}"
         if each and not each % _MOST_PORTS:
-            lines += ["link add %s type bridge" % bridge, "link set %s up" % bridge]
+            lines += [f"link add {bridge} type bridge", f"link set {bridge} up"]
         lines += [
-            "link add veth%d type veth peer peer%d" % (each, each),
-            "link set veth%d master %s up" % (each, bridge),
+            f"link add veth{each} type veth peer peer{each}",
+            f"link set veth{each} master {bridge} up",
         ]
     for each in range(routes):
         address = (172 << 24) + (16 << 16) + 2 * each
         octets = ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
-        lines.append("route add %s/32 dev cni0%s" % (octets, "" if each % 10 else " table 77"))
+        lines.append("route add {}/32 dev cni0{}".format(octets, "" if each % 10 else " table 77"))
     return lines
 
 
@@ -67,10 +67,8 @@ def table_lines(routes: int) -> List[str]:
     lines = []
     for each in range(routes):
         number = (11 << 16) + 7 * each
-        lines.append(
-            "route add %d.%d.%d.0/24 via %s.254"
-            % (number >> 16, number >> 8 & 255, number & 255, network(each % 2))
-        )
+        destination = f"{number >> 16}.{number >> 8 & 255}.{number & 255}.0/24"
+        lines.append(f"route add {destination} via {network(each % 2)}.254")
     return lines
 
 
@@ -91,9 +89,9 @@ def live_host(
             lines += container_lines(veths, containers)
         run_lines(space, lines + table_lines(table))
         for each in range(uplinks):
-            path = Path(folder, IFCFG % ("eth%d" % each))
+            path = Path(folder, IFCFG % (f"eth{each}"))
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("DEVICE=eth%d\nONBOOT=yes\nNM_CONTROLLED=no\n" % each)
+            path.write_text(f"DEVICE=eth{each}\nONBOOT=yes\nNM_CONTROLLED=no\n")
         # NetworkManager's ifcfg files know no macvlan, so these are left to initscripts.
         service = Path(folder, "etc/rc.d/rc3.d/S10network")
         service.parent.mkdir(parents=True)
@@ -103,7 +101,7 @@ def live_host(
 
 def model(uplinks: int) -> hosts.Host:
     """The same uplinks as a `Host`."""
-    names = ["eth%d" % each for each in range(uplinks)]
+    names = [f"eth{each}" for each in range(uplinks)]
     return hosts.host(
         [hosts.link(each + 2, name) for each, name in enumerate(names)],
         [hosts.address(name, network(each) + ".5/24") for each, name in enumerate(names)],
@@ -126,10 +124,10 @@ def put_in_force(space: namespaces.Namespace, uplinks: int, guard: str = "auto")
 
 def rule_line(rule: Rule) -> str:
     """As the dispatcher script has it from the rule file."""
-    words = ["priority %d" % rule.priority]
-    words += ["from %s" % rule.sender] if rule.sender else []
-    words += ["iif %s" % rule.iif] if rule.iif else []
-    words.append("lookup %d" % rule.table)
+    words = [f"priority {rule.priority}"]
+    words += [f"from {rule.sender}"] if rule.sender else []
+    words += [f"iif {rule.iif}"] if rule.iif else []
+    words.append(f"lookup {rule.table}")
     words += ["suppress_prefixlength 0"] if rule.suppress_prefixlength is not None else []
     return "rule add " + " ".join(words)
 
@@ -137,6 +135,6 @@ def rule_line(rule: Rule) -> str:
 def route_line(route: Route) -> str:
     """As the dispatcher script has it from the route file."""
     words = [route.type if route.type != "unicast" else "", str(route.destination)]
-    words += ["via %s" % route.hop.gateway] if route.hop.gateway else []
-    words += ["dev %s" % route.hop.link] if route.hop.link else []
-    return "route add %s table %d" % (" ".join(words), route.table)
+    words += [f"via {route.hop.gateway}"] if route.hop.gateway else []
+    words += [f"dev {route.hop.link}"] if route.hop.link else []
+    return f"route add {' '.join(words)} table {route.table}"

@@ -79,4 +79,4 @@ def section() -> List[str]:
 
 
 def test_readme_has_the_rows_that_are_shown():
-    assert ["| %s | %s |" % (each.host, each.does) for each in ROWS if each.shown] == section()
+    assert [f"| {each.host} | {each.does} |" for each in ROWS if each.shown] == section()

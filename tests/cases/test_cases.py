@@ -132,7 +132,7 @@ def expected(case: Case) -> Tree:
 
 def message(run: Run) -> List[str]:
     """What the message file has of a run: its exit code unless 0, what it says, what it skips."""
-    code = ["exit %d" % run.code] if run.code else []
+    code = [f"exit {run.code}"] if run.code else []
     skipped = [line for line in run.out.splitlines() if line.startswith("skipped")]
     return code + run.err.splitlines() + skipped
 

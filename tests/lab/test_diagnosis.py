@@ -129,7 +129,7 @@ def test_rules_that_stand_twice(cured: Lab) -> None:
 
 
 def test_a_line_without_priority_is_doubled_by_each_boot(cured: Lab) -> None:
-    path = "%s/rule-%s" % (NETWORK_SCRIPTS, PROFILES["eth0"])
+    path = "{}/rule-{}".format(NETWORK_SCRIPTS, PROFILES["eth0"])
     text = cured.path(path).read_text() + "from 10.0.6.77 lookup 7\n"
     cured.path(path).write_text(text)
     cured.boot()
@@ -147,9 +147,9 @@ def test_a_link_set_down_and_up_by_hand(cured: Lab) -> None:
         [
             "link set eth0 down",
             "link set eth0 up",
-            "addr add %s/64 dev eth0 nodad" % SERVER["eth0"][1],
-            "route add default via %s dev eth0 metric 101" % four,
-            "route add default via %s dev eth0 metric 101" % six,
+            "addr add {}/64 dev eth0 nodad".format(SERVER["eth0"][1]),
+            f"route add default via {four} dev eth0 metric 101",
+            f"route add default via {six} dev eth0 metric 101",
         ],
     )
     code, found = diagnose(cured)
@@ -169,9 +169,9 @@ def test_what_the_kernel_lacks_is_told_by_generate_again(cured: Lab) -> None:
         [
             "link set eth0 down",
             "link set eth0 up",
-            "addr add %s/64 dev eth0 nodad" % SERVER["eth0"][1],
-            "route add default via %s dev eth0 metric 101" % GATEWAY["eth0"][0],
-            "route add default via %s dev eth0 metric 101" % GATEWAY["eth0"][1],
+            "addr add {}/64 dev eth0 nodad".format(SERVER["eth0"][1]),
+            "route add default via {} dev eth0 metric 101".format(GATEWAY["eth0"][0]),
+            "route add default via {} dev eth0 metric 101".format(GATEWAY["eth0"][1]),
         ],
     )
     said = cured.symroute("generate").stdout
@@ -211,7 +211,7 @@ def test_files_named_after_the_device(plain: Lab) -> None:
     generate(plain)
     for kind in ("route", "route6", "rule", "rule6"):
         for device, profile in PROFILES.items():
-            name = "%s/%s-%%s" % (NETWORK_SCRIPTS, kind)
+            name = f"{NETWORK_SCRIPTS}/{kind}-%s"
             plain.path(name % profile).rename(plain.path(name % device))
     assert "" == plain.boot()
     assert [] == plain.rules()  # nothing is applied, and nothing warns
@@ -273,7 +273,7 @@ def test_neighbours_on_one_network(plain: Lab) -> None:
     if plain.run(["sh", "-c", "command -v sysctl"]).returncode:
         # The same words without procps: NAME=VALUE below /proc/sys.
         commands = [
-            "echo %s > /proc/sys/%s" % tuple(reversed(word.split("=")))
+            "echo {} > /proc/sys/{}".format(*tuple(reversed(word.split("="))))
             for each in commands
             for word in each.split()[2:]
         ]

@@ -67,7 +67,7 @@ def rp_filter(lab: PublishingLab, value: int) -> None:
     lab.inside(
         "srv",
         traffic.set_sysctls,
-        tuple(("ipv4/conf/%s/rp_filter" % each, str(value)) for each in SYSCTLS),
+        tuple((f"ipv4/conf/{each}/rp_filter", str(value)) for each in SYSCTLS),
     )
 
 

@@ -49,8 +49,8 @@ def swap(host: NicHost) -> None:
 def lose(link: str, network: str) -> Tuple[str, ...]:
     """What is told of another uplink whose table no longer has a network."""
     return tuple(
-        "%s: its table no longer has %s" % (link, each)
-        for each in ("10.0.%s.0/24" % network, "2001:db8:%s::/64" % network)
+        f"{link}: its table no longer has {each}"
+        for each in (f"10.0.{network}.0/24", f"2001:db8:{network}::/64")
     )
 
 

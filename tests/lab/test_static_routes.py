@@ -7,8 +7,8 @@ from support.network.lab import PROFILES, Lab, broken, generate
 from support.network.machine import NETWORK_SCRIPTS, TOOLS
 
 REFUSED = 3
-ROUTE = "%s/route-%s" % (NETWORK_SCRIPTS, PROFILES["eth0"])
-RULE = "%s/rule-%s" % (NETWORK_SCRIPTS, PROFILES["eth0"])
+ROUTE = "{}/route-{}".format(NETWORK_SCRIPTS, PROFILES["eth0"])
+RULE = "{}/rule-{}".format(NETWORK_SCRIPTS, PROFILES["eth0"])
 STATIC = """# the branch office
 10.77.0.0/16 via 10.0.6.7 dev eth0
 
@@ -26,13 +26,10 @@ NETMASK2=255.255.255.255
 GATEWAY2=10.0.6.7
 """
 # What RHEL's ipcalc prints for ``-p ADDRESS NETMASK``, of which the script takes the prefix.
-IPCALC = (
-    """#!%s
+IPCALC = f"""#!{sys.executable}
 import ipaddress, sys
-print("PREFIX=%%d" %% ipaddress.ip_network("0.0.0.0/" + sys.argv[3]).prefixlen)
+print("PREFIX=%d" % ipaddress.ip_network("0.0.0.0/" + sys.argv[3]).prefixlen)
 """
-    % sys.executable
-)
 
 
 def static_routes(lab: Lab) -> List[str]:
@@ -46,8 +43,12 @@ def applied_by_networkmanager(lab: Lab) -> None:
     lab.ip(
         "srv",
         [
-            "route add %s via 10.0.6.7 dev eth0 proto static metric %d" % each
-            for each in (("10.77.0.0/16", 101), ("10.78.0.0/16", 101), ("10.79.1.2", 7))
+            f"route add {destination} via 10.0.6.7 dev eth0 proto static metric {metric}"
+            for destination, metric in (
+                ("10.77.0.0/16", 101),
+                ("10.78.0.0/16", 101),
+                ("10.79.1.2", 7),
+            )
         ],
     )
 

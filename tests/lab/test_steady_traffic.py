@@ -13,13 +13,13 @@ LEAST_FLOWS = 30  # are answered on the host as it is without us
 # The program with time between any two changes of the kernel: whatever a packet can meet, it meets.
 SLOWLY = """
 import time
-from symroute_nm import live
-from symroute_nm.cli import main
-perform = live._perform
+from symroute_nm.cli.main import main
+from symroute_nm.kernel import state
+perform = state._perform
 def perform_slowly(*arguments):
     perform(*arguments)
     time.sleep(0.014)
-live._perform = perform_slowly
+state._perform = perform_slowly
 main()
 """
 

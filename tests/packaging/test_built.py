@@ -60,7 +60,7 @@ def test_the_sdist_holds_the_templates_and_the_tests() -> None:
     with tarfile.open(str(built("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"templates/" + name for name in TEMPLATES} <= names
-    assert {"pyproject.toml", "README.md", "LICENSE", "symroute_nm/cli.py"} <= names
+    assert {"pyproject.toml", "README.md", "LICENSE", "symroute_nm/cli/main.py"} <= names
 
 
 def test_the_wheel_holds_the_templates_once_and_nothing_else() -> None:

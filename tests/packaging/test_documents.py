@@ -74,7 +74,7 @@ COMMANDS = sorted(set(declared()) - {""})
 def section(page: str, name: str) -> str:
     """A man page's part on one command, hyphens as people see them."""
     plain = page.replace("\\-", "-")
-    found = re.search(r'^\.SS "%s [^"]*"\n(.*?)^\.S[SH] ' % name, plain, re.MULTILINE | re.DOTALL)
+    found = re.search(rf'^\.SS "{name} [^"]*"\n(.*?)^\.S[SH] ', plain, re.MULTILINE | re.DOTALL)
     assert found, name
     return found.group(1)
 
@@ -119,7 +119,7 @@ def test_troff_finds_nothing_wrong_with_the_man_pages(made: Path, page: str) -> 
 def accepted(header: str) -> Set[str]:
     """The keys that the parser itself names for an unknown one."""
     with pytest.raises(InputError) as caught:
-        parse_settings("%s\nqqqqqqqqqqqq = 1\n" % header)
+        parse_settings(f"{header}\nqqqqqqqqqqqq = 1\n")
     listed_keys = re.search(r"known: (.*)", caught.value.hint)
     assert listed_keys
     return set(listed_keys.group(1).split(", "))
@@ -146,20 +146,20 @@ def test_each_line_of_the_example_can_be_uncommented() -> None:
     assert len(keys) == len(re.findall(r"(?m)^[a-z].* = ", uncommented()))
     assert TableChoice("users", 2) == parse_settings(uncommented()).interface["eth0"].table
     for key in keys:
-        parse_settings("%s\n%s\n" % (key.section, key.example))
+        parse_settings(f"{key.section}\n{key.example}\n")
 
 
 def test_an_example_is_the_default_or_is_said_to_be_unset() -> None:
     """Who removes the # of a line that does not say "unset" changes nothing."""
     for key in documents.keys(EXAMPLE):
         if key.section == SECTIONS[0] and "unset" not in key.text.lower():
-            assert Settings() == parse_settings("%s\n%s\n" % (key.section, key.example)), key
+            assert Settings() == parse_settings(f"{key.section}\n{key.example}\n"), key
 
 
 def test_the_man_page_of_the_configuration_has_every_key(made: Path) -> None:
     page = (made / "symroute-nm.conf.5").read_text(encoding="utf-8").replace("\\-", "-")
     for key in documents.keys(EXAMPLE):
-        assert "\n\\fB%s\\fR = " % key.name in page
+        assert f"\n\\fB{key.name}\\fR = " in page
         assert key.text.split(". ")[0].split("`")[0][:40] in page
 
 
@@ -246,7 +246,7 @@ def test_completion_names_links_and_runs_none_of_them(made: Path, namespace: Nam
                 "--mount",
                 "sh",
                 "-c",
-                "cd %s && %s" % (made, script),
+                f"cd {made} && {script}",
                 COMPLETE,
                 "bash",
                 str(made / "symroute-nm.bash"),

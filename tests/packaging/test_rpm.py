@@ -28,7 +28,7 @@ SNAPSHOT = FOLDER / "two-uplinks" / "host.json"
 SCRIPT_PACKAGE = "NetworkManager-dispatcher-routing-rules"
 # What rpm 4.11.3 provides of itself (rpmlibProvides in its lib/rpmds.c).
 RPM_4_11 = {
-    "rpmlib(%s)" % each
+    f"rpmlib({each})"
     for each in (
         "VersionedDependencies",
         "CompressedFileNames",
@@ -68,7 +68,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
     """{release: package}."""
     for command in ("rpmbuild", "rpm", "rpmlint"):
         if not shutil.which(command):
-            pytest.skip("%s is not installed" % command)
+            pytest.skip(f"{command} is not installed")
     if missing():
         pytest.skip(missing())
     if not set(RELEASES.values()) <= set(PYTHONS):
@@ -114,7 +114,7 @@ def query(package: Path, *options: str) -> List[str]:
 
 
 def test_one_package_a_release(packages: Dict[str, Path]) -> None:
-    name = "symroute-nm-%s-1.%%s.noarch.rpm" % symroute_nm.__version__
+    name = f"symroute-nm-{symroute_nm.__version__}-1.%s.noarch.rpm"
     assert {each: name % each for each in RELEASES} == {
         release: path.name for release, path in packages.items()
     }
@@ -217,7 +217,7 @@ def test_what_it_bundles_is_what_the_lock_file_pins(
         for each in query(packages[release], "--provides")
         if not each.startswith(("symroute-nm = ", "config(symroute-nm)"))
     }
-    assert {"bundled(python3-%s) = %s" % each for each in pins.items()} == provided
+    assert {"bundled(python3-{}) = {}".format(*each) for each in pins.items()} == provided
     modules = {
         each.name for each in roots[release].path(PRIVATE).iterdir() if each.name != "__pycache__"
     }
@@ -242,7 +242,7 @@ def test_the_lock_file_is_enough_for_what_the_project_depends_on() -> None:
         r'^    "([a-z0-9]+)', dependencies[: dependencies.index("]\n")], re.MULTILINE
     )
     assert {"typer", "jinja2"} <= set(names)
-    assert [] == [each for each in names if "\n%s==" % each not in lock]
+    assert [] == [each for each in names if f"\n{each}==" not in lock]
 
 
 @every_release
@@ -263,7 +263,7 @@ def test_it_holds_what_it_should_and_pure_python_alone(
         "/usr/share/licenses/symroute-nm/LICENSE",
         "/usr/share/bash-completion/completions/symroute-nm",
         PRIVATE + "/symroute_nm/templates/ifcfg/rule.j2",
-        PRIVATE + "/symroute_nm/cli.py",
+        PRIVATE + "/symroute_nm/cli/main.py",
     } <= files
     assert roots[release].path("/var/lib/symroute-nm").is_dir()
     inside = {each for each in files if each.startswith(PRIVATE)}
@@ -276,7 +276,8 @@ def test_it_holds_what_it_should_and_pure_python_alone(
 def test_every_module_has_bytecode_for_the_release_s_python_and_no_other(
     roots: Dict[str, Root], release: str
 ) -> None:
-    tag = ".cpython-%d%d.pyc" % RELEASES[release]
+    major, minor = RELEASES[release]
+    tag = f".cpython-{major}{minor}.pyc"
     folder = roots[release].path(PRIVATE)
     modules = {path.parent / "__pycache__" / (path.stem + tag) for path in folder.rglob("*.py")}
     assert modules == set(folder.rglob("*.pyc"))
@@ -387,7 +388,7 @@ def test_nothing_else_is_imported(
         "PYTHONDONTWRITEBYTECODE": "",
     }
     system = must([python.path, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
-    over = "mount --bind %s %s" % (user, system.strip())
+    over = f"mount --bind {user} {system.strip()}"
     arguments = ("inspect", "--host", SNAPSHOT)
     ran = roots[release].run(python, *arguments, before=[over], cwd=str(tmp_path), env=environment)
     assert ran.returncode == 0, ran.stdout

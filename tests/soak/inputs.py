@@ -1,4 +1,4 @@
-"""Fuzzing by coverage, by hand, where `test_fuzz` ends: tests/soak/inputs.py [SECONDS [TARGET…]]
+"""Fuzzing by coverage, by hand, beyond `test_any_input`: tests/soak/inputs.py [SECONDS [TARGET…]]
 
 Needs atheris (Python 3.11 or later): pip install atheris. Each parser of `fuzzing`, and "program",
 the commands that take a snapshot, gets so many seconds; what breaks one is left in a file that
@@ -42,9 +42,9 @@ def soak(name, seconds):
             [
                 sys.argv[0],
                 corpus,
-                "-max_total_time=%d" % seconds,
-                "-max_len=%d" % _LONGEST_INPUT,
-                "-timeout=%d" % _HANG,
+                f"-max_total_time={seconds}",
+                f"-max_len={_LONGEST_INPUT}",
+                f"-timeout={_HANG}",
                 "-print_final_stats=1",
                 "-verbosity=0",
             ],
@@ -71,7 +71,7 @@ def main():
         output = ran.stdout.decode("utf-8", "replace")
         counts = [line.split()[-1] for line in output.splitlines() if "number_of_executed" in line]
         count = counts[-1] if counts else "no"
-        print("%-12s %s inputs, exit %d" % (name, count, ran.returncode), flush=True)
+        print(f"{name:<12} {count} inputs, exit {ran.returncode}", flush=True)
         if ran.returncode:
             broken = 1
             print(output)

@@ -40,14 +40,11 @@ def kills(folder: Path, number: int) -> None:
     for name in SCENES:
         killing = Killing(folder, name, time.time())
         found = Counter(killing.once(turn) for turn in range(number))
+        counted = sum(times for ended, times in found.items() if ended[1])
+        leaving = sum(times for ended, times in found.items() if ended[2])
         print(
-            "%s: %d kills, %d of them after the new state counted, %d left hidden files"
-            % (
-                name,
-                sum(found.values()),
-                sum(n for each, n in found.items() if each[1]),
-                sum(n for each, n in found.items() if each[2]),
-            )
+            f"{name}: {number} kills, {counted} of them after the new state counted, "
+            f"{leaving} left hidden files"
         )
 
 
@@ -86,7 +83,7 @@ def faults(folder: Path) -> None:
                 check_told(code, said, number, where)
             assert stage.before == tree(root), where
             assert [] == hidden(root), where
-        print("%s: %d calls, exit codes %s" % (name, len(calls), dict(found)))
+        print(f"{name}: {len(calls)} calls, exit codes {dict(found)}")
 
 
 def links(grounds: Grounds) -> None:
@@ -96,13 +93,13 @@ def links(grounds: Grounds) -> None:
         for kind in set(KINDS):
             for name in (*WRITING, *READING):
                 lead_out(grounds, path, uid, kind, [name])
-    print("%d places: nothing was led out" % len(paths))
+    print(f"{len(paths)} places: nothing was led out")
 
 
 def exchanges(grounds: Grounds, seconds: float) -> None:
     """Ends with an AssertionError at the first swap that leads a command out of the tree."""
     for owner, uid in OWNERS.items():
-        print("%s: %s" % (owner, swaps(grounds, uid, seconds)))
+        print(f"{owner}: {swaps(grounds, uid, seconds)}")
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ class Killing:
 
     def __init__(self, folder, name, seed):
         self.scene, self.folder = scene(name, folder / name.replace(" ", "-")), folder
-        self.root, self.dice = folder / "root", random.Random("%s %s" % (seed, name))
+        self.root, self.dice = folder / "root", random.Random(f"{seed} {name}")
         self.duration = min(self._timed() for _ in range(3))
         copy(self.scene.start, self.root)
         self.calls = len(syscalls.calls_of(self.scene.action(self.root)))

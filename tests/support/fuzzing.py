@@ -1,6 +1,7 @@
 """What hostile input may do, as functions: every parser by name, and the whole program in a tree.
 
-Used by test_fuzz, where hypothesis makes the input up, and by soak/inputs.py, where atheris does.
+Used by test_any_input, where hypothesis makes the input up, and by soak/inputs.py, where atheris
+does.
 """
 
 import contextlib
@@ -19,24 +20,22 @@ from support.golden.cases import CASES
 from support.hosts import two_uplinks
 from symroute_nm.cli import main
 from symroute_nm.errors import InputError, Refusal, SymrouteError
-from symroute_nm.files import access, backups, blocks, journal
+from symroute_nm.files import access, backups, blocks, journal, own_folders
 from symroute_nm.kernel import loaded_marks
 from symroute_nm.model import network, plan
 from symroute_nm.model import settings as model_settings
 from symroute_nm.model.observations import ConfigFile
 from symroute_nm.readers import (
-    ifcfg,
     leases,
     observations,
     published_ports,
     rt_tables,
     settings,
-    shell_variables,
     snapshot,
-    system,
 )
+from symroute_nm.readers.ifcfg import dispatcher, profiles, shell_variables
 from symroute_nm.targets import base
-from symroute_nm.targets.ifcfg import checks, conversion, sleeping_rules
+from symroute_nm.targets.ifcfg import broken_lines, conversion, sleeping_rules
 
 FINE, FINDING, INPUT, REFUSED = 0, 1, 2, 3
 WHERE = "the file"
@@ -77,7 +76,7 @@ def parse_settings(content: bytes) -> None:
 
 
 def parse_profile(content: bytes) -> None:
-    found = ifcfg.parse("eth0", content)
+    found = profiles.parse("eth0", content)
     assert not set(found.device) & set(" /\n\0"), found.device
     assert len(found.device.encode()) <= 15
     assert all(each.version in network.VERSIONS for each in found.gateways)
@@ -108,7 +107,7 @@ def parse_snapshot(content: bytes) -> None:
 
 
 def parse_block(content: bytes) -> None:
-    checks.find_flaws(content)
+    broken_lines.find_flaws(content)
     try:
         parts = blocks.split(content)
     except Refusal as error:
@@ -133,7 +132,7 @@ def parse_conversion(content: bytes) -> None:
 def parse_rules(content: bytes) -> None:
     text = content.decode("utf-8", "surrogateescape")
     files = [
-        ConfigFile("/etc/sysconfig/network-scripts/%s-eth0" % each, text)
+        ConfigFile(f"/etc/sysconfig/network-scripts/{each}-eth0", text)
         for each in ("rule", "rule6")
     ]
     found = sleeping_rules.find_sleeping_rules(files, HOST, {"eth0"})
@@ -314,13 +313,13 @@ def read_root(content: Dict[str, bytes]) -> None:
         put_files(root, content)
         names = {1: "lo", 2: "eth0"}
         host = HOST._replace(
-            profiles=ifcfg.read(root),
+            profiles=profiles.read_profiles(root),
             tables=rt_tables.read_tables(root),
-            leases=leases.read(root, names),
-            dispatcher=system.find_dispatcher(root),
-            evidence=observations.read_evidence(root, ()),
+            leases=leases.read_leases(root, names),
+            dispatcher=dispatcher.find_dispatcher(root),
+            evidence=observations.read_observations(root, ()),
             links=tuple(
-                each._replace(connection=leases.connections(root).get(each.ifindex, ""))
+                each._replace(connection=leases.read_connections(root).get(each.ifindex, ""))
                 for each in HOST.links
             ),
         )
@@ -345,7 +344,7 @@ def limited(seconds: float = 10) -> Iterator[None]:
     """Whatever takes longer hangs: an AssertionError."""
 
     def ring(number: int, frame: Any) -> None:
-        raise AssertionError("no end after %s seconds" % seconds)
+        raise AssertionError(f"no end after {seconds} seconds")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -397,12 +396,15 @@ def _audit(event: str, arguments: Tuple[Any, ...]) -> None:
         for place, name in enumerate(arguments[:count]):
             if isinstance(name, (str, bytes)):
                 folder = arguments[first + place] if first else -1
-                _written.append(_whole(os.fsdecode(name), folder))
+                path = _whole(os.fsdecode(name), folder)
+                # To make a folder that is there changes nothing.
+                if event != "os.mkdir" or not os.path.lexists(path):
+                    _written.append(path)
 
 
 def _whole(name: str, folder: int) -> str:
     """The path of a name in the folder of a descriptor, -1 for none."""
-    return name if folder < 0 else str(Path(os.readlink("/proc/self/fd/%d" % folder)) / name)
+    return name if folder < 0 else str(Path(os.readlink(f"/proc/self/fd/{folder}")) / name)
 
 
 if hasattr(sys, "addaudithook"):  # 3.8
@@ -411,7 +413,11 @@ if hasattr(sys, "addaudithook"):  # 3.8
 
 @contextlib.contextmanager
 def watched(root: Path) -> Iterator[None]:
-    """Nothing in the body may write outside `root` (Python 3.8 and later; before, unseen)."""
+    """Nothing in the body may write outside `root` (Python 3.8 and later; before, unseen).
+
+    But for locks of trees, which lie where nobody else can write.
+    """
+    locks = own_folders.locks_folder()  # made now, if it is missing
     del _written[:]
     here = set(Path.cwd().iterdir())
     _watching.append(True)
@@ -419,11 +425,10 @@ def watched(root: Path) -> Iterator[None]:
         yield
     finally:
         _watching.pop()
-    inside = (str(root) + "/", "/run/symroute-nm/locks/")
     outside = [
         each
         for each in _written
-        if not each.startswith(inside)
+        if not each.startswith((f"{root}/", f"{locks}/tree-"))
         and each != str(root)
         and each != os.devnull
         and "__pycache__" not in each

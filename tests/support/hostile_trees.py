@@ -27,13 +27,10 @@ from support.trees import (
     warm_up,
     write,
 )
-from symroute_nm.diagnosis import diagnose, explain
-from symroute_nm.files import backups, blocks
+from symroute_nm.files import blocks
 from symroute_nm.files.journal import digest
-from symroute_nm.readers import ifcfg, leases, observations, system
 from symroute_nm.readers.snapshot import dump_host
 
-WARM = (backups, diagnose, observations, explain, system, leases, ifcfg)
 NOBODY = 65534
 FINE, INPUT, REFUSED = 0, 2, 3
 CODES = {0, 1, 2, 3, 4}
@@ -69,7 +66,7 @@ def fill(root: Path) -> Path:
     write(root, ROUTE, b"10.9.0.0/16 via 10.0.6.9 dev eth0\n")
     write(root, STALE, blocks.put(None, "from 10.0.9.9 lookup 109\n"))
     for link in ("eth0", "eth1"):
-        write(root, "%s/ifcfg-%s" % (SCRIPTS, link), b"DEVICE=%s\n" % link.encode())
+        write(root, f"{SCRIPTS}/ifcfg-{link}", b"DEVICE=%s\n" % link.encode())
     write(root, "/etc/iproute2/rt_tables", b"255 local\n")
     write(root, "/etc/iproute2/rt_tables.d/mine.conf", b"77 mine\n")
     write(root, "/etc/symroute-nm.conf", b"[symroute]\n")
@@ -97,14 +94,14 @@ def put_state(root: Path) -> None:
         "before": digest(before),
         "after": digest((root / ROUTE[1:]).read_bytes()),
     }
-    folder = "/%s/backups/%s" % (STATE, BACKUP)
+    folder = f"/{STATE}/backups/{BACKUP}"
     write(root, folder + "/manifest.json", json.dumps({"format": 1, "files": [saved]}).encode())
     write(root, folder + ROUTE, before)
 
 
 def put_programs(root: Path) -> None:
     """Programs by the names of those that we run; whoever runs one leaves a file behind."""
-    said = "#!/bin/sh\ntouch %s/ran\n" % root.parent
+    said = f"#!/bin/sh\ntouch {root.parent}/ran\n"
     for name in ("ip", "nft", "iptables-save", "restorecon", "nmcli", "sh", "uname"):
         write(root, "/usr/sbin/" + name, said.encode(), 0o755)
     write(
@@ -295,7 +292,7 @@ SWAPPED = (
 
 def beside(grounds: Grounds, path: str, number: int) -> Tuple[str, str]:
     """A file or folder, and a link to its twin with which it can be exchanged."""
-    other = grounds.tree / (".link%d" % number)
+    other = grounds.tree / f".link{number}"
     other.symlink_to(targets(grounds, path)["absolute" if number % 2 else "relative"])
     return str(grounds.tree / path), str(other)
 

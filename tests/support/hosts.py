@@ -15,8 +15,9 @@ from symroute_nm.model.network import (
     Rule,
     host_network,
 )
+from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.plan import Plan
-from symroute_nm.model.profiles import Profile
+from symroute_nm.model.profiles import Profile, Profiles
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan import planner
 from symroute_nm.targets.base import choose_target
@@ -76,7 +77,7 @@ def host(
         "suppress": True,
         "dispatcher": SCRIPT,
         "tables": VENDOR,
-        "profiles": tuple(
+        "profiles": Profiles(
             Profile(name=each.name, device=each.name, id="System " + each.name)
             for each in links
             if each.name.startswith("eth")
@@ -93,7 +94,7 @@ def host(
 
 def link(number: int, name: str, **fields: Any) -> Link:
     """A link whose MAC address follows from its number."""
-    mac = "52:54:00:00:00:%02x" % number
+    mac = f"52:54:00:00:00:{number:02x}"
     return Link(
         number, name, mac=mac, permanent_mac=mac if name.startswith("eth") else "", **fields
     )
@@ -106,6 +107,11 @@ def address(name: str, text: str, **fields: Any) -> Address:
 
 ETH0, ETH1 = link(2, "eth0"), link(3, "eth1")
 DOCKER0 = link(4, "docker0", kind="bridge")
+
+
+def one_link(name="eth0", **fields):
+    """A host of one link with an address, and nothing that says where its gateway is."""
+    return host([link(2, name)], [address(name, "10.0.6.5/24")], (), **fields)
 
 
 def two_uplinks(**fields: Any) -> Host:
@@ -153,8 +159,8 @@ def plain(
 
 def vlans(number, step=1):
     """A host with so many uplinks, each in a network of its own."""
-    names = ["bond0.%d" % each for each in range(number)]
-    networks = ["10.%d.%d" % divmod(each * step, 256) for each in range(number)]
+    names = [f"bond0.{each}" for each in range(number)]
+    networks = ["10.{}.{}".format(*divmod(each * step, 256)) for each in range(number)]
     return host(
         [link(10 + each, name, kind="vlan") for each, name in enumerate(names)],
         [address(name, base + ".5/24") for name, base in zip(names, networks)],
@@ -171,3 +177,11 @@ def make_plan(
 ) -> Plan:
     """The plan for the host, bound to its profiles by the target that it has."""
     return planner.make_plan(host, settings, choose_target().bind, earlier)
+
+
+def with_table_names(host):
+    """The host with the names of tables that an earlier run has written."""
+    names = tuple(
+        TableName(100 + number, f"eth{number}", FRAGMENT, owned=True) for number in range(3)
+    )
+    return host._replace(tables=(*host.tables, *names))

@@ -80,8 +80,8 @@ def stub(folder: Path, name: str, version: str) -> Path:
     """An empty package of that name, as the distribution's own would be."""
     spec = folder / (name + ".spec")
     spec.write_text(STUB.format(name=name, version=version))
-    must(["rpmbuild", "-bb", "--define", "_topdir %s" % folder, spec])
-    (made,) = folder.glob("RPMS/noarch/%s-%s-1.noarch.rpm" % (name, version))
+    must(["rpmbuild", "-bb", "--define", f"_topdir {folder}", spec])
+    (made,) = folder.glob(f"RPMS/noarch/{name}-{version}-1.noarch.rpm")
     return made
 
 
@@ -121,9 +121,9 @@ class Root:
         layers = ":".join(map(str, (layer, self.folder / "usr", "/usr")))
         private = shlex.quote(str(self.path(PRIVATE)))
         return [
-            "mount -t overlay overlay -o lowerdir=%s /usr" % shlex.quote(layers),
+            f"mount -t overlay overlay -o lowerdir={shlex.quote(layers)} /usr",
             # Writable as on a real host: bytecode that should not be written would show.
-            "mount --bind %s %s" % (private, PRIVATE),
+            f"mount --bind {private} {PRIVATE}",
         ]
 
     def run(

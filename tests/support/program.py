@@ -14,22 +14,22 @@ SOURCE = Path(os.environ.get("SYMROUTE_SOURCE", str(ROOT)))
 NOBODY = 65534
 # The program as nobody, who it becomes only after all is imported: the interpreter's own files may
 # be root's alone.
-AS_NOBODY = """
+AS_NOBODY = f"""
 import codecs, ctypes, encodings.idna, gettext, hashlib, locale, os, pkgutil, sys
 codecs.lookup("unicode_escape")  # jinja2's
 import jinja2
 import symroute_nm
-from symroute_nm import host
+from symroute_nm.kernel.rtnetlink import read_host
 for module in pkgutil.walk_packages(symroute_nm.__path__, "symroute_nm."):
     if module.name != "symroute_nm.__main__":
         __import__(module.name)
 import rich.console, rich.table, rich.box
-host.read_host(probe=False)
-os.setgroups([]), os.setgid({0}), os.setuid({0})
-from symroute_nm.cli import main
+read_host(probe=False)
+os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
+from symroute_nm.cli.main import main
 sys.argv[0] = "symroute-nm"
 main()
-""".format(NOBODY)
+"""
 
 
 @contextlib.contextmanager

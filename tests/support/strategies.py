@@ -1,13 +1,28 @@
-"""Hosts as hypothesis makes them up."""
+"""Hosts as hypothesis makes them up, and how many of them a test is given."""
 
+import os
 from ipaddress import ip_address, ip_network
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from support.hosts import address, host, link, make_plan, route, two_uplinks
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model.network import Hop, Route, Rule
 from symroute_nm.model.profiles import Profile
+
+# SYMROUTE_EXAMPLES=20 tests/run unit: so many times as many, for whoever has the time.
+TIMES = int(os.environ.get("SYMROUTE_EXAMPLES", "1"))
+
+
+def examples(number: int) -> settings:
+    """So many examples for a test: few, so that all tests are done soon, and others each time."""
+    return settings(
+        max_examples=number * TIMES,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+
 
 # Small worlds in which much overlaps.
 NAMES = ("eth0", "eth1", "eth2", "docker0", "wg0")
@@ -127,19 +142,19 @@ def random_hosts(draw):
     """Two or three uplinks with networks of any overlap but no common address, and what main
     may have besides: bridges, static routes by gateways, blackholes, link-local routes."""
     count = draw(st.integers(2, 3))
-    links = [link(number + 2, "eth%d" % number) for number in range(count)]
+    links = [link(number + 2, f"eth{number}") for number in range(count)]
     links += [link(9, "br0", kind="bridge"), link(10, "wg0", kind="wireguard")]
     addresses = []
     routes = []
     for number in range(count):
         length = draw(st.sampled_from([8, 16, 20, 24]))
-        network = ip_network("10.%d.6.0/24" % number).supernet(new_prefix=length)
-        own = network[5 + number] if length == 24 else ip_address("10.%d.6.5" % number)
-        addresses.append(address("eth%d" % number, "%s/%d" % (own, length)))
-        gateway = "10.%d.6.1" % number
-        routes.append(route("default", "eth%d" % number, gateway, metric=number))
+        network = ip_network(f"10.{number}.6.0/24").supernet(new_prefix=length)
+        own = network[5 + number] if length == 24 else ip_address(f"10.{number}.6.5")
+        addresses.append(address(f"eth{number}", f"{own}/{length}"))
+        gateway = f"10.{number}.6.1"
+        routes.append(route("default", f"eth{number}", gateway, metric=number))
         for network in draw(st.lists(networks(st.integers(9, 30)), max_size=3)):
-            routes.append(Route(network, hops=(Hop("eth%d" % number, ip_address(gateway)),)))
+            routes.append(Route(network, hops=(Hop(f"eth{number}", ip_address(gateway)),)))
     for name in ("br0", "wg0"):
         for network in draw(st.lists(networks(st.integers(9, 30)), max_size=3)):
             routes.append(Route(network, hops=(Hop(name),)))

@@ -290,23 +290,23 @@ class Call(NamedTuple):
         name, folder = self.text(argument + 1), ctypes.c_int(self.arguments[argument]).value
         if name.startswith("/") or folder == _HERE:
             return name
-        return "%s/%s" % (self.place(folder).rstrip("/"), name)
+        return "{}/{}".format(self.place(folder).rstrip("/"), name)
 
     def text(self, argument: int) -> str:
         """The path, or other text, to which an argument points."""
-        with open("/proc/%d/mem" % self.pid, "rb", 0) as memory:
+        with open(f"/proc/{self.pid}/mem", "rb", 0) as memory:
             memory.seek(self.arguments[argument])
             return os.fsdecode(memory.read(4096).split(b"\0", 1)[0])
 
     def bytes(self, argument: int, length: int) -> bytes:
         """The bytes to which an argument points."""
-        with open("/proc/%d/mem" % self.pid, "rb", 0) as memory:
+        with open(f"/proc/{self.pid}/mem", "rb", 0) as memory:
             memory.seek(self.arguments[argument])
             return memory.read(length)
 
     def place(self, descriptor: int) -> str:
         """What a descriptor of the child's is open on."""
-        return os.readlink("/proc/%d/fd/%d" % (self.pid, descriptor))
+        return os.readlink(f"/proc/{self.pid}/fd/{descriptor}")
 
 
 class Fail(NamedTuple):

@@ -18,7 +18,7 @@ from symroute_nm.errors import SymrouteError
 from symroute_nm.files import backups, blocks, install
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.snapshot import dump_host
-from symroute_nm.targets.ifcfg import files as changing
+from symroute_nm.targets.ifcfg import changes as changing
 from symroute_nm.targets.ifcfg import render
 
 # What a command imports by and by, so that its children need not.
@@ -65,8 +65,8 @@ def prepared(folder):
     """`build` with so many backups that the oldest has to go."""
     root = build(folder)
     for turn in range(backups.KEPT):
-        name = "20240101T000000Z-%d" % turn
-        write(root, "/%s/backups/%s/manifest.json" % (STATE, name), b'{"files": []}')
+        name = f"20240101T000000Z-{turn}"
+        write(root, f"/{STATE}/backups/{name}/manifest.json", b'{"files": []}')
     return root
 
 
@@ -208,7 +208,7 @@ def redirect(output: str) -> None:
         os.dup2(descriptor, number)
         stream = os.fdopen(number, "w", 1, closefd=False)
         setattr(sys, name, stream)
-        setattr(sys, "__%s__" % name, stream)
+        setattr(sys, f"__{name}__", stream)
     os.close(descriptor)
     sys.excepthook = sys.__excepthook__
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

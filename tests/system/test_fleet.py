@@ -132,7 +132,7 @@ def test_a_folder_without_snapshots_is_a_mistake(tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_stops_at_once_and_leaves_no_process(folder, tmp_path, number, code):
     for copy in range(200):
-        shutil.copyfile(str(FOLDER / "two-uplinks" / "host.json"), str(folder / ("%d.json" % copy)))
+        shutil.copyfile(str(FOLDER / "two-uplinks" / "host.json"), str(folder / (f"{copy}.json")))
     child = subprocess.Popen(
         [
             sys.executable,
@@ -236,7 +236,7 @@ def test_results_come_in_order(jobs):
 
 @pytest.mark.parametrize("jobs", [1, 3, 8])
 def test_whoever_is_killed_takes_one_task_along(jobs):
-    found = list(workers.run(list(range(20)), die_at_seven, lambda task: "lost %d" % task, jobs))
+    found = list(workers.run(list(range(20)), die_at_seven, lambda task: f"lost {task}", jobs))
     assert [*range(7), "lost 7", *range(8, 20)] == found
 
 

@@ -48,7 +48,7 @@ def addresses(space: Namespace) -> List[Any]:
             found.append(
                 (
                     link["ifname"],
-                    ip_interface("%s/%d" % (each["local"], each["prefixlen"])),
+                    ip_interface(f"{each['local']}/{each['prefixlen']}"),
                     ip_address(each["address"]) if "address" in each else None,
                     int(each["scope"]),
                     each.get("dynamic", False),
@@ -70,7 +70,7 @@ def hop(content: Dict[str, Any]) -> Any:
 
 def routes(space: Namespace, version: int) -> List[Any]:
     found = []
-    for each in space.ask("-%d" % version, "route", "show", "table", "all"):
+    for each in space.ask(f"-{version}", "route", "show", "table", "all"):
         kind = TYPES[each.get("type", "1")]
         hops = [hop(one) for one in each.get("nexthops", [each])]
         found.append(
@@ -94,7 +94,7 @@ def network(content: Dict[str, Any], key: str) -> Any:
     if address == "all":
         return None
     bits = ip_address(address).max_prefixlen
-    return ip_network("%s/%d" % (address, content.get(key + "len", bits)))
+    return ip_network(f"{address}/{content.get(key + 'len', bits)}")
 
 
 def action(content: Dict[str, Any]) -> str:
@@ -107,7 +107,7 @@ def action(content: Dict[str, Any]) -> str:
 
 def rules(space: Namespace, version: int) -> List[Any]:
     found = []
-    for each in space.ask("-%d" % version, "rule"):
+    for each in space.ask(f"-{version}", "rule"):
         mark = int(each.get("fwmark", "0"), 0)
         group = each.get("suppress_ifgroup")
         found.append(
@@ -316,7 +316,7 @@ def test_of_equal_ipv6_routes_the_one_that_the_kernel_takes_stands_first(
     namespace: Namespace, order: Tuple[str, str]
 ) -> None:
     two_uplinks(namespace)
-    namespace.ip("".join("route append 2001:db8:9::/48 dev %s\n" % each for each in order), "-6")
+    namespace.ip("".join(f"route append 2001:db8:9::/48 dev {each}\n" for each in order), "-6")
     (taken,) = namespace.ask("-6", "route", "get", "2001:db8:9::1")
     found = [
         each.hop.link
@@ -393,8 +393,8 @@ def test_the_host_does_not_depend_on_the_order_in_which_it_was_made(namespace: N
         for space, order in ((namespace, (0, 1)), (other, (1, 0))):
             two_uplinks(space, order)
             for number in (7, 3) if order[0] else (3, 7):
-                space.ip("route add 198.51.%d.0/24 via 10.0.6.1" % number)
-                space.ip("rule add pref %d from 10.0.6.5 lookup 100" % number)
+                space.ip(f"route add 198.51.{number}.0/24 via 10.0.6.1")
+                space.ip(f"rule add pref {number} from 10.0.6.5 lookup 100")
         assert dump_host(kernel(namespace)) == dump_host(kernel(other))
 
 
@@ -442,7 +442,7 @@ def test_a_host_with_many_routes_is_read_whole(wired: Namespace) -> None:
     count = 20000
     wired.ip(
         "\n".join(
-            "route add 100.%d.%d.0/24 via 10.0.0.1 table 77" % divmod(number, 256)
+            "route add 100.{}.{}.0/24 via 10.0.0.1 table 77".format(*divmod(number, 256))
             for number in range(count)
         )
     )
@@ -450,7 +450,7 @@ def test_a_host_with_many_routes_is_read_whole(wired: Namespace) -> None:
     # Of its snapshot, far more is written than any buffer holds.
     ran = wired.symroute("snapshot")
     assert count == sum(each.table == 77 for each in load_host(ran.stdout, "snapshot").routes)
-    program = "%s -m symroute_nm snapshot" % sys.executable
+    program = f"{sys.executable} -m symroute_nm snapshot"
     unread = wired.run(["bash", "-c", program + " | head -c 9; exit ${PIPESTATUS[0]}"])
     assert (0, ran.stdout[:9], b"") == (unread.returncode, unread.stdout, unread.stderr)
     full = wired.run(["bash", "-c", program + " > /dev/full"])

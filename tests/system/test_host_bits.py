@@ -61,12 +61,12 @@ def shown(space):
 
 
 @pytest.fixture
-def root(tmp_path):
-    (tmp_path / SCRIPTS).mkdir(parents=True)
-    (tmp_path / "etc/iproute2/rt_tables.d").mkdir(parents=True)
+def root(own_folder):
+    (own_folder / SCRIPTS).mkdir(parents=True)
+    (own_folder / "etc/iproute2/rt_tables.d").mkdir(parents=True)
     for name in ("eth0", "eth1"):
-        (tmp_path / SCRIPTS / f"ifcfg-{name}").write_text(f"DEVICE={name}\nTYPE=Ethernet\n")
-    return tmp_path
+        (own_folder / SCRIPTS / f"ifcfg-{name}").write_text(f"DEVICE={name}\nTYPE=Ethernet\n")
+    return own_folder
 
 
 @pytest.fixture

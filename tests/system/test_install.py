@@ -43,7 +43,7 @@ from symroute_nm.files import access, backups, blocks, install, journal
 from symroute_nm.files import changes as files_changes
 from symroute_nm.files.changes import Change
 from symroute_nm.files.lock import lock_place, locked
-from symroute_nm.targets.ifcfg import files as changing
+from symroute_nm.targets.ifcfg import changes as changing
 
 NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.timezone.utc)
 
@@ -152,10 +152,10 @@ def test_a_wanted_file_that_is_unwanted_too_is_wanted(root):
 def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
     original = b"# lab\nADDRESS0=10.10.0.0\nNETMASK0=255.255.0.0\nGATEWAY0=10.0.6.9\n"
     place = write(root, ROUTE, original)
-    with pytest.raises(Refusal, match="%s.*--convert" % ROUTE):
+    with pytest.raises(Refusal, match=f"{ROUTE}.*--convert"):
         changing.find_changes(root, {ROUTE: BODY})
     name = install.install(
-        root, changing.find_changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})
+        root, changing.find_changes(root, {ROUTE: BODY}, devices={ROUTE: "eth0"})
     )
     expected = blocks.put(b"# lab\n10.10.0.0/16 via 10.0.6.9 dev eth0\n", BODY)
     assert expected == place.read_bytes()
@@ -166,7 +166,7 @@ def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
 def test_a_variables_file_that_got_our_block_too_converts(root):
     content = blocks.put(b"ADDRESS0=10.10.0.0\nNETMASK0=255.255.0.0\n", BODY) + b"# end\n"
     write(root, ROUTE, content)
-    change = changing.find_changes(root, {ROUTE: BODY}, convert={ROUTE: "eth0"})[0]
+    change = changing.find_changes(root, {ROUTE: BODY}, devices={ROUTE: "eth0"})[0]
     assert blocks.put(b"10.10.0.0/16 dev eth0\n# end\n", BODY) == change.after
 
 
@@ -244,7 +244,7 @@ def test_patch_makes_of_the_diff_what_the_change_says(tmp_path_factory, before, 
 def test_the_diff_is_that_of_diff(tmp_path):
     before, after = b"a\nb\nc\nd\ne\nf", b"a\nB\nc\nd\ne\nf\n"
     for name, content in (("a", before), ("b", after)):
-        write(tmp_path, "/%s/etc/x" % name, content)
+        write(tmp_path, f"/{name}/etc/x", content)
     command = ["diff", "-u", "--label", "a/etc/x", "--label", "b/etc/x", "a/etc/x", "b/etc/x"]
     real = subprocess.run(command, cwd=str(tmp_path), stdout=subprocess.PIPE, check=False)
     assert real.stdout.decode() == files_changes.unified_diff([Change("/etc/x", before, after)])
@@ -317,7 +317,7 @@ def test_a_file_that_was_changed_meanwhile_is_refused(root):
     changes = changing.find_changes(root, WANTED, [STALE])
     write(root, RULE, b"mine\n")
     before = tree(root)
-    with pytest.raises(Refusal, match="%s was changed" % RULE):
+    with pytest.raises(Refusal, match=f"{RULE} was changed"):
         install.install(root, changes)
     assert before == tree(root)
     assert [] == hidden(root)
@@ -334,7 +334,7 @@ def test_a_line_written_to_the_old_file_while_it_is_replaced_is_not_lost(root, m
         switch(step)
 
     monkeypatch.setattr(install, "_switch", edit_then_switch)
-    with pytest.raises(Refusal, match="%s was changed" % ROUTE):
+    with pytest.raises(Refusal, match=f"{ROUTE} was changed"):
         run(root)
     assert place.read_bytes().endswith(b"\nlate line\n")
     assert [] == hidden(root)
@@ -350,7 +350,7 @@ def test_the_access_control_list_is_kept(root):
     try:
         os.setxattr(str(place), "system.posix_acl_access", value)
     except OSError as error:
-        warnings.warn("no ACLs here, so keeping them was not tested: %s" % error, stacklevel=1)
+        warnings.warn(f"no ACLs here, so keeping them was not tested: {error}", stacklevel=1)
         pytest.skip("no ACLs on this file system")
     run(root)
     assert value == os.getxattr(str(place), "system.posix_acl_access")
@@ -361,7 +361,7 @@ def test_the_selinux_label_is_kept(root):
     try:
         os.setxattr(str(root / ROUTE[1:]), "security.selinux", label)
     except OSError as error:
-        warnings.warn("no labels here, so keeping them was not tested: %s" % error, stacklevel=1)
+        warnings.warn(f"no labels here, so keeping them was not tested: {error}", stacklevel=1)
         pytest.skip("no security.selinux on this file system")
     run(root)
     assert label == os.getxattr(str(root / ROUTE[1:]), "security.selinux")
@@ -371,14 +371,14 @@ def test_the_selinux_label_is_kept(root):
 def test_new_files_are_labelled_by_restorecon_whose_failure_is_told(
     tmp_path, monkeypatch, code, notes
 ):
-    script = 'echo "$@" > %s/called\nexit %d\n' % (tmp_path, code)
+    script = f'echo "$@" > {tmp_path}/called\nexit {code}\n'
     write(tmp_path, "/restorecon", b"#!/bin/sh\n" + script.encode(), 0o755)
     monkeypatch.setattr(programs, "FOLDERS", (str(tmp_path),))
     monkeypatch.setattr(install, "_SELINUX", tmp_path)
     found = []
     install._relabel(pathlib.Path("/"), [ROUTE, RULE], found.append)
-    assert "%s %s\n" % (ROUTE, RULE) == (tmp_path / "called").read_text()
-    assert [True] * notes == ["labels of %s" % ROUTE in note for note in found]
+    assert f"{ROUTE} {RULE}\n" == (tmp_path / "called").read_text()
+    assert [True] * notes == [f"labels of {ROUTE}" in note for note in found]
 
 
 def test_a_root_that_is_no_folder_is_wrong_input(tmp_path):
@@ -400,7 +400,7 @@ def test_ten_backups_are_kept_even_if_the_clock_goes_backwards(root, monkeypatch
     for turn in range(13):
         moment = NOON - datetime.timedelta(days=turn)
         monkeypatch.setattr(install, "_now", lambda m=moment: m)
-        install.install(root, changing.find_changes(root, {RULE: "# %d\n" % turn}))
+        install.install(root, changing.find_changes(root, {RULE: f"# {turn}\n"}))
     names = [backup.name for backup in backups.backups(root)]
     assert [4, 13, 10] == [int(names[0].split("-")[1]), int(names[-1].split("-")[1]), len(names)]
 
@@ -439,7 +439,7 @@ def test_restore_of_what_is_not_there_is_wrong_input(root):
 
 def test_a_damaged_backup_is_refused(root):
     name = run(root)
-    write(root, "/%s/backups/%s%s" % (STATE, name, ROUTE), b"rotten")
+    write(root, f"/{STATE}/backups/{name}{ROUTE}", b"rotten")
     with pytest.raises(Refusal, match="checksum"):
         install.restore(root)
 
@@ -449,7 +449,7 @@ def test_a_damaged_backup_is_refused(root):
 
 def test_a_held_lock_is_refused_in_time_and_names_the_holder(root):
     before = tree(root)
-    with locked(root), pytest.raises(Refusal, match="process %d" % os.getpid()):
+    with locked(root), pytest.raises(Refusal, match=f"process {os.getpid()}"):
         run(root, timeout=0.2)
     assert before == tree(root)
 
@@ -465,11 +465,11 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(root, after):
 
 
 def test_of_two_at_once_one_is_refused_and_none_corrupts(root):
-    changes = [changing.find_changes(root, {**WANTED, RULE: "# %d\n" % turn}) for turn in range(4)]
+    changes = [changing.find_changes(root, {**WANTED, RULE: f"# {turn}\n"}) for turn in range(4)]
     pids = [forked(lambda each=each: install.install(root, each)) for each in changes]
     codes = [ended(pid) for pid in pids]
     assert [0, 3, 3, 3] == sorted(codes)
-    winner = blocks.put(None, "# %d\n" % codes.index(0))
+    winner = blocks.put(None, f"# {codes.index(0)}\n")
     assert winner == (root / RULE[1:]).read_bytes()
     assert [] == hidden(root)
 
@@ -588,12 +588,12 @@ def test_recover_without_leftovers_writes_nothing(root):
 def test_a_stray_hidden_file_of_ours_is_swept_and_no_other(root):
     stray = write(root, SCRIPTS + "/.symroute-nm.route-eth0.0123abcd", b"")
     other = write(root, SCRIPTS + "/.symroute-nm-notes", b"mine")
-    install.recover(root)
+    install.recover(root, [SCRIPTS])
     assert [False, True] == [stray.exists(), other.exists()]
 
 
 def test_a_damaged_journal_is_refused(root):
-    write(root, "/%s/journal" % STATE, b"{")
+    write(root, f"/{STATE}/journal", b"{")
     with pytest.raises(Refusal, match="journal is damaged"):
         install.recover(root)
 
@@ -624,7 +624,7 @@ def test_a_journal_of_wrong_types_is_refused(root, content, name):
     before = tree(root)
     if isinstance(content, dict):
         content = dict({"format": 1, "backup": "b", "entries": [ENTRY], "folders": []}, **content)
-    write(root, "/%s/%s" % (STATE, name), json.dumps(content).encode())
+    write(root, f"/{STATE}/{name}", json.dumps(content).encode())
     with pytest.raises(Refusal, match=r"is damaged .*compare the files with the newest backup"):
         install.recover(root)
     assert before == tree(root)
@@ -646,17 +646,18 @@ def test_a_backup_of_wrong_types_is_refused(root, change):
 
 # The real thing: a full disk, a read-only one, the immutable bit
 
-PROGRAM = """
+PROGRAM = f"""
 import pathlib, sys
-from symroute_nm import changes as changing, install
+from symroute_nm.files import install
+from symroute_nm.targets.ifcfg.files import find_changes
 from symroute_nm.errors import SymrouteError
 root = pathlib.Path(sys.argv[1])
 try:
-    install.install(root, changing.changes(root, {%r: "x" * 200000 + "\\n", %r: "y\\n"}))
+    install.install(root, find_changes(root, {{{ROUTE!r}: "x" * 200000 + "\\n", {RULE!r}: "y\\n"}}))
 except SymrouteError as error:
     sys.stdout.write(str(error))
     sys.exit(error.exit_code)
-""" % (ROUTE, RULE)
+"""
 
 
 def run_on_mount(root, prepare):
@@ -701,7 +702,7 @@ def test_the_immutable_bit_is_a_failure_that_changes_nothing(root):
         warnings.warn("no chattr +i here, so an immutable file was not tested", stacklevel=1)
         pytest.skip("chattr +i does not work on this file system")
     try:
-        with pytest.raises(SystemFailure, match="%s: Operation not permitted" % ROUTE):
+        with pytest.raises(SystemFailure, match=f"{ROUTE}: Operation not permitted"):
             run(root)
     finally:
         subprocess.run(["chattr", "-i", place], check=True)

@@ -39,7 +39,7 @@ NETWORK_SERVICE = "etc/systemd/system/multi-user.target.wants/network.service"
 
 def ifcfg(name: str, text: str = "") -> Tuple[str, str]:
     """A profile's path and text."""
-    return "%s/ifcfg-%s" % (NETWORK_SCRIPTS[1:], name), "DEVICE=%s\n%s" % (name, text)
+    return f"{NETWORK_SCRIPTS[1:]}/ifcfg-{name}", f"DEVICE={name}\n{text}"
 
 
 class Live(NamedTuple):
@@ -57,7 +57,7 @@ def with_files(lines: str, *files: Tuple[str, str], **settings: object) -> Live:
 DHCP = "\n".join((USERS + LEASED, ADMINS + LEASED, BY_ETH0))
 LIVE = {
     "alias-file": with_files(
-        "%s\n%s\naddr add 10.0.9.5/24 dev eth1 label eth1:1\n%s" % (USERS, ADMINS, BY_ETH0),
+        f"{USERS}\n{ADMINS}\naddr add 10.0.9.5/24 dev eth1 label eth1:1\n{BY_ETH0}",
         ifcfg("eth1", "DEFROUTE=no\n"),
         ifcfg("eth1:1", "IPADDR=10.0.9.5\nGATEWAY=10.0.9.1\n"),
     ),
@@ -70,10 +70,9 @@ LIVE = {
         link set vnet0 master br0
         link set vnet1 master br0
         link set br0 up
-        %s
-        %s
-        """
-        % (PLAIN.replace("eth0", "br0"), ""),
+        {}
+        {}
+        """.format(PLAIN.replace("eth0", "br0"), ""),
         ifcfg("br0", "TYPE=Bridge\n"),
         ifcfg("eth0", "BRIDGE=br0\n"),
     ),
@@ -107,7 +106,7 @@ LIVE = {
             )
         )
     ),
-    "keepalived": Live("%s\n%s" % (PLAIN, DOCKER)),
+    "keepalived": Live(f"{PLAIN}\n{DOCKER}"),
     "leftover-rule": Live(
         PLAIN
         + """
@@ -195,7 +194,7 @@ LIVE = {
                 "route add default dev ppp0 metric 50",
             )
         ),
-        ("%s/ifcfg-dsl" % NETWORK_SCRIPTS[1:], "DEVICE=ppp0\nTYPE=xdsl\nNM_CONTROLLED=no\n"),
+        (f"{NETWORK_SCRIPTS[1:]}/ifcfg-dsl", "DEVICE=ppp0\nTYPE=xdsl\nNM_CONTROLLED=no\n"),
         (NETWORK_SERVICE, ""),
     ),
     "same-address": Live(
@@ -291,7 +290,7 @@ LIVE = {
 def build(namespace: Namespace, live: Live) -> None:
     namespace.ip(LINKS)
     for name in ("eth0", "eth1"):
-        namespace.sysctl("ipv6/conf/%s/use_tempaddr" % name, "2")
+        namespace.sysctl(f"ipv6/conf/{name}/use_tempaddr", "2")
     namespace.ip(live.lines)
 
 
@@ -313,7 +312,7 @@ def expected(case: str) -> Tuple[Dict[str, str], str]:
         name = path.relative_to(folder)
         old = folder / "before" / name
         if path.is_file() and (not old.exists() or old.read_bytes() != path.read_bytes()):
-            found["/%s" % name] = path.read_text()
+            found[f"/{name}"] = path.read_text()
     return found, (folder / "message").read_text()
 
 
@@ -340,8 +339,8 @@ def test_the_kernels_own_leads_to_the_files_of_the_case(case, namespace, tmp_pat
         said = [*made.plan.notes, *check_proof(made, GenerateOptions())]
     except SymrouteError as error:
         said = [
-            "exit %d" % error.exit_code,
-            *("symroute-nm: %s" % line for line in str(error).splitlines()),
+            f"exit {error.exit_code}",
+            *(f"symroute-nm: {line}" for line in str(error).splitlines()),
         ]
         assert list(map(without_ranges, message.splitlines())) == list(map(without_ranges, said))
         return

@@ -10,12 +10,12 @@ import pytest
 from support.network.namespaces import Namespace
 from symroute_nm.kernel import netlink, rtnetlink
 
-PROBE = "from symroute_nm.netlink import probe_suppression; print(probe_suppression())"
+PROBE = "from symroute_nm.kernel.netlink import probe_suppression; print(probe_suppression())"
 
 # Imports first: the interpreter's own files may be root's alone.
 PROBE_AS_NOBODY = """
 import ctypes, os
-from symroute_nm import kernelroutes, netlink
+from symroute_nm.kernel import netlink, rtnetlink
 netlink.dump(netlink.open_netlink(), netlink.RULES)
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 print(netlink.probe_suppression())
@@ -34,7 +34,7 @@ def test_the_probe_tells_what_the_kernel_can(namespace: Namespace) -> None:
 def test_the_probe_leaves_nothing_behind(namespace: Namespace) -> None:
     before = namespace.ask("rule"), namespace.ask("link")
     ran = namespace.python(
-        """
+        f"""
 import glob, os, time
 def seen():
     found = []
@@ -45,7 +45,7 @@ def seen():
             continue  # it ended, or was closed, just now
     return sorted(found)
 before = seen()
-%s
+{PROBE}
 deadline = time.monotonic() + 5
 while before != seen() and time.monotonic() < deadline:
     time.sleep(0.01)  # a thread that was joined is still listed for a moment
@@ -55,7 +55,6 @@ try:
 except ChildProcessError:
     print("no child")
 """
-        % PROBE
     )
     assert ["True", "True", "no child"] == ran.stdout.decode().splitlines(), ran.stderr
     assert before == (namespace.ask("rule"), namespace.ask("link"))
@@ -114,7 +113,9 @@ print(""",
 
 
 def test_the_probe_in_a_child_answers_alike(namespace: Namespace) -> None:
-    ran = namespace.python("from symroute_nm import netlink; print(netlink._probe_in_child())")
+    ran = namespace.python(
+        "from symroute_nm.kernel import netlink; print(netlink._probe_in_child())"
+    )
     assert (b"y\n", b"") == (ran.stdout, ran.stderr)
 
 
@@ -126,13 +127,15 @@ def test_a_table_that_changes_all_the_time_is_read_whole(namespace: Namespace) -
     steady = 3000
     namespace.ip(
         "\n".join(
-            "route add 100.1%02d.%d.0/24 via 10.0.0.1 table 77" % divmod(number, 256)
+            f"route add 100.{100 + number // 256}.{number % 256}.0/24 via 10.0.0.1 table 77"
             for number in range(steady)
         )
     )
     churn = "\n".join(
-        "rule add pref %d lookup 7\nroute add 203.0.%d.0/24 via 10.0.0.1 table 77\n"
-        "rule del pref %d\nroute del 203.0.%d.0/24 table 77" % (number, number, number, number)
+        f"rule add pref {number} lookup 7\n"
+        f"route add 203.0.{number}.0/24 via 10.0.0.1 table 77\n"
+        f"rule del pref {number}\n"
+        f"route del 203.0.{number}.0/24 table 77"
         for number in range(1, 200)
     )
     stop = threading.Event()
@@ -159,7 +162,7 @@ def _count_routes(table: int) -> int:
 
 
 OURS = """
-from symroute_nm import kernelroutes, netlink
+from symroute_nm.kernel import netlink, rtnetlink
 connection = netlink.open_netlink()
 print(len(netlink.dump(connection, netlink.LINKS)), len(netlink.dump(connection, netlink.RULES)))
 """

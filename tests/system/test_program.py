@@ -14,7 +14,8 @@ FINE, REFUSED, SYSTEM, BUG, INTERRUPTED = 0, 3, 4, 70, 130
 
 KILLED = """
 import os, sys
-from symroute_nm import cli, install
+from symroute_nm.cli import main
+from symroute_nm.files import install
 switch = install._switch
 def killed(step, turns=[]):
     switch(step)
@@ -22,7 +23,7 @@ def killed(step, turns=[]):
     if len(turns) == 3:
         os._exit(9)
 install._switch = killed
-cli.main()
+main.main()
 """
 
 
@@ -38,11 +39,12 @@ def test_after_a_killed_run_the_next_one_succeeds_at_once(run, host, root, then)
 
 RAISES = """
 import sys
-from symroute_nm import cli, reading
+from symroute_nm.cli.main import main
+from symroute_nm.readers import host
 def broken(*words):
     raise %s
-reading.read_host = broken
-cli.main()
+host.read_host = broken
+main()
 """
 
 
@@ -81,7 +83,7 @@ def test_help_and_version_import_nothing_heavy(option):
 LISTS_MODULES = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr));"
 
 
-def imported_by(*words, code="from symroute_nm import cli; cli.main()"):
+def imported_by(*words, code="from symroute_nm.cli import main; main.main()"):
     said = run_program(*words, code=LISTS_MODULES + code)[2]
     return {each.partition(".")[0] for each in said.split()}
 
@@ -149,7 +151,7 @@ def test_the_same_plan_from_a_snapshot_as_from_the_host(root, tmp_path):
 
 UNHEARD = """
 import os, signal, sys, time, weakref
-from symroute_nm import cli
+from symroute_nm.cli import main
 
 class Something:
     def __del__(self):
@@ -157,7 +159,7 @@ class Something:
             os.kill(os.getpid(), signal.SIGTERM)
             sum(range(1000))
 
-signal.signal(signal.SIGTERM, cli._end)
+signal.signal(signal.SIGTERM, main._end)
 known = weakref.WeakValueDictionary()
 known["one"] = it = Something()
 also = weakref.ref(it, lambda _: "del" in sys.argv or weakref.kill())

@@ -102,9 +102,9 @@ def test_no_descriptor_is_left(monkeypatch):
 
 
 PYROUTE2 = """
-import sys, symroute_nm.netlink as n
+import sys, symroute_nm.kernel.netlink as n
 for what in (n.LINKS, n.ADDRESSES, n.ROUTES, n.RULES): n._message_class(what)
-from symroute_nm.submodules import quiet_platform
+from symroute_nm.lazy import quiet_platform
 with quiet_platform():
     import rich.console, platform
     print(platform.release(), *tuple(platform.uname())[4:])

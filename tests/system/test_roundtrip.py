@@ -12,7 +12,7 @@ from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers import rt_tables
 from symroute_nm.readers.snapshot import load_host
-from symroute_nm.targets.ifcfg import files
+from symroute_nm.targets.ifcfg import changes
 from symroute_nm.targets.ifcfg.render import render
 
 SCRIPTS = "etc/sysconfig/network-scripts"
@@ -25,25 +25,25 @@ def random_host(space: Namespace, seed: int) -> None:
     draw = random.Random(seed)
     for number, name in enumerate(LINKS[: draw.randint(2, len(LINKS))]):
         space.ip(
-            "link add %s type veth peer name far%d\nlink set far%d up\nlink set %s up"
-            % (name, number, number, name)
+            f"link add {name} type veth peer name far{number}\n"
+            f"link set far{number} up\nlink set {name} up"
         )
         length = draw.choice([24, 25, 31])
-        space.ip("addr add 10.%d.6.2/%d dev %s" % (number, length, name))
-        space.ip("addr add 2001:db8:%d::5/%d dev %s nodad" % (number, draw.choice([64, 80]), name))
+        space.ip(f"addr add 10.{number}.6.2/{length} dev {name}")
+        space.ip(f"addr add 2001:db8:{number}::5/{draw.choice([64, 80])} dev {name} nodad")
         four, six = draw.choice(
             [
-                ("10.%d.6.3" % number, "2001:db8:%d::1" % number),
-                ("172.31.%d.1" % number, "fe80::%d" % (number + 1)),
+                (f"10.{number}.6.3", f"2001:db8:{number}::1"),
+                (f"172.31.{number}.1", f"fe80::{number + 1}"),
             ]
         )
         onlink = "onlink" if four.startswith("172") else ""
-        metric = draw.choice(["", "metric %d" % draw.randint(1, 2**31)])
-        metric = metric if number == 0 else "metric %d" % (100 + number)
-        space.ip("route add default via %s dev %s %s %s" % (four, name, onlink, metric))
-        space.ip("route add default via %s dev %s %s" % (six, name, metric), "-6")
+        metric = draw.choice(["", f"metric {draw.randint(1, 2**31)}"])
+        metric = metric if number == 0 else f"metric {100 + number}"
+        space.ip(f"route add default via {four} dev {name} {onlink} {metric}")
+        space.ip(f"route add default via {six} dev {name} {metric}", "-6")
     space.ip("link add br0 type bridge\nlink set br0 up\naddr add 10.200.0.1/16 dev br0")
-    space.ip("route add 10.%d.0.0/%d via 10.0.6.3" % (draw.choice([128, 192]), 10))
+    space.ip(f"route add 10.{draw.choice([128, 192])}.0.0/10 via 10.0.6.3")
 
 
 def listed(text: str) -> str:
@@ -65,7 +65,7 @@ def test_the_kernel_gives_back_what_was_planned(namespace: Namespace, seed: int,
     for path, text in sorted(render(plan, host, ()).items()):
         kind = Path(path).name.partition("-")[0]
         if kind in ("route", "route6", "rule", "rule6"):
-            words = "%s add " % kind.rstrip("6")
+            words = "{} add ".format(kind.rstrip("6"))
             batch = "\n".join(words + line for line in listed(text).splitlines())
             namespace.ip(batch, "-6" if kind.endswith("6") else "-4")
 
@@ -90,14 +90,14 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     folder.mkdir(parents=True)
     names = [each.name for each in kernel(namespace).links if each.name in LINKS]
     for name in names:
-        (folder / ("ifcfg-" + name)).write_text("DEVICE=%s\nONBOOT=yes\n" % name)
+        (folder / ("ifcfg-" + name)).write_text(f"DEVICE={name}\nONBOOT=yes\n")
     before = sorted(folder.iterdir())
     first = namespace.symroute("generate", "--root", str(tmp_path))
     assert 0 == first.returncode, first.stderr
     again = namespace.symroute("generate", "--root", str(tmp_path))
     assert (0, True) == (again.returncode, b"nothing to change" in again.stdout), again
     written = {each.name for each in folder.iterdir()} - {each.name for each in before}
-    owned = {Path(each).name for each in files.find_owned(tmp_path)} - {
+    owned = {Path(each).name for each in changes.find_owned(tmp_path)} - {
         "symroute-nm.conf",
         "rt_tables",
     }
@@ -133,7 +133,7 @@ def test_uplinks_of_hostile_names_are_refused_in_one_line_each(namespace: Namesp
             "veth",
             "peer",
             "name",
-            "away%d" % number,
+            f"away{number}",
             "index",
             str(2000 + number),
         )

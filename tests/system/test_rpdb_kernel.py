@@ -225,17 +225,17 @@ class Case:
 
     def __init__(self, version, seed):
         self.version, self.seed = version, seed
-        self.random = random.Random("%d %d" % (version, seed))
+        self.random = random.Random(f"{version} {seed}")
         self.equals = {}  # prefix, table and metric → routes by gateways, others
         self.commands = [*self.links(), *self.neighbours(), *self.routes(), *self.rules()]
 
     def links(self):
         yield "link set lo up"
         for position, name in enumerate(LINKS):
-            yield "link add name %s type veth peer name p%d" % (name, position)
-            yield "link set p%d up" % position
-            yield "link set %s up group %d" % (name, GROUPS[self.version][name])
-            yield "address add %s dev %s" % (self.own(position), name)
+            yield f"link add name {name} type veth peer name p{position}"
+            yield f"link set p{position} up"
+            yield f"link set {name} up group {GROUPS[self.version][name]}"
+            yield f"address add {self.own(position)} dev {name}"
 
     def neighbours(self):
         """Who answers: IPv4 picks among equal default routes by that."""
@@ -243,10 +243,10 @@ class Case:
             for last in self.random.sample((251, 252, 253), self.random.randrange(4)):
                 state = self.random.choice(("reachable", "stale", "failed"))
                 words = (self.address((10 << 24) + (position << 8) + last), link, state)
-                yield "neigh add %s lladdr 02:00:00:00:00:01 dev %s nud %s" % words
+                yield "neigh add {} lladdr 02:00:00:00:00:01 dev {} nud {}".format(*words)
 
     def own(self, position):
-        return "%s/%d" % (self.address((10 << 24) + (position << 8) + 1), self.length(24))
+        return f"{self.address((10 << 24) + (position << 8) + 1)}/{self.length(24)}"
 
     def address(self, number):
         """A 32-bit number as an address of the family; in IPv6 it stands behind 2001:db8::/32."""
@@ -264,7 +264,7 @@ class Case:
             return ip_network(base)
         if self.version == 6 and self.random.random() < 0.05:
             return IPv6Network(self.random.choice(("fe80::/64", "::/1")))
-        return ip_network("%s/%d" % (base, self.length(length)), strict=False)
+        return ip_network(f"{base}/{self.length(length)}", strict=False)
 
     def base(self):
         high = self.random.choice((10, 10, 10, 172, 192)) << 24
@@ -282,16 +282,14 @@ class Case:
                 kind = self.random.choice(
                     ["blackhole", "unreachable", "prohibit", "throw", "throw", "local"]
                 )
-            way = (
-                self.way() if not kind else "dev %s" % self.random.choice(LINKS) * (kind == "local")
-            )
+            way = self.way() if not kind else f"dev {self.random.choice(LINKS)}" * (kind == "local")
             metric = self.maybe(0.6, "metric %d", self.random.choice((1, 1, 2, 1024)))
             tos = self.maybe(
                 0.2 * (self.version == 4), "tos 0x%x", self.random.choice((4, 8, 16, 0x28))
             )
             verb = self.random.choice(("add", "append", "prepend"))
             table = self.random.choice((100, 101, 102, 254, 254, 255))
-            words = (verb, kind, str(prefix), "table %d" % table, metric, tos, way)
+            words = (verb, kind, str(prefix), f"table {table}", metric, tos, way)
             if self.version == 4 or self.listable((prefix, table, metric or "metric 1024"), way):
                 yield "route " + " ".join(word for word in words if word)
 
@@ -314,11 +312,11 @@ class Case:
     def hop(self):
         link = self.random.randrange(3)
         if self.random.random() < 0.25:
-            return "dev %s" % LINKS[link]
+            return f"dev {LINKS[link]}"
         if self.version == 6:
-            return "via fe80::%d dev %s" % (self.random.randrange(1, 4), LINKS[link])
+            return f"via fe80::{self.random.randrange(1, 4)} dev {LINKS[link]}"
         gateway = self.address((10 << 24) + (link << 8) + self.random.randrange(251, 254))
-        return "via %s dev %s onlink" % (gateway, LINKS[link])
+        return f"via {gateway} dev {LINKS[link]} onlink"
 
     def rules(self):
         # Until a rule is added the kernel takes a short cut past the rules (see `rpdb`).
@@ -327,7 +325,7 @@ class Case:
             yield "rule add " + " ".join(word for word in self.rule() if word)
         for priority, chance in ((0, 0.1), (32766, 0.3)):
             if self.random.random() < chance:
-                yield "rule delete pref %d" % priority
+                yield f"rule delete pref {priority}"
 
     def rule(self):
         pick, some = self.random.choice, self.maybe
@@ -341,19 +339,19 @@ class Case:
         yield some(0.1, "oif %s", pick(("l0", "l1", "gone0")))
         yield some(0.2, "fwmark %s", pick(("1", "1/1", "2/3", "0/1")))
         yield some(0.1, "tos 0x%x", pick(tos))
-        yield "pref %d" % pick((0, 5, 10, 10, 20, 30, 40, 40, 50, 40000))
+        yield f"pref {pick((0, 5, 10, 10, 20, 30, 40, 40, 50, 40000))}"
         yield from self.action()
 
     def action(self):
         kind = self.random.random()
         if kind < 0.15:
-            yield "goto %d" % self.random.choice((10, 20, 30, 40, 50, 60, 32766))
+            yield f"goto {self.random.choice((10, 20, 30, 40, 50, 60, 32766))}"
         elif kind < 0.3:
             yield self.random.choice(["nop", "blackhole", "unreachable", "prohibit"])
         elif kind < 0.33:
             yield "l3mdev"
         else:
-            yield "lookup %d" % self.random.choice((100, 101, 102, 103, 254))
+            yield f"lookup {self.random.choice((100, 101, 102, 103, 254))}"
             longest = (0, 0, 8, 16, 24) if self.version == 4 else (0, 0, 40, 48, 56)
             yield self.maybe(0.4, "suppress_prefixlength %d", self.random.choice(longest))
             yield self.maybe(0.15, "suppress_ifgroup %d", self.random.choice((0, 7)))
@@ -398,8 +396,8 @@ class Case:
 
     def replay(self):
         lines = ["ip netns add replay"]
-        lines += ["ip netns exec replay sysctl -qw net.%s" % each for each in SYSCTLS]
-        lines += ["ip -%d -n replay %s" % (self.version, each) for each in self.commands]
+        lines += [f"ip netns exec replay sysctl -qw net.{each}" for each in SYSCTLS]
+        lines += [f"ip -{self.version} -n replay {each}" for each in self.commands]
         return "\n".join(lines)
 
 
@@ -409,7 +407,7 @@ def load(case):
         path, value = each.split("=")
         Path("/proc/sys/net", *path.split(".")).write_text(value)
     batch = "\n".join(case.commands)
-    ip = ["ip", "-%d" % case.version, "-force", "-batch", "-"]
+    ip = ["ip", f"-{case.version}", "-force", "-batch", "-"]
     run = subprocess.run(
         ip, input=batch.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
@@ -426,7 +424,7 @@ def wait_until_settled(kernel):
         if sum(route.type == "anycast" for route in routes) >= wanted and routes == kernel.routes():
             return routes
         time.sleep(0.01)
-    raise AssertionError("the namespace did not settle: %s" % (routes,))
+    raise AssertionError(f"the namespace did not settle: {routes}")
 
 
 def compare(decision, answer, match):
@@ -435,7 +433,7 @@ def compare(decision, answer, match):
         wanted = ERRNO.get(decision.type)
         if wanted is None:
             wanted = errno.ENETUNREACH if decision.route is None else errno.EHOSTUNREACH
-        return "" if answer == wanted else "errno %d expected" % wanted
+        return "" if answer == wanted else f"errno {wanted} expected"
     if isinstance(answer, int):
         return "an errno where the model has a way"
     if decision.route is None:
@@ -508,13 +506,13 @@ def observe(decision, steps):
 def complain(case, wrong):
     words, packet, decision, answer, match, steps = wrong[0]
     lines = [
-        "%d of %d packets: replay with SYMROUTE_SEED=%d SYMROUTE_CASES=1, or by hand:"
-        % (len(wrong), PACKETS, case.seed),
+        f"{len(wrong)} of {PACKETS} packets: replay with SYMROUTE_SEED={case.seed} "
+        "SYMROUTE_CASES=1, or by hand:",
         case.replay(),
-        "ip -%d -n replay route get %s" % (case.version, spell(packet)),
-        "%s\nmodel  %s\nkernel %s\nroute  %s" % (words, decision, answer, match),
+        f"ip -{case.version} -n replay route get {spell(packet)}",
+        f"{words}\nmodel  {decision}\nkernel {answer}\nroute  {match}",
     ]
-    lines += ["%d: %s %s" % (step.rule.priority, step.outcome, step.rule) for step in steps]
+    lines += [f"{step.rule.priority}: {step.outcome} {step.rule}" for step in steps]
     return "\n".join(lines)
 
 
@@ -522,7 +520,7 @@ def spell(packet):
     words = [str(packet.destination)]
     for name, value in (("from", packet.source), ("iif", packet.iif), ("oif", packet.oif)):
         words += [name, str(value)] if value else []
-    return " ".join(words) + " mark %d tos 0x%x" % (packet.mark, packet.tos)
+    return " ".join(words) + f" mark {packet.mark} tos 0x{packet.tos:x}"
 
 
 def need_root():
@@ -536,7 +534,7 @@ def test_the_model_decides_as_the_kernel_does(version):
     seen = Counter()
     for seed in range(SEED, SEED + CASES):
         case = Case(version, seed)
-        wrong, found = in_namespace(lambda: judge(case))  # noqa: B023 - called at once
+        wrong, found = in_namespace(lambda: judge(case))  # noqa: B023  # called at once
         assert not wrong, complain(case, wrong)
         seen += found
     if CASES >= 50:  # fewer, as in a replay, need not show all
@@ -648,7 +646,7 @@ def test_the_kernel_does_not_list_an_ipv6_route_between_the_hops_of_another():
 
 def test_of_equal_ipv6_routes_the_kernel_prefers_the_link_a_packet_came_by():
     prefix = "2001:db8:ff::/48"
-    ways = ["route append %s dev %s metric 5" % (prefix, link) for link in LINKS]
+    ways = [f"route append {prefix} dev {link} metric 5" for link in LINKS]
     packet = Packet(ip_address("2001:db8:ff::1"), iif="l2")
     answer, decision = ask_by_hand(6, (*ways, ANY_RULE), packet)
     assert ("l2", {"l2"}) == (answer.hop.link, decision.links)

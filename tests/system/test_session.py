@@ -6,13 +6,13 @@ import sys
 
 from support.program import ROOT
 
-SAYS = "from symroute_nm.session import session_address; print(session_address())"
+SAYS = "from symroute_nm.readers.session import session_address; print(session_address())"
 
 
 def test_sudo_drops_the_variable_but_our_ancestors_have_it():
     inner = (
         "import os, subprocess, sys; del os.environ['SSH_CONNECTION']; "
-        "subprocess.check_call([sys.executable, '-c', %r])" % SAYS
+        f"subprocess.check_call([sys.executable, '-c', {SAYS!r}])"
     )
     ran = subprocess.run(
         [sys.executable, "-c", inner],

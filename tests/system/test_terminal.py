@@ -18,7 +18,7 @@ MAIN = "from symroute_nm.__main__ import main; main()"
 @pytest.fixture
 def words(tmp_path):
     (tmp_path / "host.json").write_text(dump_host(two_uplinks()))
-    return "--host %s --root %s" % (tmp_path / "host.json", tmp_path / "root")
+    return "--host {} --root {}".format(tmp_path / "host.json", tmp_path / "root")
 
 
 def shell(command, **environment):
@@ -37,15 +37,15 @@ def shell(command, **environment):
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_error(words, closed):
-    code, _, err = shell("PROGRAM generate %s %s" % (words, closed))
+    code, _, err = shell(f"PROGRAM generate {words} {closed}")
     assert (FINE, "") == (code, err if "2" not in closed else "")
-    assert FINDING == shell("PROGRAM diagnose %s %s" % (words, closed))[0]
-    assert INPUT == shell("PROGRAM genrate %s" % closed)[0]
-    assert FINE == shell("PROGRAM --help %s" % closed)[0]
+    assert FINDING == shell(f"PROGRAM diagnose {words} {closed}")[0]
+    assert INPUT == shell(f"PROGRAM genrate {closed}")[0]
+    assert FINE == shell(f"PROGRAM --help {closed}")[0]
 
 
 def test_a_file_that_is_opened_never_becomes_a_closed_stream(words, tmp_path):
-    assert FINE == shell("PROGRAM generate %s >&-" % words)[0]
+    assert FINE == shell(f"PROGRAM generate {words} >&-")[0]
     files = [each for each in (tmp_path / "root/etc").rglob("*") if each.is_file()]
     assert [] == [each for each in files if b"wrote" in each.read_bytes()]
 
@@ -64,7 +64,7 @@ def test_a_file_that_is_opened_never_becomes_a_closed_stream(words, tmp_path):
 def test_a_reader_that_goes_away_changes_no_exit_code(words, command, expected, unbuffered):
     command = command.replace("%s", words)
     code, _, err = shell(
-        "sleep 0 | PROGRAM %s | true; exit ${PIPESTATUS[1]}" % command, PYTHONUNBUFFERED=unbuffered
+        f"sleep 0 | PROGRAM {command} | true; exit ${{PIPESTATUS[1]}}", PYTHONUNBUFFERED=unbuffered
     )
     assert (expected, "") == (
         code,
@@ -73,7 +73,7 @@ def test_a_reader_that_goes_away_changes_no_exit_code(words, command, expected, 
 
 
 def test_a_reader_that_goes_away_does_not_stop_a_write(words, tmp_path):
-    assert FINE == shell("PROGRAM generate %s | true; exit ${PIPESTATUS[0]}" % words)[0]
+    assert FINE == shell(f"PROGRAM generate {words} | true; exit ${{PIPESTATUS[0]}}")[0]
     assert (tmp_path / "root/etc/sysconfig/network-scripts/rule-eth1").exists()
 
 
@@ -83,19 +83,19 @@ def test_a_reader_that_goes_away_does_not_stop_a_write(words, tmp_path):
 )
 def test_a_full_disk_below_stdout_is_exit_4_and_said(words, command, unbuffered):
     command = command.replace("%s", words)
-    code, _, err = shell("PROGRAM %s > /dev/full" % command, PYTHONUNBUFFERED=unbuffered)
+    code, _, err = shell(f"PROGRAM {command} > /dev/full", PYTHONUNBUFFERED=unbuffered)
     assert SYSTEM == code, err
     assert "symroute-nm: standard output: No space left on device" in err
 
 
 @pytest.mark.parametrize("command", ["genrate", "generate --guard x", "generate --host /none"])
 def test_a_full_disk_below_stderr_changes_no_exit_code(command):
-    assert INPUT == shell("PROGRAM %s 2> /dev/full" % command)[0]
+    assert INPUT == shell(f"PROGRAM {command} 2> /dev/full")[0]
 
 
 SLOW = """
 import os, signal, sys, time
-from symroute_nm import install
+from symroute_nm.files import install
 switch = install._switch
 def slow(step, turns=[]):
     switch(step)
@@ -117,7 +117,7 @@ def test_a_signal_in_a_write_puts_all_back_at_once(words, tmp_path, number, expe
     ran = subprocess.run(command, cwd=str(ROOT), stderr=subprocess.PIPE, check=False)
     assert (expected, False) == (ran.returncode, b"Traceback" in ran.stderr)
     left = [each.name for each in (tmp_path / "root").rglob("*") if each.is_file()]
-    assert ["lock"] == left
+    assert [] == left
 
 
 def test_what_nohup_ignores_stays_ignored(words, tmp_path):

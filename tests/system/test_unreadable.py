@@ -8,7 +8,8 @@ import pytest
 
 from support.hosts import two_uplinks
 from support.program import AS_NOBODY, ROOT
-from symroute_nm.readers import rt_tables, system
+from symroute_nm.readers import rt_tables
+from symroute_nm.readers.ifcfg import dispatcher
 from symroute_nm.readers.snapshot import dump_host
 
 NOBODY = 65534
@@ -70,7 +71,10 @@ def test_a_closed_folder_counts_as_absent(tmp_path, folder):
     os.seteuid(NOBODY)
     try:
         assert () == rt_tables.read_tables(root)
-        assert ("", False) == (system.find_dispatcher(root), system.has_network_service(root))
+        assert ("", False) == (
+            dispatcher.find_dispatcher(root),
+            dispatcher.has_network_service(root),
+        )
         assert rt_tables.reads_drop_ins(root)
     finally:
         os.seteuid(0)
@@ -82,7 +86,10 @@ def test_a_link_loop_counts_as_absent(tmp_path, loop):
     place.parent.mkdir(parents=True)
     place.symlink_to(place.name)
     assert () == rt_tables.read_tables(tmp_path)
-    assert ("", False) == (system.find_dispatcher(tmp_path), system.has_network_service(tmp_path))
+    assert ("", False) == (
+        dispatcher.find_dispatcher(tmp_path),
+        dispatcher.has_network_service(tmp_path),
+    )
     assert rt_tables.reads_drop_ins(tmp_path)
 
 

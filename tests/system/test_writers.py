@@ -41,9 +41,9 @@ def _stage(tmp_path):
 def start(words, root):
     """A command in a process of its own: (pid, file of what it says)."""
     output = root.parent / (
-        "output-%d" % time.monotonic_ns()
+        f"output-{time.monotonic_ns()}"
         if hasattr(time, "monotonic_ns")
-        else "output-%r" % time.monotonic()
+        else f"output-{time.monotonic()!r}"
     )
 
     def action():
@@ -135,7 +135,7 @@ def test_generate_is_refused_by_a_lock_that_is_held_and_names_who_holds_it(stage
         pid, output = start(stage.words, stage.start)
         assert REFUSED == ended(pid)
     (line,) = [each for each in output.read_text().splitlines() if each.startswith("symroute-nm:")]
-    assert "still held by process %d after 0.2 seconds; wait" % os.getpid() in line
+    assert f"still held by process {os.getpid()} after 0.2 seconds; wait" in line
     assert stage.before == tree(stage.start)
 
 

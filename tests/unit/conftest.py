@@ -18,11 +18,15 @@ _PROCESSES = {
 
 
 class _Guard:
-    """Refuses new processes while a unit test runs (audit hooks: PEP 578, from Python 3.8 on)."""
+    """Refuses new processes while a unit test runs, by an audit hook (PEP 578).
+
+    From Python 3.9 on: 3.8's platform.uname(), which pyroute2 calls when it is imported, starts
+    uname(1) itself, and before that there are no audit hooks.
+    """
 
     def __init__(self) -> None:
         self.on = False
-        if sys.version_info >= (3, 8):
+        if sys.version_info >= (3, 9):
             sys.addaudithook(self.hear)
 
     def hear(self, event: str, _: Any) -> None:

@@ -7,12 +7,12 @@ from support.golden.cases import plain
 from support.hosts import BRIDGE, DOCKER0, kernel_rules, link, make_plan, route, vlans
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.settings import Settings
-from symroute_nm.report.results import skip_lines
+from symroute_nm.report.links import skip_lines
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.proof import prove
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.targets.base import EarlierBlocks
-from symroute_nm.targets.ifcfg.files import sort_earlier_blocks
+from symroute_nm.targets.ifcfg.earlier_blocks import sort_earlier_blocks
 from symroute_nm.targets.ifcfg.render import render
 
 UPLINKS, CONTAINERS, ROUTERS = 500, 400, 8000
@@ -24,7 +24,7 @@ AT_ONCE = 5  # seconds, of which it takes a hundredth
 def containers():
     """Two uplinks, and a bridge with the ends of as many containers."""
     ports = [
-        link(100 + number, "veth%07x" % number, kind="veth", master="docker0")
+        link(100 + number, f"veth{number:07x}", kind="veth", master="docker0")
         for number in range(CONTAINERS)
     ]
     return plain([DOCKER0, *ports], [BRIDGE], forwarding=(4,))
@@ -48,7 +48,7 @@ def test_hundreds_of_links_that_are_down_keep_their_blocks_in_no_time():
     made = vlans(UPLINKS, step=2)
     plan = make_plan(made, Settings(interfaces=("bond0.0", "bond0.1")))
     paths = [
-        "%s/%s-%s" % (NETWORK_SCRIPTS, kind, each.name)
+        f"{NETWORK_SCRIPTS}/{kind}-{each.name}"
         for each in made.profiles
         for kind in ("route", "rule")
     ]
@@ -61,7 +61,7 @@ def test_hundreds_of_links_that_are_down_keep_their_blocks_in_no_time():
 
 
 def test_thousands_of_routers_to_one_network_are_told_apart_in_no_time():
-    routers = [route("2001:db8:77::/48", "eth0", "fe80::%x" % each) for each in range(1, ROUTERS)]
+    routers = [route("2001:db8:77::/48", "eth0", f"fe80::{each:x}") for each in range(1, ROUTERS)]
     database = Rpdb(kernel_rules(), routers)
 
     began = time.monotonic()

@@ -1,69 +1,49 @@
 """``symroute-nm apply``: the running kernel brought to the plan, with a timed way back."""
 
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional
 
 from symroute_nm.cli.options import (
     CONFIG,
     DRY_RUN,
-    EXCLUDE,
     FORCE,
     FORWARDED,
-    GATEWAY,
-    GUARD,
-    IIF,
-    INTERFACE,
     JSON,
     ROOT,
-    SOURCES,
-    TABLE,
-    TIMEOUT,
-    YES,
+    Confirmation,
+    PlanOptions,
+    expand_groups,
 )
 from symroute_nm.cli.terminal import say, write_json, write_lines
-from symroute_nm.workflow.inputs import hold_kernel, read_settings
 
 
+@expand_groups
 def apply(
+    *,
     root: Path = ROOT,
     config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
-    interface: List[str] = INTERFACE,
-    exclude: List[str] = EXCLUDE,
-    table: List[str] = TABLE,
-    gateway: List[str] = GATEWAY,
-    guard: Optional[str] = GUARD,
-    sources: Optional[str] = SOURCES,
-    iif: Optional[bool] = IIF,
+    plan: PlanOptions,
     forwarded: Optional[bool] = FORWARDED,
     dry_run: bool = DRY_RUN,
     force: bool = FORCE,
-    yes: bool = YES,
-    timeout: float = TIMEOUT,
+    confirmation: Confirmation,
 ) -> int:
     """Bring the running kernel to the plan now, with a timed way back; no connection goes down."""
     from symroute_nm.cli import countdown
-    from symroute_nm.model.settings import Options
-    from symroute_nm.report import results
-    from symroute_nm.workflow import apply, proposal
+    from symroute_nm.report.changes import kernel_json, kernel_lines
+    from symroute_nm.workflow import apply
+    from symroute_nm.workflow.inputs import hold_kernel, read_settings
+    from symroute_nm.workflow.proposal import unwritten_notes
 
-    options = Options(
-        guard=guard,
-        sources=sources,
-        iif=iif,
-        forwarded=forwarded,
-        interfaces=tuple(interface),
-        exclude=tuple(exclude),
-        tables=tuple(table),
-        gateways=tuple(gateway),
-    )
+    options = plan.with_marks(forwarded)
     settings = read_settings(root, config, options)
-    with hold_kernel(root, dry_run, say):
-        make = None if dry_run else countdown.prepare(timeout, yes)
-        done = apply.apply(root, settings, options, force, say, make)
+    with hold_kernel(root, say, dry_run=dry_run):
+        make = None if dry_run else countdown.prepare(confirmation)
+        applied = apply.apply(root, settings, options, say, make, force=force)
     if as_json:
-        write_json({"dry_run": dry_run, **results.kernel_json(done.change)})
+        write_json({"dry_run": dry_run, **kernel_json(applied.kernel_change)})
     else:
-        write_lines(results.kernel_lines(done.change, dry_run))
-    say(*proposal.unwritten_notes(done.made.changes))
+        write_lines(kernel_lines(applied.kernel_change, dry_run=dry_run))
+    say(*unwritten_notes(applied.proposal.changes))
     return 0

@@ -9,9 +9,9 @@ from symroute_nm.errors import Refusal
 
 def confirm(root: Path = ROOT) -> int:  # noqa: ARG001  # one kernel, whatever the root
     """Keep what apply, or --apply, has changed and is about to take back."""
-    from symroute_nm.workflow import apply
+    from symroute_nm.workflow import confirm
 
-    if not apply.confirm():
+    if not confirm.confirm():
         raise Refusal("too late: it is being taken back", "run it again")
     write_lines(["kept"])
     return 0

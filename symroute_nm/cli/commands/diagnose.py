@@ -6,7 +6,6 @@ from typing import Optional
 from symroute_nm.cli.options import CONFIG, HOST, JSON, ROOT
 from symroute_nm.cli.terminal import write_json, write_lines
 from symroute_nm.errors import FINDING
-from symroute_nm.workflow.inputs import read_settings
 
 
 def diagnose(
@@ -18,11 +17,12 @@ def diagnose(
     """Is it happening to me, and why; exit 1 if some reply takes the wrong way."""
     from symroute_nm.report import diagnosis
     from symroute_nm.workflow import query
+    from symroute_nm.workflow.inputs import read_settings
 
     settings = read_settings(root, config)
-    found = query.diagnose(root, host, settings)
+    diagnosed = query.diagnose(root, host, settings)
     if as_json:
-        write_json(diagnosis.as_json(found))
+        write_json(diagnosis.as_json(diagnosed))
     else:
-        write_lines(diagnosis.lines(found))
-    return 0 if found.symmetric else FINDING
+        write_lines(diagnosis.lines(diagnosed))
+    return 0 if diagnosed.symmetric else FINDING

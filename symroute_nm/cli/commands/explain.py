@@ -7,7 +7,6 @@ import typer
 
 from symroute_nm.cli.options import CONFIG, FORWARDED, HOST, JSON, ROOT
 from symroute_nm.cli.terminal import write_json, write_lines
-from symroute_nm.workflow.inputs import read_settings
 
 
 def explain(
@@ -26,9 +25,10 @@ def explain(
     from symroute_nm.model.settings import Options
     from symroute_nm.report import explanation
     from symroute_nm.workflow import query
+    from symroute_nm.workflow.inputs import read_settings
 
     settings = read_settings(root, config, Options(forwarded=forwarded))
-    question = query.Question(source, destination, iif, mark, planned)
+    question = query.Question(source, destination, iif=iif, mark=mark, planned=planned)
     explained = query.explain(root, host, settings, question)
     if as_json:
         write_json(explanation.as_json(explained))

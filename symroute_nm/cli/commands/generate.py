@@ -2,55 +2,45 @@
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
 from symroute_nm.cli.options import (
     APPLY,
     CONFIG,
-    EXCLUDE,
     FORCE,
     FORWARDED,
-    GATEWAY,
-    GUARD,
-    IIF,
-    INTERFACE,
     JOBS,
     JSON,
     ROOT,
+    SHOW_DIFF,
     SNAPSHOTS,
-    SOURCES,
-    TABLE,
     TABLE_NAMES,
-    TIMEOUT,
-    YES,
+    Confirmation,
+    PlanOptions,
+    expand_groups,
 )
 from symroute_nm.cli.terminal import progress, say, write, write_json, write_lines
 from symroute_nm.errors import FINDING, InputError
-from symroute_nm.workflow.inputs import hold_kernel, read_settings
 
 if TYPE_CHECKING:
     from symroute_nm.workflow.fleet import Order, Outcome
     from symroute_nm.workflow.generate import Generated, Request
 
 
+@expand_groups
 def generate(
+    *,
     root: Path = ROOT,
     host: Optional[Path] = SNAPSHOTS,
     jobs: int = JOBS,
     config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
-    interface: List[str] = INTERFACE,
-    exclude: List[str] = EXCLUDE,
-    table: List[str] = TABLE,
-    gateway: List[str] = GATEWAY,
-    guard: Optional[str] = GUARD,
-    sources: Optional[str] = SOURCES,
-    iif: Optional[bool] = IIF,
+    plan: PlanOptions,
     table_names: Optional[bool] = TABLE_NAMES,
     forwarded: Optional[bool] = FORWARDED,
-    dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
+    dry_run: bool = SHOW_DIFF,
     check: bool = typer.Option(False, "--check", help="Exit 1 if it would change something."),
     prune: bool = typer.Option(
         False, "--prune", help="Remove the blocks of links that are no uplinks now."
@@ -60,66 +50,60 @@ def generate(
     ),
     force: bool = FORCE,
     apply: bool = APPLY,
-    yes: bool = YES,
-    timeout: float = TIMEOUT,
+    confirmation: Confirmation,
 ) -> int:
     """Plan, show the difference, and write the route, rule and rt_tables files."""
-    from symroute_nm.model.settings import GenerateOptions, Options
+    from symroute_nm.model.settings import GenerateOptions
     from symroute_nm.workflow import generate
+    from symroute_nm.workflow.inputs import hold_kernel, read_settings
 
-    options = Options(
-        guard=guard,
-        sources=sources,
-        iif=iif,
-        table_names=table_names,
-        forwarded=forwarded,
-        interfaces=tuple(interface),
-        exclude=tuple(exclude),
-        tables=tuple(table),
-        gateways=tuple(gateway),
+    options = plan.with_marks(forwarded, table_names)
+    generate_options = GenerateOptions(
+        dry_run=dry_run or check, check=check, prune=prune, convert=convert, force=force
     )
-    manner = GenerateOptions(dry_run or check, check, prune, convert, force)
     if apply and host is not None:
         raise InputError(
             "--apply changes this machine, --host plans for another", "give one of them"
         )
     if host is not None and host.is_dir():
-        from symroute_nm.report.results import summary
+        from symroute_nm.report.generation import summary
         from symroute_nm.workflow.fleet import Order
 
-        return _generate_fleet(Order(host, root, config, options, manner, summary, as_json, jobs))
+        order = Order(host, root, config, options, generate_options, summary, as_json, jobs)
+        return _generate_fleet(order)
     settings = read_settings(root, config, options)
-    request = generate.Request(root, host, settings, options, manner, quiet=as_json)
+    request = generate.Request(root, host, settings, options, generate_options, quiet=as_json)
     if not apply:
         return _report(request, generate.generate(request, say, write))
     from symroute_nm.cli import countdown
 
-    with hold_kernel(root, manner.dry_run, say):
-        make = countdown.prepare(timeout, yes)
+    with hold_kernel(root, say, dry_run=generate_options.dry_run):
+        make = countdown.prepare(confirmation)
         return _report(request, generate.generate(request, say, write, make))
 
 
-def _report(request: "Request", done: "Generated") -> int:
-    from symroute_nm.report import activation, results
+def _report(request: "Request", generated: "Generated") -> int:
+    from symroute_nm.report import changes, generation, links
 
-    manner, made = request.manner, done.made
-    finding = manner.check and made.changed
-    code = FINDING if finding else 0
+    options, proposal = request.generate_options, generated.proposal
+    code = FINDING if options.check and proposal.changed else 0
     if request.quiet:
         write_json(
             {
-                **results.summary(made, done.commands, manner.dry_run),
-                **results.kernel_json(done.change),
+                **generation.summary(proposal, generated.commands, options),
+                **changes.kernel_json(generated.kernel_change),
             }
         )
         return code
-    if not manner.dry_run:
-        write_lines([*results.change_lines(made.changes), *results.written_lines(done.written)])
-        write_lines([alteration.text for alteration in made.alterations])
-        write_lines(results.skip_lines(made.plan.skips))
-        write_lines(results.verdict_lines(made))
-        write_lines(activation.command_lines([] if done.change else done.commands))
-    write_lines(results.kernel_lines(done.change, manner.dry_run))
+    if not options.dry_run:
+        write_lines(changes.change_lines(proposal.changes))
+        write_lines(changes.written_lines(generated.written))
+        write_lines(change.text for change in proposal.uplink_changes)
+        write_lines(links.skip_lines(proposal.plan.skips))
+        write_lines(generation.verdict_lines(proposal))
+        if not generated.kernel_change:
+            write_lines(generation.command_lines(generated.commands))
+    write_lines(changes.kernel_lines(generated.kernel_change, dry_run=options.dry_run))
     return code
 
 
@@ -128,18 +112,21 @@ def _generate_fleet(order: "Order") -> int:
     from symroute_nm.workflow.fleet import find_snapshots, plan_fleet
 
     names = find_snapshots(order)
-    codes: List[bool] = []
+    code = 0
+    first = True
     with progress(len(names)) as advance, contextlib.closing(plan_fleet(names, order)) as outcomes:
         for outcome in outcomes:
-            _tell(outcome, order, first=not codes)
-            codes.append(bool(outcome.code))
+            _tell(outcome, order, first=first)
+            first = False
+            if outcome.code:
+                code = FINDING
             advance(outcome.summary is None)
     if order.as_json:
         write("\n]\n")
-    return FINDING if any(codes) else 0
+    return code
 
 
-def _tell(outcome: "Outcome", order: "Order", first: bool) -> None:
+def _tell(outcome: "Outcome", order: "Order", *, first: bool) -> None:
     from symroute_nm.report import fleet
 
     say(*(f"{outcome.host}: {note}" for note in outcome.notes if not order.as_json))

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Optional
 
 from symroute_nm.cli.options import CONFIG, HOST, JSON, ROOT
-from symroute_nm.cli.terminal import write, write_json
-from symroute_nm.workflow.inputs import read_host, read_settings
+from symroute_nm.cli.terminal import draw_tables, write, write_json
 
 _WIDE = 200  # columns
 
@@ -19,17 +18,13 @@ def inspect(
 ) -> None:
     """Show the host as it is understood: uplinks, internal networks, what is skipped and why."""
     from symroute_nm.report import inspection
-    from symroute_nm.workflow import query
+    from symroute_nm.workflow.inputs import read_settings
+    from symroute_nm.workflow.inspect import inspect
 
-    found = query.inspection(read_host(root, host), read_settings(root, config))
+    inspected = inspect(root, host, read_settings(root, config))
     if as_json:
-        write_json(found)
+        write_json(inspection.as_json(inspected))
         return
-    from rich.console import Console
-
     # What is no terminal has no width: nothing is to be folded at 80 columns.
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
-    with console.capture() as capture:
-        for each in inspection.inspection_tables(found):
-            console.print(each)
-    write(capture.get())
+    width = None if sys.stdout.isatty() else _WIDE
+    write(draw_tables(inspection.tables(inspected), inspection.lines(inspected), width))

@@ -3,27 +3,34 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-import typer
-
-from symroute_nm.cli.options import APPLY, CONFIG, JSON, ROOT, TIMEOUT, YES
+from symroute_nm.cli.options import (
+    APPLY,
+    CONFIG,
+    JSON,
+    ROOT,
+    SHOW_DIFF,
+    Confirmation,
+    expand_groups,
+)
 from symroute_nm.cli.terminal import say, write, write_json, write_lines
-from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
 if TYPE_CHECKING:
-    from symroute_nm.workflow.undo import Removed
+    from symroute_nm.workflow.remove import Removed
 
 
+@expand_groups
 def remove(
+    *,
     root: Path = ROOT,
     config: Optional[Path] = CONFIG,
     as_json: bool = JSON,
-    dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing."),
+    dry_run: bool = SHOW_DIFF,
     apply: bool = APPLY,
-    yes: bool = YES,
-    timeout: float = TIMEOUT,
+    confirmation: Confirmation,
 ) -> int:
     """Take every block and file of ours away; all else stays byte for byte."""
-    from symroute_nm.workflow import undo
+    from symroute_nm.workflow import remove
+    from symroute_nm.workflow.inputs import hold_kernel, read_settings, require_root
 
     require_root(root)
     # Before anything is gone: a broken configuration must not come to light after.
@@ -35,28 +42,26 @@ def remove(
             write(diff)
 
     if not apply:
-        return _report(undo.remove(root, settings, dry_run, say, show), as_json, dry_run)
+        removed = remove.remove(root, settings, say, show, dry_run=dry_run)
+        return _report(removed, as_json=as_json, dry_run=dry_run)
     from symroute_nm.cli import countdown
 
-    with hold_kernel(root, dry_run, say):
-        make = countdown.prepare(timeout, yes)
-        done = undo.remove(root, settings, dry_run, say, show, make)
-        return _report(done, as_json, dry_run)
+    with hold_kernel(root, say, dry_run=dry_run):
+        make = countdown.prepare(confirmation)
+        removed = remove.remove(root, settings, say, show, make, dry_run=dry_run)
+        return _report(removed, as_json=as_json, dry_run=dry_run)
 
 
-def _report(done: "Removed", as_json: bool, dry_run: bool) -> int:
-    from symroute_nm.report import results, undo
+def _report(removed: "Removed", *, as_json: bool, dry_run: bool) -> int:
+    from symroute_nm.report import changes, removal
 
     if as_json:
-        write_json(
-            {
-                **undo.removal(done.changes, done.commands, dry_run),
-                **results.kernel_json(done.change),
-            }
-        )
+        write_json(removal.as_json(removed, dry_run=dry_run))
         return 0
     if not dry_run:
-        write_lines([*results.change_lines(done.changes), *results.written_lines(done.written)])
-    write_lines(results.kernel_lines(done.change, dry_run))
-    write_lines([] if dry_run else undo.command_lines(done.commands))
+        write_lines(changes.change_lines(removed.changes))
+        write_lines(changes.written_lines(removed.written))
+    write_lines(changes.kernel_lines(removed.kernel_change, dry_run=dry_run))
+    if not dry_run:
+        write_lines(removal.command_lines(removed.commands))
     return 0

@@ -1,4 +1,4 @@
-"""Route files in ``ADDRESSn=`` form rewritten in ip form (pure, on bytes).
+"""Route files in ``ADDRESSn=`` form rewritten in ip form.
 
 The dispatcher script sources a file with such a line as shell and reads no ip lines there, so the
 two forms cannot stand in one file.
@@ -7,6 +7,7 @@ two forms cannot stand in one file.
 import ipaddress
 import re
 import shlex
+from itertools import chain
 from typing import Dict, List, NamedTuple, Tuple
 
 from symroute_nm.errors import InputError, shown
@@ -48,7 +49,7 @@ def convert(content: bytes, device: str, path: str = "the file") -> bytes:
         )
     _check_strays(values, order, path)
     routes = {number: _route(values, number, device, path) for number in order}
-    written = [text for line in lines for text in _written(line, routes)]
+    written = chain.from_iterable(_written(line, routes) for line in lines)
     return "\n".join(written).encode("utf-8", "surrogateescape")
 
 
@@ -71,13 +72,14 @@ def _read_line(text: str, at: int, path: str) -> _Line:
     if not bare or bare.startswith("#"):
         return _Line(at, text)
     words, comment = _shell_words(bare)
-    found = _ASSIGNMENT.match(words[0]) if len(words) == 1 else None
-    if found is None:
+    assignment = _ASSIGNMENT.match(words[0]) if len(words) == 1 else None
+    if assignment is None:
         raise InputError(
             f"{path} line {at} is not understood: {shown(bare)}",
             "rewrite the file in ip form by hand (one 'NET/PREFIX via GATEWAY dev LINK' a line)",
         )
-    return _Line(at, comment, found.group(1), int(found.group(2)), found.group(3).strip())
+    key, route, value = assignment.groups()
+    return _Line(at, comment, key, int(route), value.strip())
 
 
 def _shell_words(text: str) -> Tuple[List[str], str]:
@@ -184,7 +186,7 @@ def _written(line: _Line, routes: Dict[int, str]) -> List[str]:
     if not line.key:
         return [line.text]
     route = routes[line.number] if line.key == "ADDRESS" else ""
-    return [each for each in (line.text, route) if each]
+    return [text for text in (line.text, route) if text]
 
 
 # The test of the dispatcher script (10-ifcfg-rh-routes.sh) for files that it sources as shell.

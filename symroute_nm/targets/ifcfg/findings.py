@@ -1,27 +1,63 @@
-"""Whether anything applies the route and rule files, as findings (pure).
+"""Whether anything applies the route and rule files, as findings.
 
 The facts are those of NetworkManager's dispatcher script; see DESIGN 3.
 """
 
 import re
 import shlex
-from typing import Dict, Iterator, List, Optional, Set
+from itertools import product
+from typing import Iterator, Optional, Set
 
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model.finding import ERROR, NOTICE, WARNING, Finding
 from symroute_nm.model.host import Host
-from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.network import VERSIONS
+from symroute_nm.model.places import ROUTES_SCRIPT
 from symroute_nm.model.plan import Uplink
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.targets.base import Inspected, Obstacle
-from symroute_nm.targets.ifcfg import checks, conversion
-from symroute_nm.targets.ifcfg.listing import is_rule_file, profile_of
+from symroute_nm.targets.ifcfg.broken_lines import find_flaws
+from symroute_nm.targets.ifcfg.conversion import is_variables_form
+from symroute_nm.targets.ifcfg.names import KINDS, RULE, is_kind, path_of, profile_of
 from symroute_nm.targets.ifcfg.profiles import find_profile
 
 SERVICE = "NetworkManager-dispatcher.service"
-
-_KINDS = ("route", "route6", "rule", "rule6")
+PACKAGE = "NetworkManager-dispatcher-routing-rules"
 _ASSIGNMENT = re.compile(r"\s*(?:[A-Za-z_][A-Za-z0-9_]*=.*|#.*)?")
+
+
+def find_obstacle(host: Host) -> Optional[Obstacle]:
+    """What is wrong with the dispatcher script; None where something applies the files."""
+    if host.network_service:
+        return None
+    if not host.dispatcher:
+        return _explain_missing(host)
+    if "/pre-up.d/" in host.dispatcher:
+        return None
+    folder, _, script = host.dispatcher.rpartition("/")
+    base = re.sub(r"/no-wait\.d\Z", "", folder)
+    return Obstacle(
+        "dispatcher-not-pre-up",
+        f"{host.dispatcher} does not stand in pre-up.d: it does not run before a link is up",
+        f"ln -s {host.dispatcher} {base}/pre-up.d/{script}",
+    )
+
+
+def _explain_missing(host: Host) -> Obstacle:
+    if ".el10" in host.kernel:
+        return Obstacle(
+            "dispatcher-missing",
+            f"{ROUTES_SCRIPT} is missing, and RHEL 10 has no package with it: nothing there "
+            "reads ifcfg, route or rule files",
+            "keep rules and routes in the connections themselves: ipv4.routing-rules and "
+            "ipv4.routes, see nm-settings(5)",
+        )
+    return Obstacle(
+        "dispatcher-missing",
+        f"{ROUTES_SCRIPT} is missing: nothing applies rule files, and NetworkManager itself "
+        "ignores the route files beside them",
+        f"{'yum' if '.el7' in host.kernel else 'dnf'} install {PACKAGE}",
+    )
 
 
 def find_service(inspected: Inspected) -> Iterator[Finding]:
@@ -56,7 +92,7 @@ def _find_unit(inspected: Inspected, severity: str) -> Iterator[Finding]:
 def find_misnamed_files(inspected: Inspected) -> Iterator[Finding]:
     """Rule files named after the device where the profile has another name: nothing is applied."""
     paths = {file.path for file in inspected.files}
-    devices = {profile_of(path) for path in paths if is_rule_file(path)}
+    devices = {profile_of(path) for path in paths if is_kind(path, RULE)}
     names = {profile.name for profile in inspected.host.profiles}
     for link in inspected.host.links:
         if link.name not in devices or link.name in names:
@@ -69,19 +105,19 @@ def find_misnamed_files(inspected: Inspected) -> Iterator[Finding]:
             "files-named-after-device",
             ERROR,
             f"the rule files of {link.name} are named after the device, but its profile "
-            f"is ifcfg-{profile}: none of them is applied",
+            f"is {profiles[0].file_name}: none of them is applied",
             "\n".join(_moves(paths, link.name, profile)),
         )
 
 
 def _moves(paths: Set[str], device: str, profile: str) -> Iterator[str]:
-    for kind in _KINDS:
-        old, new = (f"{NETWORK_SCRIPTS}/{kind}-{each}" for each in (device, profile))
-        words = (shlex.quote(old), shlex.quote(new))
+    """The commands that give a device's files, of these paths, to its profile."""
+    for kind, version in product(KINDS, VERSIONS):
+        old, new = path_of(kind, version, device), path_of(kind, version, profile)
         if old in paths:
-            yield (
-                "cat %s >> %s && rm %s" % (*words, words[0]) if new in paths else "mv %s %s" % words
-            )
+            source, target = shlex.quote(old), shlex.quote(new)
+            merge = f"cat {source} >> {target} && rm {source}"
+            yield merge if new in paths else f"mv {source} {target}"
 
 
 def find_profiles(inspected: Inspected) -> Iterator[Finding]:
@@ -111,14 +147,13 @@ def _profile_code(inspected: Inspected, uplink: Uplink) -> str:
 
 def find_variables_form(inspected: Inspected) -> Iterator[Finding]:
     """Route files of ``ADDRESSn=`` lines, to which no ip line can be added."""
-    uplinks = {
-        each.name
-        for uplink in inspected.uplinks
-        for each in profiles_for(uplink.link, inspected.host.profiles)
-    }
-    ruled = {profile_of(file.path) for file in inspected.files if is_rule_file(file.path)}
+    uplinks: Set[str] = set()
+    for uplink in inspected.uplinks:
+        profiles = profiles_for(uplink.link, inspected.host.profiles)
+        uplinks |= {profile.name for profile in profiles}
+    ruled = {profile_of(file.path) for file in inspected.files if is_kind(file.path, RULE)}
     for file in inspected.files:
-        if is_rule_file(file.path) or not conversion.is_variables_form(_encode(file.text)):
+        if is_kind(file.path, RULE) or not is_variables_form(_encode(file.text)):
             continue
         commands = [line for line in file.text.split("\n") if not _ASSIGNMENT.fullmatch(line)]
         if commands:
@@ -140,13 +175,11 @@ def find_variables_form(inspected: Inspected) -> Iterator[Finding]:
 
 def find_broken_lines(inspected: Inspected) -> Iterator[Finding]:
     """Lines that the dispatcher script cannot read, while all the others run."""
-    lines: Dict[str, List[str]] = {
-        file.path: list(checks.find_flaws(_encode(file.text))) for file in inspected.files
-    }
-    for path, flaws in lines.items():
-        if flaws:
+    flaws = {file.path: find_flaws(_encode(file.text)) for file in inspected.files}
+    for path, sentences in flaws.items():
+        if sentences:
             yield Finding(
-                "broken-lines", ERROR, f"{path}: {'; '.join(flaws)}", f"mend {path} by hand"
+                "broken-lines", ERROR, f"{path}: {'; '.join(sentences)}", f"mend {path} by hand"
             )
 
 
@@ -154,39 +187,10 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-PACKAGE = "NetworkManager-dispatcher-routing-rules"
-_SCRIPT = "10-ifcfg-rh-routes.sh"
-
-
-def find_obstacle(host: Host) -> Optional[Obstacle]:
-    """What is wrong with the dispatcher script; None where something applies the files."""
-    if host.network_service:
-        return None
-    if not host.dispatcher:
-        return _explain_missing(host)
-    if "/pre-up.d/" in host.dispatcher:
-        return None
-    folder, _, script = host.dispatcher.rpartition("/")
-    base = re.sub(r"/no-wait\.d\Z", "", folder)
-    return Obstacle(
-        "dispatcher-not-pre-up",
-        f"{host.dispatcher} does not stand in pre-up.d: it does not run before a link is up",
-        f"ln -s {host.dispatcher} {base}/pre-up.d/{script}",
-    )
-
-
-def _explain_missing(host: Host) -> Obstacle:
-    if ".el10" in host.kernel:
-        return Obstacle(
-            "dispatcher-missing",
-            f"{_SCRIPT} is missing, and RHEL 10 has no package with it: nothing there "
-            "reads ifcfg, route or rule files",
-            "keep rules and routes in the connections themselves: ipv4.routing-rules and "
-            "ipv4.routes, see nm-settings(5)",
-        )
-    return Obstacle(
-        "dispatcher-missing",
-        f"{_SCRIPT} is missing: nothing applies rule files, and NetworkManager itself "
-        "ignores the route files beside them",
-        f"{'yum' if '.el7' in host.kernel else 'dnf'} install {PACKAGE}",
-    )
+FINDERS = (
+    find_service,
+    find_misnamed_files,
+    find_profiles,
+    find_variables_form,
+    find_broken_lines,
+)

@@ -1,4 +1,4 @@
-"""Which ifcfg profile each uplink's files are named after (pure)."""
+"""Which ifcfg profile each uplink's files are named after."""
 
 import re
 from typing import Dict, Sequence, Tuple
@@ -8,13 +8,13 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.network import Link
 from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.plan import Uplink
-from symroute_nm.model.profiles import Profile, profiles_for
+from symroute_nm.model.profiles import Profile, profile_file_name, profiles_for
 from symroute_nm.model.settings import InterfaceSettings, Settings
+from symroute_nm.targets.ifcfg.names import LONGEST_PROFILE, RULE, path_of
 
 # What neither a shell's word splitting nor its globbing changes (the dispatcher script does both),
 # and no `ip` option.
 _SAFE = re.compile(r"(?!-)[A-Za-z0-9_.:@+-]+\Z")
-_LONGEST_NAME = 255 - len("route6-")  # NAME_MAX
 # Kinds of link that want a type of connection which the ifcfg-rh plugin does not read
 # (connection_type_check_compatible in NetworkManager's src/core/devices).
 _NOT_IN_IFCFG = {
@@ -31,7 +31,6 @@ _NOT_IN_IFCFG = {
     "vxlan",
     "wireguard",
 }
-_IFCFG = f"{NETWORK_SCRIPTS}/ifcfg-"
 
 
 def name_profiles(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[Uplink, ...]:
@@ -46,20 +45,19 @@ def name_profiles(host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> 
             named.append(uplink._replace(profile=profile))
     links = {link.name for link in host.links}
     taken: Dict[str, str] = {}
-    for each in named:
-        name = each.profile.name if each.profile else ""
+    for uplink in named:
+        name, link = uplink.profile.name if uplink.profile else "", uplink.link.name
         if name in taken:
             problems.append(
-                f"{taken[name]} and {each.link.name}: both use the profile {name}; give each "
+                f"{taken[name]} and {link}: both use the profile {name}; give each "
                 "a profile of its own"
             )
-        taken[name] = each.link.name
-        if name != each.link.name and name in links:
+        taken[name] = link
+        if name != link and name in links:
             problems.append(
-                f"{each.link.name}: its profile ifcfg-{name} is named after another link, "
+                f"{link}: its profile {profile_file_name(name)} is named after another link, "
                 "and the dispatcher script reads a link's own name, too: both would get "
-                f"both files; rename it (DEVICE={each.link.name} belongs into "
-                f"ifcfg-{each.link.name})"
+                f"both files; rename it (DEVICE={link} belongs into {profile_file_name(link)})"
             )
     if problems:
         raise Refusal("\n".join(problems))
@@ -80,16 +78,14 @@ def find_profile(host: Host, settings: Settings, link: Link) -> Profile:
     if not profiles:
         raise Refusal(
             _no_profile(host, link, wished),
-            (
-                "make an ifcfg profile for it (nmcli connection migrate --plugin ifcfg-rh "
-                f"PROFILE, or write {_IFCFG}{link.name}), or leave it out with --exclude "
-                f"{link.name}"
-            ),
+            "make an ifcfg profile for it (nmcli connection migrate --plugin ifcfg-rh "
+            f"PROFILE, or write {_profile_path(link.name)}), or leave it out with --exclude "
+            f"{link.name}",
         )
     if len(profiles) > 1:
+        names = [profile.name for profile in profiles]
         raise Refusal(
-            f"{link.name}: the profiles "
-            f"{', '.join((_plain(profile.name) for profile in profiles))} all fit",
+            f"{link.name}: the profiles {', '.join(map(_plain, names))} all fit",
             f"set profile in [interface {link.name}], or move a copy elsewhere: "
             "NetworkManager loads it, too",
         )
@@ -99,16 +95,16 @@ def find_profile(host: Host, settings: Settings, link: Link) -> Profile:
 
 def _no_profile(host: Host, link: Link, wished: str) -> str:
     if wished:
-        return f"{link.name}: there is no profile {_IFCFG}{wished}"
+        return f"{link.name}: there is no profile {_profile_path(wished)}"
     for profile in host.profiles:
         if profile.device == link.name and profile.hwaddr:
             return (
-                f"{link.name}: {_IFCFG}{_plain(profile.name)} names it, but "
+                f"{link.name}: {_profile_path(_plain(profile.name))} names it, but "
                 f"HWADDR={profile.hwaddr} is not its address "
                 f"({link.permanent_mac or link.mac})"
             )
         if profile.name == link.name and profile.problem:
-            return f"{link.name}: {_IFCFG}{profile.name}: {profile.problem}"
+            return f"{link.name}: {_profile_path(profile.name)}: {profile.problem}"
     return _renamed(host, link) or (
         f"{link.name}: no ifcfg profile has it, so no file would be applied"
     )
@@ -124,10 +120,14 @@ def _renamed(host: Host, link: Link) -> str:
             and profile.hwaddr == (link.permanent_mac or link.mac)
         ):
             return (
-                f"{link.name}: {_IFCFG}{_plain(profile.name)} has its HWADDR, but "
+                f"{link.name}: {_profile_path(_plain(profile.name))} has its HWADDR, but "
                 f"DEVICE={_plain(profile.device)}: was it renamed (then: DEVICE={link.name})?"
             )
     return ""
+
+
+def _profile_path(name: str) -> str:
+    return f"{NETWORK_SCRIPTS}/{profile_file_name(name)}"
 
 
 def _plain(name: str) -> str:
@@ -136,12 +136,12 @@ def _plain(name: str) -> str:
 
 
 def _check_profile(host: Host, link: Link, profile: Profile) -> None:
-    path = _IFCFG + profile.name
-    if not _SAFE.match(profile.name) or _LONGEST_NAME < len(profile.name):
+    path = _profile_path(profile.name)
+    if not _SAFE.match(profile.name) or LONGEST_PROFILE < len(profile.name):
         raise Refusal(
             f"{link.name}: the dispatcher script cannot take the profile name "
             f"{shown(profile.name)}",
-            f"rename the file to ifcfg-{link.name}",
+            f"rename the file to {profile_file_name(link.name)}",
         )
     if profile.problem:
         raise Refusal(f"{link.name}: {path}: {profile.problem}", "mend the file")
@@ -163,5 +163,5 @@ def _check_profile(host: Host, link: Link, profile: Profile) -> None:
         raise Refusal(
             f"{link.name}: {path} has ROUTING_RULE keys, which NetworkManager leaves out as "
             "soon as a rule file exists",
-            f"move them to {path.replace('ifcfg-', 'rule-')}",
+            f"move them to {path_of(RULE, 4, profile.name)}",
         )

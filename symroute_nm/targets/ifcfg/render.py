@@ -4,16 +4,14 @@ from typing import TYPE_CHECKING, Dict, Mapping, Sequence, Tuple
 
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import TABLE_MAIN, VERSIONS
-from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS, RT_TABLES
+from symroute_nm.model.places import FRAGMENT, RT_TABLES
 from symroute_nm.model.plan import OwnTable, Plan, UplinkPlan
 from symroute_nm.rendering import load_templates
-from symroute_nm.targets.marks import _render_marking
+from symroute_nm.targets.ifcfg.names import ROUTE, RULE, path_of
+from symroute_nm.targets.marks import render_marking
 
 if TYPE_CHECKING:
     from symroute_nm.rendering import Template
-
-
-_SUFFIX = {4: "", 6: "6"}
 
 
 def render(plan: Plan, host: Host, kept: Sequence[OwnTable] = ()) -> Dict[str, str]:
@@ -34,40 +32,38 @@ def render(plan: Plan, host: Host, kept: Sequence[OwnTable] = ()) -> Dict[str, s
         path = FRAGMENT if host.drop_ins else RT_TABLES
         texts[path] = template.render(tables=_named_by_us(plan, kept))
     if plan.marking is not None:
-        texts.update(_render_marking(plan.marking))
+        texts.update(render_marking(plan.marking))
     return texts
 
 
 def _render_uplink(
-    templates: "Mapping[str, Template]", each: UplinkPlan, version: int, lookup: Mapping[int, str]
+    templates: "Mapping[str, Template]",
+    planned: UplinkPlan,
+    version: int,
+    lookup: Mapping[int, str],
 ) -> Dict[str, str]:
-    rules = [rule for rule in each.rules if rule.version == version]
-    routes = [route for route in each.routes if route.version == version]
-    if not rules or each.uplink.profile is None:
+    rules = [rule for rule in planned.rules if rule.version == version]
+    routes = [route for route in planned.routes if route.version == version]
+    if not rules or planned.uplink.profile is None:
         return {}
-    route_path, rule_path = (
-        f"{NETWORK_SCRIPTS}/{kind}{_SUFFIX[version]}-{each.uplink.profile.name}"
-        for kind in ("route", "rule")
-    )
-    words = {"link": each.uplink.link.name, "table": each.table, "lookup": lookup}
+    profile = planned.uplink.profile.name
+    words = {"link": planned.uplink.link.name, "table": planned.table, "lookup": lookup}
     return {
-        route_path: templates["route"].render(routes=routes, **words),
-        rule_path: templates["rule"].render(rules=rules, **words),
+        path_of(ROUTE, version, profile): templates["route"].render(routes=routes, **words),
+        path_of(RULE, version, profile): templates["rule"].render(rules=rules, **words),
     }
 
 
-def _lookup(plan: Plan, each: UplinkPlan) -> Dict[int, str]:
-    named = plan.table_names
-    return {
-        TABLE_MAIN: "main",
-        each.table.id: each.table.name if named else str(each.table.id),
-    }
+def _lookup(plan: Plan, planned: UplinkPlan) -> Dict[int, str]:
+    """How lines write the tables that they look up: {id: name or number}."""
+    table = planned.table
+    return {TABLE_MAIN: "main", table.id: table.name if plan.table_names else str(table.id)}
 
 
 def _named_by_us(plan: Plan, kept: Sequence[OwnTable]) -> Tuple[OwnTable, ...]:
     """The names that our fragment gives: not those that an administrator's file gives already."""
     planned = {planned.table.name: planned.table for planned in plan.uplinks}
     taken = {table.id for table in planned.values()}
-    earlier = {each.name: each for each in kept if each.id not in taken}
-    tables = [each for each in {**earlier, **planned}.values() if not each.named]
-    return tuple(sorted(tables))
+    earlier = {table.name: table for table in kept if table.id not in taken}
+    tables = {**earlier, **planned}.values()
+    return tuple(sorted(table for table in tables if not table.named))

@@ -1,4 +1,4 @@
-"""Static routes of the administrator's own that are not applied as before beside ours (pure).
+"""Static routes of the administrator's own that are not applied as before beside ours.
 
 Without a rule file NetworkManager reads the routes (parse_route_line() of its ifcfg-rh reader);
 with one it leaves them to the dispatcher script, which hands each line to ``ip route add``. The two
@@ -8,7 +8,7 @@ bits, and gives a route without metric the connection's own.
 
 import re
 from ipaddress import IPv4Network
-from typing import Iterator, Mapping, NamedTuple, Tuple
+from typing import Iterator, List, Mapping, NamedTuple, Tuple
 
 from symroute_nm.files.blocks import split
 from symroute_nm.model.network import ANY, parse_network
@@ -34,7 +34,7 @@ _PASSED_OVER = re.compile(rb"\s*((?:METRIC|OPTIONS)[0-9]+)=")
 
 def has_routes(content: bytes) -> bool:
     """Whether a route file holds anything but blank lines and comments."""
-    return any(map(_is_route, content.split(b"\n")))
+    return any(_is_route(line) for line in content.split(b"\n"))
 
 
 def _is_route(line: bytes) -> bool:
@@ -50,11 +50,10 @@ def altered_routes(content: bytes, link: str, path: str = "the file") -> Tuple[s
     """
     if is_variables_form(content):
         return tuple(_passed_over(content))
-    return tuple(
-        f"line {number} {fault}"
-        for number, line in _own_lines(content, path)
-        for fault in _faults(line, link)
-    )
+    sentences: List[str] = []
+    for number, line in _own_lines(content, path):
+        sentences += [f"line {number} {fault}" for fault in _faults(line, link)]
+    return tuple(sentences)
 
 
 def unmetered_routes(content: bytes, path: str = "the file") -> Tuple[Tuple[int, str], ...]:
@@ -94,16 +93,16 @@ class _Line(NamedTuple):
 def _read(text: str) -> _Line:
     words = text.split()
     kind = words[0] if words[0] in _TYPES else "unicast"
-    bare = [word for word in words[:2] if word not in (kind, "to")] + words[2:]
-    return _Line(kind, "".join(bare[:1]), dict(zip(bare[1:], [*bare[2:], ""])))
+    rest = [word for word in words[:2] if word not in (kind, "to")] + words[2:]
+    return _Line(kind, "".join(rest[:1]), dict(zip(rest[1:], [*rest[2:], ""])))
 
 
 def _passed_over(content: bytes) -> Iterator[str]:
     for number, line in enumerate(content.split(b"\n"), 1):
-        found = _PASSED_OVER.match(line)
-        if found:
+        assignment = _PASSED_OVER.match(line)
+        if assignment:
             yield (
-                f"line {number} sets {found.group(1).decode('ascii')}, which the dispatcher "
+                f"line {number} sets {assignment.group(1).decode('ascii')}, which the dispatcher "
                 "script passes over: rewrite the file in ip form"
             )
 

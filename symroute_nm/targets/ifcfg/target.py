@@ -10,7 +10,6 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Files, ListedRule
 from symroute_nm.model.network import Link
 from symroute_nm.model.observations import ConfigFile, config_file
-from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.plan import Plan, Uplink
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
@@ -23,80 +22,103 @@ from symroute_nm.targets.base import (
     Obstacle,
     Target,
 )
-from symroute_nm.targets.ifcfg import checks, files, findings, listing, profiles
-from symroute_nm.targets.ifcfg.files import sort_earlier_blocks
-from symroute_nm.targets.ifcfg.listing import list_rules, profile_of
-
-_FINDERS = (
-    findings.find_service,
-    findings.find_misnamed_files,
-    findings.find_profiles,
-    findings.find_variables_form,
-    findings.find_broken_lines,
-)
+from symroute_nm.targets.ifcfg.names import ROUTE, paths_of, profile_of
 
 
 class IfcfgTarget(Target):
-    """``route-``, ``route6-``, ``rule-``, ``rule6-PROFILE`` and a fragment of rt_tables."""
+    """``route-``, ``route6-``, ``rule-``, ``rule6-PROFILE`` and a fragment of rt_tables.
+
+    Each method imports what it needs: most commands need few of them.
+    """
 
     name = "ifcfg"
 
+    @property
+    def folders(self) -> Tuple[str, ...]:
+        """Of route and rule files, rt_tables, and of what sets marks."""
+        from symroute_nm.targets.ifcfg.changes import FOLDERS
+
+        return FOLDERS
+
     def find_obstacle(self, host: Host) -> Optional[Obstacle]:
         """What is wrong with the dispatcher script; None where something applies the files."""
-        return findings.find_obstacle(host)
+        from symroute_nm.targets.ifcfg.findings import find_obstacle
+
+        return find_obstacle(host)
 
     def bind(self, host: Host, settings: Settings, uplinks: Sequence[Uplink]) -> Tuple[Uplink, ...]:
         """The uplinks with their ifcfg profiles; raises one `Refusal` that tells all."""
-        return profiles.name_profiles(host, settings, uplinks)
+        from symroute_nm.targets.ifcfg.profiles import name_profiles
+
+        return name_profiles(host, settings, uplinks)
 
     def find_profile(self, host: Host, settings: Settings, link: Link) -> Profile:
         """The ifcfg profile whose name the link's files carry; raises `Refusal`."""
-        return profiles.find_profile(host, settings, link)
+        from symroute_nm.targets.ifcfg.profiles import find_profile
+
+        return find_profile(host, settings, link)
 
     def find_owned(self, root: Path) -> Tuple[str, ...]:
         """Route, rule and rt_tables files, and those that set marks, with a block of ours."""
-        return files.find_owned(root)
+        from symroute_nm.targets.ifcfg.changes import find_owned
+
+        return find_owned(root)
 
     def read_earlier(self, root: Path, host: Host, owned: Iterable[str]) -> Files:
         """What our blocks in route and rule files list."""
         paths = [path for path in owned if profile_of(path)]
         files = [config_file(path, access.read(root, path) or b"") for path in paths]
-        return self.sort_stored(files, host)
+        return self.list_entries(files, host)
 
-    def sort_stored(self, files: Iterable[ConfigFile], host: Host) -> Files:
+    def list_entries(self, files: Iterable[ConfigFile], host: Host) -> Files:
         """The rules and routes in route and rule files: ours, foreign."""
-        return listing.read_files(files, host)
+        from symroute_nm.targets.ifcfg.listing import read_files
+
+        return read_files(files, host)
 
     def list_rules(self, files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
         """The rules in all of the rule files, in order."""
+        from symroute_nm.targets.ifcfg.listing import list_rules
+
         return list_rules(files, host)
 
     def draft(
         self, root: Path, host: Host, plan: Plan, owned: Sequence[str], options: DraftOptions
     ) -> Draft:
         """The changes that write the plan's blocks and take those away that are not planned."""
+        from symroute_nm.targets.ifcfg.changes import find_changes
+        from symroute_nm.targets.ifcfg.earlier_blocks import sort_earlier_blocks
+
         wanted = _render(plan, host, EarlierBlocks())
-        earlier = sort_earlier_blocks(host, plan, owned, wanted, options.prune)
+        earlier = sort_earlier_blocks(host, plan, owned, wanted, prune=options.prune)
         if earlier.tables:
             wanted = _render(plan, host, earlier)
         devices = _devices(plan) if options.convert else {}
-        return Draft(files.find_changes(root, wanted, earlier.gone, devices), earlier)
+        return Draft(find_changes(root, wanted, earlier.gone, devices), earlier)
 
     def draft_removal(self, root: Path) -> Tuple[Change, ...]:
         """The changes that take every block and file of ours away."""
-        return files.find_changes(root, {}, self.find_owned(root))
+        from symroute_nm.targets.ifcfg.changes import find_changes
+
+        return find_changes(root, {}, self.find_owned(root))
 
     def check(self, root: Path, host: Host, plan: Plan, changes: Sequence[Change]) -> Check:
         """What NetworkManager applies now and the dispatcher script would apply otherwise."""
-        return checks.check(root, host, plan, changes)
+        from symroute_nm.targets.ifcfg.checks import check
+
+        return check(root, host, plan, changes)
 
     def find_findings(self, inspected: Inspected) -> Iterable[Iterator[Finding]]:
         """The dispatcher script, names of files, profiles, forms and lines."""
-        return [find(inspected) for find in _FINDERS]
+        from symroute_nm.targets.ifcfg.findings import FINDERS
+
+        return [find(inspected) for find in FINDERS]
 
     def notes_on_earlier(self, earlier: EarlierBlocks) -> List[str]:
         """What is said about route and rule files that keep their blocks."""
-        return files.notes_on_earlier_blocks(earlier)
+        from symroute_nm.targets.ifcfg.earlier_blocks import notes_on_earlier_blocks
+
+        return notes_on_earlier_blocks(earlier)
 
     def profile_of(self, path: str) -> str:
         """The profile that a route or rule file is named after; "" for other files."""
@@ -116,11 +138,9 @@ def _render(plan: Plan, host: Host, earlier: EarlierBlocks) -> Dict[str, str]:
 
 def _devices(plan: Plan) -> Dict[str, str]:
     """The link of each route file: {path: link}."""
-    links = [
-        (planned.uplink.profile.name, planned.uplink.link.name)
-        for planned in plan.uplinks
-        if planned.uplink.profile
-    ]
-    devices = {f"{NETWORK_SCRIPTS}/route-{profile}": link for profile, link in links}
-    devices.update({f"{NETWORK_SCRIPTS}/route6-{profile}": link for profile, link in links})
+    devices: Dict[str, str] = {}
+    for uplink in (planned.uplink for planned in plan.uplinks):
+        if uplink.profile is not None:
+            paths = paths_of(ROUTE, [uplink.profile.name])
+            devices.update(dict.fromkeys(paths, uplink.link.name))
     return devices

@@ -231,7 +231,7 @@ def many_containers() -> Host:
     """Ports of bridges have no address of their own; bond0.100 is an uplink."""
     vlan = link(10, "bond0.100", kind="vlan")
     ports = [
-        link(100 + number, "veth%d" % number, kind="veth", master="docker0") for number in range(12)
+        link(100 + number, f"veth{number}", kind="veth", master="docker0") for number in range(12)
     ]
     addresses = [USERS, address("bond0.100", "10.0.5.5/24"), BRIDGE]
     bond = link(11, "bond0", kind="bond")
@@ -285,7 +285,7 @@ def far_gateway() -> Host:
 def many_networks(step: int) -> Host:
     """Eight networks behind routers of eth0 and eth1, in turn, and a bridge among them."""
     ways = [("eth0", "10.0.6.254"), ("eth1", "10.0.5.254")]
-    routes = [route("192.168.%d.0/24" % (number * step), *ways[number % 2]) for number in range(8)]
+    routes = [route(f"192.168.{number * step}.0/24", *ways[number % 2]) for number in range(8)]
     return plain(
         [DOCKER0, ETH2],
         [BRIDGE, address("eth2", "10.0.7.5/24")],
@@ -296,8 +296,8 @@ def many_networks(step: int) -> Host:
 
 def many_vlans() -> Host:
     """Six uplinks in networks that do not meet, and a bridge between two of them."""
-    names = ["bond0.%d" % number for number in range(100, 106)]
-    networks = ["10.0.%d" % each for each in (0, 2, 4, 8, 12, 14)]
+    names = [f"bond0.{number}" for number in range(100, 106)]
+    networks = [f"10.0.{each}" for each in (0, 2, 4, 8, 12, 14)]
     links = [link(20 + number, name, kind="vlan") for number, name in enumerate(names)]
     addresses = [address(name, base + ".5/24") for name, base in zip(names, networks)]
     routes = [

@@ -38,13 +38,12 @@ def nm_cloud_setup() -> Host:
 def calico(*others: Link, routes: Sequence[Route] = (), rules: Sequence[Rule] = ()) -> Host:
     """A Kubernetes node: Calico's pods, its tunnel to other nodes, its own block blackholed."""
     pods = [
-        link(100 + number, "cali%011x" % (0x12D4A061371 + number), kind="veth")
-        for number in range(3)
+        link(100 + number, f"cali{0x12D4A061371 + number:011x}", kind="veth") for number in range(3)
     ]
     tunnel = Hop("tunl0", ip_network("10.0.6.17/32").network_address, onlink=True)
     found = [
         *(
-            route("10.244.120.%d/32" % (64 + number), each.name, scope=253)
+            route(f"10.244.120.{64 + number}/32", each.name, scope=253)
             for number, each in enumerate(pods)
         ),
         Route(ip_network("10.244.120.64/26"), type="blackhole", protocol=BIRD),

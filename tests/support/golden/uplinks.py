@@ -61,7 +61,7 @@ def leased(gateway: str, path: str) -> Host:
 def slaac(second: str) -> Host:
     """Both by router advertisements, with privacy addresses; the routers' are link-local."""
     addresses = [
-        address(name, "%s:%s/64" % (prefix, end), dynamic=True, temporary=end.startswith("91c3"))
+        address(name, f"{prefix}:{end}/64", dynamic=True, temporary=end.startswith("91c3"))
         for name, prefix, ends in (
             ("eth0", "2001:db8:6:0", ("5054:ff:fe00:2", "91c3:6:6:6")),
             ("eth1", second, ("5054:ff:fe00:3", "91c3:5:5:5")),
@@ -193,7 +193,7 @@ def team() -> Host:
         Profile("team0", id="System team0", device="team0", type="Team"),
         Profile("team0.200", id="Vlan team0.200", device="team0.200", type="Vlan"),
     )
-    ports = [link(number, "eth%d" % (number - 2), master="team0") for number in (2, 3)]
+    ports = [link(number, f"eth{number - 2}", master="team0") for number in (2, 3)]
     return on_links(
         link(20, "team0", kind="team"),
         link(21, "team0.200", kind="vlan"),

@@ -12,8 +12,8 @@ SCRIPT = "10-ifcfg-rh-routes.sh"
 # Where NetworkManager's source keeps what RHEL packages as NetworkManager-dispatcher-routing-rules.
 MEMBER = "examples/dispatcher/" + SCRIPT
 ADVICE = (
-    "set SYMROUTE_DISPATCHER to a copy of NetworkManager's %s, put one into ~/.cache/symroute-nm/, "
-    "or run on Debian or Ubuntu with apt-get and a reachable mirror" % MEMBER
+    f"set SYMROUTE_DISPATCHER to a copy of NetworkManager's {MEMBER}, put one into "
+    "~/.cache/symroute-nm/, or run on Debian or Ubuntu with apt-get and a reachable mirror"
 )
 
 
@@ -26,7 +26,7 @@ def find_script() -> Path:
     given = os.environ.get("SYMROUTE_DISPATCHER")
     if given:
         if not Path(given).is_file():
-            raise Unavailable("SYMROUTE_DISPATCHER names no file: %s; %s" % (given, ADVICE))
+            raise Unavailable(f"SYMROUTE_DISPATCHER names no file: {given}; {ADVICE}")
         return Path(given)
     cached = Path.home() / ".cache" / "symroute-nm" / SCRIPT
     if not cached.is_file():
@@ -48,13 +48,13 @@ def _fetch() -> bytes:
         try:
             tarball = _download(folder)
         except OSError as error:
-            raise Unavailable("cannot run apt-get: %s; %s" % (error, ADVICE)) from error
+            raise Unavailable(f"cannot run apt-get: {error}; {ADVICE}") from error
         with tarfile.open(str(tarball)) as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.name.endswith(MEMBER) else None
                 if content:
                     return content.read()
-    raise Unavailable("%s holds no %s; %s" % (tarball.name, MEMBER, ADVICE))
+    raise Unavailable(f"{tarball.name} holds no {MEMBER}; {ADVICE}")
 
 
 def _download(folder: Path) -> Path:
@@ -84,7 +84,7 @@ def _apt(folder: Path, *arguments: str) -> None:
     }
     command = ["apt-get", "-q"]
     for key, value in options.items():
-        command += ["-o", "%s=%s" % (key, value)]
+        command += ["-o", f"{key}={value}"]
     ran = subprocess.run(
         command + list(arguments),
         cwd=str(folder),
@@ -94,7 +94,7 @@ def _apt(folder: Path, *arguments: str) -> None:
         check=False,
     )
     if ran.returncode:
-        raise Unavailable("apt-get %s failed:\n%s\n%s" % (arguments[0], ran.stdout[-2000:], ADVICE))
+        raise Unavailable(f"apt-get {arguments[0]} failed:\n{ran.stdout[-2000:]}\n{ADVICE}")
 
 
 def _source_stanzas() -> Iterator[str]:
@@ -116,9 +116,9 @@ def _convert_lines(lines: List[str]) -> Iterator[str]:
         if match:
             options, uri, suite, components = match.groups()
             signed = re.search(r"signed-by=(\S+)", options or "")
-            yield "Types: deb-src\nURIs: %s\nSuites: %s\nComponents: %s\n%s" % (
+            yield "Types: deb-src\nURIs: {}\nSuites: {}\nComponents: {}\n{}".format(
                 uri,
                 suite,
                 components.split("#")[0].strip(),
-                "Signed-By: %s\n" % signed.group(1) if signed else "",
+                f"Signed-By: {signed.group(1)}\n" if signed else "",
             )

@@ -37,8 +37,8 @@ class Flow(NamedTuple):
     @property
     def name(self) -> str:
         """For people, e.g. ``user tcp 10.0.6.5``."""
-        port = "" if self.port == PORT else ":%d" % self.port
-        return "%s %s %s%s" % (self.source, self.kind, self.destination, port)
+        port = "" if self.port == PORT else f":{self.port}"
+        return f"{self.source} {self.kind} {self.destination}{port}"
 
 
 class Lab(Network, Machine):
@@ -57,7 +57,7 @@ class Lab(Network, Machine):
         self.lay_out_files()
         for device, profile in self.profiles.items():
             text = IFCFG.format(device, *SERVER[device], *GATEWAY[device])
-            self.write("%s/ifcfg-%s" % (NETWORK_SCRIPTS, profile), text)
+            self.write(f"{NETWORK_SCRIPTS}/ifcfg-{profile}", text)
 
     def close(self) -> None:
         """Leave nothing behind, however far the building went."""

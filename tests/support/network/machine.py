@@ -65,7 +65,7 @@ class Machine:
     def _keep_mounts(self) -> None:
         """A sleeper holds the mount namespace (made by ip-netns(8)) until our end or death."""
         script = [
-            "cd %s" % self.folder,
+            f"cd {self.folder}",
             "mount --bind etc /etc",
             "mount --bind var-lib /var/lib",
             "mount --bind run /run",
@@ -140,7 +140,7 @@ class Machine:
         profile = self.profiles[device]
         folder = DISPATCHER + ("/pre-up.d/" if action == "pre-up" else "/")
         environment = {
-            "CONNECTION_FILENAME": "%s/ifcfg-%s" % (NETWORK_SCRIPTS, profile),
+            "CONNECTION_FILENAME": f"{NETWORK_SCRIPTS}/ifcfg-{profile}",
             "CONNECTION_UUID": "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03",
             "CONNECTION_ID": profile.replace("_", " "),
             "DEVICE_IFACE": device,
@@ -155,7 +155,7 @@ class Machine:
     def down(self, device: str) -> str:
         """Deactivate a device: emptied first, then ``down`` is dispatched (NetworkManager(8))."""
         flush = ["addr flush dev " + device, "route flush dev " + device]
-        batch([*flush, "link set %s down" % device], self._namespace)
+        batch([*flush, f"link set {device} down"], self._namespace)
         return self.dispatch(device, "down")
 
     def up(self, device: str) -> str:
@@ -172,7 +172,7 @@ class Machine:
         lines = []
         for family in ("-4", "-6"):
             shown = self.run(["ip", family, "rule"]).stdout.splitlines()
-            lines += ["ip %s rule %s" % (family, line) for line in shown]
+            lines += [f"ip {family} rule {line}" for line in shown]
         return [line for line in lines if line.split()[3] not in ("0:", "32766:", "32767:")]
 
     def routes(self) -> List[str]:
@@ -180,5 +180,5 @@ class Machine:
         lines = []
         for family in ("-4", "-6"):
             shown = self.run(["ip", family, "route", "show", "table", "all"]).stdout
-            lines += ["ip %s route %s" % (family, line) for line in shown.splitlines()]
+            lines += [f"ip {family} route {line}" for line in shown.splitlines()]
         return [line for line in lines if " table " in line and " table local " not in line]

@@ -90,10 +90,10 @@ class PublishingLab(Lab):
 
     def add_ipv6(self, name: str, bridge: str, network: str) -> None:
         """Give bridge and container NETWORK::1 and ::2."""
-        self.ip("srv", ["addr add %s::1/64 dev %s nodad" % (network, bridge)])
+        self.ip("srv", [f"addr add {network}::1/64 dev {bridge} nodad"])
         self.ip(
             name,
-            ["addr add %s::2/64 dev eth0 nodad" % network, "route add default via %s::1" % network],
+            [f"addr add {network}::2/64 dev eth0 nodad", f"route add default via {network}::1"],
         )
 
     def serve(self, name: str) -> None:
@@ -108,8 +108,8 @@ class PublishingLab(Lab):
         """DNAT of the port at both of the host's addresses, and the containers' way out."""
         for version, (family, target, network) in enumerate(
             (
-                ("ip", "%s.0.2:%d" % (four, SERVICE), four + ".0.0/16"),
-                ("ip6", "[%s::2]:%d" % (six, SERVICE), six + "::/64"),
+                ("ip", f"{four}.0.2:{SERVICE}", four + ".0.0/16"),
+                ("ip6", f"[{six}::2]:{SERVICE}", six + "::/64"),
             )
         ):
             words = {
@@ -141,7 +141,7 @@ class PublishingLab(Lab):
             "srv",
             [
                 "link add beside link eth0 type macvlan mode bridge",
-                "link set beside netns %s" % self.ns("beside"),
+                "link set beside netns {}".format(self.ns("beside")),
             ],
         )
         self.ip(
@@ -149,8 +149,8 @@ class PublishingLab(Lab):
             [
                 "link set beside name eth0",
                 "link set eth0 up",
-                "addr add %s/24 dev eth0" % BESIDE[0],
-                "addr add %s/64 dev eth0 nodad" % BESIDE[1],
+                f"addr add {BESIDE[0]}/24 dev eth0",
+                f"addr add {BESIDE[1]}/64 dev eth0 nodad",
                 "route add default via 10.0.6.1",
                 "route add default via 2001:db8:6::1",
             ],
@@ -163,13 +163,13 @@ class PublishingLab(Lab):
             family = "ip6tables" if each.name.startswith("ip6") else "iptables"
             each.unlink()
             suffix = each.name[len(family) :]
-            each.symlink_to("/usr/sbin/%s-legacy%s" % (family, suffix))
+            each.symlink_to(f"/usr/sbin/{family}-legacy{suffix}")
         self.must(["mount", "--bind", "/dev/null", "/usr/sbin/nft"])
 
     def must(self, command: List[str]) -> str:
         """What a command on the server prints; it has to work."""
         ran = self.run(command)
-        assert ran.returncode == 0, "%s: %s" % (" ".join(command), ran.stdout + ran.stderr)
+        assert ran.returncode == 0, "{}: {}".format(" ".join(command), ran.stdout + ran.stderr)
         return ran.stdout
 
     # -- firewalld --------------------------------------------------------------------------------
@@ -184,12 +184,12 @@ class PublishingLab(Lab):
             for line in conf.read_text().splitlines()
             if not line.startswith(("FirewallBackend", "IPv6_rpfilter"))
         )
-        conf.write_text("%s\nFirewallBackend=%s\nIPv6_rpfilter=yes\n" % (text, self.firewalld))
+        conf.write_text(f"{text}\nFirewallBackend={self.firewalld}\nIPv6_rpfilter=yes\n")
         zone = '<?xml version="1.0" encoding="utf-8"?>\n<zone target="ACCEPT">%s<forward/></zone>\n'
         links = ("eth0", "eth1", *(each[0] for each in CONTAINERS.values()))
         self.write(
             "/etc/firewalld/zones/trusted.xml",
-            zone % "".join('<interface name="%s"/>' % each for each in links),
+            zone % "".join(f'<interface name="{each}"/>' for each in links),
         )
         (self.folder / "run" / "dbus").mkdir()
         self._spawn(["dbus-daemon", "--system", "--nofork", "--nopidfile", "--nosyslog"])
@@ -230,7 +230,7 @@ class PublishingLab(Lab):
     def _await(self, command: List[str]) -> None:
         deadline = time.monotonic() + _PATIENCE
         while self.run(command).returncode:
-            assert time.monotonic() < deadline, "%s does not start" % command[0]
+            assert time.monotonic() < deadline, f"{command[0]} does not start"
             time.sleep(0.1)
 
     # -- what NetworkManager does -----------------------------------------------------------------

@@ -52,7 +52,7 @@ class Namespace:
     """A network namespace in which nothing happens unasked; a context manager. Needs root."""
 
     def __init__(self) -> None:
-        self.name = "sr%s" % secrets.token_hex(4)
+        self.name = f"sr{secrets.token_hex(4)}"
 
     def __enter__(self: Self) -> Self:
         self._check(["ip", "netns", "add", self.name])
@@ -87,7 +87,7 @@ class Namespace:
 
     @property
     def _inode(self) -> str:
-        return "net-%d" % Path("/run/netns", self.name).stat().st_ino
+        return f"net-{Path('/run/netns', self.name).stat().st_ino}"
 
     def ip(self, lines: str, *options: str) -> None:
         """Run lines of ip-batch, with e.g. ``-6``; the first that fails is an AssertionError."""
@@ -147,7 +147,7 @@ class Namespace:
             check=False,
             env={"PATH": _PATH},
         )
-        assert ran.returncode == 0, "%s: %s" % (" ".join(command), ran.stderr.decode())
+        assert ran.returncode == 0, "{}: {}".format(" ".join(command), ran.stderr.decode())
         return ran.stdout.decode()
 
 
@@ -159,19 +159,18 @@ def two_uplinks(space: Namespace, order: Tuple[int, int] = (0, 1)) -> None:
     )
     for name, index, network, metric in (rows[each] for each in order):
         space.ip(
+            f"""
+            link add {name} index {index} address 52:54:00:00:00:0{index} type veth \
+                peer far{index} index 1{index}
+            link set far{index} address 52:54:00:00:01:0{index} up
+            link set {name} up
+            addr add 10.0.{network}.5/24 dev {name}
+            addr add 2001:db8:{network}::5/64 dev {name} nodad
+            route add default via 10.0.{network}.1 dev {name} metric {metric}
             """
-            link add {0} index {1} address 52:54:00:00:00:0{1} type veth peer far{1} index 1{1}
-            link set far{1} address 52:54:00:00:01:0{1} up
-            link set {0} up
-            addr add 10.0.{2}.5/24 dev {0}
-            addr add 2001:db8:{2}::5/64 dev {0} nodad
-            route add default via 10.0.{2}.1 dev {0} metric {3}
-            """.format(name, index, network, metric)
         )
         space.ip(
-            "route add default via 2001:db8:{1}::1 dev {0} metric {2}".format(
-                name, network, metric
-            ),
+            f"route add default via 2001:db8:{network}::1 dev {name} metric {metric}",
             "-6",
         )
 

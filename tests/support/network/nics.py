@@ -39,12 +39,12 @@ class Nic(NamedTuple):
     def words(self) -> Dict[str, object]:
         """What stands in its profile and in `ip` commands."""
         return {
-            "mac": "52:54:00:00:00:%02x" % self.number,
+            "mac": f"52:54:00:00:00:{self.number:02x}",
             "name": self.name,
             "host": self.host,
             "profile": self.profile or self.name,
-            "four": "10.0.%d" % self.network,
-            "six": "2001:db8:%d" % self.network,
+            "four": f"10.0.{self.network}",
+            "six": f"2001:db8:{self.network}",
             "gateway": self.gateway,
             "metric": 100 + self.number,
         }
@@ -55,7 +55,7 @@ class NicHost(Machine):
     manager."""
 
     def __init__(self, script: Path, nics: Sequence[Nic]) -> None:
-        self._name = "sr%s" % secrets.token_hex(4)
+        self._name = f"sr{secrets.token_hex(4)}"
         self.nics: Dict[str, Nic] = {}
         self._first = nics
         super().__init__(script, self._name, {})
@@ -106,7 +106,7 @@ class NicHost(Machine):
             ],
             self._name,
         )
-        batch(["link set far%d up" % nic.number], self._name + "-far")
+        batch([f"link set far{nic.number} up"], self._name + "-far")
         self.configure(nic)
 
     def unplug(self, device: str) -> None:
@@ -123,17 +123,17 @@ class NicHost(Machine):
 
     def ifcfg(self, nic: Nic) -> str:
         """The path of a card's profile."""
-        return "%s/ifcfg-%s" % (NETWORK_SCRIPTS, nic.words["profile"])
+        return "{}/ifcfg-{}".format(NETWORK_SCRIPTS, nic.words["profile"])
 
     def change(self, pairs: Sequence[Tuple[Nic, Nic]]) -> None:
         """Give cards other names, which they may exchange, profiles, addresses or gateways."""
         for before, _ in pairs:
             self.down(before.name)
-            batch(["link set {0} name old-{0}".format(before.name)], self._name)
+            batch([f"link set {before.name} name old-{before.name}"], self._name)
             self.path(self.ifcfg(before)).unlink()
             del self.nics[before.name], self.profiles[before.name]
         for before, after in pairs:
-            batch(["link set old-%s name %s" % (before.name, after.name)], self._name)
+            batch([f"link set old-{before.name} name {after.name}"], self._name)
         for _, after in pairs:
             self.configure(after)
 

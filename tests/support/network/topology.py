@@ -159,7 +159,7 @@ class Network:
 
     def __init__(self, best: str = "eth1") -> None:
         self.best = best
-        self._prefix = "sr%s-" % secrets.token_hex(3)
+        self._prefix = f"sr{secrets.token_hex(3)}-"
         self._made: List[str] = []
         self._listeners: List[traffic.Listener] = []
 
@@ -235,14 +235,14 @@ class Network:
 
     def _attach(self, name: str, addresses: Tuple[str, str]) -> None:
         four, six = addresses
-        lines = ["link set eth0 up", "addr add %s/24 dev eth0" % four]
-        lines += ["addr add %s/64 dev eth0 nodad" % six]
-        lines += ["route add default via %s.1" % four.rpartition(".")[0]]
-        self.ip(name, [*lines, "route add default via %s::1" % six.rpartition("::")[0]])
+        lines = ["link set eth0 up", f"addr add {four}/24 dev eth0"]
+        lines += [f"addr add {six}/64 dev eth0 nodad"]
+        lines += ["route add default via {}.1".format(four.rpartition(".")[0])]
+        self.ip(name, [*lines, "route add default via {}::1".format(six.rpartition("::")[0])])
 
     def _build_server(self) -> None:
         self.inside("srv", traffic.set_sysctls, SERVER_SYSCTLS)
-        strict = tuple(("ipv4/conf/%s/rp_filter" % each, "1") for each in SERVER)
+        strict = tuple((f"ipv4/conf/{each}/rp_filter", "1") for each in SERVER)
         self.inside("srv", traffic.set_sysctls, strict)
         for device in SERVER:
             self.ip("srv", self.configuration(device))
@@ -252,12 +252,12 @@ class Network:
     def configuration(self, device: str) -> List[str]:
         """What NetworkManager does before pre-up: up, addresses, default routes with a metric."""
         metric = 100 if device == self.best else 101
-        lines = ["link set %s up" % device]
+        lines = [f"link set {device} up"]
         for address, length in zip(SERVER[device], (24, 64)):
             nodad = "" if length == 24 else " nodad"
-            lines.append("addr add %s/%d dev %s%s" % (address, length, device, nodad))
+            lines.append(f"addr add {address}/{length} dev {device}{nodad}")
         for gateway in GATEWAY[device]:
-            lines.append("route add default via %s dev %s metric %d" % (gateway, device, metric))
+            lines.append(f"route add default via {gateway} dev {device} metric {metric}")
         return lines
 
     def served(self) -> Dict[int, socket.socket]:
@@ -274,11 +274,11 @@ class Network:
             self._add_namespace(name)
         port = "p-" + bridge
         peer = "peer name eth0 netns " + self.ns(name)
-        lines = ["link add %s type bridge" % bridge, "link add %s type veth %s" % (port, peer)]
-        lines += ["link set %s master %s up" % (port, bridge), "link set %s up" % bridge]
-        self.ip("srv", [*lines, "addr add %s.0.1/16 dev %s" % (network, bridge)])
-        lines = ["link set eth0 up", "addr add %s.0.2/16 dev eth0" % network]
-        self.ip(name, [*lines, "route add default via %s.0.1" % network])
+        lines = [f"link add {bridge} type bridge", f"link add {port} type veth {peer}"]
+        lines += [f"link set {port} master {bridge} up", f"link set {bridge} up"]
+        self.ip("srv", [*lines, f"addr add {network}.0.1/16 dev {bridge}"])
+        lines = ["link set eth0 up", f"addr add {network}.0.2/16 dev eth0"]
+        self.ip(name, [*lines, f"route add default via {network}.0.1"])
 
     def _listen(self) -> None:
         for name in ("srv", *HOSTS):
@@ -305,4 +305,4 @@ def execute(command: List[str], text: str = "") -> None:
         check=False,
         env=dict(os.environ, PATH="/usr/sbin:/usr/bin:/sbin:/bin"),
     )
-    assert ran.returncode == 0, "%s failed: %s" % (" ".join(command), ran.stderr)
+    assert ran.returncode == 0, "{} failed: {}".format(" ".join(command), ran.stderr)

@@ -73,7 +73,7 @@ def ping(destination: str, patience: float = PATIENCE) -> bool:
 def _echo(kind: int, token: bytes) -> bytes:
     """An ICMP echo request (RFC 792); for ICMPv6 the kernel puts its own checksum in."""
     bare = struct.pack("!BBH", kind, 0, 0) + token
-    total = sum(struct.unpack("!%dH" % (len(bare) // 2), bare))
+    total = sum(struct.unpack(f"!{len(bare) // 2}H", bare))
     total = (total >> 16) + (total & 0xFFFF)
     total += total >> 16
     return struct.pack("!BBH", kind, 0, ~total & 0xFFFF) + token

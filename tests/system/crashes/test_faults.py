@@ -16,7 +16,7 @@ from support.syscalls import Fail, Kill
 from support.trees import STATE, copy, hidden, prepared, run, tree, whole
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import backups, install
-from symroute_nm.targets.ifcfg import files as changing
+from symroute_nm.targets.ifcfg import changes as changing
 
 FINE = 0
 
@@ -28,7 +28,7 @@ def saying(action):
         try:
             action()
         except SymrouteError as error:
-            os.write(1, ("symroute-nm: %s\n" % error).encode())
+            os.write(1, (f"symroute-nm: {error}\n").encode())
             return error.exit_code
         return FINE
 

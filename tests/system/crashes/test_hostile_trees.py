@@ -2,8 +2,8 @@
 
 Each folder and file that the commands look at (they are asked which, call by call) is a link to a
 twin outside, in which a write through the link would succeed. All that the commands may not touch
-is compared before and after, and no program of the tree may run. ``python tests/soak/writes.py swaps 60``
-swaps folders for links for a minute; here it is a few seconds.
+is compared before and after, and no program of the tree may run. Here folders are swapped for links
+for a few seconds, by ``python tests/soak/writes.py swaps 60`` for a minute.
 """
 
 import itertools
@@ -146,7 +146,7 @@ def test_a_journal_is_not_followed_out_of_the_tree(grounds, owner, name):
     for content in JOURNALS[:: 1 if owner == "root" else 5]:
         grounds.fresh(OWNERS[owner])
         (grounds.tree / "x").symlink_to(str(victim))
-        write(grounds.tree, "/%s/%s" % (STATE, name), json.dumps(content).encode())
+        write(grounds.tree, f"/{STATE}/{name}", json.dumps(content).encode())
         give(grounds.tree, OWNERS[owner])
         before = grounds.outside()
         grounds.run("generate")
@@ -215,8 +215,8 @@ def test_where_others_can_write_files_are_replaced_and_nothing_is_kept(grounds, 
     place = root / SCRIPTS[1:] if "scripts" in how else root
     lines = [line for line in said.splitlines() if "one by one" in line]
     assert [
-        "%s can be written by others than root: its files were replaced one by one, no journal "
-        "and no backup was kept, and undo is refused there" % place
+        f"{place} can be written by others than root: its files were replaced one by one, "
+        "no journal and no backup was kept, and undo is refused there"
     ] == lines
     assert "backup 2" not in said
     assert not (root / STATE / "backups").exists()

@@ -86,7 +86,7 @@ def test_killed_at_random_moments_the_next_run_completes(folder, name):
         try:
             found.append(killing.once(turn))
         except AssertionError as error:
-            raise AssertionError("seed %d, turn %d" % (seed, turn)) from error
+            raise AssertionError(f"seed {seed}, turn {turn}") from error
     codes = [code for code, _, _ in found]
     # By calls it always dies; by the clock it may be through before.
     assert codes.count(KILLED) >= MOMENTS // 2

@@ -28,7 +28,7 @@ from support.trees import (
     whole,
 )
 from symroute_nm.files import install
-from symroute_nm.targets.ifcfg import files as changing
+from symroute_nm.targets.ifcfg import changes as changing
 
 REMOVE_FOLDER = 0x200  # AT_REMOVEDIR, linux/fcntl.h
 
@@ -201,7 +201,7 @@ def fates(seed, turn):
     yield lambda: False
     yield lambda: True
     for part in (0.3, 0.7):
-        dice = random.Random("%s %s %s" % (seed, turn, part))
+        dice = random.Random(f"{seed} {turn} {part}")
         yield lambda dice=dice, part=part: dice.random() < part
 
 

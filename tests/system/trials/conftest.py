@@ -13,7 +13,7 @@ def root(own_folder):
     (folder / SCRIPTS).mkdir(parents=True)
     (folder / "etc/iproute2/rt_tables.d").mkdir(parents=True)
     for name in ("eth0", "eth1"):
-        (folder / SCRIPTS / ("ifcfg-" + name)).write_text("DEVICE=%s\nTYPE=Ethernet\n" % name)
+        (folder / SCRIPTS / ("ifcfg-" + name)).write_text(f"DEVICE={name}\nTYPE=Ethernet\n")
     return folder
 
 

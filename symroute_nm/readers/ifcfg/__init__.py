@@ -1,0 +1,1 @@
+"""What NetworkManager's ifcfg-rh plugin and its dispatcher script read: profiles, route files."""

@@ -1,0 +1,55 @@
+"""Names of tables as iproute2 reads them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symroute_nm.model.host import TableName
+from symroute_nm.model.settings import LARGEST_ID
+from symroute_nm.readers.rt_tables import parse_tables
+
+
+def names(text):
+    return [(each.id, each.name) for each in parse_tables(text)]
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [  # each as `ip route add default dev lo table NAME` of iproute2 6.1 takes it
+        ("100 users", [(100, "users")]),
+        ("100\tusers", [(100, "users")]),
+        ("  0x64 users # for people", [(100, "users")]),
+        ("100 users of ours", [(100, "users")]),
+        ("100users", [(100, "users")]),
+        ("0150 users", [(150, "users")]),
+        ("+150 users", [(150, "users")]),
+        ("100 users#1", [(100, "users#1")]),
+        ("100 users\r", [(100, "users")]),
+        ("# 100 users", []),
+        ("#100 users", []),
+        ("", []),
+        ("100", []),
+        ("1000", []),
+        ("users 100", []),
+        ("-1 users", []),
+        ("4294967296 users", []),
+        ("0x" + "f" * 5000 + " users", []),
+        ("100 us\x1b[31mers", [(100, "us\ufffd[31mers")]),  # 100 is in use
+        ("100 users\0x", [(100, "users")]),
+        ("100\0users", []),
+        ("9" * 5000 + " users", []),
+    ],
+)
+def test_lines_as_iproute2_reads_them(line, read):
+    assert read == names(line)
+    assert [(7, "before"), *read, (8, "after")] == names(f"7 before\n{line}\n8 after\n")
+
+
+def test_names_know_where_they_stand():
+    found = parse_tables("100 users\n", "/etc/iproute2/rt_tables", owned=True)
+    assert (TableName(100, "users", "/etc/iproute2/rt_tables", True),) == found
+
+
+@given(st.text(), st.booleans())
+def test_any_text_can_be_read(text, owned):
+    assert all(0 <= each.id <= LARGEST_ID for each in parse_tables(text, owned=owned))
