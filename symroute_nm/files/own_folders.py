@@ -35,6 +35,8 @@ _RUN = "symroute-nm"
 _RUN_TABLES = "symroute-nm-tables"
 _LOCKS = "locks"
 _RECORD = "record"
+_KEPT_RECORD = "record.kept"
+_HIDDEN = ".symroute-nm."
 _PRIVATE, _PUBLIC = 0o700, 0o755
 _NAMESPACE = "/proc/self/ns/net"
 _NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)
@@ -66,6 +68,20 @@ def record_place() -> Path:
     Raises as `kernel_place` does.
     """
     return kernel_place(_RECORD)
+
+
+def kept_record_place() -> Path:
+    """Where the record stands once its change counts, until that is at its end; raises so, too."""
+    return kernel_place(_KEPT_RECORD)
+
+
+def sweep_kernel_folder() -> None:
+    """Remove what a run that was killed had not given its name yet; under the kernel's lock."""
+    folder = kernel_folder()
+    with contextlib.suppress(OSError):
+        for place in folder.iterdir():
+            if place.name.startswith(_HIDDEN):
+                place.unlink()
 
 
 def tables_folder() -> Path:

@@ -1,4 +1,7 @@
-"""The record of a change of the kernel that nobody has confirmed yet, below /run: its way back.
+"""The record of a change of the kernel that is not at its end yet, below /run: its way back.
+
+Its name tells whether the change counts: ``record`` until then, ``record.kept`` from then on; where
+files are part of it, it counts as soon as they do (`recovery`).
 
 It holds data and no commands: netlink's messages, rules and routes, and marks as numbers and names
 (`mark_setup`). All of it is checked when it is read, and what comes back of it is made by templates
@@ -18,12 +21,15 @@ from symroute_nm.files import own_folders
 from symroute_nm.files.access import os_errors
 from symroute_nm.kernel import mark_setup
 from symroute_nm.kernel.mark_setup import Reversal
+from symroute_nm.kernel.processes import Process
 from symroute_nm.kernel.scope import Scope
 from symroute_nm.kernel.state import Saved
 from symroute_nm.model import codec
 from symroute_nm.model.network import LineKey, Route, Rule
+from symroute_nm.model.plan import OwnTable
+from symroute_nm.model.settings import is_usable_name
 
-_FORMAT = 2
+_FORMAT = 3
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/net")
 _SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14
@@ -32,17 +38,47 @@ _SMALLEST_MESSAGE = 16 + 12  # bytes: struct nlmsghdr, then struct rtmsg or stru
 _MODE = 0o600
 
 
+class Names(NamedTuple):
+    """Whose tables are known below /run: as the file was, and as it is to be once the change counts."""
+
+    before: Optional[bytes] = None  # None: there was none
+    after: Tuple[OwnTable, ...] = ()
+
+
 class Record(NamedTuple):
-    """The way back of a change: what is ours, and how it was before."""
+    """The way back of a change: what is ours, and how it was before; and whose change it is."""
 
     scope: Scope
     before: Saved
     marks: Optional[Reversal] = None  # None: the change leaves marks alone
+    token: str = ""  # also in the journal of the files that are part of it
+    root: str = "/"  # below which those are
+    names: Names = Names()
+    keeper: Process = Process(0, 0)
+    command: Process = Process(0, 0)
+    what: str = ""  # the command
+    origin: str = ""  # who gave it, and from where
+    kept: bool = False  # it counts
+
+    @property
+    def words(self) -> str:
+        """The change, for people."""
+        what = self.what or "a change of the kernel"
+        return f"{what} ({self.origin})" if self.origin else what
 
 
 def write_record(record: Record) -> None:
     """Keep the way back until `remove_record`; raises `SymrouteError`."""
+    before = record.names.before
     content = {
+        "token": record.token,
+        "root": record.root,
+        "names": None if before is None else before.decode("utf-8", "surrogateescape"),
+        "tables_after": [[table.id, table.name] for table in record.names.after],
+        "keeper": list(record.keeper),
+        "command": list(record.command),
+        "what": record.what,
+        "origin": record.origin,
         "format": _FORMAT,
         "kernel": _kernel(),
         "rules": [raw.hex() for raw in record.before.rules],
@@ -73,6 +109,10 @@ def read_record() -> Optional[Record]:
     """
     place = own_folders.record_place()
     text = own_folders.read_own(place)
+    kept = text is None
+    if text is None:
+        place = own_folders.kept_record_place()
+        text = own_folders.read_own(place)
     if text is None:
         return None
     try:
@@ -83,7 +123,8 @@ def read_record() -> Optional[Record]:
             return None
         rules, routes = (tuple(map(_message, content[name])) for name in ("rules", "routes"))
         scope = _scope(content, str(place))
-        return Record(scope, Saved(rules, routes), mark_setup.load(content["marks"]))
+        record = Record(scope, Saved(rules, routes), mark_setup.load(content["marks"]), kept=kept)
+        return record._replace(**_context(content))
     except (
         ValueError,
         KeyError,
@@ -97,6 +138,34 @@ def read_record() -> Optional[Record]:
             f"{place} is damaged ({error})",
             "see symroute-nm verify for what is in force, then remove that file",
         ) from error
+
+
+def _context(content: Dict[str, Any]) -> Dict[str, Any]:
+    """Whose change it is, and what belongs to it: fields of `Record`; ValueError, TypeError."""
+    texts = {name: content[name] for name in ("token", "root", "what", "origin")}
+    before, after = content["names"], content["tables_after"]
+    if not all(type(text) is str for text in (*texts.values(), before or "")):
+        raise TypeError("a text is none")
+    if not texts["root"].startswith("/"):
+        raise ValueError("a root is none")
+    tables = tuple(OwnTable(number, name) for number, name in after)
+    for table in tables:
+        if type(table.id) is not int or not is_usable_name(table.name):
+            raise ValueError("a table has no name")
+    names = None if before is None else before.encode("utf-8", "surrogateescape")
+    return {
+        **texts,
+        "names": Names(names, tables),
+        "keeper": _process(content["keeper"]),
+        "command": _process(content["command"]),
+    }
+
+
+def _process(numbers: Any) -> Process:
+    pid, start = numbers
+    if type(pid) is not int or type(start) is not int or pid < 0:
+        raise TypeError("a process is no two numbers")
+    return Process(pid, start)
 
 
 def _scope(content: Dict[str, Any], where: str) -> Scope:
@@ -123,9 +192,20 @@ def _message(text: str) -> bytes:
     return raw
 
 
+def keep_record() -> None:
+    """The change counts from now on; nothing where it does already. Raises `SystemFailure`."""
+    place = own_folders.record_place()
+    with os_errors("rename", place, "see symroute-nm verify"), contextlib.suppress(
+        FileNotFoundError
+    ):
+        # No space is needed for it, and there is nothing between the two.
+        place.rename(own_folders.kept_record_place())
+
+
 def remove_record() -> None:
-    """The change lasts, or is taken back; raises `SystemFailure`."""
+    """The change is at its end; raises `SystemFailure`."""
     own_folders.remove_own(own_folders.record_place())
+    own_folders.remove_own(own_folders.kept_record_place())
 
 
 def _kernel() -> str:

@@ -4,15 +4,16 @@ They stand outside every root, for everybody to read (`own_folders`), as short-l
 own tables.
 """
 
-import contextlib
 from pathlib import Path
-from typing import Iterable, Iterator, Optional
+from typing import Iterable, Optional
 
+from symroute_nm.errors import SymrouteError
 from symroute_nm.files import blocks, own_folders
 from symroute_nm.model.places import RUN_TABLES
 from symroute_nm.model.plan import OwnTable
 
 _MODE = 0o644
+_TRIAL = "# on trial: "
 
 
 def write_tables(tables: Iterable[OwnTable]) -> None:
@@ -22,19 +23,40 @@ def write_tables(tables: Iterable[OwnTable]) -> None:
     _put(own_folders.tables_place(), content)
 
 
-@contextlib.contextmanager
-def tables_written(tables: Iterable[OwnTable]) -> Iterator[None]:
-    """As `write_tables`, unless the body raises.
+def write_trial(tables: Iterable[OwnTable], words: str) -> None:
+    """Know these tables as ours, too, while the change is on trial that the words tell of.
 
-    Before the body, since what it does is not to be taken back; raises `SymrouteError`.
+    Before the kernel has anything in them; raises `SymrouteError`.
     """
     place = own_folders.tables_place()
-    before = own_folders.read_own(place)
-    write_tables(tables)
-    with contextlib.ExitStack() as stack:
-        stack.callback(_put, place, before)
-        yield
-        stack.pop_all()
+    before = own_folders.read_own(place) or b""
+    known = {line for line in before.decode("utf-8", "replace").splitlines() if line[:1].isdigit()}
+    lines = sorted(known | {f"{table.id} {table.name}" for table in tables})
+    plain = "".join(letter if letter.isprintable() else "?" for letter in words)
+    body = "".join(f"{line}\n" for line in [_TRIAL + plain, *lines])
+    _put(place, blocks.put(None, body, RUN_TABLES))
+
+
+def read_names() -> Optional[bytes]:
+    """The file as it is, for `put_back`; raises `SymrouteError`."""
+    return own_folders.read_own(own_folders.tables_place())
+
+
+def put_back(content: Optional[bytes]) -> None:
+    """Have the file as it was; raises `SymrouteError`."""
+    _put(own_folders.tables_place(), content)
+
+
+def read_trial() -> str:
+    """The words on what is on trial, which anybody may read; "": nothing is."""
+    try:
+        content = own_folders.read_own(own_folders.tables_place()) or b""
+    except SymrouteError:
+        return ""
+    for line in content.decode("utf-8", "replace").splitlines():
+        if line.startswith(_TRIAL):
+            return line[len(_TRIAL) :]
+    return ""
 
 
 def _put(place: Path, content: Optional[bytes]) -> None:

@@ -1,7 +1,18 @@
 """Plan, files and kernel against each other (pure)."""
 
 from collections import Counter
-from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Collection,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from symroute_nm.files.changes import Change
 from symroute_nm.model.iproute2 import format_item
@@ -9,6 +20,7 @@ from symroute_nm.model.network import Route, Rule
 from symroute_nm.model.state import State
 
 MISSING, STALE, CHANGED, TWICE = "missing", "stale", "changed", "twice"
+MISPLACED = "order"  # of equal priority the first decides
 NOT_RUN = "not run"
 
 
@@ -27,7 +39,7 @@ class Drift(NamedTuple):
     planned: bool
     listed: bool
     present: bool
-    kind: str  # missing stale changed twice
+    kind: str  # missing stale changed twice order
 
     @property
     def text(self) -> str:
@@ -64,13 +76,40 @@ def find_drift(three: States) -> Tuple[Drift, ...]:
     found = [*_differences(rules, ()), *_differences(routes, three.plan.routes)]
     again = [
         rule
-        for rule, times in Counter((rule.without_protocol for rule in three.kernel.rules)).items()
+        for rule, times in Counter(rule.without_protocol for rule in three.kernel.rules).items()
         if times > 1
     ]
     return (
         *found,
         *(Drift(rule, rule in rules[0], rule in rules[1], True, TWICE) for rule in again),
+        *_repeated_routes(three, routes),
+        *_misplaced(three, rules),
     )
+
+
+def _repeated_routes(three: States, routes: Sequence[Dict[Any, Any]]) -> Iterator[Drift]:
+    planned = Counter(route.identity for route in three.plan.routes)
+    for key, times in Counter(route.identity for route in three.kernel.routes).items():
+        if times > max(1, planned[key]):
+            yield Drift(routes[2][key], key in routes[0], key in routes[1], True, TWICE)
+
+
+def _misplaced(three: States, rules: Sequence[Dict[Any, Any]]) -> Iterator[Drift]:
+    """Rules that are planned and there, but come behind one of their priority that follows them."""
+    planned, present = _by_priority(three.plan.rules), _by_priority(three.kernel.rules)
+    for place, wanted in planned.items():
+        there = list(dict.fromkeys(rule for rule in present.get(place, ()) if rule in wanted))
+        for rule, right in zip(there, (rule for rule in wanted if rule in there)):
+            if rule != right:
+                yield Drift(rule, True, rule in rules[1], True, MISPLACED)
+                break
+
+
+def _by_priority(rules: Iterable[Rule]) -> Dict[Any, List[Rule]]:
+    found: Dict[Any, List[Rule]] = {}
+    for rule in rules:
+        found.setdefault((rule.version, rule.priority), []).append(rule.without_protocol)
+    return found
 
 
 def _differences(three: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> List[Drift]:

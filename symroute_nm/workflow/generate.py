@@ -70,11 +70,12 @@ def generate(
     host, proposal, commands = plan_host(request, say, show)
     kernel = None
     if make is not None:
-        from symroute_nm.workflow.kernel_changes import for_proposal
+        from symroute_nm.workflow.kernel_changes import for_proposal, with_purpose
 
         change = for_proposal(request.root, host, request.settings, proposal)
         # The fragment, which is written as well, names the tables.
-        kernel = KernelPart(change._replace(tables=()), make)
+        change = with_purpose(change._replace(tables=()), "generate --apply", request.root)
+        kernel = KernelPart(change, make)
     written = Written()
     if not request.generate_options.dry_run:
         everything = not proposal.earlier_blocks.kept

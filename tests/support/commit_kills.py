@@ -25,7 +25,7 @@ from support.trees import STATE, command, copy, ended, forked, hidden, redirect,
 from symroute_nm import programs
 from symroute_nm.cli import countdown
 from symroute_nm.kernel import netlink
-from symroute_nm.kernel.rtnetlink import sendable
+from symroute_nm.kernel.rtnetlink import sendable_route
 
 SCRIPTS = "etc/sysconfig/network-scripts"
 ROUTE = b"10.9.0.0/16 via 10.0.6.9 dev eth0\n"
@@ -280,13 +280,13 @@ def _set_kernel(connection: Any, wanted: Image) -> None:
             netlink.change(connection, netlink.RTM_DELRULE, 0, raw)
     for raw in netlink.dump_raw(connection, netlink.ROUTES):
         if _is_others(raw) and raw not in wanted.routes:
-            netlink.change(connection, netlink.RTM_DELROUTE, 0, sendable(raw))
+            netlink.change(connection, netlink.RTM_DELROUTE, 0, sendable_route(raw))
     rules = netlink.dump_raw(connection, netlink.RULES)
     present = [*rules, *netlink.dump_raw(connection, netlink.ROUTES)]
     for raw in wanted.routes:
         if raw not in present:
             flags = netlink.NLM_F_CREATE | netlink.NLM_F_APPEND
-            netlink.change(connection, netlink.RTM_NEWROUTE, flags, sendable(raw))
+            netlink.change(connection, netlink.RTM_NEWROUTE, flags, sendable_route(raw))
     for raw in wanted.rules:
         if raw not in present:
             netlink.change(connection, netlink.RTM_NEWRULE, netlink.NLM_F_CREATE, raw)

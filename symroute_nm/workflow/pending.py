@@ -1,0 +1,117 @@
+"""What is not at its end: a change that waits to be confirmed, or one, or a write, that was cut off.
+
+Every command says so first; `confirm` and `rollback` end it, from any login.
+"""
+
+import os
+from pathlib import Path
+from typing import Callable, List
+
+from symroute_nm.errors import Refusal, SymrouteError
+
+_KEEPS, _BACK = "symroute-nm confirm", "symroute-nm rollback"
+
+
+def pending_lines(root: Path) -> List[str]:
+    """A line for what is pending in this kernel, and for a write below `root`; nothing is done."""
+    return [*_kernel_lines(), *_file_lines(root)]
+
+
+def _kernel_lines() -> List[str]:
+    from symroute_nm.files import own_folders
+
+    try:
+        if os.geteuid() == 0:
+            places = [own_folders.record_place(), own_folders.kept_record_place()]
+        else:
+            places = [own_folders.tables_place()]
+        if not any(os.path.lexists(str(place)) for place in places):
+            return []
+    except (SymrouteError, OSError):  # then there is nothing of ours
+        return []
+    from symroute_nm.kernel import recovery
+
+    pending = recovery.find_pending()
+    if pending is None:
+        return []
+    words = pending.words
+    return {
+        recovery.WAITS: [
+            f"pending: {words} waits to be confirmed: {_KEEPS} keeps it, {_BACK} takes it back"
+        ],
+        recovery.CUT_OFF: [
+            f"pending: {words} was cut off before it was confirmed: {_BACK} takes it back"
+        ],
+        recovery.CUT_OFF_KEPT: [
+            f"pending: {words} was cut off after it was kept: {_KEEPS} brings it to its end"
+        ],
+        recovery.DAMAGED: [
+            f"pending: a change of the kernel, and its record cannot be read: {words}; {_BACK} "
+            "cannot take it back"
+        ],
+    }[pending.kind]
+
+
+def _file_lines(root: Path) -> List[str]:
+    from symroute_nm.files import journal
+
+    try:
+        begun, done = journal.find_journals(root)
+    except (SymrouteError, OSError):  # whoever writes there is told
+        return []
+    of = f" --root {root}" if str(root) != "/" else ""
+    if begun is not None:
+        return [
+            f"pending: a run was cut off while it wrote files below {root}: {_BACK}{of} puts them "
+            "back, and so does the next run that writes"
+        ]
+    if done is not None:
+        return [
+            f"pending: a run was cut off after it had written its files below {root}: {_BACK}{of} "
+            "removes its hidden files, and so does the next run that writes"
+        ]
+    return []
+
+
+def confirm() -> bool:
+    """Keep what waits to be confirmed, or bring to its end what was kept and cut off.
+
+    False: it is too late. Raises `SymrouteError`.
+    """
+    from symroute_nm.kernel import keeper, recovery, transaction
+    from symroute_nm.readers.session import describe_session
+
+    try:
+        return keeper.confirm(transaction.socket_path(), describe_session()).kept
+    except Refusal:  # nobody listens
+        pending = recovery.find_pending()
+        if pending is None:
+            raise
+        if pending.kind != recovery.CUT_OFF_KEPT:
+            raise Refusal(
+                f"{pending.words} waits no more: the process that watched over it has ended",
+                f"{_BACK} takes it back",
+            ) from None
+    with transaction.hold():
+        settled = recovery.recover(lambda _: None)
+    return settled is not None and settled.kept
+
+
+def rollback(root: Path, note: Callable[[str], None]) -> bool:
+    """Take back what waits to be confirmed, whoever watches over it, or what was cut off.
+
+    So with files below `root` whose writing was cut off. False: it had been kept already, and is
+    complete now. Raises `Refusal` where nothing is pending, `SymrouteError`.
+    """
+    from symroute_nm.files import install
+    from symroute_nm.files.journal import LargerChange
+    from symroute_nm.kernel import recovery
+    from symroute_nm.readers.session import describe_session
+
+    kept = recovery.roll_back(describe_session(), note)
+    written = install.recover(root, part_of=LargerChange("", recovery.note_commit))
+    for line in written:
+        note(line)
+    if kept is None and not written:
+        raise Refusal("nothing is pending", "symroute-nm undo takes back what was kept")
+    return not kept
