@@ -82,8 +82,8 @@ def _watch(confirmation: Confirmation) -> Watch:
         )
         if not at_terminal:
             say(
-                f"no terminal here: confirm with {_ELSEWHERE}, or SIGUSR1 to process {os.getpid()}; "
-                "symroute-nm rollback takes it back at once"
+                f"no terminal here: confirm with {_ELSEWHERE}, or SIGUSR1 to process "
+                f"{os.getpid()}; symroute-nm rollback takes it back at once"
             )
 
     def tick(left: float) -> None:

@@ -76,7 +76,8 @@ def install(  # noqa: PLR0913  # keywords, each with a default
     there is no backup. None, too, if another run has written the same meanwhile. With `find_owned`
     they are to deal with every file that it finds below the root; `newest` says which backup must
     still be the last. The lower its `order`, the earlier a file is replaced; putting back goes the
-    other way. `part_of` is told once the new state counts. Unless `durable`, nothing waits for the disk, see `access.Tree`.
+    other way. `part_of` is told once the new state counts. Unless `durable`, nothing waits for the
+    disk, see `access.Tree`.
     `note` is told what a person should know (an interrupted run was undone, a label not set).
     Refusal if a file is no longer `Change.before` or the lock is held for `timeout` seconds, and
     where others can write and `attributes`, a backup's, are to be given; SystemFailure, with

@@ -39,7 +39,7 @@ _MODE = 0o600
 
 
 class Names(NamedTuple):
-    """Whose tables are known below /run: as the file was, and as it is to be once the change counts."""
+    """Whose tables are known below /run: the file as it was, and those once the change counts."""
 
     before: Optional[bytes] = None  # None: there was none
     after: Tuple[OwnTable, ...] = ()

@@ -156,7 +156,7 @@ def take_back(
 
 # -- the process at the terminal ------------------------------------------------------------------
 class _Last(NamedTuple):
-    """The keeper's last word, None if it went without one, and what was kept then, if it said so."""
+    """The keeper's last word, None if it went without one, and the notes on what it had kept."""
 
     answer: Optional[Any] = None
     kept: Optional[Tuple[str, ...]] = None

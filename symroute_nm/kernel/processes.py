@@ -31,7 +31,7 @@ class Process(NamedTuple):
 
     @property
     def halted(self) -> bool:
-        """Whether it is stopped (SIGSTOP) or frozen (a cgroup's freezer), and goes on with nothing."""
+        """Whether it is stopped (SIGSTOP) or frozen (by a control group): nothing of it goes on."""
         fields = _fields(self.pid)
         if not fields or int(fields[_START]) != self.start:
             return False

@@ -192,7 +192,7 @@ class Target(abc.ABC):
 
     @abc.abstractmethod
     def writing_order(self, change: Change) -> int:
-        """Which files are written first: the lower, the earlier; putting back goes the other way."""
+        """Which files are written first: the lower, the earlier; back it goes the other way."""
 
     @abc.abstractmethod
     def profile_of(self, path: str) -> str:

@@ -64,7 +64,7 @@ def write_changes(
     return commit(root, write, kernel, say)
 
 
-def install_changes(
+def install_changes(  # noqa: PLR0913  # keywords
     root: Path,
     changes: Sequence[Change],
     note: Callable[[str], None],

@@ -8,7 +8,7 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.readers.session import session_address
 from symroute_nm.targets.base import choose_target
-from symroute_nm.workflow.activation import Command, find_commands
+from symroute_nm.workflow.activation import DELETE, Command, find_commands
 from symroute_nm.workflow.commit import (
     KernelPart,
     Maker,
@@ -18,6 +18,7 @@ from symroute_nm.workflow.commit import (
     write_changes,
 )
 from symroute_nm.workflow.inputs import read_host
+from symroute_nm.workflow.pending import is_on_trial
 from symroute_nm.workflow.proposal import (
     Proposal,
     check_lines,
@@ -98,6 +99,8 @@ def plan_host(request: Request, say: Say, show: Callable[[str], None]) -> Planne
     warnings = preflight(root, host, proposal, generate_options, from_snapshot=from_snapshot)
     warnings += check_lines(proposal.check, generate_options)
     commands = find_commands(host, settings, proposal, session_address())
+    if is_on_trial(request.host_file):  # what no file lists is about to be kept, or taken back
+        commands = [command for command in commands if command.kind != DELETE]
     say(
         *warnings,
         *proposal.plan.notes,

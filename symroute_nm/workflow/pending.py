@@ -1,11 +1,11 @@
-"""What is not at its end: a change that waits to be confirmed, or one, or a write, that was cut off.
+"""What is not at its end: a change that waits to be confirmed, and what was cut off.
 
 Every command says so first; `confirm` and `rollback` end it, from any login.
 """
 
 import os
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from symroute_nm.errors import Refusal, SymrouteError
 
@@ -14,7 +14,8 @@ _KEEPS, _BACK = "symroute-nm confirm", "symroute-nm rollback"
 
 def pending_lines(root: Path) -> List[str]:
     """A line for what is pending in this kernel, and for a write below `root`; nothing is done."""
-    return [*_kernel_lines(), *_file_lines(root)]
+    kernel = _kernel_lines()
+    return [*kernel, *_file_lines(root, bool(kernel))]
 
 
 def _kernel_lines() -> List[str]:
@@ -52,12 +53,15 @@ def _kernel_lines() -> List[str]:
     }[pending.kind]
 
 
-def _file_lines(root: Path) -> List[str]:
+def _file_lines(root: Path, with_kernel: bool) -> List[str]:
+    """Of a write below `root`; nothing where it is part of what has been said `with_kernel`."""
     from symroute_nm.files import journal
 
     try:
         begun, done = journal.find_journals(root)
     except (SymrouteError, OSError):  # whoever writes there is told
+        return []
+    if with_kernel and any(found.token for found in (begun, done) if found):
         return []
     of = f" --root {root}" if str(root) != "/" else ""
     if begun is not None:
@@ -71,6 +75,18 @@ def _file_lines(root: Path) -> List[str]:
             "removes its hidden files, and so does the next run that writes"
         ]
     return []
+
+
+def is_on_trial(host_file: Optional[Path]) -> bool:
+    """Whether a change of this kernel is pending, so that no file lists what is in force.
+
+    Whoever advises to delete that asks before. Never for a snapshot.
+    """
+    if host_file is not None:
+        return False
+    from symroute_nm.kernel import run_tables
+
+    return bool(run_tables.read_trial())
 
 
 def confirm() -> bool:

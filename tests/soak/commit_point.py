@@ -48,7 +48,7 @@ def main() -> int:
             print(problem, flush=True)
             problems += 1
         total.update(found)
-        print("%s %s: %s" % (scene, marks or "without marks", found), flush=True)
+        print("{} {}: {}".format(scene, marks or "without marks", found), flush=True)
     print("%d problems in %s" % (problems, dict(total)))
     return 1 if problems else 0
 
