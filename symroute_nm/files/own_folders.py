@@ -75,12 +75,15 @@ def kept_record_place() -> Path:
     return kernel_place(_KEPT_RECORD)
 
 
-def sweep_kernel_folder() -> None:
-    """Remove what a run that was killed had not given its name yet; under the kernel's lock."""
+def sweep_kernel_folder(name: str) -> None:
+    """Remove the file of that name, and what a run that was killed had not given its name yet.
+
+    Under the kernel's lock.
+    """
     folder = kernel_folder()
     with contextlib.suppress(OSError):
         for place in folder.iterdir():
-            if place.name.startswith(_HIDDEN):
+            if place.name == name or place.name.startswith(_HIDDEN):
                 place.unlink()
 
 

@@ -74,8 +74,8 @@ def recover(note: Callable[[str], None]) -> Optional[Settled]:
     None: there was nothing. Raises `SystemFailure`.
     """
     record = change_record.read_record()
+    sweep()
     if record is None:
-        own_folders.sweep_kernel_folder()
         return None
     wait_for_programs()
     settled = settle(record)
@@ -95,25 +95,31 @@ def roll_back(origin: str, note: Callable[[str], None]) -> Optional[bool]:
     """
     place = own_folders.kernel_place(SOCKET)
     record = change_record.read_record()
-    if record is not None and record.keeper.alive:
+    if record is None:
+        return None
+    if record.keeper.alive:
         with contextlib.suppress(Refusal, keeper.NoAnswer):
             told = keeper.take_back(place, origin, functools.partial(is_patient, record.keeper))
             if told is not None:
                 return told.kept
-    elif record is None:
-        return None
-    settled = take_over(note)
-    return None if settled is None else settled.kept
+    kept = _counts(record)
+    settled = take_over(record, note)
+    # Nothing is left where the command that began it was faster.
+    return kept if settled is None else settled.kept
 
 
-def take_over(note: Callable[[str], None]) -> Optional[Settled]:
+def sweep() -> None:
+    """Remove what a keeper that was killed left beside the record; under the kernel's lock."""
+    own_folders.sweep_kernel_folder(SOCKET)
+
+
+def take_over(record: Record, note: Callable[[str], None]) -> Optional[Settled]:
     """As `recover`, whoever has the lock: who made the change and is stopped or frozen is ended.
 
     Its keeper first, then the command; each has some time to come to the end by itself. Raises
     `Refusal` where another has the lock, `SystemFailure`.
     """
-    record = change_record.read_record()
-    if record is not None and record.keeper.alive:
+    if record.keeper.alive:
         _end(record.keeper.end(_ENDING), "the process that watches over the change")
     begun = time.monotonic()
     while True:
@@ -121,7 +127,7 @@ def take_over(note: Callable[[str], None]) -> Optional[Settled]:
             try:
                 stack.enter_context(kernel_locked())
             except Refusal:
-                if record is None:
+                if not record.command.alive:  # it is another's
                     raise
                 if not is_patient(record.command, time.monotonic() - begun):
                     _end(record.command.end(_ENDING), "the command that began the change")

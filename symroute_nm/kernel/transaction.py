@@ -166,6 +166,7 @@ class _Change(Work):
 
         if not self._held:  # we are not the keeper, who is gone
             recovery.wait_for_programs()
+            recovery.sweep()
         record = change_record.read_record()
         if record is None or record.token != self._record.token:
             return Settled(False)  # nothing of it was begun

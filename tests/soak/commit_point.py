@@ -49,7 +49,7 @@ def main() -> int:
             problems += 1
         total.update(found)
         print("{} {}: {}".format(scene, marks or "without marks", found), flush=True)
-    print("%d problems in %s" % (problems, dict(total)))
+    print(f"{problems} problems in {dict(total)}")
     return 1 if problems else 0
 
 

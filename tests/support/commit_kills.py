@@ -486,8 +486,6 @@ def kill_randomly(
             moment = dice.choice(ground.moments)
             ground.kill_at(moment, whom)
             where = str(moment)
-        where = "%s %s, seed %s, turn %d, %s: %s" % (
-            ground.name, ground.backend, seed, turn, whom, where,
-        )  # fmt: skip
+        where = f"{ground.name} {ground.backend}, seed {seed}, turn {turn}, {whom}: {where}"
         judge.judge(where, whom != "both", removing=turn % 8 == 0)
     return {"problems": judge.problems, **judge.count}

@@ -190,7 +190,7 @@ def moments_of(action: Callable[[], Optional[int]], output: str, wanted: int) ->
 def children(pid: int) -> List[int]:
     """The children that a process has now, in the order in which they were made."""
     try:
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as listed:
+        with open(f"/proc/{pid}/task/{pid}/children") as listed:
             return [int(word) for word in listed.read().split()]
     except OSError:
         return []
@@ -199,7 +199,7 @@ def children(pid: int) -> List[int]:
 def command_name(pid: int) -> Any:
     """What a process is called: comm of proc(5); "" where it has gone."""
     try:
-        with open("/proc/%d/comm" % pid) as listed:
+        with open(f"/proc/{pid}/comm") as listed:
             return listed.read().strip()
     except OSError:
         return ""
