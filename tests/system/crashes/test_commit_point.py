@@ -17,7 +17,7 @@ from support.commit_kills import (
     recover_by_rollback,
 )
 
-EACH = 61  # of so many moments and processes one is tried, another in each run
+EACH = 181  # of so many moments and processes one is tried, another in each run
 RANDOM = 20  # for each of the sixteen grounds: 320
 GROUNDS = [
     (scene, marks)
