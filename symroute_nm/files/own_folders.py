@@ -100,6 +100,11 @@ def tables_place() -> Path:
     return Path("/run", _RUN_TABLES, _namespace())
 
 
+def trial_place() -> Path:
+    """Where it stands what is on trial in this network namespace, for everybody to read."""
+    return tables_place().with_name(f"{_namespace()}.trial")
+
+
 def locks_folder() -> Path:
     """The folder for locks of trees, made where it is missing: 0700, of whoever runs this.
 

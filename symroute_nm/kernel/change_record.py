@@ -10,16 +10,14 @@ of our own. It stands outside every root, where root alone can write (`own_folde
 
 import contextlib
 import json
-import os
-import socket
 import sys
-from pathlib import Path
 from typing import Any, Dict, Iterable, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import own_folders
 from symroute_nm.files.access import os_errors
 from symroute_nm.kernel import mark_setup
+from symroute_nm.kernel.kernel_id import kernel_id
 from symroute_nm.kernel.mark_setup import Reversal
 from symroute_nm.kernel.processes import Process
 from symroute_nm.kernel.scope import Scope
@@ -30,10 +28,6 @@ from symroute_nm.model.plan import OwnTable
 from symroute_nm.model.settings import is_usable_name
 
 _FORMAT = 3
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_NAMESPACE = Path("/proc/self/ns/net")
-_SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14
-_COOKIE_SIZE = 8
 _SMALLEST_MESSAGE = 16 + 12  # bytes: struct nlmsghdr, then struct rtmsg or struct fib_rule_hdr
 _MODE = 0o600
 
@@ -80,7 +74,7 @@ def write_record(record: Record) -> None:
         "what": record.what,
         "origin": record.origin,
         "format": _FORMAT,
-        "kernel": _kernel(),
+        "kernel": kernel_id(),
         "rules": [raw.hex() for raw in record.before.rules],
         "routes": [raw.hex() for raw in record.before.routes],
         "tables": sorted(record.scope.tables),
@@ -119,7 +113,7 @@ def read_record() -> Optional[Record]:
         content = json.loads(text.decode("ascii"))
         if content["format"] != _FORMAT:
             raise ValueError("it is of another version")
-        if content["kernel"] != _kernel():
+        if content["kernel"] != kernel_id():
             return None
         rules, routes = (tuple(map(_message, content[name])) for name in ("rules", "routes"))
         scope = _scope(content, str(place))
@@ -206,19 +200,3 @@ def remove_record() -> None:
     """The change is at its end; raises `SystemFailure`."""
     own_folders.remove_own(own_folders.record_place())
     own_folders.remove_own(own_folders.kept_record_place())
-
-
-def _kernel() -> str:
-    """Which boot, and which network namespace: its inode, which another may get after it, and its
-    cookie, which none ever does, where the kernel has those."""
-    with os_errors("read", _BOOT_ID):
-        return f"{_BOOT_ID.read_text().strip()} {os.readlink(str(_NAMESPACE))} {_cookie()}"
-
-
-def _cookie() -> int:
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as any_socket:
-        try:
-            raw = any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, _COOKIE_SIZE)
-        except OSError:
-            return 0
-    return int.from_bytes(raw, sys.byteorder)

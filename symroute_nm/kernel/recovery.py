@@ -54,8 +54,8 @@ def find_pending() -> Optional[Pending]:
     Whoever is not root learns what waits from the names of its tables.
     """
     if os.geteuid() != 0:
-        words = run_tables.read_trial()
-        return Pending(WAITS, words) if words else None
+        trial = run_tables.read_trial()
+        return Pending(WAITS, trial.words) if trial else None
     try:
         record = change_record.read_record()
     except SymrouteError as error:
@@ -204,6 +204,7 @@ def go_forward(record: Record) -> List[str]:
     if _find_done(record) is not None:
         steps.append(attempt(_recover_files, record))
     steps.append(attempt(run_tables.write_tables, record.names.after))
+    steps.append(attempt(run_tables.end_trial))
     if not any(step.failure for step in steps):
         steps.append(attempt(change_record.remove_record))
     return [
@@ -227,6 +228,7 @@ def _go_back(record: Record, commands: Optional[Sequence[Command]], held: Sequen
         failures.append(attempt(_recover_files, record).failure)
     if not any(failures):  # until all is gone, its tables are known as ours
         failures.append(attempt(run_tables.put_back, record.names.before).failure)
+        failures.append(attempt(run_tables.end_trial).failure)
     told = [failure for failure in failures if failure]
     if told:
         raise SystemFailure(

@@ -136,7 +136,9 @@ class _Change(Work):
         self._record = self._record._replace(keeper=find_process(os.getpid()))
         change_record.write_record(self._record)
         change, scoped, marks = self._change, self._change.scoped, self._change.marks
-        run_tables.write_trial({*change.tables, *change.tables_on_trial}, self._record.words)
+        rules = tuple(sorted(scoped.scope.rules, key=str))
+        trial = run_tables.Trial(self._record.words, rules)
+        run_tables.begin_trial({*change.tables, *change.tables_on_trial}, trial)
         # Marks come after the rules that go by them.
         state.bring_to(scoped.scope, scoped.wanted)
         netfilter.run_script(marks.script if marks else "", self._held)

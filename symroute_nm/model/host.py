@@ -65,3 +65,4 @@ class Host(NamedTuple):
     drop_ins: bool = True  # iproute2 reads rt_tables.d
     firewalls: Tuple[str, ...] = ()  # of nft, iptables, firewalld: what is there
     evidence: Optional[Observations] = None  # None: not read
+    on_trial: Tuple[Rule, ...] = ()  # without who added them: ours, though no file lists them

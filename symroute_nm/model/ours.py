@@ -38,14 +38,17 @@ def looks_like_ours(rule: Rule, settings: Settings) -> bool:
 def our_rules(host: Host, settings: Settings) -> FrozenSet[Rule]:
     """The kernel's rules of ours: they look up our tables, or main for the same selector beside.
 
-    Known at any priority, so that another priority-base finds those of the one before.
+    Known at any priority, so that another priority-base finds those of the one before. What is on
+    trial may be there in part: it is known as it is.
     """
     ours = our_tables(host.tables, (each.table for each in settings.interface.values()))
     plain = [rule for rule in host.rules if _is_plain(rule)]
     own = [each for each in plain if each.table in ours]
     beside = {(selector(each), each.priority + step) for each in own for step in (-1, 1)}
+    trial = frozenset(host.on_trial)
     return frozenset(
         own
+        + [rule for rule in host.rules if trial and rule.without_protocol in trial]
         + [
             each
             for each in plain

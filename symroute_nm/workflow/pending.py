@@ -25,7 +25,7 @@ def _kernel_lines() -> List[str]:
         if os.geteuid() == 0:
             places = [own_folders.record_place(), own_folders.kept_record_place()]
         else:
-            places = [own_folders.tables_place()]
+            places = [own_folders.trial_place()]
         if not any(os.path.lexists(str(place)) for place in places):
             return []
     except (SymrouteError, OSError):  # then there is nothing of ours
@@ -86,7 +86,7 @@ def is_on_trial(host_file: Optional[Path]) -> bool:
         return False
     from symroute_nm.kernel import run_tables
 
-    return bool(run_tables.read_trial())
+    return run_tables.read_trial() is not None
 
 
 def confirm() -> bool:

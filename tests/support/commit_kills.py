@@ -227,8 +227,8 @@ class Ground:
         for place in self.space.state.glob("*"):
             if place.name != "lock":
                 place.unlink()
-        with contextlib.suppress(FileNotFoundError):
-            self.space.tables.unlink()
+        for place in self.space.tables.parent.glob(f"{self.space.tables.name}*"):
+            place.unlink()
         if self.names:
             self.space.tables.write_text(self.names)
 
