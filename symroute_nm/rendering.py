@@ -8,8 +8,9 @@ from symroute_nm.errors import SystemFailure
 from symroute_nm.lazy import import_submodule
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-    from jinja2 import Template as Template
+    from jinja2 import Environment, Template
+
+__all__ = ["Template", "load_templates"]
 
 
 @lru_cache(maxsize=None)

@@ -140,6 +140,6 @@ def expand_groups(command: Callable[..., int]) -> Callable[..., int]:
         return command(**values)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # PEP 362
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call

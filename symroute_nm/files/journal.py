@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -130,9 +131,10 @@ def roll_back(tree: Tree, journal: Journal) -> Tuple[str, ...]:
     ):
         if exists_at(done) and _load(tree, done) == journal:  # an earlier write's is none
             rename(done, begun.name)
+        notes: List[str] = []
         # Backwards: what was written first is there as long as anything else of it.
-        backwards = reversed(journal.entries)
-        notes = [note for entry in backwards for note in _put_back(tree, entry, journal)]
+        for entry in reversed(journal.entries):
+            notes += _put_back(tree, entry, journal)
         places = _hidden_places(tree, journal)
         for place in places:
             unlink(place)
@@ -175,12 +177,11 @@ def _current(target: Place, path: str) -> str:
 
 
 def _hidden_places(tree: Tree, journal: Journal) -> List[Place]:
-    return [
-        tree.plain(entry.target).beside(name)
-        for entry in journal.entries
-        for name in (entry.new, entry.old)
-        if name
-    ]
+    places = []
+    for entry in journal.entries:
+        target = tree.plain(entry.target)
+        places += [target.beside(name) for name in (entry.new, entry.old) if name]
+    return places
 
 
 def _remove_folders(tree: Tree, journal: Journal) -> None:
@@ -198,7 +199,7 @@ def _remove_folders(tree: Tree, journal: Journal) -> None:
 
 def _remove(tree: Tree, places: Iterable[Place]) -> Tuple[str, ...]:
     """Remove files or folders, trying twice; returns what went wrong."""
-    return tuple(problem for place in places for problem in _remove_one(tree, place))
+    return tuple(chain.from_iterable(_remove_one(tree, place) for place in places))
 
 
 def _remove_one(tree: Tree, place: Place) -> List[str]:
@@ -406,11 +407,9 @@ def check_path(text: str) -> None:
 
 def _check_places(journal: Journal) -> None:
     """TypeError, ValueError where a name is none, or leads elsewhere than a journal's can."""
-    names = [
-        journal.backup,
-        journal.token,
-        *(name for entry in journal.entries for name in (entry.new, entry.old)),
-    ]
+    names = [journal.backup, journal.token]
+    for entry in journal.entries:
+        names += (entry.new, entry.old)
     places = [*journal.folders, *(entry.target for entry in journal.entries)]
     for text in (*names, *places):
         if not isinstance(text, str):

@@ -102,10 +102,7 @@ def _with_spare(scope: Scope, present: State, wanted: State) -> Scope:
 
 def planned_state(plan: Plan) -> State:
     """The rules and routes of a plan, in the order in which they are to be added."""
-    return State(
-        tuple(rule for planned in plan.uplinks for rule in planned.rules),
-        tuple(route for planned in plan.uplinks for route in planned.routes),
-    )
+    return State(plan.rules, plan.routes)
 
 
 def add_kept(planned: State, host: Host, kept: Listing) -> State:

@@ -1,4 +1,4 @@
-"""Model values as JSON's types and back, by their types' annotations, strictly checked (pure)."""
+"""Model values as JSON's types and back, by their types' annotations, strictly checked."""
 
 import functools
 import re
@@ -17,11 +17,17 @@ from typing import Any, Callable, Dict, FrozenSet, Mapping, NoReturn, Tuple, Typ
 
 from symroute_nm import errors
 from symroute_nm.errors import InputError
-from symroute_nm.model.network import IPAddress, IPInterface, IPNetwork, Rule, parse_network
+from symroute_nm.model.network import (
+    LARGEST_UINT32,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Rule,
+    parse_network,
+)
 from symroute_nm.model.route_set import RouteSet
 
-_LARGEST_NUMBER = 2**32 - 1
-_LONGEST_TEXT = 1 << 20  # a file's content: what bounded.read() takes
+_LONGEST_TEXT = 1 << 20  # characters; no file that we read is longer
 _ADDRESSES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
 _FROM_TEXT: Mapping[Any, Tuple[Callable[[str], Any], str]] = {
     IPAddress: (ip_address, "an address"),
@@ -38,21 +44,21 @@ _Decoder = Callable[[Any, str], Any]  # of a value and its place
 def encode(value: Any) -> Any:
     """A model value as JSON's types: named tuples as objects without the fields left at default.
 
-    But None for `Routes`, of which there may be too many.
+    But None for a `RouteSet`, of which there may be too many.
     """
     if hasattr(value, "_fields"):
         defaults = _defaults(type(value))
         return {
-            name: encode(each)
-            for name, each in zip(value._fields, value)
-            if name not in defaults or each != defaults[name]
+            name: encode(field)
+            for name, field in zip(value._fields, value)
+            if name not in defaults or field != defaults[name]
         }
     if isinstance(value, RouteSet):
         return None
     if isinstance(value, (tuple, list)):
-        return [encode(each) for each in value]
+        return [encode(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): encode(each) for key, each in value.items()}
+        return {str(key): encode(item) for key, item in value.items()}
     return str(value) if isinstance(value, _ADDRESSES) else value
 
 
@@ -63,13 +69,13 @@ def decode(kind: Any, value: Any, where: str) -> Any:
 
 @functools.lru_cache(maxsize=None)
 def _decoder(kind: Any) -> _Decoder:
-    """What decodes values of that type, which is looked at once."""
+    """What decodes values of that type; kept, as types are few and looking at them takes long."""
     if kind in _FROM_TEXT:
         return functools.partial(_decode_text, *_FROM_TEXT[kind])
     if kind in _SCALARS:
         return functools.partial(_decode_scalar, kind)
     if hasattr(kind, "_fields"):
-        fields = {name: _decoder(each) for name, each in kind.__annotations__.items()}
+        fields = {name: _decoder(field) for name, field in kind.__annotations__.items()}
         if kind is Rule:  # the kernel's own may have host bits; its routes have none
             selector = functools.partial(_decode_text, parse_network, "a network")
             fields["source"] = fields["destination"] = functools.partial(_decode_optional, selector)
@@ -90,7 +96,7 @@ def _decode_optional(decoder: _Decoder, value: Any, where: str) -> Any:
 def _decode_list(decoder: _Decoder, value: Any, where: str) -> Any:
     if not isinstance(value, list):
         fail(where, "not a list")
-    return tuple(decoder(each, f"{where}[{index}]") for index, each in enumerate(value))
+    return tuple(decoder(item, f"{where}[{index}]") for index, item in enumerate(value))
 
 
 def _decode_fields(
@@ -102,7 +108,7 @@ def _decode_fields(
         fail(where, f"unknown field {shown(min(value.keys() - fields.keys()))}")
     if not value.keys() >= required:
         fail(where, f"no field {min(required - value.keys())!r}")
-    return kind(**{name: fields[name](each, f"{where}.{name}") for name, each in value.items()})
+    return kind(**{name: fields[name](field, f"{where}.{name}") for name, field in value.items()})
 
 
 def _decode_text(parse: Callable[[str], Any], what: str, value: Any, where: str) -> Any:
@@ -119,7 +125,7 @@ def _decode_text(parse: Callable[[str], Any], what: str, value: Any, where: str)
 def _decode_scalar(kind: Type[Any], value: Any, where: str) -> Any:
     if type(value) is not kind:
         fail(where, f"{shown(value)} is not {_SCALARS[kind]}")
-    if kind is int and not 0 <= value <= _LARGEST_NUMBER:
+    if kind is int and not 0 <= value <= LARGEST_UINT32:
         fail(where, f"{shown(value)} is out of range")
     if kind is str and (len(value) > _LONGEST_TEXT or "\0" in value):
         fail(where, "text too long, or with a NUL")

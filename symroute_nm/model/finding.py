@@ -1,4 +1,4 @@
-"""What a diagnosis finds besides asymmetry (pure)."""
+"""What a diagnosis finds besides asymmetry."""
 
 from typing import NamedTuple
 

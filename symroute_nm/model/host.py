@@ -1,4 +1,4 @@
-"""What a kernel can, by its release (pure)."""
+"""A `Host`: all that a plan depends on, and what its kernel can, by release."""
 
 import re
 from typing import NamedTuple, Optional, Sequence, Tuple
@@ -6,27 +6,6 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 from symroute_nm.model.network import Address, IPAddress, Link, Route, Rule
 from symroute_nm.model.observations import Observations
 from symroute_nm.model.profiles import Profile
-
-# linux 7764a45a8f1f and 73f5698e7721: fib_rules know suppress_prefixlength since 3.12.
-_SUPPRESS_SINCE = (3, 12)
-# linux f6d0cbcf09c5: nf_tables can ask the routing tables (fib) since 4.10.
-_FIB_SINCE = (4, 10)
-
-
-def suppresses(release: str) -> bool:
-    """Whether rules can have suppress_prefixlength; distributors may have brought it earlier."""
-    return _version(release) >= _SUPPRESS_SINCE
-
-
-def has_nft_fib(release: str) -> bool:
-    """Whether nftables has all that our table needs."""
-    return _version(release) >= _FIB_SINCE
-
-
-def _version(release: str) -> Tuple[int, int]:
-    """The first two numbers of ``uname -r``; (0, 0) for what has none."""
-    found = re.match(r"^(\d+)\.(\d+)", release)
-    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 
 class TableName(NamedTuple):
@@ -66,3 +45,25 @@ class Host(NamedTuple):
     firewalls: Tuple[str, ...] = ()  # of nft, iptables, firewalld: what is there
     evidence: Optional[Observations] = None  # None: not read
     on_trial: Tuple[Rule, ...] = ()  # without who added them: ours, though no file lists them
+
+
+# linux 7764a45a8f1f and 73f5698e7721: fib_rules know suppress_prefixlength since 3.12.
+_SUPPRESS_SINCE = (3, 12)
+# linux f6d0cbcf09c5: nf_tables can ask the routing tables (fib) since 4.10.
+_FIB_SINCE = (4, 10)
+
+
+def suppresses(release: str) -> bool:
+    """Whether rules can have suppress_prefixlength; distributors may have brought it earlier."""
+    return _version(release) >= _SUPPRESS_SINCE
+
+
+def has_nft_fib(release: str) -> bool:
+    """Whether nftables has all that our table needs."""
+    return _version(release) >= _FIB_SINCE
+
+
+def _version(release: str) -> Tuple[int, int]:
+    """The first two numbers of ``uname -r``; (0, 0) for what has none."""
+    numbers = re.match(r"^(\d+)\.(\d+)", release)
+    return (int(numbers.group(1)), int(numbers.group(2))) if numbers else (0, 0)

@@ -1,4 +1,4 @@
-"""The rules and routes that files list (pure)."""
+"""The rules and routes that files list, each with where it stands."""
 
 from typing import Collection, NamedTuple, Tuple
 

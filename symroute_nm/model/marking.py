@@ -1,5 +1,4 @@
-"""How connections are marked by the uplink that they came in by, as immutable types; a part of
-`model.Plan`, and the places of its files."""
+"""Marks on connections: by which uplink they came in, by what that is set, and in which files."""
 
 from typing import NamedTuple, Tuple
 
@@ -11,6 +10,8 @@ MARKING_FILES = (SCRIPT, SYSCTL, DIRECT)
 
 # nftables' table (family inet) and iptables' chains (table mangle) of our own.
 NAME = "symroute_nm"
+PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml
+PROGRAMS = ("iptables", "ip6tables")
 
 
 class Mark(NamedTuple):
@@ -33,19 +34,15 @@ class Marking(NamedTuple):
         return "nft" if self.backend == "nft" else "iptables"
 
 
-PROGRAMS = ("iptables", "ip6tables")
-
-
 class Setting(NamedTuple):
-    """One rule of ours: it marks connections from a link or, without one, the packets of a marked
-    connection."""
+    """One rule of ours, which marks connections from a link.
+
+    Without a link it marks the packets of a marked connection.
+    """
 
     link: str
     value: int
     mask: int
-
-
-PARENTS = ("PREROUTING", "PREROUTING_direct")  # ours, and firewalld's for direct.xml
 
 
 def planned_rules(marking: Marking) -> Tuple[Setting, ...]:

@@ -27,6 +27,8 @@ TABLE_DEFAULT = 253
 TABLE_MAIN = 254
 TABLE_LOCAL = 255
 
+LARGEST_UINT32 = 2**32 - 1  # of table ids, marks and metrics
+
 IP6_RT_PRIO_USER = 1024  # linux/ipv6_route.h
 
 IPV4, IPV6 = VERSIONS = (4, 6)

@@ -1,7 +1,8 @@
 """What no plan depends on but a diagnosis does; a part of `Host`."""
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import NamedTuple, Tuple, Union
+from typing import NamedTuple, Tuple
+
+from symroute_nm.model.network import IPAddress, IPNetwork
 
 
 class ConfigFile(NamedTuple):
@@ -28,12 +29,12 @@ class Arp(NamedTuple):
 class Published(NamedTuple):
     """A DNAT of the host's firewall; ports as it writes them ("80", "8000:8010"), "" for all."""
 
-    target: Union[IPv4Address, IPv6Address]
+    target: IPAddress
     target_port: str = ""
     protocol: str = ""  # tcp udp …; "" for all
     port: str = ""
     # The addresses that it is asked at; empty: all.
-    at: Tuple[Union[IPv4Network, IPv6Network], ...] = ()
+    at: Tuple[IPNetwork, ...] = ()
 
 
 RULE_FILES, PUBLISHED_PORTS = "rule files", "published ports"  # the subjects of `Unread`
@@ -54,7 +55,7 @@ class Observations(NamedTuple):
     ipv6_rpfilter: str = ""  # IPv6_rpfilter of firewalld.conf; "" where firewalld is not enabled
     arp: Tuple[Arp, ...] = ()
     published: Tuple[Published, ...] = ()
-    masqueraded: Tuple[Union[IPv4Network, IPv6Network], ...] = ()  # whose own addresses stay inside
+    masqueraded: Tuple[IPNetwork, ...] = ()  # whose own addresses stay inside
     marked: Tuple[str, ...] = ()  # links whose connections get a mark of ours
     unread: Tuple[Unread, ...] = ()
 

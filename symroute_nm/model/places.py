@@ -7,5 +7,5 @@ RT_TABLES = "/etc/iproute2/rt_tables"
 FRAGMENT = "/etc/iproute2/rt_tables.d/symroute-nm.conf"
 
 # The names of tables in the kernel that no file names, of this boot: a file for each network
-# namespace in this folder (`rundir`).
+# namespace in this folder (`files.own_folders`).
 RUN_TABLES = "/run/symroute-nm-tables"

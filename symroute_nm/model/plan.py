@@ -1,8 +1,6 @@
-"""The words of this project as immutable types; addresses are ``ipaddress`` objects, never strings.
+"""A `Plan`: what each uplink gets, which links get nothing and why, what the user should know."""
 
-The same `Route` and `Rule` serve kernel, plan, templates and netlink.
-"""
-
+from itertools import chain
 from typing import NamedTuple, Optional, Tuple
 
 from symroute_nm.model.marking import Marking
@@ -82,3 +80,13 @@ class Plan(NamedTuple):
     table_names: bool = False
     left_out: Tuple[LeftOut, ...] = ()
     marking: Optional[Marking] = None  # None: no marks
+
+    @property
+    def rules(self) -> Tuple[Rule, ...]:
+        """The rules of all uplinks, in the order in which they are to be added."""
+        return tuple(chain.from_iterable(planned.rules for planned in self.uplinks))
+
+    @property
+    def routes(self) -> Tuple[Route, ...]:
+        """The routes of all own tables, in the order in which they are to be added."""
+        return tuple(chain.from_iterable(planned.routes for planned in self.uplinks))

@@ -1,7 +1,7 @@
 """Which profiles NetworkManager may use for a link."""
 
 import re
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from symroute_nm.model.network import IPAddress, Link
 
@@ -49,13 +49,19 @@ _INFINIBAND_COMPARED = 8
 _Binding = Tuple[str, str]  # device uuid hwaddr, and which
 
 
-class Profiles(Tuple[Profile, ...]):
+if TYPE_CHECKING:
+    _Profiles = Tuple[Profile, ...]
+else:
+    _Profiles = tuple  # in Python 3.6 any tuple is an instance of a class below Tuple[...]
+
+
+class Profiles(_Profiles):
     """The profiles of a host: a tuple of them that finds those of a link without trying all.
 
     There may be thousands of both, and every link asks.
     """
 
-    def __init__(self, profiles: Iterable[Profile] = ()) -> None:  # noqa: ARG002  # see __new__
+    def __init__(self, profiles: Iterable[Profile] = ()) -> None:  # noqa: ARG002  # tuple's __new__ takes them
         self._positions: Dict[_Binding, List[int]] = {}
         for position, profile in enumerate(self):
             for binding in _bindings_of_profile(profile):

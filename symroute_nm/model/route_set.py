@@ -200,14 +200,14 @@ class RouteSet(Sequence[Route]):
     def select_prefix_keys(self, wanted: Wanted) -> Iterator[Tuple[Route, List[int]]]:
         """As `select`, the routes of each kind together: (their template, their prefix keys)."""
         for table in self.tables:
-            found: Dict[int, List[int]] = {
+            by_kind: Dict[int, List[int]] = {
                 kind: [] for kind, template in enumerate(table.templates) if wanted(template)
             }
-            if found:
+            if by_kind:
                 for kind, key in zip(table.kinds, table.prefix_keys):
-                    if kind in found:
-                        found[kind].append(key)
-                for kind, keys in found.items():
+                    if kind in by_kind:
+                        by_kind[kind].append(key)
+                for kind, keys in by_kind.items():
                     yield table.templates[kind], keys
 
 

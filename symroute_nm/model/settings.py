@@ -1,4 +1,4 @@
-"""What the user says, as immutable types: configuration file and command line together (pure)."""
+"""What the user says, as immutable types: configuration file and command line together."""
 
 import re
 from types import MappingProxyType
@@ -6,6 +6,7 @@ from typing import Mapping, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import InputError, shown
 from symroute_nm.model.network import (
+    LARGEST_UINT32,
     TABLE_DEFAULT,
     TABLE_LOCAL,
     TABLE_MAIN,
@@ -19,6 +20,14 @@ from symroute_nm.model.network import (
 # 0xff0000, Calico 0xffff0000 (iptablesMarkMask), Docker's encrypted overlays 0xd0c4e3, wg-quick
 # 0xca6c; Istio marks inside pods. See https://github.com/fwmark/registry.
 MARK_MASK = 0x7F
+
+
+_NAME = re.compile(r"^[A-Za-z0-9_.:@+-]{1,63}\Z")
+_NUMBER = re.compile(r"^(0x[0-9A-Fa-f]+|[0-9]+)\Z")
+_KEYWORDS = {"unspec", "default", "main", "local", "all", "cache"}
+RESERVED_IDS = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
+
+LARGEST_ID = LARGEST_UINT32
 
 
 class TableChoice(NamedTuple):
@@ -82,14 +91,6 @@ def named_links(options: Options) -> Tuple[str, ...]:
     pairs = options.tables + options.gateways
     plain = (name for name in options.interfaces if not set(name) & set("*?["))
     return tuple(sorted({text.partition("=")[0] for text in pairs} | set(plain)))
-
-
-_NAME = re.compile(r"^[A-Za-z0-9_.:@+-]{1,63}\Z")
-_NUMBER = re.compile(r"^(0x[0-9A-Fa-f]+|[0-9]+)\Z")
-_KEYWORDS = {"unspec", "default", "main", "local", "all", "cache"}
-RESERVED_IDS = {TABLE_UNSPEC, TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL}
-
-LARGEST_ID = 2**32 - 1
 
 
 def check_choice(link: str, choice: TableChoice) -> None:

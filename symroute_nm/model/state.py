@@ -1,4 +1,4 @@
-"""What of rules and routes is in force or to be, and the steps from one to the other."""
+"""A `State` of our rules and routes, in force or to be, and the steps from one to another."""
 
 from typing import NamedTuple, Tuple, Union
 

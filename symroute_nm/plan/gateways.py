@@ -167,15 +167,15 @@ def _written(host: Host, defaults: DefaultRoutes, link: Link) -> Iterator[Gatewa
 
 def _routed(defaults: DefaultRoutes, link: Link, version: int) -> Iterator[Tuple[int, Gateway]]:
     """Default routes through the link by table: main's, then those chosen for its addresses."""
-    found = sorted(defaults.defaults.get((link.name, version), []), key=_by_preference)
-    for route, hop in found:
+    ways = sorted(defaults.defaults.get((link.name, version), []), key=_by_preference)
+    for route, hop in ways:
         if route.table == TABLE_MAIN:
             origin = "main's default route"
             if route.metric:
                 origin += f" (metric {route.metric})"
             yield route.table, Gateway(version, hop.gateway, origin, hop.onlink)
     chosen = defaults.chosen_tables(link.name, version)
-    for route, hop in found:
+    for route, hop in ways:
         if route.table in chosen:
             name = defaults.table_names.get(route.table, "")
             origin = f"table {route.table} ({name})" if name else f"table {route.table}"

@@ -19,12 +19,12 @@ from symroute_nm.plan.own_tables import TableFiller
 
 
 def notes_on_uplinks(
-    host: Host, settings: Settings, found: Sequence[Uplink], planned: Sequence[UplinkPlan]
+    host: Host, settings: Settings, uplinks: Sequence[Uplink], planned: Sequence[UplinkPlan]
 ) -> Tuple[str, ...]:
-    """What is left out; `found` are the uplinks before families with one only were."""
+    """What is left out; `uplinks` are those before families with one only were left out."""
     notes = [
-        *_lone_families(found),
-        *_without_gateway(host, found),
+        *_lone_families(uplinks),
+        *_without_gateway(host, uplinks),
         *_other_gateways(host, planned),
     ]
     if settings.sources == "auto":
@@ -32,24 +32,24 @@ def notes_on_uplinks(
     return tuple(notes)
 
 
-def _lone_families(found: Sequence[Uplink]) -> Iterator[str]:
+def _lone_families(uplinks: Sequence[Uplink]) -> Iterator[str]:
     for version in VERSIONS:
-        names = [uplink.link.name for uplink in found if uplink.gateway(version)]
+        names = [uplink.link.name for uplink in uplinks if uplink.gateway(version)]
         if len(names) == 1:
             yield f"IPv{version}: {names[0]} is the only uplink: nothing is written for it"
 
 
-def _without_gateway(host: Host, found: Sequence[Uplink]) -> Iterator[str]:
+def _without_gateway(host: Host, uplinks: Sequence[Uplink]) -> Iterator[str]:
     """Uplinks in one family that have addresses in the other, in which another link leads out."""
     for version in VERSIONS:
-        if not any(uplink.gateway(version) for uplink in found):
+        if not any(uplink.gateway(version) for uplink in uplinks):
             continue
         addressed = {
             address.link
             for address in host.addresses
             if address.version == version and is_global(address)
         }
-        for uplink in found:
+        for uplink in uplinks:
             name = uplink.link.name
             if name in addressed and not uplink.gateway(version):
                 yield (

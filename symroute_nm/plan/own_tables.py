@@ -285,7 +285,7 @@ class TableFiller:
 
 def _find_own(networks: Networks) -> Dict[str, Sequence[int]]:
     """The positions of the networks that each link reaches itself: {link: positions}."""
-    links = {link for reach in networks.reaches for link in reach.by}
+    links: Set[str] = set().union(*(reach.by for reach in networks.reaches))
     own = {link: make_indexes() for link in sorted(links)}
     by_kind = [[own[link] for link in reach.by] for reach in networks.reaches]
     for position, kind in enumerate(networks.kinds):

@@ -37,8 +37,8 @@ def make_plan(
     `bind` is the target's, which knows the profiles. `earlier` are the tables of each profile's
     blocks: a link that was renamed keeps its own.
     """
-    found = find_uplinks(host, settings)
-    survey = pair_families(found)
+    unpaired = find_uplinks(host, settings)
+    survey = pair_families(unpaired)
     check_addresses(survey.uplinks)
     check_gateways(host, survey.uplinks)
     guard = choose_guard(host, settings)
@@ -76,7 +76,7 @@ def make_plan(
             *_notes_on_marking(host, settings, marking),
             *notes_on_size(fillers, uplinks, left_out, settings.most_networks),
             *notes_on_floating_addresses(host, settings, uplinks),
-            *notes_on_uplinks(host, settings, found.uplinks, planned),
+            *notes_on_uplinks(host, settings, unpaired.uplinks, planned),
         ),
     )
 

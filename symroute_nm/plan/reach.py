@@ -74,15 +74,15 @@ class Networks:
 
 def find_networks(host: Host, uplinks: Sequence[Uplink]) -> Dict[int, Networks]:
     """All that main knows specifically: {IP version: networks}."""
-    routes, found = pack(host.routes), {}
+    routes, by_version = pack(host.routes), {}
     for version in VERSIONS:
-        networks = found[version] = Networks(version)
+        networks = by_version[version] = Networks(version)
         links = {uplink.link.name for uplink in uplinks if uplink.gateway(version)}
         main = routes.of(TABLE_MAIN, version)
         routed = _find_routed(networks, main, links) if main else iter(())
         for key, kind in _add_connected(networks, routed, _find_connected(uplinks, version)):
             networks.add(key, kind)
-    return found
+    return by_version
 
 
 def _find_routed(

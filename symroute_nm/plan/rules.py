@@ -1,5 +1,6 @@
 """The rules of one uplink: by source address, by incoming link, by mark."""
 
+from itertools import chain
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.model.host import Host
@@ -110,12 +111,10 @@ def _selects_network(draft: Draft, uplink: Uplink, address: Address, network: IP
         return draft.settings.sources == "network"
     if not address.dynamic or address.peer is not None:
         return False
-    others = (
-        other.interface.network
-        for planned in draft.uplinks
-        if planned.link.name != uplink.link.name
-        for other in planned.addresses
+    addresses = chain.from_iterable(
+        other.addresses for other in draft.uplinks if other.link.name != uplink.link.name
     )
+    others = (other.interface.network for other in addresses)
     shared = any(contains(network, other) or contains(other, network) for other in others)
     return not shared and not any(
         contains(network, destination) for destination in _elsewhere(draft.host, uplink)

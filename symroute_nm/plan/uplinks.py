@@ -83,8 +83,8 @@ def _find_skip(link: Link, defaults: DefaultRoutes, settings: Settings) -> Optio
     excluding = [pattern for pattern in settings.exclude if fnmatchcase(link.name, pattern)]
     if excluding:
         return Skip(link.name, f"excluded ({excluding[0]})", EXCLUDED)
-    asked = [pattern for pattern in settings.interfaces if fnmatchcase(link.name, pattern)]
-    if settings.interfaces and not asked:
+    matching = [pattern for pattern in settings.interfaces if fnmatchcase(link.name, pattern)]
+    if settings.interfaces and not matching:
         return Skip(link.name, "not among the interfaces asked for")
     reason = _in_vrf(link, defaults)
     if not reason and link.name not in defaults.addresses:

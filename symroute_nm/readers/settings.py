@@ -11,7 +11,7 @@ from symroute_nm.errors import InputError, Refusal, shown
 from symroute_nm.files import access
 from symroute_nm.files.access import Tree
 from symroute_nm.model.network import IPAddress
-from symroute_nm.model.ours import is_usable
+from symroute_nm.model.ours import is_usable_mask
 from symroute_nm.model.settings import (
     InterfaceSettings,
     Options,
@@ -352,7 +352,7 @@ def parse_mask(where: str, text: str) -> int:
         mask = int(text, 0)
     except ValueError:
         mask = 0
-    if not is_usable(mask):
+    if not is_usable_mask(mask):
         raise InputError(
             f"{where}: {shown(text)} is no mask of neighbouring bits",
             "for example 0x7f, or 0xff000000",

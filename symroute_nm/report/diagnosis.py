@@ -11,10 +11,10 @@ from symroute_nm.rpdb.symmetry import describe_failure
 _IN_KERNEL_ALONE = {"missing-rules", "routes-missing", "stale-routes", "leaked-rules"}
 
 
-def as_json(found: Diagnosis) -> Dict[str, Any]:
+def as_json(diagnosis: Diagnosis) -> Dict[str, Any]:
     """{"symmetric": bool, "addresses": […], "findings": [{"code", "severity", …}]}."""
     return {
-        "symmetric": found.symmetric,
+        "symmetric": diagnosis.symmetric,
         "addresses": [
             {
                 "address": str(outcome.address.ip),
@@ -23,9 +23,9 @@ def as_json(found: Diagnosis) -> Dict[str, Any]:
                 "rp_filter": outcome.rp_filter,
                 "failures": [_astray(outcome, failed) for failed in outcome.astray],
             }
-            for outcome in found.outcomes
+            for outcome in diagnosis.outcomes
         ],
-        "findings": [finding._asdict() for finding in found.findings],
+        "findings": [finding._asdict() for finding in diagnosis.findings],
     }
 
 
@@ -49,14 +49,16 @@ def _astray(outcome: Outcome, astray: Astray) -> Dict[str, Any]:
     }
 
 
-def lines(found: Diagnosis) -> List[str]:
+def lines(diagnosis: Diagnosis) -> List[str]:
     """A line for each address, what fails below it, and then the findings."""
-    text = [line for outcome in found.outcomes for line in _outcome(outcome)]
-    if not found.outcomes:
+    text: List[str] = []
+    for outcome in diagnosis.outcomes:
+        text += _outcome(outcome)
+    if not diagnosis.outcomes:
         text.append("fewer than two uplinks in any family: replies have one way out")
-    if not found.symmetric and not any(map(_is_in_kernel_alone, found.findings)):
+    if not diagnosis.symmetric and not any(map(_is_in_kernel_alone, diagnosis.findings)):
         text += ["", "to cure it: symroute-nm generate (first with --dry-run)"]
-    for finding in found.findings:
+    for finding in diagnosis.findings:
         text += ["", *_finding(finding)]
     return text
 

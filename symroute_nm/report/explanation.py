@@ -45,7 +45,8 @@ def lines(explained: Explanation) -> List[str]:
     words += ["iif", packet.iif] if packet.iif else []
     words += ["mark", hex(packet.mark)] if packet.mark else []
     words += [f"(of what came in by {explained.marked_by})"] if explained.marked_by else []
-    heading = f"{' '.join(words)}{' (as after generate)' if explained.planned else ''}:"
+    words += ["(as after generate)"] if explained.planned else []
+    heading = f"{' '.join(words)}:"
     steps = [
         f"{step.rule.priority:7}  {format_rule(step.rule)}: {step.outcome}"
         for step in explained.steps
@@ -60,4 +61,5 @@ def _conclude(decision: Decision) -> str:
     if decision.type != "unicast":
         return f"dropped ({decision.type})"
     way = " or ".join(format_hop(hop) for hop in decision.hops)
-    return f"leaves {way}{f' (route {format_route(decision.route)})' if decision.route else ''}"
+    route = f" (route {format_route(decision.route)})" if decision.route else ""
+    return f"leaves {way}{route}"

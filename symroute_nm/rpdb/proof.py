@@ -110,25 +110,25 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
     """The host as it will be once the planned connections have been brought up."""
     ours = our_rules(host, settings)
     rules = [rule for rule in host.rules if rule not in ours]
-    rules += [rule for planned in plan.uplinks for rule in planned.rules]
+    rules += plan.rules
     rules.sort(key=lambda rule: (rule.version, rule.priority))
-    # What the plan has nothing to do with stays as it is packed.
-    tables = {planned.table.id for planned in plan.uplinks}
-    owned = {table.id for table in host.tables if table.owned}
-    packed = [table for table in pack(host.routes).tables if table.table not in owned]
-    routes = list(_staying([table for table in packed if table.table in tables], plan))
+    planned_ids = {planned.table.id for planned in plan.uplinks}
+    owned_ids = {table.id for table in host.tables if table.owned}
+    others = [table for table in pack(host.routes).tables if table.table not in owned_ids]
+    routes = list(_find_staying([table for table in others if table.table in planned_ids], plan))
     # A route that somebody else's table has already stays: adding ours says "File exists".
     taken = {route.kernel_key for route in routes}
     for planned in plan.uplinks:
         routes += [route for route in planned.routes if route.kernel_key not in taken]
-    apart = [table for table in packed if table.table not in tables]
+    # What the plan has nothing to do with stays as it is packed.
+    apart = [table for table in others if table.table not in planned_ids]
     return host._replace(rules=tuple(rules), routes=RouteSet([*apart, *pack(routes).tables]))
 
 
-def _staying(packed: Iterable[RouteTable], plan: Plan) -> Iterator[Route]:
+def _find_staying(tables: Iterable[RouteTable], plan: Plan) -> Iterator[Route]:
     """In a table that an administrator named, only the uplink's own go when it is brought up."""
     links = {planned.table.id: {planned.uplink.link.name} for planned in plan.uplinks}
-    for route in RouteSet(packed):
+    for route in RouteSet(tables):
         if links[route.table] != {hop.link for hop in route.hops}:
             yield route
 

@@ -24,7 +24,7 @@ class Applied(NamedTuple):
     kernel_change: KernelChange
 
 
-def apply(
+def apply(  # noqa: PLR0913  # no two of them belong together
     root: Path,
     settings: Settings,
     options: Options,

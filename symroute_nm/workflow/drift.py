@@ -1,4 +1,4 @@
-"""Plan, files and kernel against each other (pure)."""
+"""Plan, files and kernel against each other ."""
 
 from collections import Counter
 from typing import (
@@ -10,6 +10,7 @@ from typing import (
     List,
     NamedTuple,
     Sequence,
+    Set,
     Tuple,
     Union,
 )
@@ -69,37 +70,41 @@ class Verification(NamedTuple):
         return not (self.drift or self.files or self.marks)
 
 
-def find_drift(three: States) -> Tuple[Drift, ...]:
+def find_drift(states: States) -> Tuple[Drift, ...]:
     """All rules and routes on which they do not agree: rules first, as they are listed."""
-    rules = [{rule.without_protocol: rule for rule in one.rules} for one in three]
-    routes = [{route.identity: route for route in one.routes} for one in three]
-    found = [*_differences(rules, ()), *_differences(routes, three.plan.routes)]
+    rules = [{rule.without_protocol: rule for rule in state.rules} for state in states]
+    routes = [{route.identity: route for route in state.routes} for state in states]
+    differing = [*_differences(rules, ()), *_differences(routes, states.plan.routes)]
     again = [
         rule
-        for rule, times in Counter(rule.without_protocol for rule in three.kernel.rules).items()
+        for rule, times in Counter(rule.without_protocol for rule in states.kernel.rules).items()
         if times > 1
     ]
     return (
-        *found,
+        *differing,
         *(Drift(rule, rule in rules[0], rule in rules[1], True, TWICE) for rule in again),
-        *_repeated_routes(three, routes),
-        *_misplaced(three, rules),
+        *_repeated_routes(states, routes),
+        *_misplaced(states, rules),
     )
 
 
-def _repeated_routes(three: States, routes: Sequence[Dict[Any, Any]]) -> Iterator[Drift]:
-    planned = Counter(route.identity for route in three.plan.routes)
-    for key, times in Counter(route.identity for route in three.kernel.routes).items():
+def _repeated_routes(states: States, routes: Sequence[Dict[Any, Any]]) -> Iterator[Drift]:
+    planned = Counter(route.identity for route in states.plan.routes)
+    for key, times in Counter(route.identity for route in states.kernel.routes).items():
         if times > max(1, planned[key]):
             yield Drift(routes[2][key], key in routes[0], key in routes[1], True, TWICE)
 
 
-def _misplaced(three: States, rules: Sequence[Dict[Any, Any]]) -> Iterator[Drift]:
+def _misplaced(states: States, rules: Sequence[Dict[Any, Any]]) -> Iterator[Drift]:
     """Rules that are planned and there, but come behind one of their priority that follows them."""
-    planned, present = _by_priority(three.plan.rules), _by_priority(three.kernel.rules)
+    planned, present = _by_priority(states.plan.rules), _by_priority(states.kernel.rules)
     for place, wanted in planned.items():
-        there = list(dict.fromkeys(rule for rule in present.get(place, ()) if rule in wanted))
-        for rule, right in zip(there, (rule for rule in wanted if rule in there)):
+        there = present.get(place, [])
+        if there == wanted:
+            continue
+        known, found = set(wanted), set(there)
+        inside = dict.fromkeys(rule for rule in there if rule in known)
+        for rule, right in zip(inside, dict.fromkeys(rule for rule in wanted if rule in found)):
             if rule != right:
                 yield Drift(rule, True, rule in rules[1], True, MISPLACED)
                 break
@@ -112,20 +117,22 @@ def _by_priority(rules: Iterable[Rule]) -> Dict[Any, List[Rule]]:
     return found
 
 
-def _differences(three: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> List[Drift]:
-    plan, files, kernel = three
+def _differences(items: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> List[Drift]:
+    """Items by what tells them apart, of the plan, of the files and of the kernel."""
+    plan, files, kernel = items
     if set(plan) == set(files) == set(kernel):
         return []
-    places = set() if {*files, *kernel} <= set(plan) else {each.line_key for each in planned}
-    found = []
+    places: Set[Any] = set()
+    if not {*files, *kernel} <= set(plan):
+        places = {route.line_key for route in planned}
+    differing = []
     for key, item in {**kernel, **files, **plan}.items():
-        there = key in plan, key in files, key in kernel
-        if not all(there):
+        if not (key in plan and key in files and key in kernel):
             kind = MISSING if key in plan else STALE
             if kind == STALE and isinstance(item, Route) and item.line_key in places:
                 kind = CHANGED
-            found.append(Drift(item, *there, kind))
-    return found
+            differing.append(Drift(item, key in plan, key in files, key in kernel, kind))
+    return differing
 
 
 def find_file_drift(changes: Iterable[Change], by_hand: Collection[str]) -> List[FileDrift]:

@@ -38,10 +38,10 @@ def read_settings(
     from symroute_nm.readers import settings
 
     if config is None:
-        found = settings.read_settings_below(root)
+        configured = settings.read_settings_below(root)
     else:
-        found = settings.read_settings(config, required=True)
-    return settings.apply_options(found, options or Options())
+        configured = settings.read_settings(config, required=True)
+    return settings.apply_options(configured, options or Options())
 
 
 def require_root(root: Path) -> None:

@@ -112,7 +112,7 @@ def _is_others(failure: Failure, plan: Plan) -> bool:
     all, the plan would be in vain and is refused.
     """
     rule = failure.decision.rule
-    first = min(rule.priority for uplink in plan.uplinks for rule in uplink.rules)
+    first = min(planned.priority for planned in plan.rules)
     return rule is not None and rule.priority < first and is_by_destination(failure)
 
 

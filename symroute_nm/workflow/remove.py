@@ -33,7 +33,7 @@ class Removed(NamedTuple):
     kernel_change: Optional[KernelChange] = None
 
 
-def remove(
+def remove(  # noqa: PLR0913  # no two of them belong together
     root: Path,
     settings: Settings,
     say: Say,

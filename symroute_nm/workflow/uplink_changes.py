@@ -1,5 +1,6 @@
-"""What a plan changes about the uplinks of earlier blocks, and why, in few words (pure)."""
+"""What a plan changes about the uplinks of earlier blocks, and why, in few words."""
 
+from itertools import chain
 from typing import (
     Dict,
     FrozenSet,
@@ -10,6 +11,7 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    Set,
     Tuple,
 )
 
@@ -85,16 +87,16 @@ def read_previous_uplinks(listing: Listing) -> Tuple[PreviousUplink, ...]:
         rules.setdefault(rule.profile, []).append(rule.rule)
     for route in listing.routes:
         routes.setdefault(route.profile, []).append(route.route)
-    found = (
-        _read_previous(each, routes.get(each, []), rules.get(each, []))
-        for each in sorted({*rules, *routes})
+    uplinks = (
+        _read_previous(profile, routes.get(profile, []), rules.get(profile, []))
+        for profile in sorted({*rules, *routes})
     )
-    return tuple(each for each in found if each.table)
+    return tuple(uplink for uplink in uplinks if uplink.table)
 
 
-def earlier_tables(portraits: Iterable[PreviousUplink]) -> Mapping[str, int]:
+def earlier_tables(uplinks: Iterable[PreviousUplink]) -> Mapping[str, int]:
     """The id of each profile's table: {profile: id}."""
-    return {portrait.profile: portrait.table for portrait in portraits}
+    return {uplink.profile: uplink.table for uplink in uplinks}
 
 
 def find_uplink_changes(
@@ -107,25 +109,25 @@ def find_uplink_changes(
     """
     if not earlier:
         return ()
-    profiles = {each.profile: each for each in earlier}
-    planned = {_profile(planned) for planned in plan.uplinks}
-    links = {each.link: each for each in earlier if each.profile not in planned}
-    found: List[UplinkChange] = []
+    by_profile = {uplink.profile: uplink for uplink in earlier}
+    planned = {_profile(uplink_plan) for uplink_plan in plan.uplinks}
+    by_link = {uplink.link: uplink for uplink in earlier if uplink.profile not in planned}
+    changes: List[UplinkChange] = []
     known = set()
-    for uplink in plan.uplinks:
-        link = uplink.uplink.link.name
-        before = profiles.get(_profile(uplink)) or links.get(link)
+    for uplink_plan in plan.uplinks:
+        link = uplink_plan.uplink.link.name
+        before = by_profile.get(_profile(uplink_plan)) or by_link.get(link)
         if before is None:
-            found.append(UplinkChange(link, NEW, "", str(uplink.table.id)))
+            changes.append(UplinkChange(link, NEW, "", str(uplink_plan.table.id)))
         else:
             known.add(before.profile)
-            found += _compare(before, uplink)
-    lost = [each for each in earlier if each.profile in set(gone) - known]
-    found += [
-        UplinkChange(each.link, GONE, str(each.table), "", _reason(each, plan, host))
-        for each in lost
-    ]
-    return (*_guard(earlier, plan), *found)
+            changes += _compare(before, uplink_plan)
+    lost = set(gone) - known
+    for previous in earlier:
+        if previous.profile in lost:
+            why = _reason(previous, plan, host)
+            changes.append(UplinkChange(previous.link, GONE, str(previous.table), "", why))
+    return (*_guard(earlier, plan), *changes)
 
 
 def _profile(uplink: UplinkPlan) -> str:
@@ -133,7 +135,8 @@ def _profile(uplink: UplinkPlan) -> str:
 
 
 def _read_previous(profile: str, routes: Sequence[Route], rules: Sequence[Rule]) -> PreviousUplink:
-    links = [*(hop.link for route in routes for hop in route.hops), *(rule.iif for rule in rules)]
+    hops = chain.from_iterable(route.hops for route in routes)
+    links = [*(hop.link for hop in hops), *(rule.iif for rule in rules)]
     tables = [*(route.table for route in routes), *(rule.table for rule in rules)]
     return PreviousUplink(
         profile,
@@ -159,26 +162,26 @@ def _compare(before: PreviousUplink, uplink: UplinkPlan) -> Iterator[UplinkChang
     if before.table != after.table:
         yield UplinkChange(link, TABLE, str(before.table), str(after.table))
     for version in VERSIONS:
-        one, other = (_of(each, version) for each in (before, after))
-        yield from _changed(link, ADDRESS, _senders(one), _senders(other))
-        yield from _changed(link, NETWORK, _connected(one), _connected(other))
-        yield from _gateway_changed(one, other, uplink, version)
-        yield from _beside(one, other)
+        was, will_be = _of(before, version), _of(after, version)
+        yield from _changed(link, ADDRESS, _senders(was), _senders(will_be))
+        yield from _changed(link, NETWORK, _connected(was), _connected(will_be))
+        yield from _gateway_changed(was, will_be, uplink, version)
+        yield from _other_networks_changed(was, will_be)
 
 
-def _of(portrait: PreviousUplink, version: int) -> PreviousUplink:
-    return portrait._replace(
-        routes=tuple(route for route in portrait.routes if route.version == version),
-        rules=tuple(rule for rule in portrait.rules if rule.version == version),
+def _of(uplink: PreviousUplink, version: int) -> PreviousUplink:
+    return uplink._replace(
+        routes=tuple(route for route in uplink.routes if route.version == version),
+        rules=tuple(rule for rule in uplink.rules if rule.version == version),
     )
 
 
 def _changed(
     link: str, what: str, before: FrozenSet[IPNetwork], after: FrozenSet[IPNetwork]
 ) -> Iterator[UplinkChange]:
-    lost, found = _words(before - after), _words(after - before)
-    if lost or found:
-        yield UplinkChange(link, what, lost, found)
+    lost, gained = _words(before - after), _words(after - before)
+    if lost or gained:
+        yield UplinkChange(link, what, lost, gained)
 
 
 def _words(networks: Iterable[IPNetwork]) -> str:
@@ -191,14 +194,14 @@ def _words(networks: Iterable[IPNetwork]) -> str:
     )
 
 
-def _senders(portrait: PreviousUplink) -> FrozenSet[IPNetwork]:
-    return frozenset(rule.source for rule in portrait.rules if rule.source is not None)
+def _senders(uplink: PreviousUplink) -> FrozenSet[IPNetwork]:
+    return frozenset(rule.source for rule in uplink.rules if rule.source is not None)
 
 
-def _connected(portrait: PreviousUplink) -> FrozenSet[IPNetwork]:
+def _connected(uplink: PreviousUplink) -> FrozenSet[IPNetwork]:
     return frozenset(
         route.destination
-        for route in portrait.routes
+        for route in uplink.routes
         if route.hops
         and route.hop.gateway is None
         and not route.default
@@ -209,40 +212,45 @@ def _connected(portrait: PreviousUplink) -> FrozenSet[IPNetwork]:
 def _gateway_changed(
     before: PreviousUplink, after: PreviousUplink, uplink: UplinkPlan, version: int
 ) -> Iterator[UplinkChange]:
-    one, other = _gateway(before), _gateway(after)
-    if one != other:
-        way = uplink.uplink.gateway(version)
-        yield UplinkChange(after.link, GATEWAY, one, other, way.origin if way else "")
+    was, will_be = _gateway(before), _gateway(after)
+    if was != will_be:
+        gateway = uplink.uplink.gateway(version)
+        origin = gateway.origin if gateway else ""
+        yield UplinkChange(after.link, GATEWAY, was, will_be, origin)
 
 
-def _gateway(portrait: PreviousUplink) -> str:
+def _gateway(uplink: PreviousUplink) -> str:
     """By what the default route leads; "" where there is none."""
-    hop = next((route.hop for route in portrait.routes if route.default), None)
+    hop = next((route.hop for route in uplink.routes if route.default), None)
     return "" if hop is None else str(hop.gateway or "on the link")
 
 
-def _beside(before: PreviousUplink, after: PreviousUplink) -> Iterator[UplinkChange]:
-    """Networks of others, which the own table has by its gateway, or throws."""
-    one, other = (
-        {
-            (route.destination, route.type)
-            for route in portrait.routes
-            if not route.default and (route.type == "throw" or route.hop.gateway is not None)
-        }
-        for portrait in (before, after)
-    )
-    lost, found = (_words({each for each, _ in some_}) for some_ in (one - other, other - one))
-    if lost or found:
-        yield UplinkChange(after.link, ROUTES, lost, found)
+def _other_networks_changed(
+    before: PreviousUplink, after: PreviousUplink
+) -> Iterator[UplinkChange]:
+    was, will_be = _other_networks(before), _other_networks(after)
+    lost = _words({network for network, _ in was - will_be})
+    gained = _words({network for network, _ in will_be - was})
+    if lost or gained:
+        yield UplinkChange(after.link, ROUTES, lost, gained)
 
 
-def _reason(portrait: PreviousUplink, plan: Plan, host: Host) -> str:
+def _other_networks(uplink: PreviousUplink) -> Set[Tuple[IPNetwork, str]]:
+    """Networks of others, which the own table has by its gateway, or throws, and the type."""
+    return {
+        (route.destination, route.type)
+        for route in uplink.routes
+        if not route.default and (route.type == "throw" or route.hop.gateway is not None)
+    }
+
+
+def _reason(uplink: PreviousUplink, plan: Plan, host: Host) -> str:
     """Why a profile's blocks go."""
-    if portrait.profile not in {profile.name for profile in host.profiles}:
-        return f"{profile_file_name(portrait.profile)} is gone"
-    if portrait.link not in {link.name for link in host.links}:
+    if uplink.profile not in {profile.name for profile in host.profiles}:
+        return f"{profile_file_name(uplink.profile)} is gone"
+    if uplink.link not in {link.name for link in host.links}:
         return "there is no such link now"
-    return next((skip.reason for skip in plan.skips if skip.link == portrait.link), "")
+    return next((skip.reason for skip in plan.skips if skip.link == uplink.link), "")
 
 
 def _guard(earlier: Sequence[PreviousUplink], plan: Plan) -> Iterator[UplinkChange]:
@@ -251,12 +259,12 @@ def _guard(earlier: Sequence[PreviousUplink], plan: Plan) -> Iterator[UplinkChan
         yield UplinkChange("", GUARD, before, plan.guard, plan.guard_reason)
 
 
-def _guard_of(portraits: Sequence[PreviousUplink]) -> Optional[str]:
+def _guard_of(uplinks: Sequence[PreviousUplink]) -> Optional[str]:
     """The guard of earlier blocks, where they show it."""
-    if any(
-        rule.suppress_prefixlength is not None for portrait in portraits for rule in portrait.rules
-    ):
-        return "rules"
-    if any(route.type == "throw" for portrait in portraits for route in portrait.routes):
-        return "throw"
+    for uplink in uplinks:
+        if any(rule.suppress_prefixlength is not None for rule in uplink.rules):
+            return "rules"
+    for uplink in uplinks:
+        if any(route.type == "throw" for route in uplink.routes):
+            return "throw"
     return None

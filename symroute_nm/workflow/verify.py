@@ -37,9 +37,11 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     files = kernel_changes.read_listing(root, host)
     kept = files.ours.of(draft.earlier_blocks.kept)
     wanted = kernel_changes.for_plan(host, settings, draft.plan, files, draft.earlier_blocks.kept)
-    holding = wanted.scoped
-    three = States(
-        *(_without(each, kept) for each in (holding.wanted, files.ours.state, holding.present))
+    scoped = wanted.scoped
+    states = States(
+        plan=_without(scoped.wanted, kept),
+        files=_without(files.ours.state, kept),
+        kernel=_without(scoped.present, kept),
     )
     notes = (
         *draft.plan.notes,
@@ -51,17 +53,17 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
     ]
     if draft.plan.marking and os.geteuid() != 0:
         notes = (*notes, "what sets marks was not looked at: run it as root")
-    return Verification(find_drift(three), tuple(differing), notes, wanted.words)
+    return Verification(find_drift(states), tuple(differing), notes, wanted.words)
 
 
 def _script_drift(root: Path, plan: Plan) -> List[FileDrift]:
     """NetworkManager passes over a script that is not as nm-dispatcher.c wants it."""
     with access.Tree(root) as tree:
-        found = tree.status(SCRIPT)
-    if plan.marking is None or found is None:
+        status = tree.status(SCRIPT)
+    if plan.marking is None or status is None:
         return []
-    refused = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISUID)
-    fit = found.st_mode & stat.S_IXUSR and not refused and found.st_uid == 0
+    refused = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISUID)
+    fit = status.st_mode & stat.S_IXUSR and not refused and status.st_uid == 0
     return [] if fit or os.geteuid() != 0 else [FileDrift(SCRIPT, NOT_RUN)]
 
 

@@ -42,8 +42,8 @@ def run(
                 others = workers[:number] + workers[number + 1 :]
                 workers[number] = _start(tasks[position + jobs :: jobs], do, others)
     finally:
-        for each in workers:
-            _stop(each)
+        for worker in workers:
+            _stop(worker)
 
 
 def _start(
@@ -54,7 +54,7 @@ def _start(
     results, ending = context.Pipe(duplex=False)
     # It has what the others' results come by, too: who reads there must be this process alone, or
     # they would not see that nobody does any more, and wait for room in the pipe.
-    inherited = [results, *(each.results for each in others)]
+    inherited = [results, *(worker.results for worker in others)]
     process = context.Process(target=_serve, args=(tasks, do, ending, inherited), daemon=True)
     process.start()
     ending.close()  # or the end of the process would not end the pipe
@@ -65,8 +65,8 @@ def _serve(
     tasks: Sequence[Task], do: Callable[[Task], Result], results: Any, inherited: Sequence[Any]
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keyboard's goes to all: one stops the others
-    for each in inherited:
-        each.close()
+    for connection in inherited:
+        connection.close()
     # A command begins without; here much comes and goes, but not what was imported.
     getattr(gc, "freeze", gc.collect)()  # Python 3.7
     gc.set_threshold(_GARBAGE)

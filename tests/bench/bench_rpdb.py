@@ -33,7 +33,9 @@ def build_host(uplinks, routes, own, internal=INTERNAL):
         found.append(Route(network_of(number), table, hops=(Hop(f"eth{number}"),)))
         found.append(Route(ANY[4], table, hops=(hop,)))
         others = chance.sample(range(uplinks), min(own, uplinks))
-        found += [Route(network_of(each), table, hops=(hop,)) for each in others if each != number]
+        found += [
+            Route(network_of(other), table, hops=(hop,)) for other in others if other != number
+        ]
         source = host_network(address)
         rules.append(Rule(4, 20000, source, table=table, suppress_prefixlength=0))
         rules.append(Rule(4, 20001, source, table=254, suppress_prefixlength=0))

@@ -47,18 +47,20 @@ def container_lines(veths: int, routes: int) -> List[str]:
     Every other address, so that nothing can be aggregated.
     """
     lines = ["link add cni0 type bridge", "link set cni0 up", "addr add 192.168.0.1/16 dev cni0"]
-    for each in range(veths):
-        bridge = f"cni{each // _MOST_PORTS}"
-        if each and not each % _MOST_PORTS:
+    for number in range(veths):
+        bridge = f"cni{number // _MOST_PORTS}"
+        if number and not number % _MOST_PORTS:
             lines += [f"link add {bridge} type bridge", f"link set {bridge} up"]
         lines += [
-            f"link add veth{each} type veth peer peer{each}",
-            f"link set veth{each} master {bridge} up",
+            f"link add veth{number} type veth peer peer{number}",
+            f"link set veth{number} master {bridge} up",
         ]
-    for each in range(routes):
-        address = (172 << 24) + (16 << 16) + 2 * each
+    for number in range(routes):
+        address = (172 << 24) + (16 << 16) + 2 * number
         octets = ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
-        lines.append("route add {}/32 dev cni0{}".format(octets, "" if each % 10 else " table 77"))
+        lines.append(
+            "route add {}/32 dev cni0{}".format(octets, "" if number % 10 else " table 77")
+        )
     return lines
 
 
@@ -88,10 +90,10 @@ def live_host(
         if veths or containers:
             lines += container_lines(veths, containers)
         run_lines(space, lines + table_lines(table))
-        for each in range(uplinks):
-            path = Path(folder, IFCFG % (f"eth{each}"))
+        for number in range(uplinks):
+            path = Path(folder, IFCFG % (f"eth{number}"))
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"DEVICE=eth{each}\nONBOOT=yes\nNM_CONTROLLED=no\n")
+            path.write_text(f"DEVICE=eth{number}\nONBOOT=yes\nNM_CONTROLLED=no\n")
         # NetworkManager's ifcfg files know no macvlan, so these are left to initscripts.
         service = Path(folder, "etc/rc.d/rc3.d/S10network")
         service.parent.mkdir(parents=True)
@@ -101,7 +103,7 @@ def live_host(
 
 def model(uplinks: int) -> hosts.Host:
     """The same uplinks as a `Host`."""
-    names = [f"eth{each}" for each in range(uplinks)]
+    names = [f"eth{number}" for number in range(uplinks)]
     return hosts.host(
         [hosts.link(each + 2, name) for each, name in enumerate(names)],
         [hosts.address(name, network(each) + ".5/24") for each, name in enumerate(names)],
@@ -116,8 +118,8 @@ def model(uplinks: int) -> hosts.Host:
 def put_in_force(space: namespaces.Namespace, uplinks: int, guard: str = "auto") -> int:
     """Put a plan for so many uplinks into their host's kernel; the number of its rules."""
     plan = make_plan(model(uplinks), Settings(guard=guard))
-    rules = [rule for each in plan.uplinks for rule in each.rules]
-    run_lines(space, [route_line(route) for each in plan.uplinks for route in each.routes])
+    rules = [rule for uplink in plan.uplinks for rule in uplink.rules]
+    run_lines(space, [route_line(route) for uplink in plan.uplinks for route in uplink.routes])
     run_lines(space, list(map(rule_line, rules)))
     return len(rules)
 

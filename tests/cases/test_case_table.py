@@ -20,9 +20,9 @@ every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.case)
 def files(folder: Path) -> Dict[str, str]:
     """{path: text} of a tree."""
     return {
-        str(each.relative_to(folder)): each.read_text(encoding="utf-8", errors="replace")
-        for each in folder.rglob("*")
-        if each.is_file()
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8", errors="replace")
+        for path in folder.rglob("*")
+        if path.is_file()
     }
 
 
@@ -42,7 +42,7 @@ def message(row: Row) -> str:
 
 
 def test_each_case_has_one_row():
-    assert [each.name for each in case_folders()] == sorted(each.case for each in ROWS)
+    assert [folder.name for folder in case_folders()] == sorted(row.case for row in ROWS)
 
 
 @every_row
@@ -63,12 +63,12 @@ def test_what_a_row_quotes_is_in_the_case(row):
     lines = {
         line for text in files(FOLDER / row.case / "etc").values() for line in text.splitlines()
     }
-    assert [] == [each for each in row.says if each not in message(row)]
-    assert [] == [each for each in row.writes if each not in lines]
+    assert [] == [words for words in row.says if words not in message(row)]
+    assert [] == [line for line in row.writes if line not in lines]
 
 
 def test_a_row_that_is_shown_quotes_its_case():
-    assert [] == [each.case for each in ROWS if each.shown and not each.says and not each.writes]
+    assert [] == [row.case for row in ROWS if row.shown and not row.says and not row.writes]
 
 
 def section() -> List[str]:
@@ -79,4 +79,4 @@ def section() -> List[str]:
 
 
 def test_readme_has_the_rows_that_are_shown():
-    assert [f"| {each.host} | {each.does} |" for each in ROWS if each.shown] == section()
+    assert [f"| {row.host} | {row.does} |" for row in ROWS if row.shown] == section()

@@ -67,7 +67,7 @@ class Case:
         self.capsys = capsys
         options = self.folder / "options"
         self.options = options.read_text().split("\n") if options.exists() else []
-        self.options = [each for each in self.options if each]
+        self.options = [option for option in self.options if option]
         if (self.folder / "before").exists():
             shutil.copytree(str(self.folder / "before"), str(root))
         else:
@@ -116,7 +116,7 @@ def everything(root: Path) -> List[Tuple[str, int, int]]:
 def backups(root: Path) -> List[str]:
     """The names of the backups taken."""
     folder = root / STATE / "backups"
-    return sorted(each.name for each in folder.iterdir()) if folder.exists() else []
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def expected(case: Case) -> Tree:
@@ -166,7 +166,7 @@ if WRITING:
 
 
 def test_every_case_has_its_folder():
-    assert sorted(CASES) == [each.name for each in case_folders()]
+    assert sorted(CASES) == [folder.name for folder in case_folders()]
 
 
 @every_case
@@ -194,8 +194,8 @@ def test_generate_again_changes_nothing(case):
     assert shown == everything(case.root / "etc")
     # The snapshot's kernel has nothing of it yet: the commands are said again.
     assert first.code or "nothing to change" in again.out
-    assert [each for each in first.out.splitlines() if "nmcli" in each] == [
-        each for each in again.out.splitlines() if "nmcli" in each
+    assert [line for line in first.out.splitlines() if "nmcli" in line] == [
+        line for line in again.out.splitlines() if "nmcli" in line
     ]
 
 
@@ -242,7 +242,7 @@ def test_modes_of_files_stay(case):
 
 
 def test_not_restored_is_said_only_where_it_is_so():
-    assert NOT_RESTORED == {each.parent.name for each in FOLDER.glob("*/removed")}
+    assert NOT_RESTORED == {path.parent.name for path in FOLDER.glob("*/removed")}
 
 
 def test_as_a_program(tmp_path):

@@ -27,7 +27,7 @@ def diagnose(host: Lab, *options: str) -> Tuple[int, Dict[str, Any]]:
 
 
 def codes(found: Dict[str, Any]) -> Set[str]:
-    return {each["code"] for each in found["findings"]}
+    return {finding["code"] for finding in found["findings"]}
 
 
 def the(found: Dict[str, Any], code: str) -> Dict[str, str]:
@@ -67,7 +67,7 @@ def test_asymmetric_before_and_symmetric_after(lab: Lab) -> None:
     code, between = diagnose(lab)
     assert 1 == code
     assert {"error"} == {
-        each["severity"] for each in between["findings"] if each["code"] == "missing-rules"
+        finding["severity"] for finding in between["findings"] if finding["code"] == "missing-rules"
     }
     lab.boot()
     code, after = diagnose(lab)
@@ -80,11 +80,13 @@ def test_what_is_said_to_be_dropped_on_arrival_is(lab: Lab) -> None:
     _, found = diagnose(lab)
     (other,) = set(SERVER) - {lab.best}
     (failures,) = [
-        each["failures"] for each in found["addresses"] if each["address"] == SERVER[other][0]
+        address["failures"]
+        for address in found["addresses"]
+        if address["address"] == SERVER[other][0]
     ]
-    assert {True} == {each["dropped_on_arrival"] for each in failures}
-    assert {lab.best} == {each["leaves_by"] for each in failures}
-    assert GATEWAY[lab.best][0] in {each["gateway"] for each in failures}
+    assert {True} == {failure["dropped_on_arrival"] for failure in failures}
+    assert {lab.best} == {failure["leaves_by"] for failure in failures}
+    assert GATEWAY[lab.best][0] in {failure["gateway"] for failure in failures}
     before = filtered(lab)
     assert 1 == len(broken(lab.check([Flow("user", "ping", SERVER[other][0])])))
     assert before < filtered(lab)
@@ -154,7 +156,7 @@ def test_a_link_set_down_and_up_by_hand(cured: Lab) -> None:
     )
     code, found = diagnose(cured)
     assert 1 == code
-    empty = [each for each in found["findings"] if each["code"] == "routes-missing"]
+    empty = [finding for finding in found["findings"] if finding["code"] == "routes-missing"]
     assert ["nmcli connection up 'System Wired_connection_1'"] * 2 == [
         each["remedy"] for each in empty
     ]
@@ -193,11 +195,15 @@ def test_throw_routes_outlive_their_network(plain: Lab) -> None:
     )
     generate(plain)
     assert "" == plain.boot()
-    assert [] == [each for each in diagnose(plain)[1]["findings"] if each["code"] == "stale-routes"]
+    assert [] == [
+        finding for finding in diagnose(plain)[1]["findings"] if finding["code"] == "stale-routes"
+    ]
     plain.ip("srv", ["link del br9"])
     ran = plain.symroute("generate")
     commands = [each.strip() for each in ran.stdout.splitlines() if "route del throw" in each]
-    stale = [each for each in diagnose(plain)[1]["findings"] if each["code"] == "stale-routes"]
+    stale = [
+        finding for finding in diagnose(plain)[1]["findings"] if finding["code"] == "stale-routes"
+    ]
     assert commands and sorted(commands) == sorted(
         line for each in stale for line in each["remedy"].split("\n")
     )
@@ -216,7 +222,9 @@ def test_files_named_after_the_device(plain: Lab) -> None:
     assert "" == plain.boot()
     assert [] == plain.rules()  # nothing is applied, and nothing warns
     code, found = diagnose(plain)
-    misnamed = [each for each in found["findings"] if each["code"] == "files-named-after-device"]
+    misnamed = [
+        finding for finding in found["findings"] if finding["code"] == "files-named-after-device"
+    ]
     assert (1, 2) == (code, len(misnamed))
     for each in misnamed:
         plain.run(["sh", "-e", "-c", each["remedy"]])
@@ -274,11 +282,11 @@ def test_neighbours_on_one_network(plain: Lab) -> None:
         # The same words without procps: NAME=VALUE below /proc/sys.
         commands = [
             "echo {} > /proc/sys/{}".format(*tuple(reversed(word.split("="))))
-            for each in commands
-            for word in each.split()[2:]
+            for command in commands
+            for word in command.split()[2:]
         ]
-    for each in commands:
-        assert 0 == plain.run(["sh", "-c", each]).returncode
+    for command in commands:
+        assert 0 == plain.run(["sh", "-c", command]).returncode
     assert "shared-network" not in codes(diagnose(plain)[1])
 
 

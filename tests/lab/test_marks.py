@@ -67,7 +67,7 @@ def rp_filter(lab: PublishingLab, value: int) -> None:
     lab.inside(
         "srv",
         traffic.set_sysctls,
-        tuple((f"ipv4/conf/{each}/rp_filter", str(value)) for each in SYSCTLS),
+        tuple((f"ipv4/conf/{sysctl}/rp_filter", str(value)) for sysctl in SYSCTLS),
     )
 
 
@@ -289,7 +289,7 @@ def test_without_forwarded_the_marks_go_again(host: PublishingLab) -> None:
             host.run(command.split())
     host.boot()
     assert [] == loaded(host)
-    assert [] == [each for each in host.rules() if "fwmark" in each]
+    assert [] == [rule for rule in host.rules() if "fwmark" in rule]
     assert unanswered("eth1") == broken(host.check(host.wanted()))
 
 
@@ -302,7 +302,7 @@ def test_apply_sets_them_with_a_way_back_and_verify_looks(host: PublishingLab) -
     generate(host)
     late = host.symroute("apply", "--forwarded", "--timeout", "1")
     assert 3 == late.returncode
-    assert ([], False) == (loaded(host), any("fwmark" in each for each in host.rules()))
+    assert ([], False) == (loaded(host), any("fwmark" in rule for rule in host.rules()))
     kept = host.symroute("apply", "--forwarded", "--yes")
     assert 0 == kept.returncode, kept.stderr
     assert NOTHING == broken(host.check(host.wanted()))
@@ -313,7 +313,7 @@ def test_apply_sets_them_with_a_way_back_and_verify_looks(host: PublishingLab) -
     else:
         host.must(["nft", "flush", "table", "inet", "symroute_nm"])
     code, marks = agreement(host)
-    assert 1 == code and any("connections from eth0 get 0x64/0x7f" in each for each in marks)
+    assert 1 == code and any("connections from eth0 get 0x64/0x7f" in mark for mark in marks)
     host.must(["sh", "-c", "echo 0 > /proc/sys/net/ipv4/conf/all/src_valid_mark"])
     assert any("src_valid_mark" in each for each in agreement(host)[1])
     assert 0 == host.symroute("apply", "--forwarded", "--yes").returncode
@@ -371,7 +371,7 @@ def test_chains_that_nft_has_replaced_are_seen_and_go(plain: PublishingLab) -> N
 
 def found(lab: PublishingLab) -> Set[str]:
     ran = lab.symroute("diagnose", "--json")
-    return {each["code"] for each in json.loads(ran.stdout)["findings"]}
+    return {finding["code"] for finding in json.loads(ran.stdout)["findings"]}
 
 
 def test_diagnose_recommends_it_and_sees_when_it_is_in_force(plain: PublishingLab) -> None:

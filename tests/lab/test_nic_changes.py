@@ -180,7 +180,7 @@ def assert_ids_are_kept(before: Dict[str, str], after: Dict[str, str]) -> None:
 def kernel(host: NicHost) -> Tuple[List[str], List[str]]:
     """All rules and own tables' routes, with names for ids: iproute2 reads the fragment."""
     return sorted(host.rules()), sorted(
-        re.sub(r" \[detached\]", "", each) for each in host.routes()
+        re.sub(r" \[detached\]", "", route) for route in host.routes()
     )
 
 

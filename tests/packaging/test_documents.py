@@ -56,16 +56,22 @@ def declared() -> Dict[str, Set[str]]:
     """{command: every spelling of its options} as the application declares them; "" for its own."""
     group = typer.main.get_command(main.app)
     assert isinstance(group, click.Group)
-    return {
-        name: {"-h", "--help"}
-        | {
-            spelling
-            for each in command.params
-            if isinstance(each, click.Option)
-            for spelling in (*each.opts, *each.secondary_opts)
-        }
-        for name, command in {"": group, **group.commands}.items()
-    }
+    context = click.Context(group)
+    found = {"": spellings(group)}
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command, name
+        found[name] = spellings(command)
+    return found
+
+
+def spellings(command: click.Command) -> Set[str]:
+    """Every spelling of the options of a command."""
+    found = {"-h", "--help"}
+    for option in command.params:
+        if isinstance(option, click.Option):
+            found.update(option.opts, option.secondary_opts)
+    return found
 
 
 COMMANDS = sorted(set(declared()) - {""})
@@ -95,7 +101,7 @@ def test_the_man_page_has_every_option_of(made: Path, name: str) -> None:
 
 
 def spelt_out(options: Set[str]) -> Set[str]:
-    return {each for each in options if each.startswith("--")}
+    return {option for option in options if option.startswith("--")}
 
 
 @pytest.mark.parametrize("page", ("symroute-nm.8", "symroute-nm.conf.5"))
@@ -132,9 +138,9 @@ def uncommented() -> str:
 @pytest.mark.parametrize("header", SECTIONS)
 def test_the_example_explains_every_key_and_no_other(header: str) -> None:
     keys = [each for each in documents.keys(EXAMPLE) if each.section == header]
-    assert accepted(header) == {each.name for each in keys}
-    assert len(keys) == len({each.name for each in keys})
-    assert [] == [each.name for each in keys if len(each.text) < 20]
+    assert accepted(header) == {key.name for key in keys}
+    assert len(keys) == len({key.name for key in keys})
+    assert [] == [key.name for key in keys if len(key.text) < 20]
 
 
 def test_the_example_changes_nothing_as_it_is_shipped() -> None:

@@ -22,7 +22,7 @@ from support.program import SOURCE
 from support.pythons import Python, current_python, find_pythons
 
 RELEASES = {"el7": (3, 6), "el8": (3, 6), "el9": (3, 9), "el10": (3, 12)}
-PYTHONS = {each.version: each for each in find_pythons()}
+PYTHONS = {python.version: python for python in find_pythons()}
 CURRENT = current_python()
 SNAPSHOT = FOLDER / "two-uplinks" / "host.json"
 SCRIPT_PACKAGE = "NetworkManager-dispatcher-routing-rules"
@@ -219,7 +219,7 @@ def test_what_it_bundles_is_what_the_lock_file_pins(
     }
     assert {"bundled(python3-{}) = {}".format(*each) for each in pins.items()} == provided
     modules = {
-        each.name for each in roots[release].path(PRIVATE).iterdir() if each.name != "__pycache__"
+        path.name for path in roots[release].path(PRIVATE).iterdir() if path.name != "__pycache__"
     }
     assert {"symroute_nm", "pr2modules"} | {
         each.replace("-", "_") + suffix
@@ -229,8 +229,8 @@ def test_what_it_bundles_is_what_the_lock_file_pins(
     } == modules
     licences = roots[release].path("/usr/share/licenses/symroute-nm")
     assert set(pins) | {"licenses"} == {
-        each.parent.name.lower().replace("_", "-").replace("symroute-nm", "licenses")
-        for each in licences.rglob("LICENSE*")
+        path.parent.name.lower().replace("_", "-").replace("symroute-nm", "licenses")
+        for path in licences.rglob("LICENSE*")
     }
 
 
@@ -242,7 +242,7 @@ def test_the_lock_file_is_enough_for_what_the_project_depends_on() -> None:
         r'^    "([a-z0-9]+)', dependencies[: dependencies.index("]\n")], re.MULTILINE
     )
     assert {"typer", "jinja2"} <= set(names)
-    assert [] == [each for each in names if f"\n{each}==" not in lock]
+    assert [] == [name for name in names if f"\n{name}==" not in lock]
 
 
 @every_release
@@ -266,7 +266,7 @@ def test_it_holds_what_it_should_and_pure_python_alone(
         PRIVATE + "/symroute_nm/cli/main.py",
     } <= files
     assert roots[release].path("/var/lib/symroute-nm").is_dir()
-    inside = {each for each in files if each.startswith(PRIVATE)}
+    inside = {file for file in files if file.startswith(PRIVATE)}
     assert {".py", ".pyc", ".j2"} == {Path(each).suffix for each in inside}
     outside = {each.rpartition("/")[0] for each in files - inside}
     assert [] == [each for each in outside if "python" in each]
@@ -322,9 +322,9 @@ def test_every_supported_python_writes_what_the_checkout_does(root: Root, tmp_pa
     plain.mkdir()
     must([sys.executable, "-m", "symroute_nm", "generate", "--host", SNAPSHOT, "--root", plain])
     expected = {
-        "/" + str(each.relative_to(plain)): each.read_bytes()
-        for each in plain.rglob("*")
-        if each.is_file()
+        "/" + str(path.relative_to(plain)): path.read_bytes()
+        for path in plain.rglob("*")
+        if path.is_file()
     }
     kept = {each: text for each, text in expected.items() if not each.startswith("/var")}
     assert len(kept) > 4
@@ -339,7 +339,7 @@ def test_every_supported_python_writes_what_the_checkout_does(root: Root, tmp_pa
     # Pythons without bytecode of their own left none behind.
     assert "" == root.rpm("-V", "symroute-nm").stdout
     assert {".cpython-36.pyc"} == {
-        each.name[each.name.index(".") :] for each in root.folder.rglob("*.pyc")
+        path.name[path.name.index(".") :] for path in root.folder.rglob("*.pyc")
     }
 
 
@@ -418,7 +418,8 @@ def following(packages: Dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     own.write_text(own.read_text().replace(symroute_nm.__version__, "99.0"))
     example = copy / "rpm" / "symroute-nm.conf"
     example.write_text(example.read_text() + "\n# A remark of the next version's.\n")
-    (copy / "symroute_nm" / "wording.py").rename(copy / "symroute_nm" / "worded.py")
+    wing = copy / "symroute_nm" / "diagnosis"
+    (wing / "services.py").rename(wing / "served.py")
     return installed.build(CURRENT, copy, copy.parent, "el8")["el8"]
 
 
@@ -439,7 +440,8 @@ def test_an_upgrade_keeps_a_changed_configuration_and_all_generated_files(
     assert b"next version" in root.path("/etc/symroute-nm.conf.rpmnew").read_bytes()
     files = root.files()
     assert written == {name: files[name] for name in written}
-    assert not [each for each in files if "/wording" in each]
+    assert not [path for path in files if "/diagnosis/services" in path]
+    assert [path for path in files if path.endswith("/diagnosis/served.py")]
     assert "symroute-nm-99.0-1.el8.noarch\n" == root.rpm("-q", "symroute-nm").stdout
 
 
@@ -513,9 +515,9 @@ def test_every_flow_works_by_the_installed_command(server: InstalledLab) -> None
     removed = server.symroute("remove")
     assert removed.returncode == 0, removed.stderr
     assert [] == [
-        each
-        for each in server.files()
-        if each.startswith("etc") and Path(each).name.startswith(("route", "rule"))
+        file
+        for file in server.files()
+        if file.startswith("etc") and Path(file).name.startswith(("route", "rule"))
     ]
 
 
@@ -525,4 +527,4 @@ def test_the_installed_command_changes_the_kernel_and_takes_it_back(server: Inst
     ran = server.symroute("apply", "--yes")
     assert ran.returncode == 0, ran.stderr
     assert set() == broken(server.flows())
-    assert [] == [each for each in server.files() if "network-scripts/r" in each]
+    assert [] == [file for file in server.files() if "network-scripts/r" in file]

@@ -79,14 +79,14 @@ def parse_profile(content: bytes) -> None:
     found = profiles.parse("eth0", content)
     assert not set(found.device) & set(" /\n\0"), found.device
     assert len(found.device.encode()) <= 15
-    assert all(each.version in network.VERSIONS for each in found.gateways)
+    assert all(gateway.version in network.VERSIONS for gateway in found.gateways)
     assert dict(shell_variables.parse(content)) == dict(shell_variables.parse(content + b"\n"))
 
 
 def parse_tables(content: bytes) -> None:
-    for each in rt_tables.parse_tables(content.decode("utf-8", "replace")):
-        assert 0 <= each.id <= model_settings.LARGEST_ID
-        assert each.name.split() == [each.name]
+    for table in rt_tables.parse_tables(content.decode("utf-8", "replace")):
+        assert 0 <= table.id <= model_settings.LARGEST_ID
+        assert table.name.split() == [table.name]
 
 
 def parse_leases(content: bytes) -> None:
@@ -136,10 +136,10 @@ def parse_rules(content: bytes) -> None:
         for each in ("rule", "rule6")
     ]
     found = sleeping_rules.find_sleeping_rules(files, HOST, {"eth0"})
-    for each in found.rules:
-        networks = [each.source, each.destination]
-        assert {each.version} >= {one.version for one in networks if one is not None}
-        assert 0 <= each.priority <= 2**32 - 1
+    for rule in found.rules:
+        networks = [rule.source, rule.destination]
+        assert {rule.version} >= {one.version for one in networks if one is not None}
+        assert 0 <= rule.priority <= 2**32 - 1
         assert "%" not in str(networks)
     base.with_rules(HOST, plan.Plan(), found.rules)
 
@@ -180,7 +180,7 @@ def parse_manifest(content: bytes) -> None:
 
 
 def _texts(*patterns: str) -> List[bytes]:
-    return [each.read_bytes() for pattern in patterns for each in sorted(FOLDER.glob(pattern))]
+    return [path.read_bytes() for pattern in patterns for path in sorted(FOLDER.glob(pattern))]
 
 
 _JOURNAL = {
@@ -319,8 +319,8 @@ def read_root(content: Dict[str, bytes]) -> None:
             dispatcher=dispatcher.find_dispatcher(root),
             evidence=observations.read_observations(root, ()),
             links=tuple(
-                each._replace(connection=leases.read_connections(root).get(each.ifindex, ""))
-                for each in HOST.links
+                link._replace(connection=leases.read_connections(root).get(link.ifindex, ""))
+                for link in HOST.links
             ),
         )
         text = snapshot.dump_host(host)
@@ -455,9 +455,9 @@ def program(root: Path, *words: str) -> Run:
 def files(root: Path) -> Dict[str, bytes]:
     """{path below root: content} of all files."""
     return {
-        str(each.relative_to(root)): each.read_bytes()
-        for each in sorted(root.rglob("*"))
-        if each.is_file()
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
     }
 
 
@@ -467,9 +467,9 @@ def check_run(run: Run) -> None:
     assert not _CONTROL.search(run.out + run.err), run
     assert "Traceback" not in run.err
     if run.code in (INPUT, REFUSED):
-        assert any(each.startswith("symroute-nm: ") for each in run.err.splitlines()), run
+        assert any(line.startswith("symroute-nm: ") for line in run.err.splitlines()), run
     if run.code == INPUT:
-        said = [each for each in run.err.splitlines() if each.startswith("symroute-nm: ")]
+        said = [line for line in run.err.splitlines() if line.startswith("symroute-nm: ")]
         assert 1 == len(said), run
 
 
@@ -499,7 +499,7 @@ def _check_generated(root: Path, host: Sequence[str], options: Sequence[str]) ->
     removed = program(root, "remove")
     check_run(removed)
     assert FINE == removed.code, removed
-    assert [] == [each for each in files(root) if not each.startswith("var/lib/symroute-nm/")]
+    assert [] == [file for file in files(root) if not file.startswith("var/lib/symroute-nm/")]
 
 
 def documents() -> Dict[str, Any]:

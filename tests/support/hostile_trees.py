@@ -305,7 +305,7 @@ def swaps(grounds: Grounds, owner: int, seconds: float) -> Dict[Tuple[str, int],
     before = grounds.outside()
     found: Dict[Tuple[str, int], int] = {}
     end = time.monotonic() + seconds
-    for name, swapped in zip(itertools.cycle(WRITING), itertools.cycle([[each] for each in pairs])):
+    for name, swapped in zip(itertools.cycle(WRITING), itertools.cycle([[pair] for pair in pairs])):
         if time.monotonic() >= end:
             return found
         swapper = forked(lambda swapped=swapped: swap(swapped, owner))

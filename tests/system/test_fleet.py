@@ -81,7 +81,7 @@ def test_each_host_gets_the_tree_that_it_gets_by_itself(folder, tmp_path, jobs):
 
 def test_results_per_host_for_programs(folder, tmp_path):
     ran = run(folder, tmp_path / "out", "--json")
-    found = {each["host"]: each for each in json.loads(ran.stdout)}
+    found = {load["host"]: load for load in json.loads(ran.stdout)}
     assert sorted({*NAMES, "broken"}) == list(found)
     assert {"broken": 2, "no-profile": 3} == {
         name: each["exit"] for name, each in found.items() if each["exit"]
@@ -227,7 +227,7 @@ def die_at_seven(number):
 
 @pytest.mark.parametrize("jobs", [1, 2, 5, 50])
 def test_results_come_in_order(jobs):
-    assert [2 * each for each in range(20)] == list(
+    assert [2 * number for number in range(20)] == list(
         workers.run(list(range(20)), double, lambda _: None, jobs)
     )
     assert list(range(10)) == list(workers.run(list(range(10)), slow_at_first, str, jobs))

@@ -67,7 +67,7 @@ def run(root, capsys, *words):
     with pytest.raises(SystemExit) as ended:
         main.main()
     lines = capsys.readouterr().err.splitlines()
-    return ended.value.code or 0, [each for each in lines if not each.startswith("warning: ")]
+    return ended.value.code or 0, [line for line in lines if not line.startswith("warning: ")]
 
 
 def places(top):
@@ -113,12 +113,12 @@ def contents(top):
 
 def xattrs(place):
     names = os.listxattr(str(place), follow_symlinks=False)
-    return {each: os.getxattr(str(place), each, follow_symlinks=False) for each in names}
+    return {name: os.getxattr(str(place), name, follow_symlinks=False) for name in names}
 
 
 def state(root):
     """What a run has left below the folder for state."""
-    return sorted(str(each.relative_to(root / STATE)) for each in (root / STATE).rglob("*"))
+    return sorted(str(path.relative_to(root / STATE)) for path in (root / STATE).rglob("*"))
 
 
 # In the way of a file
@@ -474,7 +474,7 @@ def test_backups_beside_the_files_are_neither_read_nor_touched(live, root):
     assert kept == {place: place.read_bytes() for place in kept}
     assert below(root, ROUTE).read_bytes().startswith(MINE + b"# BEGIN symroute-nm")
     assert {"route-eth0", "route-eth1"} == {
-        each.name for each in below(root, NETWORK_SCRIPTS).glob("route-*") if each not in kept
+        path.name for path in below(root, NETWORK_SCRIPTS).glob("route-*") if path not in kept
     }
 
 

@@ -139,60 +139,60 @@ def rules(space: Namespace, version: int) -> List[Any]:
 
 def our_links(host: Host) -> Dict[str, Any]:
     return {
-        each.name: (
-            each.ifindex,
-            each.kind,
-            each.mac,
-            each.master,
-            each.loopback,
-            each.up,
-            each.carrier,
+        link.name: (
+            link.ifindex,
+            link.kind,
+            link.mac,
+            link.master,
+            link.loopback,
+            link.up,
+            link.carrier,
         )
-        for each in host.links
+        for link in host.links
     }
 
 
 def our_rules(host: Host, version: int) -> List[Any]:
     return [
         (
-            each.priority,
-            each.source,
-            each.destination,
-            each.iif,
-            each.oif,
-            each.mark,
-            each.mask,
-            each.tos,
-            each.invert,
-            each.action,
-            each.table,
-            each.target,
-            each.suppress_prefixlength,
-            each.suppress_ifgroup,
-            each.l3mdev,
-            bool(each.opaque),
-            each.protocol,
+            rule.priority,
+            rule.source,
+            rule.destination,
+            rule.iif,
+            rule.oif,
+            rule.mark,
+            rule.mask,
+            rule.tos,
+            rule.invert,
+            rule.action,
+            rule.table,
+            rule.target,
+            rule.suppress_prefixlength,
+            rule.suppress_ifgroup,
+            rule.l3mdev,
+            bool(rule.opaque),
+            rule.protocol,
         )
-        for each in host.rules
-        if each.version == version
+        for rule in host.rules
+        if rule.version == version
     ]
 
 
 def our_routes(host: Host, version: int) -> List[Any]:
     found = [
         (
-            each.destination,
-            each.table,
-            each.type,
-            tuple(tuple(one) for one in each.hops),
-            each.metric,
-            each.tos,
-            each.protocol,
-            each.scope,
-            each.source,
+            route.destination,
+            route.table,
+            route.type,
+            tuple(tuple(one) for one in route.hops),
+            route.metric,
+            route.tos,
+            route.protocol,
+            route.scope,
+            route.source,
         )
-        for each in host.routes
-        if each.version == version
+        for route in host.routes
+        if route.version == version
     ]
     return sorted(found, key=str)
 
@@ -216,7 +216,7 @@ def wired(namespace: Namespace) -> Namespace:
 
 def test_links(wired: Namespace) -> None:
     host = kernel(wired)
-    assert {"lo", "br0", "v0", "v1", "mv0", "down0"} == {each.name for each in host.links}
+    assert {"lo", "br0", "v0", "v1", "mv0", "down0"} == {link.name for link in host.links}
     assert links(wired) == our_links(host)
 
 
@@ -235,7 +235,7 @@ def test_addresses_of_every_kind(wired: Namespace) -> None:
         """)
     host = kernel(wired)
     expected = addresses(wired)
-    assert expected == sorted((tuple(each) for each in host.addresses), key=str)
+    assert expected == sorted((tuple(address) for address in host.addresses), key=str)
     assert 2 <= sum(dynamic for *_, dynamic, _ in expected)
     assert 1 <= sum(temporary for *_, temporary in expected)
     assert 3 == sum(peer is not None for _, _, peer, *_ in expected)
@@ -304,9 +304,9 @@ def test_of_equal_ipv4_routes_the_one_that_the_kernel_takes_stands_first(
         """)
     (taken,) = namespace.ask("route", "get", "192.0.2.1")
     found = [
-        each.hop.link
-        for each in kernel(namespace).routes
-        if each.destination == ip_network("192.0.2.0/24")
+        route.hop.link
+        for route in kernel(namespace).routes
+        if route.destination == ip_network("192.0.2.0/24")
     ]
     assert [taken["dev"], "eth1"] == found
 
@@ -319,9 +319,9 @@ def test_of_equal_ipv6_routes_the_one_that_the_kernel_takes_stands_first(
     namespace.ip("".join(f"route append 2001:db8:9::/48 dev {each}\n" for each in order), "-6")
     (taken,) = namespace.ask("-6", "route", "get", "2001:db8:9::1")
     found = [
-        each.hop.link
-        for each in kernel(namespace).routes
-        if each.destination == ip_network("2001:db8:9::/48")
+        route.hop.link
+        for route in kernel(namespace).routes
+        if route.destination == ip_network("2001:db8:9::/48")
     ]
     assert order == tuple(found)
     assert taken["dev"] == found[0]
@@ -367,7 +367,7 @@ def test_selectors_that_are_not_modelled_are_named(wired: Namespace) -> None:
         rule add pref 106 uidrange 0-99 lookup 100
         rule add pref 107 ipproto tcp sport 100-200 dport 443 lookup 100
         """)
-    by_priority = {each.priority: each.opaque for each in kernel(wired).rules}
+    by_priority = {rule.priority: rule.opaque for rule in kernel(wired).rules}
     assert ("uid_range 0:99",) == by_priority[106]
     assert {"ip_proto 6", "sport_range 100:200", "dport_range 443:443"} <= set(by_priority[107])
     # A newer kernel's attributes have no names, but they have numbers.
@@ -382,7 +382,7 @@ def test_sysctls(wired: Namespace) -> None:
     host = kernel(wired)
     assert ((4,), 2) == (host.forwarding, host.rp_filter)
     assert {"v0": 1, "v1": 0} == {
-        each.name: each.rp_filter for each in host.links if each.name in ("v0", "v1")
+        link.name: link.rp_filter for link in host.links if link.name in ("v0", "v1")
     }
     wired.sysctl("ipv6/conf/all/forwarding", "1")
     assert (4, 6) == kernel(wired).forwarding
@@ -415,7 +415,7 @@ def test_inspect_needs_no_root(namespace: Namespace) -> None:
     mine, theirs = json.loads(root.stdout.decode()), json.loads(nobody.stdout.decode())
     for found in (mine, theirs):
         found.pop("guard")  # the probe may need a privilege
-    assert ["eth0", "eth1"] == [each["link"] for each in theirs["uplinks"]]
+    assert ["eth0", "eth1"] == [uplink["link"] for uplink in theirs["uplinks"]]
     assert mine == theirs
     assert 0 == namespace.symroute_as_nobody("inspect").returncode
 
@@ -426,7 +426,7 @@ def test_hostile_link_names_break_nothing(namespace: Namespace, tmp_path: Any) -
         namespace.link(name, "type", "bridge")
     ran = namespace.symroute("snapshot", "--root", str(tmp_path))
     assert (0, b"") == (ran.returncode, ran.stderr)
-    names = {each.name for each in load_host(ran.stdout, "snapshot").links}
+    names = {link.name for link in load_host(ran.stdout, "snapshot").links}
     assert {name.decode("utf-8", "backslashreplace") for name in HOSTILE} <= names
     (tmp_path / "host.json").write_bytes(ran.stdout)
     for environment in ({}, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}):
@@ -446,10 +446,10 @@ def test_a_host_with_many_routes_is_read_whole(wired: Namespace) -> None:
             for number in range(count)
         )
     )
-    assert count == sum(each.table == 77 for each in kernel(wired).routes)
+    assert count == sum(route.table == 77 for route in kernel(wired).routes)
     # Of its snapshot, far more is written than any buffer holds.
     ran = wired.symroute("snapshot")
-    assert count == sum(each.table == 77 for each in load_host(ran.stdout, "snapshot").routes)
+    assert count == sum(route.table == 77 for route in load_host(ran.stdout, "snapshot").routes)
     program = f"{sys.executable} -m symroute_nm snapshot"
     unread = wired.run(["bash", "-c", program + " | head -c 9; exit ${PIPESTATUS[0]}"])
     assert (0, ran.stdout[:9], b"") == (unread.returncode, unread.stdout, unread.stderr)

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from support.network.namespaces import two_uplinks
-from symroute_nm.model.iproute2 import parse_place, parse_route, parse_rule
+from symroute_nm.model.iproute2 import parse_route, parse_route_key, parse_rule
 from symroute_nm.model.network import parse_network
 from symroute_nm.readers import snapshot
 
@@ -37,7 +37,7 @@ def test_in_files_as_in_the_kernel():
     assert ip_network("2001:db8::/32") == parse_rule("from 2001:db8::5/32 lookup 5", 6, {}).source
     # fib_valid_key_len(): "Invalid prefix for given prefix length"
     assert parse_route("10.2.2.0/16 dev eth0", 4, {}) is None
-    assert parse_place("10.2.2.0/16 dev eth0", 4, {}) is None
+    assert parse_route_key("10.2.2.0/16 dev eth0", 4, {}) is None
     assert (
         ip_network("2001:db8:2::/48")
         == parse_route("2001:db8:2:2::7/48 dev eth0", 6, {}).destination

@@ -94,7 +94,7 @@ def unprivileged(folder):
     """Run as nobody, to whom the file x in the folder is closed."""
     (folder / "x").chmod(0)
     parents = [each for each in (folder, *folder.parents) if each != pathlib.Path("/")]
-    modes = [(each, each.stat().st_mode) for each in parents]
+    modes = [(parent, parent.stat().st_mode) for parent in parents]
     for each, mode in modes:
         each.chmod(mode | 0o111)
     os.seteuid(65534)
@@ -139,14 +139,16 @@ def test_a_link_inside_the_root_stays_and_its_file_is_written(tmp_path, form):
 
 def test_changes_are_sorted_and_name_what_keeps(root):
     changes = changing.find_changes(root, WANTED, [STALE, SCRIPTS + "/rule-none"])
-    assert sorted([*WANTED, STALE, SCRIPTS + "/rule-none"]) == [each.path for each in changes]
-    kinds = {each.path: each.kind for each in changes}
+    assert sorted([*WANTED, STALE, SCRIPTS + "/rule-none"]) == [change.path for change in changes]
+    kinds = {change.path: change.kind for change in changes}
     assert ["update", "create", "delete"] == [kinds[path] for path in (ROUTE, RULE, STALE)]
     assert "keep" == kinds[SCRIPTS + "/rule-none"]
 
 
 def test_a_wanted_file_that_is_unwanted_too_is_wanted(root):
-    assert ["update"] == [each.kind for each in changing.find_changes(root, {ROUTE: BODY}, [ROUTE])]
+    assert ["update"] == [
+        change.kind for change in changing.find_changes(root, {ROUTE: BODY}, [ROUTE])
+    ]
 
 
 def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
@@ -279,11 +281,11 @@ def test_install_writes_keeps_mode_and_owner_and_backs_up(root, monkeypatch):
     backup = root / STATE / "backups" / name
     assert before == (backup / ROUTE[1:]).read_bytes()
     files = json.loads((backup / "manifest.json").read_text())["files"]
-    manifest = {each["path"]: each for each in files}
+    manifest = {file["path"]: file for file in files}
     assert (True, 0o640, 1234) == tuple(manifest[ROUTE][key] for key in ("existed", "mode", "uid"))
     assert not manifest[RULE]["existed"]
     assert [] == hidden(root)
-    assert ["backups"] == sorted(each.name for each in (root / STATE).iterdir())
+    assert ["backups"] == sorted(path.name for path in (root / STATE).iterdir())
 
 
 def test_a_umask_does_not_make_files_unreadable(root):
@@ -466,7 +468,7 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(root, after):
 
 def test_of_two_at_once_one_is_refused_and_none_corrupts(root):
     changes = [changing.find_changes(root, {**WANTED, RULE: f"# {turn}\n"}) for turn in range(4)]
-    pids = [forked(lambda each=each: install.install(root, each)) for each in changes]
+    pids = [forked(lambda change=change: install.install(root, change)) for change in changes]
     codes = [ended(pid) for pid in pids]
     assert [0, 3, 3, 3] == sorted(codes)
     winner = blocks.put(None, f"# {codes.index(0)}\n")
@@ -649,7 +651,7 @@ def test_a_backup_of_wrong_types_is_refused(root, change):
 PROGRAM = f"""
 import pathlib, sys
 from symroute_nm.files import install
-from symroute_nm.targets.ifcfg.files import find_changes
+from symroute_nm.targets.ifcfg.changes import find_changes
 from symroute_nm.errors import SymrouteError
 root = pathlib.Path(sys.argv[1])
 try:

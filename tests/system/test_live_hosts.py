@@ -346,8 +346,10 @@ def test_the_kernels_own_leads_to_the_files_of_the_case(case, namespace, tmp_pat
         return
     assert not message.startswith("exit")
     assert files == {
-        each.path: each.after.decode() for each in made.changes if each.kind in ("create", "update")
+        change.path: change.after.decode()
+        for change in made.changes
+        if change.kind in ("create", "update")
     }
     assert [] == [each for each in said if each not in message]
     if case == "slaac":
-        assert {"eth0", "eth1"} == {each.link for each in host.addresses if each.temporary}
+        assert {"eth0", "eth1"} == {address.link for address in host.addresses if address.temporary}

@@ -33,7 +33,7 @@ def test_after_a_killed_run_the_next_one_succeeds_at_once(run, host, root, then)
     assert 9 == run_program("generate", "--host", host, *words, code=KILLED)[0]
     code, _, err = run(then, *words, *(["--host", host] if then == "generate" else []))
     assert FINE == code, err
-    files = [each for each in (root / "etc").rglob("*") if each.is_file()]
+    files = [path for path in (root / "etc").rglob("*") if path.is_file()]
     assert ({"generate": 9, "remove": 0}[then]) == len(files)
 
 
@@ -85,7 +85,7 @@ LISTS_MODULES = "import atexit, sys; atexit.register(lambda: print(*sys.modules,
 
 def imported_by(*words, code="from symroute_nm.cli import main; main.main()"):
     said = run_program(*words, code=LISTS_MODULES + code)[2]
-    return {each.partition(".")[0] for each in said.split()}
+    return {word.partition(".")[0] for word in said.split()}
 
 
 def imported_by_typer():
@@ -111,8 +111,8 @@ def test_any_name_can_be_printed_in_any_locale(host, root, environment):
         dump_host(
             made._replace(
                 links=tuple(
-                    each._replace(name=STRANGE) if each.name == "docker0" else each
-                    for each in made.links
+                    link._replace(name=STRANGE) if link.name == "docker0" else link
+                    for link in made.links
                 )
             )
         )

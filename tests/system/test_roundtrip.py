@@ -56,8 +56,8 @@ def listed(text: str) -> str:
 def test_the_kernel_gives_back_what_was_planned(namespace: Namespace, seed: int, guard: str):
     random_host(namespace, seed)
     host = kernel(namespace)
-    links = [each.name for each in host.links if each.name in LINKS]
-    host = host._replace(profiles=tuple(Profile(each, device=each) for each in links))
+    links = [link.name for link in host.links if link.name in LINKS]
+    host = host._replace(profiles=tuple(Profile(link, device=link) for link in links))
     settings = Settings(guard=guard, table_names=False)
     plan = make_plan(host, settings)
     assert len(links) == len(plan.uplinks)
@@ -70,17 +70,17 @@ def test_the_kernel_gives_back_what_was_planned(namespace: Namespace, seed: int,
             namespace.ip(batch, "-6" if kind.endswith("6") else "-4")
 
     found = kernel(namespace)
-    tables = {each.table.id for each in plan.uplinks}
+    tables = {uplink.table.id for uplink in plan.uplinks}
     # As wanted, but for what the kernel fills in: who added it, how far it reaches.
-    bare = {each._replace(protocol=0, scope=0) for each in found.routes if each.table in tables}
+    bare = {route._replace(protocol=0, scope=0) for route in found.routes if route.table in tables}
     wanted = {
-        each._replace(metric=each.kernel_metric) for one in plan.uplinks for each in one.routes
+        route._replace(metric=route.kernel_metric) for one in plan.uplinks for route in one.routes
     }
     assert wanted == bare
-    added = {each.without_protocol for each in found.rules} - {
-        each.without_protocol for each in host.rules
+    added = {rule.without_protocol for rule in found.rules} - {
+        rule.without_protocol for rule in host.rules
     }
-    assert {each for one in plan.uplinks for each in one.rules} == added
+    assert {rule for one in plan.uplinks for rule in one.rules} == added
 
 
 @pytest.mark.parametrize("seed", range(1))
@@ -88,7 +88,7 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     random_host(namespace, seed)
     folder = tmp_path / SCRIPTS
     folder.mkdir(parents=True)
-    names = [each.name for each in kernel(namespace).links if each.name in LINKS]
+    names = [link.name for link in kernel(namespace).links if link.name in LINKS]
     for name in names:
         (folder / ("ifcfg-" + name)).write_text(f"DEVICE={name}\nONBOOT=yes\n")
     before = sorted(folder.iterdir())
@@ -96,7 +96,7 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     assert 0 == first.returncode, first.stderr
     again = namespace.symroute("generate", "--root", str(tmp_path))
     assert (0, True) == (again.returncode, b"nothing to change" in again.stdout), again
-    written = {each.name for each in folder.iterdir()} - {each.name for each in before}
+    written = {path.name for path in folder.iterdir()} - {each.name for each in before}
     owned = {Path(each).name for each in changes.find_owned(tmp_path)} - {
         "symroute-nm.conf",
         "rt_tables",
@@ -174,7 +174,7 @@ def test_profiles_of_hostile_names_are_refused(namespace: Namespace, tmp_path):
         before = sorted(tmp_path.rglob("*"))
         ran = namespace.symroute("generate", "--root", str(tmp_path))
         said = [
-            each for each in ran.stderr.decode().splitlines() if each.startswith("symroute-nm: ")
+            line for line in ran.stderr.decode().splitlines() if line.startswith("symroute-nm: ")
         ]
         assert (3, 1) == (ran.returncode, len(said)), ran.stderr
         assert "rename the file to ifcfg-eth1" in said[0]
@@ -191,5 +191,5 @@ def test_a_snapshot_holds_profiles_of_any_name(namespace: Namespace, tmp_path):
     ran = namespace.symroute("snapshot", "--root", str(tmp_path))
     assert 0 == ran.returncode, ran.stderr
     assert set(HOSTILE_PROFILES) == {
-        each.name for each in load_host(ran.stdout, "snapshot").profiles
+        profile.name for profile in load_host(ran.stdout, "snapshot").profiles
     }

@@ -396,15 +396,15 @@ class Case:
 
     def replay(self):
         lines = ["ip netns add replay"]
-        lines += [f"ip netns exec replay sysctl -qw net.{each}" for each in SYSCTLS]
-        lines += [f"ip -{self.version} -n replay {each}" for each in self.commands]
+        lines += [f"ip netns exec replay sysctl -qw net.{sysctl}" for sysctl in SYSCTLS]
+        lines += [f"ip -{self.version} -n replay {command}" for command in self.commands]
         return "\n".join(lines)
 
 
 def load(case):
     """What the kernel refuses (a route twice, say) is left out: what it has is read back."""
-    for each in SYSCTLS:
-        path, value = each.split("=")
+    for sysctl in SYSCTLS:
+        path, value = sysctl.split("=")
         Path("/proc/sys/net", *path.split(".")).write_text(value)
     batch = "\n".join(case.commands)
     ip = ["ip", f"-{case.version}", "-force", "-batch", "-"]

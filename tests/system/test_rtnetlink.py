@@ -102,8 +102,8 @@ def ours(route: Route) -> Tuple[Any, ...]:
         route.table,
         route.type,
         [
-            (each.link, str(each.gateway) if each.gateway else None, each.onlink, each.weight)
-            for each in route.hops
+            (hop.link, str(hop.gateway) if hop.gateway else None, hop.onlink, hop.weight)
+            for hop in route.hops
         ],
         route.metric,
         route.tos,
@@ -166,7 +166,7 @@ def put_away() -> List[List[Route]]:
     with netlink.open_netlink() as connection:
         reader = rtnetlink.RouteReader(NAMES)
         messages = [(raw, 0) for raw in netlink.dump_raw(connection, netlink.ROUTES)]
-        alone = filter(None, (reader.read(*each) for each in messages))
+        alone = filter(None, (reader.read(*message) for message in messages))
         return [
             list(pack(alone)),
             list(reader.pack(messages)),
@@ -195,12 +195,12 @@ def test_what_many_routes_have_in_common_is_one_object(namespace: Namespace) -> 
         "link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up\n"
         "addr add 10.0.0.5/24 dev v0"
     )
-    namespace.ip("\n".join(f"route add 100.64.{each}.0/24 via 10.0.0.1" for each in range(50)))
+    namespace.ip("\n".join(f"route add 100.64.{number}.0/24 via 10.0.0.1" for number in range(50)))
     assert 1 == namespace.call(count_ways)
 
 
 def count_ways() -> int:
-    return len({id(each.hops) for each in routes() if each.hop.gateway})
+    return len({id(route.hops) for route in routes() if route.hop.gateway})
 
 
 def routes() -> Iterator[Route]:

@@ -46,8 +46,8 @@ def test_closed_streams_are_no_error(words, closed):
 
 def test_a_file_that_is_opened_never_becomes_a_closed_stream(words, tmp_path):
     assert FINE == shell(f"PROGRAM generate {words} >&-")[0]
-    files = [each for each in (tmp_path / "root/etc").rglob("*") if each.is_file()]
-    assert [] == [each for each in files if b"wrote" in each.read_bytes()]
+    files = [path for path in (tmp_path / "root/etc").rglob("*") if path.is_file()]
+    assert [] == [file for file in files if b"wrote" in file.read_bytes()]
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -116,7 +116,7 @@ def test_a_signal_in_a_write_puts_all_back_at_once(words, tmp_path, number, expe
     command = [sys.executable, "-c", SLOW % number + MAIN, "generate", *words.split()]
     ran = subprocess.run(command, cwd=str(ROOT), stderr=subprocess.PIPE, check=False)
     assert (expected, False) == (ran.returncode, b"Traceback" in ran.stderr)
-    left = [each.name for each in (tmp_path / "root").rglob("*") if each.is_file()]
+    left = [path.name for path in (tmp_path / "root").rglob("*") if path.is_file()]
     assert [] == left
 
 

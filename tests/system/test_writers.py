@@ -61,7 +61,7 @@ def test_many_generate_at_once_all_succeed_and_one_writes(stage, number):
     assert [FINE] * number == [ended(pid) for pid, _ in running]
     assert stage.after == tree(stage.start)
     assert [] == hidden(stage.start)
-    names = [each.name for each in (stage.start / STATE / "backups").iterdir()]
+    names = [path.name for path in (stage.start / STATE / "backups").iterdir()]
     # The others found it written already: the ten that were there, less the one pruned.
     assert 1 == sum(not name.startswith("20240101T") for name in names)
 
@@ -183,9 +183,9 @@ def test_an_odd_lock_is_told_of_or_taken_and_never_written_through(stage, kind):
     finally:
         remove(lock)
     said = [
-        each
-        for each in output.read_text(errors="replace").splitlines()
-        if each.startswith("symroute-nm:")
+        line
+        for line in output.read_text(errors="replace").splitlines()
+        if line.startswith("symroute-nm:")
     ]
     assert b"mine" == precious.read_bytes()
     if kind == "another's":

@@ -135,7 +135,8 @@ MEBIBYTE = 1 << 20
         (
             "conversion",
             b"".join(
-                b"ADDRESS%d=10.0.0.0\nNETMASK%d=255.0.0.0\n" % (each, each) for each in range(4000)
+                b"ADDRESS%d=10.0.0.0\nNETMASK%d=255.0.0.0\n" % (number, number)
+                for number in range(4000)
             ),
         ),
         ("profile", b"A='" * 300000),

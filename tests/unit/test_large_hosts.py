@@ -34,7 +34,7 @@ def test_five_hundred_vlans_are_planned_and_proved():
     made, began = vlans(UPLINKS, step=2), time.monotonic()
     plan = make_plan(made, Settings())
 
-    assert UPLINKS == len({each.table.id for each in plan.uplinks})
+    assert UPLINKS == len({uplink.table.id for uplink in plan.uplinks})
     assert prove(made, Settings(), plan).holds
     files = render(plan, made, EarlierBlocks().tables)
     assert time.monotonic() - began < PATIENCE
@@ -48,8 +48,8 @@ def test_hundreds_of_links_that_are_down_keep_their_blocks_in_no_time():
     made = vlans(UPLINKS, step=2)
     plan = make_plan(made, Settings(interfaces=("bond0.0", "bond0.1")))
     paths = [
-        f"{NETWORK_SCRIPTS}/{kind}-{each.name}"
-        for each in made.profiles
+        f"{NETWORK_SCRIPTS}/{kind}-{profile.name}"
+        for profile in made.profiles
         for kind in ("route", "rule")
     ]
 
@@ -61,14 +61,16 @@ def test_hundreds_of_links_that_are_down_keep_their_blocks_in_no_time():
 
 
 def test_thousands_of_routers_to_one_network_are_told_apart_in_no_time():
-    routers = [route("2001:db8:77::/48", "eth0", f"fe80::{each:x}") for each in range(1, ROUTERS)]
+    routers = [
+        route("2001:db8:77::/48", "eth0", f"fe80::{number:x}") for number in range(1, ROUTERS)
+    ]
     database = Rpdb(kernel_rules(), routers)
 
     began = time.monotonic()
     found = database.decide(Packet(ip_address("2001:db8:77::1")))
 
     assert time.monotonic() - began < AT_ONCE
-    assert [each.hop for each in routers] == list(found.hops)
+    assert [router.hop for router in routers] == list(found.hops)
 
 
 def test_hundreds_of_containers_change_nothing_and_are_told_in_a_line():
@@ -81,4 +83,4 @@ def test_hundreds_of_containers_change_nothing_and_are_told_in_a_line():
     assert [
         "skipped veth0000000, veth0000001, veth0000002, veth0000003, veth0000004, veth0000005, "
         "veth0000006, veth0000007 and 392 more: port of docker0"
-    ] == [each for each in lines if "veth" in each]
+    ] == [line for line in lines if "veth" in line]

@@ -4,7 +4,13 @@ from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, 
 
 from symroute_nm.files import blocks
 from symroute_nm.model.host import Host
-from symroute_nm.model.iproute2 import _TABLES, parse_place, parse_route, parse_rule, read_lines
+from symroute_nm.model.iproute2 import (
+    KERNEL_TABLES,
+    parse_route,
+    parse_route_key,
+    parse_rule,
+    read_lines,
+)
 from symroute_nm.model.listing import Files, ListedRoute, ListedRule, Listing
 from symroute_nm.model.network import Route
 from symroute_nm.model.observations import ConfigFile, config_file
@@ -56,7 +62,7 @@ def list_places(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRoute, .
 
     Those are understood in lines with anything else, too: next hops, ``mtu lock``, encapsulation.
     """
-    return _list_routes(files, host, parse_place)
+    return _list_routes(files, host, parse_route_key)
 
 
 def _list_routes(
@@ -84,4 +90,4 @@ def _of_kind(files: Iterable[ConfigFile], kind: str) -> Iterator[Tuple[ConfigFil
 
 def _table_numbers(host: Host) -> Dict[str, int]:
     """What iproute2 takes a table's name for: {name: number}."""
-    return {**{table.name: table.id for table in host.tables}, **_TABLES}
+    return {**{table.name: table.id for table in host.tables}, **KERNEL_TABLES}

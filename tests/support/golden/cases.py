@@ -46,8 +46,10 @@ def default_on(name: str) -> Host:
     routes = {"eth0": BY_ETH0, "eth1": BY_ETH1}
     gateways = {"eth0": "10.0.6.1", "eth1": "10.0.5.1"}
     profiles = tuple(
-        each if each.name == name else each._replace(gateways=(ip_address(gateways[each.name]),))
-        for each in PROFILES
+        profile
+        if profile.name == name
+        else profile._replace(gateways=(ip_address(gateways[profile.name]),))
+        for profile in PROFILES
     )
     return host(
         [ETH0, ETH1, DOCKER0],

@@ -32,8 +32,8 @@ DYNAMIC = [each._replace(dynamic=True) for each in (USERS, ADMINS)]
 def with_gateway(name: str, gateway: str) -> Tuple[Profile, ...]:
     """The two profiles, that one with a GATEWAY of its own."""
     return tuple(
-        each._replace(gateways=(ip_address(gateway),)) if each.name == name else each
-        for each in PROFILES
+        profile._replace(gateways=(ip_address(gateway),)) if profile.name == name else profile
+        for profile in PROFILES
     )
 
 

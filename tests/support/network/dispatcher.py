@@ -59,7 +59,7 @@ def _fetch() -> bytes:
 
 def _download(folder: Path) -> Path:
     """The orig tarball of network-manager; apt's own state stays as it is."""
-    sources = "\n\n".join(dict.fromkeys(each.strip() for each in _source_stanzas()))
+    sources = "\n\n".join(dict.fromkeys(stanza.strip() for stanza in _source_stanzas()))
     if not sources:
         raise Unavailable("no Debian or Ubuntu source is configured in /etc/apt; " + ADVICE)
     for part in ("parts", "lists/partial", "cache/archives/partial"):

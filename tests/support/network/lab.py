@@ -102,7 +102,9 @@ def container_flows(name: str) -> List[Flow]:
 
 
 def _both(source: str, destinations: List[str]) -> List[Flow]:
-    return [Flow(source, kind, each) for each in destinations for kind in ("ping", "tcp")]
+    return [
+        Flow(source, kind, destination) for destination in destinations for kind in ("ping", "tcp")
+    ]
 
 
 def generate(lab: Lab, *options: str) -> None:

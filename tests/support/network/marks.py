@@ -159,11 +159,11 @@ class PublishingLab(Lab):
 
     def _use_legacy(self) -> None:
         """As on RHEL 7: what is called iptables is the legacy one, and no nft is installed."""
-        for each in self.path("/etc/alternatives").glob("ip*tables*"):
-            family = "ip6tables" if each.name.startswith("ip6") else "iptables"
-            each.unlink()
-            suffix = each.name[len(family) :]
-            each.symlink_to(f"/usr/sbin/{family}-legacy{suffix}")
+        for path in self.path("/etc/alternatives").glob("ip*tables*"):
+            family = "ip6tables" if path.name.startswith("ip6") else "iptables"
+            path.unlink()
+            suffix = path.name[len(family) :]
+            path.symlink_to(f"/usr/sbin/{family}-legacy{suffix}")
         self.must(["mount", "--bind", "/dev/null", "/usr/sbin/nft"])
 
     def must(self, command: List[str]) -> str:
@@ -189,7 +189,7 @@ class PublishingLab(Lab):
         links = ("eth0", "eth1", *(each[0] for each in CONTAINERS.values()))
         self.write(
             "/etc/firewalld/zones/trusted.xml",
-            zone % "".join(f'<interface name="{each}"/>' for each in links),
+            zone % "".join(f'<interface name="{link}"/>' for link in links),
         )
         (self.folder / "run" / "dbus").mkdir()
         self._spawn(["dbus-daemon", "--system", "--nofork", "--nopidfile", "--nosyslog"])

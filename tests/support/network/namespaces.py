@@ -40,7 +40,7 @@ Self = TypeVar("Self", bound="Namespace")
 
 def missing() -> str:
     """Why no namespace can be made here; "" if one can."""
-    lacking = [each for each in _COMMANDS if not shutil.which(each, path=_PATH)]
+    lacking = [command for command in _COMMANDS if not shutil.which(command, path=_PATH)]
     if lacking:
         return "install the packages with: " + " ".join(lacking)
     if subprocess.call(["unshare", "--net", "true"], stderr=subprocess.DEVNULL):

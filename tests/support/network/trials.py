@@ -94,7 +94,7 @@ def is_planned(space):
 def clean(space, root):
     """Nobody watches any more, and nothing of the change is left below /run, nor below the root."""
     until(lambda: not keepers(root))
-    assert {"lock"} == {each.name for each in space.state.iterdir()}
+    assert {"lock"} == {path.name for path in space.state.iterdir()}
     assert not (root / "run").exists()
 
 

@@ -296,7 +296,7 @@ def test_snapshots_with_names_of_no_host_are_refused(grounds, tmp_path, name, be
     assert INPUT == ended(forked(action))
     assert "is no name of a host" in grounds.said.read_text()
     assert before == grounds.outside()
-    assert {"snapshots"} == {each.name for each in tmp_path.iterdir()}
+    assert {"snapshots"} == {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("target", ["twin", "nowhere"])  # to "/", a mistake would hit this machine

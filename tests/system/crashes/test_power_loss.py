@@ -84,7 +84,7 @@ class Disk:
         if place.is_symlink():
             node.target = os.readlink(str(place))
         elif folder:
-            node.names = {each.name: self._read(each) for each in place.iterdir()}
+            node.names = {path.name: self._read(path) for path in place.iterdir()}
         else:
             node.content = place.read_bytes()
         node.sync()

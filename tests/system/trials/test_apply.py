@@ -153,7 +153,7 @@ def test_stale_rules_routes_and_duplicates_of_ours_go(space, root):
         ("twice", "IPv4 rule 20002: from 10.0.5.5/32 lookup 101"),
     ):
         assert [
-            each for each in verified.splitlines() if each.startswith(kind) and each.endswith(item)
+            line for line in verified.splitlines() if line.startswith(kind) and line.endswith(item)
         ], (kind, verified)
 
 
@@ -164,17 +164,17 @@ def test_a_line_of_the_administrators_in_an_own_table_stays(space, root):
         "10.79.0.0/16 table 100 nexthop via 10.0.6.7 dev eth0 nexthop via 10.0.6.8 dev eth0",
         "local 10.80.0.0/16 dev lo table 100",
     ]
-    (root / SCRIPTS / "route-eth0").write_text("".join(each + "\n" for each in lines))
+    (root / SCRIPTS / "route-eth0").write_text("".join(line + "\n" for line in lines))
     # The dispatcher script is to apply them from now on.
     assert (
         FINE
         == space.symroute("generate", "--apply", "--yes", "--force", "--root", str(root)).returncode
     )
-    space.ip("".join(f"route add {each}\n" for each in lines))
+    space.ip("".join(f"route add {line}\n" for line in lines))
     there = [
-        each
-        for each in kernel(space)[1].splitlines()
-        if re.match(r"(local )?10\.(77|78|79|80)\.", each)
+        line
+        for line in kernel(space)[1].splitlines()
+        if re.match(r"(local )?10\.(77|78|79|80)\.", line)
     ]
     assert len(lines) == len(there)
 
@@ -215,9 +215,9 @@ def test_an_emptied_own_table_is_noticed_and_mended(space, root):
     found = space.symroute("verify", "--json", *words)
     assert FINDING == found.returncode
     lacking = {
-        each["item"]
-        for each in json.loads(found.stdout.decode())["differences"]
-        if each["plan"] and each["files"] and not each["kernel"]
+        difference["item"]
+        for difference in json.loads(found.stdout.decode())["differences"]
+        if difference["plan"] and difference["files"] and not difference["kernel"]
     }
     assert "route default via 10.0.5.1 dev eth1 table 101" in lacking
     assert FINE == space.symroute("apply", "--yes", *words).returncode
@@ -297,17 +297,17 @@ def test_a_link_that_goes_meanwhile_holds_up_nothing_else(space, root, happens):
 
     after = kernel(space, "-o")
     assert REFUSED == returned, said
-    assert [each.replace(" [detached]", "") for each in after[0].splitlines()] == (
+    assert [line.replace(" [detached]", "") for line in after[0].splitlines()] == (
         before[0].splitlines()
     )
     assert [
-        each
-        for each in before[1].splitlines()
-        if "table 10" in each and (happens == NO_IPV6 or "eth0" not in each)
-    ] == [each for each in after[1].splitlines() if "table 10" in each]
+        line
+        for line in before[1].splitlines()
+        if "table 10" in line and (happens == NO_IPV6 or "eth0" not in line)
+    ] == [line for line in after[1].splitlines() if "table 10" in line]
     assert [
-        each for each in before[3].splitlines() if "table 10" in each and "eth0" not in each
-    ] == [each for each in after[3].splitlines() if "table 10" in each]
+        line for line in before[3].splitlines() if "table 10" in line and "eth0" not in line
+    ] == [line for line in after[3].splitlines() if "table 10" in line]
     clean(space, root)
 
 
@@ -336,9 +336,9 @@ def test_what_cannot_be_brought_back_is_said_and_kept_for_the_next_run(space, ro
         assert b"remove %s/record" % str(space.state).encode() in text
     assert before[0] == without[0]
     assert ["10.43.0.0/16 via 10.0.6.2 dev eth0 src 10.0.6.77 "] == [
-        each.replace("table 100 ", "")
-        for each in before[1].splitlines()
-        if "table 10" in each and each not in without[1].splitlines()
+        line.replace("table 100 ", "")
+        for line in before[1].splitlines()
+        if "table 10" in line and line not in without[1].splitlines()
     ]
     assert sorted(before[1].splitlines()) == sorted(kernel(space)[1].splitlines())
 
@@ -444,7 +444,7 @@ def test_a_killed_keeper_has_the_command_take_the_change_back(space, root):
     assert SYSTEM == ran.returncode
     assert b"everything is as it was before" in said
     assert before == kernel(space)
-    assert {"lock", "confirm"} >= {each.name for each in space.state.iterdir()}
+    assert {"lock", "confirm"} >= {path.name for path in space.state.iterdir()}
 
 
 def test_what_two_kills_left_is_taken_back_by_the_next_run(space, root):
@@ -488,14 +488,14 @@ def test_whoever_confirms_while_another_does_gets_the_answer_too(space, root):
     # What a process that reads from a socket is in: read(2), recvfrom(2) or the poll(2) before it.
     until(
         lambda: all(
-            b"unix" in Path(f"/proc/{each.pid}/wchan").read_bytes()
-            or b"poll" in Path(f"/proc/{each.pid}/wchan").read_bytes()
-            for each in confirmations
+            b"unix" in Path(f"/proc/{confirmation.pid}/wchan").read_bytes()
+            or b"poll" in Path(f"/proc/{confirmation.pid}/wchan").read_bytes()
+            for confirmation in confirmations
         )
     )
     os.kill(keeper, signal.SIGCONT)
 
-    assert [b"kept\n"] * 2 == [each.communicate()[0] for each in confirmations]
+    assert [b"kept\n"] * 2 == [confirmation.communicate()[0] for confirmation in confirmations]
     ran.communicate()
     assert FINE == ran.returncode
 
@@ -747,8 +747,8 @@ def test_verify_tells_what_is_missing_where(space, root):
     assert not listed["agree"]
     assert [] == listed["files"]
     assert {("missing", True, True, False)} == {
-        (each["kind"], each["plan"], each["files"], each["kernel"])
-        for each in listed["differences"]
+        (difference["kind"], difference["plan"], difference["files"], difference["kernel"])
+        for difference in listed["differences"]
     }
     assert (FINE, b"plan, files and kernel agree\n") == (agreed.returncode, agreed.stdout)
 

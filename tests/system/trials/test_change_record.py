@@ -202,7 +202,7 @@ def test_a_record_below_a_root_is_never_read(space, root, own_folder):
     assert FINE == said.returncode, said.stderr
     assert b"taken back" not in said.stderr
     assert not (own_folder / "ran").exists()
-    assert ["record"] == [each.name for each in (root / "run/symroute-nm").iterdir()]
+    assert ["record"] == [path.name for path in (root / "run/symroute-nm").iterdir()]
 
 
 def test_what_is_on_record_comes_back_from_data_alone():

@@ -128,4 +128,4 @@ def test_undo_brings_the_state_before_back(run, host, root):
     run("generate", "--host", host, "--root", root)
     assert b"# mine" != (root / SCRIPTS / "rule-eth0").read_bytes()
     assert FINE == run("undo", "--root", root)[0]
-    assert [b"# mine"] == [each.read_bytes() for each in (root / SCRIPTS).iterdir()]
+    assert [b"# mine"] == [path.read_bytes() for path in (root / SCRIPTS).iterdir()]

@@ -34,7 +34,8 @@ def cured(there=None, **fields):
     settings = Settings(**fields)
     plan = make_plan(there, settings)
     names = tuple(
-        TableName(each.table.id, each.table.name, FRAGMENT, owned=True) for each in plan.uplinks
+        TableName(uplink.table.id, uplink.table.name, FRAGMENT, owned=True)
+        for uplink in plan.uplinks
     )
     files = tuple(
         ConfigFile(path, text)
@@ -64,7 +65,7 @@ def with_rules(there, *rules):
 
 def with_file(there, name, text):
     new = ConfigFile(f"{SCRIPTS}/{name}", text)
-    kept = [each for each in there.evidence.files if each.path != new.path]
+    kept = [file for file in there.evidence.files if file.path != new.path]
     return observed(there, files=tuple(sorted([*kept, new])))
 
 
@@ -80,10 +81,10 @@ def the(there, code, **fields):
 
 def ours(there, **fields):
     return [
-        each
-        for each in there.rules
-        if each.priority in (20000, 20001, 20002)
-        and all(getattr(each, name) == value for name, value in fields.items())
+        rule
+        for rule in there.rules
+        if rule.priority in (20000, 20001, 20002)
+        and all(getattr(rule, name) == value for name, value in fields.items())
     ]
 
 
@@ -101,7 +102,7 @@ def test_the_unconfigured_host_is_asymmetric_and_says_by_which_link_and_route():
     assert not found.symmetric
     first = diagnosis.as_json(found)["addresses"][0]
     assert ("10.0.6.5", "eth0", False) == (first["address"], first["link"], first["symmetric"])
-    afar = next(each for each in first["failures"] if each["gateway"])
+    afar = next(failure for failure in first["failures"] if failure["gateway"])
     assert ("eth1", "10.0.5.1") == (afar["leaves_by"], afar["gateway"])
     assert "32766: from all lookup main" == afar["rule"]
     assert "default via 10.0.5.1 dev eth1 table 254 metric 100" == afar["route"]
@@ -165,7 +166,8 @@ def test_requests_of_containers_are_judged_by_the_bridges_rp_filter():
 
 def test_ipv6_has_no_rp_filter():
     outcomes = {
-        str(each.address.ip): each for each in diagnose(bare(rp_filter=1), Settings()).outcomes
+        str(outcome.address.ip): outcome
+        for outcome in diagnose(bare(rp_filter=1), Settings()).outcomes
     }
     six = outcomes["2001:db8:6::5"]
     assert six.rp_filter is None
@@ -229,7 +231,7 @@ def test_who_applies_the_files_is_decided_once(fields, code):
     absence = find_obstacle(there)
     assert (code, [code] if code else []) == (
         absence and absence.code,
-        [each.code for each in findings(there)],
+        [finding.code for finding in findings(there)],
     )
 
 
@@ -259,7 +261,8 @@ def renamed(there, name="Wired_connection_1"):
     """eth0's profile has another name than the device."""
     return there._replace(
         profiles=tuple(
-            each._replace(name=name) if each.device == "eth0" else each for each in there.profiles
+            profile._replace(name=name) if profile.device == "eth0" else profile
+            for profile in there.profiles
         )
     )
 
@@ -304,14 +307,16 @@ def test_an_uplink_without_ifcfg_profile():
 
 def test_nm_controlled_no():
     profiles = tuple(
-        each._replace(managed=each.device != "eth0") for each in two_uplinks().profiles
+        profile._replace(managed=profile.device != "eth0") for profile in two_uplinks().profiles
     )
     assert "remove that line" == the(bare(profiles=profiles), "nm-controlled-no").remedy
     assert [] == findings(cured()._replace(profiles=profiles, network_service=True))
 
 
 def test_an_unusable_profile():
-    profiles = tuple(each._replace(rules=each.device == "eth0") for each in two_uplinks().profiles)
+    profiles = tuple(
+        profile._replace(rules=profile.device == "eth0") for profile in two_uplinks().profiles
+    )
     found = the(bare(profiles=profiles), "profile-unusable")
     assert "ROUTING_RULE" in found.message and "rule-eth0" in found.remedy
 
@@ -341,7 +346,7 @@ def test_lines_that_the_script_cannot_read():
 def test_duplicates_of_our_rules():
     once = cured()
     rules = ours(once, version=4, iif="eth0")
-    found = the(with_rules(once, *(each._replace(protocol=3) for each in rules)), "duplicate-rules")
+    found = the(with_rules(once, *(rule._replace(protocol=3) for rule in rules)), "duplicate-rules")
     assert [
         "ip rule del priority 20001 from all iif eth0 lookup main suppress_prefixlength 0",
         "ip rule del priority 20002 from all iif eth0 lookup 100",
@@ -370,7 +375,7 @@ def test_duplicates_of_a_line_without_priority():
 
 def test_leaked_rules():
     there = cured()
-    files = tuple(each for each in there.evidence.files if not each.path.endswith("/rule6-eth1"))
+    files = tuple(file for file in there.evidence.files if not file.path.endswith("/rule6-eth1"))
     found = the(observed(there, files=files), "leaked-rules")
     gone = ours(there, version=6, iif="eth1") + ours(
         there, version=6, source=ip_network("2001:db8:5::5/128")
@@ -381,13 +386,13 @@ def test_leaked_rules():
 
 def test_nothing_is_called_leaked_where_files_were_not_read():
     there = observed(cured(), files=(), unread=(Unread("rule files", "no permission"),))
-    assert ["not-read"] == [each.code for each in findings(there)]
+    assert ["not-read"] == [finding.code for finding in findings(there)]
 
 
 @pytest.mark.parametrize("name", ["lookup 100", "table users", "table 0x64"])
 def test_listed_rules_are_known_in_every_spelling(name):
     there = cured()
-    text = next(each.text for each in there.evidence.files if each.path.endswith("/rule-eth0"))
+    text = next(file.text for file in there.evidence.files if file.path.endswith("/rule-eth0"))
     text = text.replace("lookup 100", name).replace("from 10.0.6.5 ", "from 10.0.6.5/32 ")
     there = with_file(there, "rule-eth0", text.replace("priority ", "pref "))
     named = there._replace(tables=(*there.tables, TableName(100, "users")))
@@ -396,7 +401,7 @@ def test_listed_rules_are_known_in_every_spelling(name):
 
 def test_missing_rules():
     there = cured()
-    rules = tuple(each for each in there.rules if each not in ours(there, iif="eth0"))
+    rules = tuple(rule for rule in there.rules if rule not in ours(there, iif="eth0"))
     found = the(there._replace(rules=rules), "missing-rules")
     # Own replies go by other rules; transit alone is amiss.
     assert "warning" == found.severity
@@ -407,12 +412,12 @@ def test_missing_rules():
 def test_missing_rules_that_make_the_host_asymmetric_are_an_error():
     there = cured()
     unborn = two_uplinks()._replace(evidence=there.evidence)
-    assert {"error"} == {each.severity for each in findings(unborn, "missing-rules")}
+    assert {"error"} == {finding.severity for finding in findings(unborn, "missing-rules")}
 
 
 def test_rules_of_a_link_that_is_down_are_not_missed():
     there = cured()
-    rules = tuple(each for each in there.rules if each not in ours(there, iif="eth0"))
+    rules = tuple(rule for rule in there.rules if rule not in ours(there, iif="eth0"))
     down = loud(there._replace(rules=rules), "eth0", up=False)
     assert [] == findings(down, "missing-rules")
 
@@ -442,7 +447,7 @@ def test_a_lease_that_is_gone_with_its_gateway_needs_prune():
         routes=tuple(each for each in there.routes if each.hop.link != "eth0"),
     )
     assert {"symroute-nm generate --prune"} == {
-        each.remedy for each in findings(gone, "stale-source")
+        finding.remedy for finding in findings(gone, "stale-source")
     }
 
 
@@ -493,10 +498,10 @@ def test_a_table_that_leaked_rules_alone_look_up_needs_no_routes():
     emptied = there._replace(
         routes=tuple(each for each in there.routes if each.table != 100 or each.version == 6)
     )
-    files = tuple(each for each in there.evidence.files if not each.path.endswith("/rule-eth0"))
+    files = tuple(file for file in there.evidence.files if not file.path.endswith("/rule-eth0"))
     emptied = observed(emptied, files=files)
     assert [] == findings(emptied, "routes-missing")
-    assert "leaked-rules" in {each.code for each in findings(emptied)}
+    assert "leaked-rules" in {finding.code for finding in findings(emptied)}
 
 
 def test_rules_leaked_by_another_priority_base():
@@ -512,7 +517,9 @@ def test_rules_leaked_by_another_priority_base():
 def test_leaked_rules_that_take_replies_away_are_an_error():
     wrong = Rule(4, 15002, source=ip_network("10.0.6.5/32"), table=101)
     found = diagnose(with_rules(cured(), wrong), Settings())
-    assert [("leaked-rules", "error")] == [(each.code, each.severity) for each in found.findings]
+    assert [("leaked-rules", "error")] == [
+        (finding.code, finding.severity) for finding in found.findings
+    ]
     assert "1 rule of ours in the kernel no rule file lists, so nothing deletes it: " in (
         found.findings[0].message
     )
@@ -526,7 +533,7 @@ def test_throw_routes_for_a_network_that_is_gone(text):
     known = cured()._replace(routes=(*cured().routes, *throws, route(text, "docker0")))
     assert [] == findings(known, "stale-routes")
     found = diagnose(cured()._replace(routes=(*cured().routes, *throws)), Settings())
-    stale = [each for each in found.findings if each.code == "stale-routes"]
+    stale = [finding for finding in found.findings if finding.code == "stale-routes"]
     family = "-6 " if network.version == 6 else ""
     assert {f"ip {family}route del throw {network} table {table}" for table in (100, 101)} == {
         each.remedy for each in stale
@@ -543,8 +550,8 @@ def test_a_throw_in_the_place_of_an_own_default_route_is_stale():
     there = cured()
     throw = route("default", table=100, type="throw", metric=5)
     assert ["stale-routes"] == [
-        each.code
-        for each in diagnose(there._replace(routes=(*there.routes, throw)), Settings()).findings
+        finding.code
+        for finding in diagnose(there._replace(routes=(*there.routes, throw)), Settings()).findings
     ]
 
 
@@ -624,7 +631,11 @@ def vpn(*taken):
     [((), 5267), ((5267,), 5264), ((5269,), 5266), ((5265, 5268), 5262), ((0, 1), 5267)],
 )
 def test_the_priority_base_that_is_told_is_free(taken, base):
-    found = [each for each in findings(vpn(*taken), "foreign-rules") if "rule 5270" in each.message]
+    found = [
+        finding
+        for finding in findings(vpn(*taken), "foreign-rules")
+        if "rule 5270" in finding.message
+    ]
     assert [f"priority-base = {base} in" in each.remedy for each in found] == [True]
 
 
@@ -759,7 +770,9 @@ def test_firewalld_drops_asymmetric_ipv6():
     there = observed(bare(), ipv6_rpfilter="yes")
     found = the(there, "firewalld-rpfilter")
     assert "2001:db8:6::5" in found.message
-    outcomes = {str(each.address.ip): each for each in diagnose(there, Settings()).outcomes}
+    outcomes = {
+        str(outcome.address.ip): outcome for outcome in diagnose(there, Settings()).outcomes
+    }
     assert {True} == {each.dropped for each in outcomes["2001:db8:6::5"].astray}
 
 
@@ -812,7 +825,7 @@ def test_answers_may_leave_by_a_vpns_default_in_pieces(pieces):
     there = observed(cured(), published=(WEB,))
     there = there._replace(
         links=(*there.links, TUN0),
-        routes=(*there.routes, *(route(each, "tun0") for each in pieces)),
+        routes=(*there.routes, *(route(piece, "tun0") for piece in pieces)),
     )
     found = the(there, "published-ports")
     assert "answer by tun0 whatever" in found.message
@@ -872,7 +885,7 @@ def test_errors_come_first():
         with_rules(bare(dispatcher=""), Rule(4, 1, action="blackhole")),
         unread=(Unread("published ports", "?"),),
     )
-    assert ["error", "warning", "notice"] == [each.severity for each in findings(there)]
+    assert ["error", "warning", "notice"] == [finding.severity for finding in findings(there)]
 
 
 # -- a snapshot carries it all -----------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_several_ways_out_are_all_listed():
         explain("any", "198.51.100.1", host=here._replace(routes=(*here.routes, both)))
     )
 
-    assert ["eth0", "eth1"] == [each["device"] for each in shown["decision"]["hops"]]
+    assert ["eth0", "eth1"] == [hop["device"] for hop in shown["decision"]["hops"]]
 
 
 def test_a_rule_that_is_not_modelled_is_a_doubt():
@@ -122,7 +122,7 @@ def test_a_rule_that_is_not_modelled_is_a_doubt():
     explained = explain("10.0.6.5", "192.0.2.1", host=here)
 
     assert 1 == len(explained.decision.doubts)
-    assert any(each.startswith("in doubt: ") for each in explanation.lines(explained))
+    assert any(line.startswith("in doubt: ") for line in explanation.lines(explained))
 
 
 def test_lines_are_a_heading_a_line_for_each_rule_and_the_decision():

@@ -90,7 +90,7 @@ def test_an_interrupted_dump_is_asked_for_again(kernel: Kernel, what: netlink.Du
 
 
 @pytest.mark.parametrize(
-    "what", [each for each in DUMPS if each != netlink.ROUTES], ids=lambda what: str(what.name)
+    "what", [dump for dump in DUMPS if dump != netlink.ROUTES], ids=lambda what: str(what.name)
 )
 def test_nothing_of_a_dump_is_left_for_the_collector(what: netlink.Dump) -> None:
     """A run goes without it, and on hosts with thousands of links that would be most memory."""

@@ -146,7 +146,7 @@ def test_nothing_to_do_is_no_step():
 
     assert () == find_steps(state, state)
     listed = State(
-        tuple(each._replace(protocol=3) for each in state.rules),
+        tuple(rule._replace(protocol=3) for rule in state.rules),
         tuple(each._replace(protocol=3, metric=each.kernel_metric) for each in state.routes),
     )
     assert () == find_steps(listed, state)
@@ -155,17 +155,17 @@ def test_nothing_to_do_is_no_step():
 def test_routes_come_before_rules_and_go_after_them():
     wanted = planned(two_uplinks())
 
-    there = [isinstance(each.item, Rule) for each in find_steps(NOTHING, wanted)]
-    back = [isinstance(each.item, Rule) for each in find_steps(wanted, NOTHING)]
+    there = [isinstance(step.item, Rule) for step in find_steps(NOTHING, wanted)]
+    back = [isinstance(step.item, Rule) for step in find_steps(wanted, NOTHING)]
 
     assert sorted(there) == there
     assert sorted(back, reverse=True) == back
     priorities = [
-        each.item.priority for each in find_steps(NOTHING, wanted) if isinstance(each.item, Rule)
+        step.item.priority for step in find_steps(NOTHING, wanted) if isinstance(step.item, Rule)
     ]
     assert sorted(priorities) == priorities
     priorities = [
-        each.item.priority for each in find_steps(wanted, NOTHING) if isinstance(each.item, Rule)
+        step.item.priority for step in find_steps(wanted, NOTHING) if isinstance(step.item, Rule)
     ]
     assert sorted(priorities, reverse=True) == priorities
 
@@ -178,7 +178,7 @@ def test_duplicates_are_deleted_but_for_one():
 
     steps = find_steps(doubled, state)
 
-    assert {DELETE} == {each.action for each in steps}
+    assert {DELETE} == {step.action for step in steps}
     assert len(state.rules) == len(steps)
     assert arrives(doubled, state)
 
@@ -198,7 +198,7 @@ def test_rules_of_one_priority_come_back_in_their_order():
         states = walk(State(here), State(there))
         assert there == states[-1].rules
         # None that is in both was away in between.
-        assert all(set(here) & set(there) <= set(each.rules) for each in states)
+        assert all(set(here) & set(there) <= set(state.rules) for state in states)
 
 
 def test_a_route_that_changes_is_replaced_at_once():
@@ -226,10 +226,10 @@ def test_in_a_table_in_use_longer_prefixes_come_first_and_go_last():
     asked = (Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100),)
 
     assert [inner, outer] == [
-        each.item for each in find_steps(State(asked), State(asked, (outer, inner)))
+        step.item for step in find_steps(State(asked), State(asked, (outer, inner)))
     ]
     assert [outer, inner] == [
-        each.item for each in find_steps(State(asked, (inner, outer)), State(asked))
+        step.item for step in find_steps(State(asked, (inner, outer)), State(asked))
     ]
 
 
@@ -241,7 +241,7 @@ def test_in_a_table_of_nobodys_networks_come_before_the_gateways_in_them():
     deeper = route("10.0.0.128/25", "eth0", table=100)
 
     assert [network, deeper, default] == [
-        each.item for each in find_steps(State(), State((), (default, network, deeper)))
+        step.item for step in find_steps(State(), State((), (default, network, deeper)))
     ]
 
 
@@ -250,7 +250,7 @@ def test_the_check_of_steps_can_fail():
     there = two_uplinks()
     wanted = planned(there, guard="rules")
     upside_down = State(
-        tuple(each for each in wanted.rules if each.priority == 20002), wanted.routes
+        tuple(rule for rule in wanted.rules if rule.priority == 20002), wanted.routes
     )
     packet = Packet(ip_address("172.17.0.9"), ip_address("10.0.6.5"))
 

@@ -150,10 +150,10 @@ def test_what_is_routed_by_the_packets_own_link_is_in_one_order(network):
 def test_a_full_table_takes_few_bytes_a_route():
     packed = pack(
         route(
-            f"{IPv4Network((11 << 24) + (each << 9)).network_address}/24",
-            ("eth0", "eth1")[each % 2],
+            f"{IPv4Network((11 << 24) + (number << 9)).network_address}/24",
+            ("eth0", "eth1")[number % 2],
         )
-        for each in range(3000)
+        for number in range(3000)
     )
     (main,) = packed.tables
     assert 2 == len(main.templates)

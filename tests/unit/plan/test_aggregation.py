@@ -35,7 +35,7 @@ def join(entries):
 
 
 def widen(entries, most):
-    version = next((each.version for each in entries), 4)
+    version = next((entry.version for entry in entries), 4)
     return named(version, aggregation.widen(version, dict(ranked(entries)), most).items())
 
 
@@ -53,7 +53,7 @@ def small_networks(draw):
 def decide(entries, number, fallback, default):
     """The longest prefix's entry; `fallback` where none but the default route has it."""
     destination = ip_network(f"10.0.0.{number}/32")
-    found = [each for each in entries if contains(each, destination) and each.prefixlen]
+    found = [entry for entry in entries if contains(entry, destination) and entry.prefixlen]
     if found:
         return entries[max(found, key=lambda each: each.prefixlen)]
     return default if fallback is None else fallback
@@ -99,7 +99,7 @@ def test_halves_made_one_change_no_decision(entries):
             for each in joined
             if each.prefixlen == network.prefixlen and each.supernet() == network.supernet()
         ]
-        assert len(halves) == len({joined[each] for each in halves})
+        assert len(halves) == len({joined[halve] for halve in halves})
 
 
 @given(st.sets(small_networks().filter(lambda each: each.prefixlen), max_size=12))

@@ -39,9 +39,9 @@ def sources(plan, name="eth0"):
     return sorted(
         {
             str(rule.source)
-            for each in plan.uplinks
-            if each.uplink.link.name == name
-            for rule in each.rules
+            for uplink in plan.uplinks
+            if uplink.uplink.link.name == name
+            for rule in uplink.rules
             if rule.source
         }
     )
@@ -88,11 +88,13 @@ def test_with_the_rules_in_force_nobody_calls_them_stale():
     plan = make_plan(plain(), wished)
     made = put_plan(plain(), wished, plan)
     made = made._replace(
-        tables=tuple(TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks)
+        tables=tuple(
+            TableName(uplink.table.id, uplink.table.name, owned=True) for uplink in plan.uplinks
+        )
     )
 
-    assert "stale-source" not in {each.code for each in diagnose(made, wished).findings}
-    assert "stale-source" in {each.code for each in diagnose(made, Settings()).findings}
+    assert "stale-source" not in {finding.code for finding in diagnose(made, wished).findings}
+    assert "stale-source" in {finding.code for finding in diagnose(made, Settings()).findings}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from symroute_nm.diagnosis.explain import explain
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.model.marking import DIRECT
 from symroute_nm.model.network import TABLE_MAIN, Rule
-from symroute_nm.model.ours import is_usable, our_rules
+from symroute_nm.model.ours import is_usable_mask, our_rules
 from symroute_nm.model.settings import (
     MARK_MASK,
     InterfaceSettings,
@@ -34,7 +34,7 @@ def tables(*ids):
 
 
 def values(host, settings=ON):
-    return {each.link: each.value for each in make_plan(host, settings).marking.marks}
+    return {mark.link: mark.value for mark in make_plan(host, settings).marking.marks}
 
 
 def test_a_mark_is_its_tables_number_where_that_fits():
@@ -64,13 +64,13 @@ def test_a_whole_mark_of_others_keeps_its_meaning():
     rule = Rule(4, 500, mark=0x8064, mask=0xFFFFFFFF, table=9)
     host = two_uplinks(rules=(*kernel_rules(), rule), **NFT)
     assert 0x64 not in values(host).values()
-    assert any("rule 500" in each and "whole mark" in each for each in make_plan(host, ON).notes)
+    assert any("rule 500" in note and "whole mark" in note for note in make_plan(host, ON).notes)
 
 
 def test_wg_quick_is_neither_hindered_nor_spoken_of():
     plan = make_plan(wg_quick()._replace(firewalls=("nft",)), ON)
-    assert 0xCA6C & MARK_MASK not in [each.value for each in plan.marking.marks]
-    assert not any("whole mark" in each for each in plan.notes)
+    assert 0xCA6C & MARK_MASK not in [mark.value for mark in plan.marking.marks]
+    assert not any("whole mark" in note for note in plan.notes)
 
 
 @pytest.mark.parametrize(("mask", "proposed"), [(0x10, "0xff000000"), (0x7F00007F, "0xff0000")])
@@ -90,7 +90,7 @@ def test_our_own_rules_of_an_earlier_run_are_no_others():
         for each, number, name in ((host.tables[0], 100, "eth0"), (host.tables[0], 101, "eth1"))
     )
     there = there._replace(tables=(*host.tables, *names))
-    assert {rule for each in plan.uplinks for rule in each.rules} == our_rules(there, ON)
+    assert {rule for uplink in plan.uplinks for rule in uplink.rules} == our_rules(there, ON)
     # Known without the setting, too, so that they can be deleted.
     assert our_rules(there, ON) == our_rules(there, Settings())
     assert plan.marking == make_plan(there, ON).marking
@@ -142,7 +142,7 @@ def test_a_mask_is_neighbouring_bits(text):
 
 @pytest.mark.parametrize("mask", [0x3, 0x7F, 0xFF0000, 0xFF000000, 0xFFFF0000, 0x7FFFFFFF])
 def test_usable_masks(mask):
-    assert is_usable(mask)
+    assert is_usable_mask(mask)
     assert mask == parse_settings(f"[symroute]\nmark-mask = {mask:#x}\nforwarded = yes").mark_mask
 
 
@@ -202,8 +202,8 @@ def test_rules_by_mark_need_room_before_the_others():
         make_plan(host, ON._replace(priority_base=4))
     lowest = min(
         rule.priority
-        for each in make_plan(host, ON._replace(priority_base=5)).uplinks
-        for rule in each.rules
+        for uplink in make_plan(host, ON._replace(priority_base=5)).uplinks
+        for rule in uplink.rules
     )
     assert 1 == lowest
 

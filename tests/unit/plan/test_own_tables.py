@@ -36,7 +36,7 @@ def behind(gateways, number, step):
 
 
 def lines(plan):
-    return sum(len(each.routes) for each in plan.uplinks)
+    return sum(len(uplink.routes) for uplink in plan.uplinks)
 
 
 @pytest.mark.parametrize("guard", ["rules", "throw"])
@@ -46,7 +46,7 @@ def test_many_vlans_have_few_lines_each(guard, step, most):
     plan = make_plan(made, settings)
     assert most * 280 >= lines(plan)
     assert prove(made, settings, plan).holds
-    assert (guard == "rules" and step > 1) == any("inside" in each for each in plan.notes)
+    assert (guard == "rules" and step > 1) == any("inside" in note for note in plan.notes)
     assert () == plan.left_out
 
 
@@ -113,8 +113,8 @@ def test_a_bridge_stands_in_the_way_of_wider_networks():
     bridge = ip_network("10.0.10.0/24")
     assert all(
         route.type == "unicast" and not route.destination.overlaps(bridge)
-        for each in plan.uplinks
-        for route in each.routes
+        for uplink in plan.uplinks
+        for route in uplink.routes
         if not route.default
     )
 
@@ -150,7 +150,7 @@ def test_internal_networks_do_not_count_towards_the_bound():
     made = plain(
         [DOCKER0],
         routes=[route("10.8.0.0/16", "eth0", "10.0.6.254")]
-        + [route(f"10.8.{2 * each}.0/24", "docker0") for each in range(20)],
+        + [route(f"10.8.{2 * number}.0/24", "docker0") for number in range(20)],
     )
     assert () == make_plan(made, Settings(most_networks=10)).left_out
 
@@ -188,8 +188,8 @@ def test_networks_in_own_networks_are_told_once(guard, most):
             route("10.8.3.0/24", "eth1", "10.0.5.254"),
         ],
     )
-    for each in make_plan(made, Settings(guard=guard, most_networks=most)).uplinks:
-        told = [known.destination for known in each.routes]
+    for uplink in make_plan(made, Settings(guard=guard, most_networks=most)).uplinks:
+        told = [known.destination for known in uplink.routes]
         assert len(set(told)) == len(told)
 
 
@@ -199,7 +199,9 @@ def test_a_diagnosis_knows_what_the_bound_left_out():
     plan = make_plan(made, settings)
     found = diagnose(put_plan(made, settings, plan), settings)
     assert found.symmetric
-    assert ["left-to-main"] == [each.code for each in found.findings if "main" in each.code]
+    assert ["left-to-main"] == [
+        finding.code for finding in found.findings if "main" in finding.code
+    ]
     assert not diagnose(put_plan(made, settings, plan), DEFAULTS).symmetric
     assert not diagnose(made, settings).symmetric
 
@@ -287,9 +289,9 @@ def answers(made, settings):
 def test_the_bound_is_counted_for_each_uplink():
     made = plain(routes=[*behind([("eth0", "10.0.6.254")], 5, 2)])
     by_main = {
-        each.uplink.link.name
-        for each in make_plan(made, Settings(most_networks=4)).uplinks
-        if not any(route.hop == Hop("eth0", made.routes[-1].hop.gateway) for route in each.routes)
+        uplink.uplink.link.name
+        for uplink in make_plan(made, Settings(most_networks=4)).uplinks
+        if not any(route.hop == Hop("eth0", made.routes[-1].hop.gateway) for route in uplink.routes)
     }
     assert {"eth0", "eth1"} == by_main
     links = [each.links for each in make_plan(made, Settings(most_networks=4)).left_out]
@@ -298,7 +300,7 @@ def test_the_bound_is_counted_for_each_uplink():
 
 def test_many_ways_to_go_wrong_are_told_in_a_few_words():
     made = vlans(40)
-    found = judge(made, [each.uplink for each in make_plan(made, DEFAULTS).uplinks])
+    found = judge(made, [uplink.uplink for uplink in make_plan(made, DEFAULTS).uplinks])
     assert not any(each.symmetric for each in found)
     # To 39 other networks, each of which the host's own address cuts in two.
     assert {8} == {len(each.failures) for each in found}
@@ -322,10 +324,12 @@ def test_a_proof_bit_by_bit_is_the_whole_proof(made, guard, most, stretch):
     assert list(map(told, whole.after)) == list(map(told, bits.after))
     assert [each.symmetric for each in whole.before] == [each.symmetric for each in bits.before]
     known = diagnose(made, settings)
-    assert [each.symmetric for each in known.outcomes] == [
-        each.symmetric for each in found.outcomes
+    assert [outcome.symmetric for outcome in known.outcomes] == [
+        outcome.symmetric for outcome in found.outcomes
     ]
-    assert [each.code for each in known.findings] == [each.code for each in found.findings]
+    assert [finding.code for finding in known.findings] == [
+        finding.code for finding in found.findings
+    ]
 
 
 def told(verdict):
@@ -333,7 +337,13 @@ def told(verdict):
     return (
         verdict.address,
         {
-            (each.decision.type, each.decision.hops, each.decision.rule, each.wanted, each.internal)
-            for each in verdict.failures
+            (
+                failure.decision.type,
+                failure.decision.hops,
+                failure.decision.rule,
+                failure.wanted,
+                failure.internal,
+            )
+            for failure in verdict.failures
         },
     )

@@ -36,9 +36,9 @@ def rules(plan, name="eth0", version=4):
     """The rules of an uplink as text."""
     return [
         f"{rule.priority} {format_rule(rule)}"
-        for each in plan.uplinks
-        if each.uplink.link.name == name
-        for rule in each.rules
+        for uplink in plan.uplinks
+        if uplink.uplink.link.name == name
+        for rule in uplink.rules
         if rule.version == version
     ]
 
@@ -47,9 +47,9 @@ def routes(plan, name="eth0", version=4):
     """{destination: (type, hop)} of an uplink's own table."""
     return {
         str(route.destination): (route.type, route.hop)
-        for each in plan.uplinks
-        if each.uplink.link.name == name
-        for route in each.routes
+        for uplink in plan.uplinks
+        if uplink.uplink.link.name == name
+        for route in uplink.routes
         if route.version == version
     }
 
@@ -126,7 +126,7 @@ def test_the_guard_goes_by_the_evidence(guard, suppress, kernel, expected):
 )
 def test_transit_gets_rules_unless_they_would_cut_networks_off(iif, guard, forwarding, expected):
     plan = make_plan(plain(forwarding=forwarding), Settings(guard=guard, iif=iif))
-    assert expected == any("iif" in each for each in rules(plan))
+    assert expected == any("iif" in rule for rule in rules(plan))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_what_replies_come_from(sources, text, fields, expected):
         ],
     )
     plan = make_plan(made, Settings(sources=sources))
-    found = {each.split()[2] for each in rules(plan)} - {"all"}
+    found = {rule.split()[2] for rule in rules(plan)} - {"all"}
     assert {expected} == found
 
 
@@ -161,7 +161,7 @@ def test_a_network_inside_another_uplinks_is_no_source():
         [address("eth0", "10.0.6.5/24", dynamic=True), address("eth1", "10.0.5.5/16")],
         [route("default", "eth0", "10.0.6.1"), route("default", "eth1", "10.0.5.1")],
     )
-    assert {"10.0.6.5/32", "all"} == {each.split()[2] for each in rules(make_plan(made, DEFAULTS))}
+    assert {"10.0.6.5/32", "all"} == {rule.split()[2] for rule in rules(make_plan(made, DEFAULTS))}
 
 
 def test_link_local_networks_are_never_sent_by_a_gateway():
@@ -192,14 +192,14 @@ def test_the_connected_route_stands_before_what_goes_by_it():
             plan = make_plan(CASES[name](), DEFAULTS)
         except SymrouteError:
             continue
-        for each in plan.uplinks:
+        for uplink in plan.uplinks:
             gateways = [
                 bool(route.hop.gateway)
-                for route in each.routes
+                for route in uplink.routes
                 if route.version == 4 and not route.default
             ]
             assert sorted(gateways) == gateways, name
-            defaults = [route.default for route in each.routes if route.version == 4]
+            defaults = [route.default for route in uplink.routes if route.version == 4]
             assert defaults[-1:] in ([True], []), name
 
 
@@ -227,14 +227,14 @@ def test_rules_of_an_earlier_plan_are_known_as_ours():
     for guard in ("rules", "throw", "none"):
         settings = Settings(guard=guard)
         plan = make_plan(two_uplinks(), settings)
-        found = [rule for each in plan.uplinks for rule in each.rules]
+        found = [rule for uplink in plan.uplinks for rule in uplink.rules]
         assert all(looks_like_ours(rule._replace(protocol=3), settings) for rule in found)
         owned = tuple(
-            TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks
+            TableName(uplink.table.id, uplink.table.name, owned=True) for uplink in plan.uplinks
         )
         made = two_uplinks()._replace(rules=(*kernel_rules(), *found), tables=owned)
         assert set(found) == our_rules(made, settings)
-        assert [each.rules for each in plan.uplinks] != []
+        assert [uplink.rules for uplink in plan.uplinks] != []
         assert (
             rules(plan)[-1].rsplit(" ", 1)[0]
             == rules(make_plan(made, settings))[-1].rsplit(" ", 1)[0]
@@ -298,8 +298,8 @@ def test_the_plan_does_not_depend_on_any_order(made, random, guard):
 
 def test_docker_can_come_and_go_without_a_new_plan():
     with_bridge = make_plan(plain([DOCKER0], [address("docker0", "172.17.0.1/16")]), DEFAULTS)
-    assert [each.rules for each in make_plan(plain(), DEFAULTS).uplinks] == [
-        each.rules for each in with_bridge.uplinks
+    assert [uplink.rules for uplink in make_plan(plain(), DEFAULTS).uplinks] == [
+        uplink.rules for uplink in with_bridge.uplinks
     ]
     assert routes(make_plan(plain(), DEFAULTS)) == routes(with_bridge)
 
@@ -321,14 +321,16 @@ def test_the_command_for_a_rule_left_is_safe_to_paste_and_of_its_family():
 
 def test_another_priority_base_finds_the_rules_of_the_one_before():
     plan = make_plan(two_uplinks(), DEFAULTS)
-    found = tuple(rule for each in plan.uplinks for rule in each.rules)
-    owned = tuple(TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks)
+    found = tuple(rule for uplink in plan.uplinks for rule in uplink.rules)
+    owned = tuple(
+        TableName(uplink.table.id, uplink.table.name, owned=True) for uplink in plan.uplinks
+    )
     made = two_uplinks(rules=(*kernel_rules(), *found), tables=owned)
     moved = DEFAULTS._replace(priority_base=97)
 
     assert set(found) == our_rules(made, moved)
     assert {97, 98, 99} == {
-        rule.priority for each in make_plan(made, moved).uplinks for rule in each.rules
+        rule.priority for uplink in make_plan(made, moved).uplinks for rule in uplink.rules
     }
 
 

@@ -158,9 +158,9 @@ def test_a_vrf_and_its_members_are_left_alone():
 def test_no_link_is_dropped_in_silence(name):
     made = CASES[name]()
     survey = pair_families(find_uplinks(made, Settings()))
-    found = [each.link.name for each in survey.uplinks] + [each.link for each in survey.skips]
+    found = [uplink.link.name for uplink in survey.uplinks] + [skip.link for skip in survey.skips]
     assert sorted(each.name for each in made.links) == sorted(found)
-    assert all(each.reason for each in survey.skips)
+    assert all(skip.reason for skip in survey.skips)
 
 
 def test_a_family_with_one_uplink_is_left_out():
@@ -244,7 +244,7 @@ def test_a_link_that_is_down_says_so():
     made = made._replace(links=tuple(each._replace(up=each.name != "eth0") for each in made.links))
 
     assert ["down: no default route through it now"] == [
-        each.reason for each in find_uplinks(made, Settings()).skips if each.link == "eth0"
+        skip.reason for skip in find_uplinks(made, Settings()).skips if skip.link == "eth0"
     ]
 
 
@@ -280,15 +280,17 @@ def test_chosen_tables_are_those_of_rules_for_the_links_own_addresses(wanted, ne
         )
         for number, (source, iif, invert, table) in enumerate(wanted)
     )
-    own = [address("eth0", f"{each.network_address}/{each.prefixlen}") for each in networks]
+    own = [
+        address("eth0", f"{network.network_address}/{network.prefixlen}") for network in networks
+    ]
     ways = DefaultRoutes(host([ETH0, ETH1], own, [], rules=rules), Settings())
     expected = {
-        each.table
-        for each in rules
-        if not each.invert
+        rule.table
+        for rule in rules
+        if not rule.invert
         and (
-            each.iif == "eth0"
-            or (each.source and any(contains(one, each.source) for one in networks))
+            rule.iif == "eth0"
+            or (rule.source and any(contains(one, rule.source) for one in networks))
         )
     }
     assert expected == ways.chosen_tables("eth0", 4)

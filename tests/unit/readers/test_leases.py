@@ -51,7 +51,7 @@ def found(root, **names):
 
 
 def dhclient(link, *options):
-    lines = "".join(f"  option {each};\n" for each in options)
+    lines = "".join(f"  option {option};\n" for option in options)
     return f'lease {{\n  interface "{link}";\n{lines}}}\n'
 
 

@@ -57,7 +57,7 @@ def test_route_and_rule_files_are_read_and_nothing_else(tmp_path):
     ):
         put(tmp_path, f"{SCRIPTS}/{name}", name)
     assert ["route-eth0", "route6-eth0", "rule-eth0", "rule6-a b"] == [
-        each.text for each in read(tmp_path).files
+        file.text for file in read(tmp_path).files
     ]
     assert f"/{SCRIPTS}/route-eth0" == read(tmp_path).files[0].path
 

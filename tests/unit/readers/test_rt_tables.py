@@ -10,7 +10,7 @@ from symroute_nm.readers.rt_tables import parse_tables
 
 
 def names(text):
-    return [(each.id, each.name) for each in parse_tables(text)]
+    return [(table.id, table.name) for table in parse_tables(text)]
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_names_know_where_they_stand():
 
 @given(st.text(), st.booleans())
 def test_any_text_can_be_read(text, owned):
-    assert all(0 <= each.id <= LARGEST_ID for each in parse_tables(text, owned=owned))
+    assert all(0 <= table.id <= LARGEST_ID for table in parse_tables(text, owned=owned))

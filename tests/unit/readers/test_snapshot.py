@@ -560,8 +560,8 @@ def less_than(limit):
 def test_many_routes_are_written_and_read_in_little_memory():
     host, number = many_routes(20000), 0
     with less_than(200000):
-        for each in dump_parts(host):
-            number += len(each)
+        for part in dump_parts(host):
+            number += len(part)
     content = dump_host(host).encode()
     assert number == len(content)
     with less_than(len(content) // 2):

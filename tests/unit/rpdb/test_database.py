@@ -209,7 +209,7 @@ def test_unknown_groups_are_a_doubt():
     rpdb = Rpdb([rule(1, 1, suppress_ifgroup=7)], [route("0.0.0.0/0", "eth1", table=1)])
     decision = rpdb.decide(packet("192.0.2.1"))
     assert "rule 1: suppress_ifgroup 7" in str(decision.doubts[0])
-    assert [decision] == [each.decision for each in rpdb.classes(packet("0.0.0.0"))]
+    assert [decision] == [class_.decision for class_ in rpdb.classes(packet("0.0.0.0"))]
 
 
 def test_a_selector_that_is_not_modelled_is_a_doubt_where_it_could_matter():
@@ -220,7 +220,7 @@ def test_a_selector_that_is_not_modelled_is_a_doubt_where_it_could_matter():
     assert ({"eth2"}, 1) == (decision.links, len(decision.doubts))
     assert "not tried: uidrange 0-99 is not modelled" == steps[0].outcome
     assert () == rpdb.decide(packet("11.0.0.1")).doubts
-    doubts = [len(each.decision.doubts) for each in rpdb.classes(packet("0.0.0.0"))]
+    doubts = [len(class_.decision.doubts) for class_ in rpdb.classes(packet("0.0.0.0"))]
     assert [0, 1, 0] == doubts
     assert 2 == len(rpdb.ways(packet("0.0.0.0")))
 
@@ -538,7 +538,7 @@ def test_each_destination_decides_as_the_representative_of_its_class(seed):
     host = RandomHost(seed)
     rpdb = Rpdb(host.rules, host.routes, groups={"a": 7, "b": 0, "c": 0})
     classes = rpdb.classes(host.template)
-    starts = [each.first for each in classes]
+    starts = [class_.first for class_ in classes]
     for _ in range(1000):
         number = host.destination(classes)
         mine = classes[bisect_right(starts, number) - 1]
@@ -565,14 +565,14 @@ def test_the_ways_are_those_of_the_classes(seed):
     host = RandomHost(seed)
     rpdb = Rpdb(host.rules, host.routes)
     ways = rpdb.ways(host.template)
-    expected = {way_of(each.decision) for each in rpdb.classes(host.template)}
-    assert expected == {way_of(each.decision) for each in ways}
+    expected = {way_of(class_.decision) for class_ in rpdb.classes(host.template)}
+    assert expected == {way_of(way.decision) for way in ways}
     assert len(expected) == len(ways)
-    assert sorted(each.first for each in ways) == [each.first for each in ways]
-    for each in ways:
-        for number in (each.first, each.last):
+    assert sorted(way.first for way in ways) == [way.first for way in ways]
+    for way in ways:
+        for number in (way.first, way.last):
             asked = host.template._replace(destination=host.address(number))
-            assert way_of(each.decision) == way_of(rpdb.decide(asked))
+            assert way_of(way.decision) == way_of(rpdb.decide(asked))
 
 
 @examples(40)
@@ -580,11 +580,11 @@ def test_the_ways_are_those_of_the_classes(seed):
 def test_the_kinds_are_those_of_the_classes(seed, stretch):
     host = RandomHost(seed)
     rpdb = Rpdb(host.rules, host.routes)
-    expected = {kind_of(each.decision) for each in rpdb.classes(host.template)}
+    expected = {kind_of(class_.decision) for class_ in rpdb.classes(host.template)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes_module, "_STRETCH", stretch)
         kinds = rpdb.kinds(host.template)
-    assert expected == {kind_of(each.decision) for each in kinds}
+    assert expected == {kind_of(kind.decision) for kind in kinds}
 
 
 def kind_of(decision):

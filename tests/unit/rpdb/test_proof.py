@@ -51,7 +51,7 @@ def proof_of(there, **fields):
 
 
 def failures(proof):
-    return [each for verdict in proof.after for each in verdict.failures]
+    return [failure for verdict in proof.after for failure in verdict.failures]
 
 
 def refusal(there, **fields):
@@ -84,10 +84,10 @@ def test_plain_recipe_cuts_the_containers_off_and_only_warns_since_it_was_asked_
     plan = make_plan(two_uplinks(), wanted)
     proof = prove(two_uplinks(), wanted, plan)
 
-    assert {"10.0.6.5", "10.0.5.5"} == {str(each.address.ip) for each in failures(proof)}
+    assert {"10.0.6.5", "10.0.5.5"} == {str(failure.address.ip) for failure in failures(proof)}
     assert all(
-        each.internal and each.destination in ip_network("172.17.0.0/16")
-        for each in failures(proof)
+        failure.internal and failure.destination in ip_network("172.17.0.0/16")
+        for failure in failures(proof)
     )
     warnings = check_proof(Proposal(plan, (), EarlierBlocks(), proof), GenerateOptions())
     assert 2 == len(warnings)
@@ -225,9 +225,9 @@ def test_what_an_earlier_plan_left_does_not_count_as_others():
     )
 
     assert len(plan.uplinks) == len(
-        {each.table for each in our_rules(again, Settings()) if each.table != 254}
+        {rule.table for rule in our_rules(again, Settings()) if rule.table != 254}
     )
-    assert all(each.symmetric for each in judge(again, [each.uplink for each in plan.uplinks]))
+    assert all(each.symmetric for each in judge(again, [uplink.uplink for uplink in plan.uplinks]))
     assert put_plan(again, Settings(), plan).rules == again.rules
     assert set(put_plan(again, Settings(), plan).routes) == set(again.routes)
     assert proof_of(again).holds
@@ -356,5 +356,5 @@ def test_a_failure_names_the_packet_the_way_and_what_is_wanted():
 def test_every_plan_for_a_random_host_is_proved(there, guard):
     proof = proof_of(there, guard=guard)
 
-    assert [] == [describe_failure(each) for each in failures(proof)]
+    assert [] == [describe_failure(failure) for failure in failures(proof)]
     assert proof.holds

@@ -43,9 +43,14 @@ def failures(there, link, left_out=()):
 def kinds(found):
     return Counter(
         {
-            (verdict.address, each.decision.type, each.decision.hops, each.wanted): each.classes
+            (
+                verdict.address,
+                failure.decision.type,
+                failure.decision.hops,
+                failure.wanted,
+            ): failure.classes
             for verdict in found
-            for each in verdict.failures
+            for failure in verdict.failures
         }
     )
 
@@ -61,8 +66,10 @@ def test_a_way_out_that_is_one_of_several_is_not_right(rules):
     )
     there = plain(routes=[both])
     there = there._replace(rules=(*rules, *there.rules))
-    assert both.hops in [each.decision.hops for each in failures(there, "eth0")]
-    assert bool(rules) != (both.hops in [each.decision.hops for each in failures(there, "eth1")])
+    assert both.hops in [failure.decision.hops for failure in failures(there, "eth0")]
+    assert bool(rules) != (
+        both.hops in [failure.decision.hops for failure in failures(there, "eth1")]
+    )
 
 
 @pytest.mark.parametrize("excused, other", [("eth0", "eth1"), ("eth1", "eth0")])
@@ -119,7 +126,7 @@ def test_a_destination_with_several_routes_is_due_what_they_are_together():
             *there.rules,
         ),
     )
-    internal = [str(each.destination) for each in failures(there, "eth0") if each.internal]
+    internal = [str(failure.destination) for failure in failures(there, "eth0") if failure.internal]
     assert ["2001:db8:7::1"] == internal
 
 
@@ -152,7 +159,7 @@ def test_what_fails_alike_is_told_once_and_counted():
             *there.rules,
         ),
     )
-    internal = [each for each in failures(there, "eth0") if each.internal]
+    internal = [failure for failure in failures(there, "eth0") if failure.internal]
     # They lie side by side, and so are one way to fail that is met three times.
     assert [("172.18.0.1", 3)] == [(str(each.destination), each.classes) for each in internal]
 
@@ -193,8 +200,8 @@ def test_too_many_ways_are_told_in_few_words_that_add_up(stretch):
     for one, other in zip(few, every):
         assert (8, True) == (len(one.failures), len(other.failures) > 12)
         assert one.failures[:7] == other.failures[:7]
-        assert sum(each.classes for each in one.failures) == sum(
-            each.classes for each in other.failures
+        assert sum(failure.classes for failure in one.failures) == sum(
+            failure.classes for failure in other.failures
         )
 
 
@@ -270,7 +277,7 @@ def is_right(actual, specific, link, outward):
 @examples(80)
 def test_a_verdict_says_what_single_packets_do(there):
     uplinks = find_uplinks(there, Settings()).uplinks
-    names = frozenset(each.link.name for each in uplinks)
+    names = frozenset(uplink.link.name for uplink in uplinks)
     outward = names | find_catch_all_links(there, names)
     whole = Rpdb(there.rules, there.routes)
     specific = Rpdb(
@@ -280,10 +287,13 @@ def test_a_verdict_says_what_single_packets_do(there):
     for verdict in judge(there, uplinks):
         link, source = verdict.address.link, verdict.address.ip
         wrong = [
-            str(each)
-            for each in boundaries(there)
+            str(boundary)
+            for boundary in boundaries(there)
             if not is_right(
-                whole.decide(Packet(each, source)), specific.decide(Packet(each)), link, outward
+                whole.decide(Packet(boundary, source)),
+                specific.decide(Packet(boundary)),
+                link,
+                outward,
             )
         ]
         assert verdict.symmetric == (not wrong)

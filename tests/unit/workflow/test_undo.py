@@ -25,7 +25,7 @@ def root(tmp_path, run):
 
 
 def contents(root):
-    return {each: each.read_bytes() for each in (root / "etc").rglob("*") if each.is_file()}
+    return {path: path.read_bytes() for path in (root / "etc").rglob("*") if path.is_file()}
 
 
 def test_a_broken_configuration_is_told_before_anything_is_removed(run, root):
@@ -59,16 +59,16 @@ def test_undo_says_what_it_did_and_what_is_left_to_do(run, root):
     assert {} == contents(root)
     found = json.loads(run("undo", "--root", root, "--json")[1])
     assert {"path": "/" + RULE, "change": "create"} in found["files"]
-    assert ["apply --files" in each for each in found["notes"]] == [True]
+    assert ["apply --files" in note for note in found["notes"]] == [True]
 
 
 def test_undo_that_changes_nothing_says_so(run, root):
-    (name,) = [each.name for each in backups.backups(root)]
+    (name,) = [backup.name for backup in backups.backups(root)]
     run("undo", "--root", root)
     code, out, _ = run("undo", name, "--root", root)
     assert (FINE, False, True) == (code, "restored" in out, "nothing to change" in out)
     found = json.loads(run("undo", name, "--root", root, "--json")[1])
-    assert {"keep"} == {each["change"] for each in found["files"]}
+    assert {"keep"} == {file["change"] for file in found["files"]}
 
 
 def test_undo_of_what_was_edited_since_is_refused_with_the_diff_and_changes_nothing(run, root):
@@ -89,7 +89,7 @@ def test_undo_of_a_remove_undo_again_and_the_list(run, root):
     assert generated == contents(root)
     assert FINE == run("undo", "--root", root)[0]
     assert {} == contents(root)
-    names = [each.name for each in backups.backups(root)]
+    names = [backup.name for backup in backups.backups(root)]
     assert 4 == len(names)
     assert list(reversed(names)) == json.loads(run("undo", "--list", "--json", "--root", root)[1])
     assert list(reversed(names)) == run("undo", "--list", "--root", root)[1].split()

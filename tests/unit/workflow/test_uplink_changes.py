@@ -36,7 +36,7 @@ def blocks_of(made, settings):
     named = made._replace(
         tables=(
             *made.tables,
-            *(TableName(each.table.id, each.table.name, owned=True) for each in plan.uplinks),
+            *(TableName(uplink.table.id, uplink.table.name, owned=True) for uplink in plan.uplinks),
         )
     )
     return named, [
@@ -51,7 +51,7 @@ def told(before, after, one=Settings(), other=Settings(), gone=()):  # noqa: B00
     named, files = blocks_of(before, one)
     earlier = read_previous_uplinks(read_files(files, named).ours)
     plan = make_plan(after, other, earlier_tables(earlier))
-    return [each.text for each in find_uplink_changes(earlier, plan, after, gone)]
+    return [change.text for change in find_uplink_changes(earlier, plan, after, gone)]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,9 @@ def test_a_family_that_comes_is_told_with_its_gateway():
 
 def test_why_an_uplink_is_gone():
     three = CASES["three-uplinks"]()
-    without = three._replace(profiles=tuple(each for each in three.profiles if each.name != "eth2"))
+    without = three._replace(
+        profiles=tuple(profile for profile in three.profiles if profile.name != "eth2")
+    )
     away = Settings(exclude=("eth2",))
     said = told(three, three, other=away, gone=("eth2",))
     assert "eth2: no uplink any more (excluded (eth2))" in said
@@ -130,14 +132,14 @@ def test_a_link_is_known_again_by_its_profile_then_by_its_name():
 def test_a_block_of_which_nothing_is_understood_shows_no_uplink():
     named, files = blocks_of(plain(), Settings())
     damaged = [
-        each._replace(text="# BEGIN symroute-nm\nwhat\n# END symroute-nm\n") for each in files
+        file._replace(text="# BEGIN symroute-nm\nwhat\n# END symroute-nm\n") for file in files
     ]
     assert () == read_previous_uplinks(read_files(damaged, named).ours)
 
 
 def test_the_table_is_the_own_one_whatever_stands_first():
     named, files = blocks_of(plain(), Settings())
-    rules = [each for each in files if "/rule-" in each.path]
+    rules = [file for file in files if "/rule-" in file.path]
     found = read_previous_uplinks(read_files(rules, named).ours)
     assert {"eth0": 100, "eth1": 101} == earlier_tables(found)
     assert ["eth0", "eth1"] == [each.link for each in found]

@@ -367,7 +367,7 @@ KEYS = [
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=12))))
 def test_parse_never_raises_on_wrong_values(pairs):
     profile = ifcfg.parse("x", "".join("{}='{}'\n".format(*pair) for pair in pairs))
-    assert all(each.version in (4, 6) for each in profile.gateways)
+    assert all(gateway.version in (4, 6) for gateway in profile.gateways)
     assert "\n" not in profile.problem
 
 
@@ -432,7 +432,7 @@ def test_an_address_that_is_borrowed_does_not_bind(kind, expected):
 
 
 def test_infiniband_compares_the_last_eight_octets():
-    port = ":".join(f"{each:02x}" for each in range(20))
+    port = ":".join(f"{number:02x}" for number in range(20))
     other = ":".join(["80", "00", *port.split(":")[2:]])
     link = Link(ifindex=3, name="ib0", mac=other, permanent_mac=other)
     assert ["x"] == matched(link, profile("x", hwaddr=port))
@@ -481,7 +481,7 @@ def test_an_alias_files_gateway_is_its_profiles(tmp_path, text, gateways):
     write(tmp_path, "ifcfg-eth0:1.bak", "DEVICE=eth0:1.bak\nGATEWAY=10.0.8.1\n")
 
     (profile,) = ifcfg.read_profiles(tmp_path)
-    assert gateways == [str(each) for each in profile.gateways]
+    assert gateways == [str(gateway) for gateway in profile.gateways]
 
 
 def test_an_alias_file_that_cannot_be_read_does_no_harm(tmp_path):

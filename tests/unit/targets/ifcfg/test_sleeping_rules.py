@@ -52,7 +52,7 @@ def test_a_rule_without_priority_comes_before_ours_at_worst():
 
     woken = with_rules(here, plan, [RULE._replace(priority=0), RULE])
 
-    assert {19999, 100} == {each.priority for each in woken.rules if each.source}
+    assert {19999, 100} == {rule.priority for rule in woken.rules if rule.source}
 
 
 def test_a_sleeping_rule_of_the_device_is_part_of_the_proof(tmp_path):
@@ -62,8 +62,8 @@ def test_a_sleeping_rule_of_the_device_is_part_of_the_proof(tmp_path):
     made = propose(tmp_path, two_uplinks(profiles=profiles), Settings(), GenerateOptions())
 
     assert any(
-        "rule-eth0: its own rules come alive with ours" in each
-        for each in made.check.sleeping.notes
+        "rule-eth0: its own rules come alive with ours" in note
+        for note in made.check.sleeping.notes
     )
     with pytest.raises(Refusal, match=r"by rule 100 \(from 10\.0\.6\.5/32 lookup main\)"):
         check_proof(made, GenerateOptions())

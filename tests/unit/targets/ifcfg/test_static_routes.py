@@ -32,7 +32,7 @@ def test_only_our_own_lines_are_spared_and_lines_behind_the_block_count_on():
 def test_of_the_addresses_form_the_script_does_not_take_all():
     content = b"ADDRESS0=10.0.0.0\n#METRIC0=1\n METRIC0=5\n10.1.0.0/16\nOPTIONS0='mtu 1400'\n"
     assert ["line 3 sets METRIC0", "line 5 sets OPTIONS0"] == [
-        each.split(",")[0] for each in altered_routes(content, "eth0")
+        route.split(",")[0] for route in altered_routes(content, "eth0")
     ]
 
 
