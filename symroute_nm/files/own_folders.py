@@ -140,6 +140,14 @@ def replace_own(place: Path, content: bytes, mode: int) -> None:
                 unlink(new)
 
 
+def rename_own(place: Path, other: Path) -> None:
+    """Give a file in one of these folders another name, if there is one; raises `SystemFailure`."""
+    with os_errors("rename", place, "mend the cause and run it again"), contextlib.suppress(
+        FileNotFoundError
+    ):
+        place.rename(other)
+
+
 def remove_own(place: Path) -> None:
     """Remove a file from one of these folders, if there is one; raises `SystemFailure`."""
     with os_errors("remove", place, "remove it by hand"), contextlib.suppress(

@@ -11,7 +11,8 @@ import time
 
 PLACE = "/dev/log"  # journald's and rsyslog's
 _NOTICE = 3 << 3 | 5  # LOG_DAEMON | LOG_NOTICE, syslog(3)
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # whatever the locale  # noqa: SIM905
+# As RFC 3164 has them, whatever the locale.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LONGEST = 1024  # bytes that any syslogd takes, RFC 3164
 
 

@@ -8,14 +8,12 @@ It holds data and no commands: netlink's messages, rules and routes, and marks a
 of our own. It stands outside every root, where root alone can write (`own_folders`).
 """
 
-import contextlib
 import json
 import sys
 from typing import Any, Dict, Iterable, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import own_folders
-from symroute_nm.files.access import os_errors
 from symroute_nm.kernel import mark_setup
 from symroute_nm.kernel.kernel_id import kernel_id
 from symroute_nm.kernel.mark_setup import Reversal
@@ -188,12 +186,8 @@ def _message(text: str) -> bytes:
 
 def keep_record() -> None:
     """The change counts from now on; nothing where it does already. Raises `SystemFailure`."""
-    place = own_folders.record_place()
-    with os_errors("rename", place, "see symroute-nm verify"), contextlib.suppress(
-        FileNotFoundError
-    ):
-        # No space is needed for it, and there is nothing between the two.
-        place.rename(own_folders.kept_record_place())
+    # No space is needed for it, and there is nothing between the two.
+    own_folders.rename_own(own_folders.record_place(), own_folders.kept_record_place())
 
 
 def remove_record() -> None:

@@ -5,9 +5,12 @@ Every command says so first; `confirm` and `rollback` end it, from any login.
 
 import os
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import TYPE_CHECKING, Callable, List, Optional
 
 from symroute_nm.errors import Refusal, SymrouteError
+
+if TYPE_CHECKING:
+    from symroute_nm.kernel.recovery import Pending
 
 _KEEPS, _BACK = "symroute-nm confirm", "symroute-nm rollback"
 
@@ -35,22 +38,23 @@ def _kernel_lines() -> List[str]:
     pending = recovery.find_pending()
     if pending is None:
         return []
+    return [f"pending: {_describe(pending)}"]
+
+
+def _describe(pending: "Pending") -> str:
+    from symroute_nm.kernel import recovery
+
     words = pending.words
-    return {
-        recovery.WAITS: [
-            f"pending: {words} waits to be confirmed: {_KEEPS} keeps it, {_BACK} takes it back"
-        ],
-        recovery.CUT_OFF: [
-            f"pending: {words} was cut off before it was confirmed: {_BACK} takes it back"
-        ],
-        recovery.CUT_OFF_KEPT: [
-            f"pending: {words} was cut off after it was kept: {_KEEPS} brings it to its end"
-        ],
-        recovery.DAMAGED: [
-            f"pending: a change of the kernel, and its record cannot be read: {words}; {_BACK} "
-            "cannot take it back"
-        ],
-    }[pending.kind]
+    if pending.kind == recovery.WAITS:
+        return f"{words} waits to be confirmed: {_KEEPS} keeps it, {_BACK} takes it back"
+    if pending.kind == recovery.CUT_OFF:
+        return f"{words} was cut off before it was confirmed: {_BACK} takes it back"
+    if pending.kind == recovery.CUT_OFF_KEPT:
+        return f"{words} was cut off after it was kept: {_KEEPS} brings it to its end"
+    return (
+        f"a change of the kernel, of which neither {_KEEPS} nor {_BACK} can read the record: "
+        f"{words}"
+    )
 
 
 def _file_lines(root: Path, with_kernel: bool) -> List[str]:
@@ -63,18 +67,24 @@ def _file_lines(root: Path, with_kernel: bool) -> List[str]:
         return []
     if with_kernel and any(found.token for found in (begun, done) if found):
         return []
+    if begun is None and done is None:
+        return []
+    from symroute_nm.files.lock import is_held
+
+    held = is_held(root)
+    if held:  # it is at work
+        return []
+    cut_off = "a run was cut off" if held is False else "a run is at work, or was cut off,"
     of = f" --root {root}" if str(root) != "/" else ""
     if begun is not None:
         return [
-            f"pending: a run was cut off while it wrote files below {root}: {_BACK}{of} puts them "
+            f"pending: {cut_off} while it wrote files below {root}: {_BACK}{of} puts them "
             "back, and so does the next run that writes"
         ]
-    if done is not None:
-        return [
-            f"pending: a run was cut off after it had written its files below {root}: {_BACK}{of} "
-            "removes its hidden files, and so does the next run that writes"
-        ]
-    return []
+    return [
+        f"pending: {cut_off} after it had written its files below {root}: {_BACK}{of} removes its "
+        "hidden files, and so does the next run that writes"
+    ]
 
 
 def is_on_trial(host_file: Optional[Path]) -> bool:

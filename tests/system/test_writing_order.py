@@ -51,7 +51,7 @@ def test_killed_at_any_call_no_route_file_is_without_its_rule_file(tmp_path, rem
         )
         assert is_served(root), turn
         seen.add((root / RULE.lstrip("/")).exists())
-        if turn % 5 == 0:
+        if turn % 17 == 0:
             _check_putting_back(root, before, tree(tmp_path / "after"))
     assert {True, False} == seen
 

@@ -8,7 +8,7 @@ from symroute_nm.workflow.drift import MISPLACED, TWICE, States, find_drift
 
 FIRST = Rule(4, 20000, source=ip_network("10.0.6.5/32"), table=100)
 SECOND = Rule(4, 20000, source=ip_network("10.0.6.0/24"), table=101)
-ROUTE = Route(ip_network("10.0.6.0/24"), (Hop("eth0"),), table=100)
+ROUTE = Route(ip_network("10.0.6.0/24"), hops=(Hop("eth0"),), table=100)
 STATE = State((FIRST, SECOND), (ROUTE,))
 
 
