@@ -1,8 +1,10 @@
-"""What takes too long for every run: ``python tests/soak/commit_point.py each`` and ``… random N``.
+"""What takes too long for every run: ``python tests/soak/commit_point.py each``, ``… random N`` and
+``… faults``.
 
 each: the processes of `generate`, `apply`, `remove` and `undo` with --apply killed at each of their
-calls, one of them or both, with and without marks. random N: at N random moments altogether. With
-a third word, only the scenes whose name begins so. As root.
+calls, one of them or both, with and without marks. random N: at N random moments altogether.
+faults: each of its calls that changes something fails once. With a last word, only the scenes whose
+name begins so. As root.
 """
 
 import contextlib
@@ -17,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.commit_kills import (
     MARKS,
     SCENES,
+    fail_each,
     kill_each,
     kill_randomly,
     on_ground,
@@ -28,8 +31,9 @@ from support.network.namespaces import Namespace
 def main() -> int:
     """1 where anything was found."""
     kind = sys.argv[1]
-    number = int(sys.argv[2]) if kind == "random" else 0
-    beginning = sys.argv[3] if len(sys.argv) > 3 else ""
+    rest = sys.argv[2:]
+    number = int(rest.pop(0)) if kind == "random" else 0
+    beginning = rest[0] if rest else ""
     grounds = [(scene, marks) for scene in SCENES for marks in MARKS if scene.startswith(beginning)]
     share = -(-number // len(grounds))
     total, problems = Counter(), 0
@@ -38,6 +42,8 @@ def main() -> int:
         def task(ground):
             if kind == "each":
                 return kill_each(ground, recover_by_rollback)
+            if kind == "faults":
+                return fail_each(ground, recover_by_rollback)
             return kill_randomly(ground, recover_by_rollback, str(time.time()), share)
 
         with contextlib.ExitStack() as stack:

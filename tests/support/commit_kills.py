@@ -7,6 +7,7 @@ of nft or of iptables, all files below the root, and the names of tables below /
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import random
@@ -20,8 +21,10 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from support import families
+from support.crashes import ERRORS
 from support.families import Family, Moment, Name
 from support.network.namespaces import Namespace, two_uplinks
+from support.syscalls import Fail
 from support.trees import STATE, command, copy, ended, forked, hidden, redirect, tree
 from symroute_nm import programs
 from symroute_nm.cli import countdown
@@ -130,7 +133,7 @@ class Ground:
         os.close(descriptor)
         if "unconfirmed" in self.name:
             prepare = countdown.prepare
-            countdown.prepare = lambda _, yes: prepare(0.05, yes)
+            countdown.prepare = lambda confirmation: prepare(confirmation._replace(timeout=0.05))
         if self.backend == "iptables":
             found = programs.find
 
@@ -249,6 +252,14 @@ class Ground:
         def verdict(now: Moment, family: Family) -> None:
             if now == moment:
                 self._kill(whom, family.kill)
+
+        return Family(self.action(self.words), str(self.output)).follow(verdict)
+
+    def fail_at(self, moment: Moment, number: int) -> int:
+        """Run it, and let that one call give an error; its exit code."""
+
+        def verdict(now: Moment, _: Family) -> Optional[Fail]:
+            return Fail(number) if now == moment else None
 
         return Family(self.action(self.words), str(self.output)).follow(verdict)
 
@@ -406,7 +417,7 @@ class Judge:
         left, pending = ground.look(), ground.pending()
         self.count["pending"] += pending
         if through and left not in (ground.before, ground.after):
-            self._complain(where, "the one that lived left it so", left)
+            self.complain(where, "the one that lived left it so", left)
         if pending or left not in (ground.before, ground.after):
             self._check_told(where)
         for path in ground.orphaned():
@@ -416,7 +427,7 @@ class Judge:
         self._recover(ground)
         recovered = ground.look()
         if recovered not in (ground.before, ground.after):
-            self._complain(where, "recovered to neither", recovered)
+            self.complain(where, "recovered to neither", recovered)
         if ground.pending() or hidden(ground.root):
             self.problems.append(f"{where}: still pending after a recovery")
         self.count["new" if recovered == ground.after else "old"] += 1
@@ -444,7 +455,7 @@ class Judge:
             if re.search(r"(foreign|not ours|ip rule del).*(1999[6-9]|2000[0-2])", line):
                 self.problems.append(f"{where}: {words} calls ours foreign: {line}")
 
-    def _complain(self, where: str, what: str, state: State) -> None:
+    def complain(self, where: str, what: str, state: State) -> None:
         ground = self.ground
         old, new = (len(state.differences(each)) for each in (ground.before, ground.after))
         name, nearest = ("old", ground.before) if old <= new else ("new", ground.after)
@@ -468,6 +479,30 @@ def kill_each(
         ground.kill_at(moment, whom)
         where = f"{ground.name} {ground.backend}, {whom} killed at {moment}"
         judge.judge(where, whom != "both", removing=number % 7 == 0)
+    return {"problems": judge.problems, "points": len(points), **judge.count}
+
+
+def fail_each(
+    ground: Ground, recover: Callable[[Ground], None], step: int = 1, first: int = 0
+) -> Dict[str, Any]:
+    """Let each call of the keeper that changes something fail once (each `step`th)."""
+    judge = Judge(ground, recover)
+    points = [moment for moment in ground.moments if moment.name == ground.keeper]
+    for turn, moment in enumerate(points[first::step]):
+        number = ERRORS[turn % len(ERRORS)]
+        ground.reset()
+        code = ground.fail_at(moment, number)
+        said = ground.output.read_text(errors="replace")
+        where = f"{ground.name} {ground.backend}, {moment} fails with {errno.errorcode[number]}"
+        if "Traceback" in said:
+            judge.problems.append(f"{where}: {said}")
+        state = ground.look()
+        wanted = ground.after if code == 0 else ground.before
+        if not ground.pending() and state != wanted:
+            judge.complain(where, f"exit code {code}", state)
+        if "everything is as it was before" in said and state != ground.before:
+            judge.complain(where, "it says that all is as before", state)
+        judge.judge(where, through=False)
     return {"problems": judge.problems, "points": len(points), **judge.count}
 
 

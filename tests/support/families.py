@@ -12,6 +12,7 @@ import signal
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from support import syscalls
+from support.syscalls import Fail
 
 # linux/ptrace.h, linux/wait.h
 _GETEVENTMSG = 0x4201
@@ -73,6 +74,10 @@ class Member(NamedTuple):
     name: Name
 
 
+# Asked before each call: `Fail` has it give an error, None lets it be.
+Verdict = Callable[[Moment, "Family"], Any]
+
+
 class Family:
     """A command that is followed with all that it starts."""
 
@@ -86,7 +91,7 @@ class Family:
         self._running: Dict[int, bool] = {}  # whether it has begun a program of its own
         self.code = 0
 
-    def follow(self, verdict: Callable[[Moment, "Family"], None] = lambda *_: None) -> int:
+    def follow(self, verdict: Verdict = lambda *_: None) -> int:
         """Run it to its end; `verdict` is asked before each call. The command's exit code, or
         minus the signal that ended it."""
         early: Dict[int, int] = {}  # stopped before its parent told of it
@@ -109,7 +114,7 @@ class Family:
         pid: int,
         status: int,
         early: Dict[int, int],
-        verdict: Callable[[Moment, "Family"], None],
+        verdict: Verdict,
     ) -> None:
         event = status >> 16
         number = os.WSTOPSIG(status)
@@ -135,7 +140,7 @@ class Family:
         self._forks[parent] = ordinal + 1
         self._members[child] = (*self._members[parent], ordinal)
 
-    def _ask(self, pid: int, verdict: Callable[[Moment, "Family"], None]) -> None:
+    def _ask(self, pid: int, verdict: Verdict) -> None:
         try:
             number = syscalls._registers(pid).orig_rax
         except OSError:
@@ -144,7 +149,12 @@ class Family:
             return
         self._turns[pid] = self._turns.get(pid, 0) + 1
         call = "execve" if number == _EXECVE else syscalls.NAMES.get(number, str(number))
-        verdict(Moment(self._members[pid], self._turns[pid], call), self)
+        decision = verdict(Moment(self._members[pid], self._turns[pid], call), self)
+        if isinstance(decision, Fail):
+            registers = syscalls._registers(pid)
+            registers.orig_rax = syscalls._NO_CALL
+            registers.rax = 2**64 - decision.number
+            syscalls._ptrace(syscalls._SETREGS, pid, ctypes.byref(registers))
 
     def _go_on(self, pid: int, number: int = 0) -> None:
         with contextlib.suppress(OSError):  # killed

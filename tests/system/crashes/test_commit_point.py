@@ -11,6 +11,7 @@ import pytest
 from support.commit_kills import (
     MARKS,
     SCENES,
+    fail_each,
     kill_each,
     kill_randomly,
     on_ground,
@@ -18,6 +19,7 @@ from support.commit_kills import (
 )
 
 EACH = 181  # of so many moments and processes one is tried, another in each run
+FAULTS = 31  # the same of calls that fail
 RANDOM = 20  # for each of the sixteen grounds: 320
 GROUNDS = [
     (scene, marks)
@@ -41,3 +43,16 @@ def test_killed_at_any_moment_all_is_old_or_all_is_new(namespace, own_folder, sc
     for found in on_ground(own_folder, scene, marks, task, namespace):
         assert [] == found["problems"]
         assert found["kills"] == found["old"] + found["new"]
+
+
+@pytest.mark.parametrize(("scene", "marks"), [("generate", "nft"), ("remove", ""), ("apply", "")])
+def test_where_any_call_fails_all_is_old_or_all_is_new_and_told_so(
+    namespace, own_folder, scene, marks
+):
+    first = random.SystemRandom().randrange(FAULTS)
+
+    def task(ground):
+        return fail_each(ground, recover_by_rollback, FAULTS, first)
+
+    found = on_ground(own_folder, scene, marks, task, namespace)
+    assert [] == found["problems"]
