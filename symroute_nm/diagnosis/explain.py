@@ -9,7 +9,6 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.network import TABLE_MAIN, IPAddress, Rule
 from symroute_nm.model.ours import our_rules
 from symroute_nm.model.plan import Plan
-from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.decision import Decision, TraceStep
@@ -63,7 +62,7 @@ def _marked_by(host: Host, ours: Iterable[Rule], mark: int) -> str:
     tables = {rule.table for rule in ours if rule.mask and mark & rule.mask == rule.mark}
     tables.discard(TABLE_MAIN)
     links: Set[str] = set()
-    for route in pack(host.routes).templates():
+    for route in host.routes.templates():
         if route.table in tables:
             links |= {hop.link for hop in route.hops}
     return " and ".join(sorted(links))

@@ -21,7 +21,6 @@ from symroute_nm.model.network import (
 from symroute_nm.model.observations import PUBLISHED_PORTS, Arp
 from symroute_nm.model.ours import STAGES, looks_like_ours, our_rules, priorities
 from symroute_nm.model.plan import NO_WAY_OUT, Skip
-from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
 from symroute_nm.rpdb.rules import Packet
@@ -304,7 +303,7 @@ def find_unread(case: Case) -> Iterator[Finding]:
         route.table == TABLE_MAIN
         and not route.default
         and any(hop.link not in uplinks for hop in route.hops)
-        for route in pack(case.host.routes).templates()
+        for route in case.host.routes.templates()
     )
     for omission in case.evidence.unread:
         if internal or omission.subject != PUBLISHED_PORTS:

@@ -28,7 +28,6 @@ from symroute_nm.model.network import (
 from symroute_nm.model.observations import RULE_FILES
 from symroute_nm.model.ours import looks_like_ours, our_rules
 from symroute_nm.model.profiles import profiles_for
-from symroute_nm.model.route_set import pack
 from symroute_nm.targets.base import bring_up_link
 
 LEAKED_RULES = "leaked-rules"
@@ -161,7 +160,7 @@ def find_stale_sources(case: Case) -> Iterator[Finding]:
 def _table_links(case: Case) -> Mapping[int, Set[str]]:
     """The links that routes lead out of: {table: names}."""
     links: Dict[int, Set[str]] = {}
-    for route in pack(case.host.routes).templates():
+    for route in case.host.routes.templates():
         links.setdefault(route.table, set()).update(hop.link for hop in route.hops)
     return links
 
@@ -193,7 +192,7 @@ def find_stale_routes(case: Case) -> Iterator[Finding]:
     """Throw routes for networks that are gone: no device takes them along, and no file either."""
     # Where main has no route for an address's own network (noprefixroute), the others leave it to.
     known = {address.network for address in case.host.addresses}
-    present, tables = pack(case.host.routes), case.ours.tables
+    present, tables = case.host.routes, case.ours.tables
     stale: Dict[int, List[Route]] = {}
     for route in present.select(lambda route: route.type == "throw" and route.table in tables):
         main = () if route.default else present.to(TABLE_MAIN, route.destination)
@@ -221,9 +220,7 @@ def _stale_routes(
 def find_empty_tables(case: Case) -> Iterator[Finding]:
     """Own tables without a default route while their link is up."""
     filled = {
-        (route.version, route.table)
-        for route in pack(case.host.routes).templates()
-        if route.default
+        (route.version, route.table) for route in case.host.routes.templates() if route.default
     }
     seen: Dict[Tuple[int, int], List[Rule]] = {}
     leaked = set(_leaked(case))

@@ -23,7 +23,6 @@ from symroute_nm.model.network import (
 )
 from symroute_nm.model.observations import PUBLISHED_PORTS, Published
 from symroute_nm.model.plan import Uplink
-from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.decision import Decision
 from symroute_nm.rpdb.expectations import find_catch_all_links
@@ -62,7 +61,7 @@ def find_routed(case: Case) -> Iterator[Finding]:
     routes = _Routes(case)
     groups: Dict[_Way, List[str]] = {}
     uplinks = case.uplink_names
-    inward = pack(case.host.routes).select(
+    inward = case.host.routes.select(
         lambda route: (
             route.table == TABLE_MAIN
             and not route.default
@@ -191,7 +190,7 @@ def _marked_links(case: Case) -> FrozenSet[str]:
         if rule.mask and rule.without_protocol not in ours
     }
     links: Set[str] = set()
-    for route in pack(case.host.routes).templates():
+    for route in case.host.routes.templates():
         if route.default and (route.version, route.table) in tables:
             links |= {hop.link for hop in route.hops}
     return frozenset(links)

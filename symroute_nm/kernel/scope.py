@@ -13,7 +13,6 @@ from symroute_nm.model.listing import Files, Listing
 from symroute_nm.model.network import LineKey, Route, Rule
 from symroute_nm.model.ours import our_rules, our_tables
 from symroute_nm.model.plan import Plan
-from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.model.state import State
 
@@ -125,4 +124,4 @@ def add_kept(planned: State, host: Host, kept: Listing) -> State:
 
 def _routes_of(host: Host, tables: Collection[int]) -> Iterator[Route]:
     """The host's routes of these tables."""
-    return pack(host.routes).select(lambda route: route.table in tables)
+    return host.routes.select(lambda route: route.table in tables)

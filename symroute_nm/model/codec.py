@@ -22,10 +22,11 @@ from symroute_nm.model.network import (
     IPAddress,
     IPInterface,
     IPNetwork,
+    Route,
     Rule,
     parse_network,
 )
-from symroute_nm.model.route_set import RouteSet
+from symroute_nm.model.route_set import RouteSet, pack
 
 _LONGEST_TEXT = 1 << 20  # characters; no file that we read is longer
 _ADDRESSES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
@@ -72,6 +73,8 @@ def _decoder(kind: Any) -> _Decoder:
     """What decodes values of that type; kept, as types are few and looking at them takes long."""
     if kind in _FROM_TEXT:
         return functools.partial(_decode_text, *_FROM_TEXT[kind])
+    if kind is RouteSet:
+        return functools.partial(_decode_routes, _decoder(Route))
     if kind in _SCALARS:
         return functools.partial(_decode_scalar, kind)
     if hasattr(kind, "_fields"):
@@ -97,6 +100,10 @@ def _decode_list(decoder: _Decoder, value: Any, where: str) -> Any:
     if not isinstance(value, list):
         fail(where, "not a list")
     return tuple(decoder(item, f"{where}[{index}]") for index, item in enumerate(value))
+
+
+def _decode_routes(decoder: _Decoder, value: Any, where: str) -> RouteSet:
+    return pack(_decode_list(decoder, value, where))
 
 
 def _decode_fields(

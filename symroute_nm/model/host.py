@@ -1,11 +1,12 @@
 """A `Host`: all that a plan depends on, and what its kernel can, by release."""
 
 import re
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Tuple
 
-from symroute_nm.model.network import Address, IPAddress, Link, Route, Rule
+from symroute_nm.model.network import Address, IPAddress, Link, Rule
 from symroute_nm.model.observations import Observations
 from symroute_nm.model.profiles import Profile
+from symroute_nm.model.route_set import RouteSet
 
 
 class TableName(NamedTuple):
@@ -30,7 +31,7 @@ class Host(NamedTuple):
 
     links: Tuple[Link, ...] = ()
     addresses: Tuple[Address, ...] = ()
-    routes: Sequence[Route] = ()
+    routes: RouteSet = RouteSet()
     rules: Tuple[Rule, ...] = ()
     profiles: Tuple[Profile, ...] = ()
     tables: Tuple[TableName, ...] = ()

@@ -15,7 +15,6 @@ from symroute_nm.model.network import (
 )
 from symroute_nm.model.plan import Uplink
 from symroute_nm.model.prefixes import BITS, make_prefix_key, network_of_key
-from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.gateways import is_edge
 
@@ -82,7 +81,7 @@ class _Owners:
         self.on_link: Dict[IPNetwork, Set[str]] = {}
         for address in self.addresses:
             self.on_link.setdefault(address.network, set()).add(address.link)
-        self._routes = pack(host.routes)
+        self._routes = host.routes
 
     def of(self, ip: IPAddress) -> Tuple[str, ...]:
         """The links that lead to the narrowest network around it."""

@@ -26,7 +26,7 @@ from symroute_nm.model.ours import our_tables
 from symroute_nm.model.plan import Gateway, Uplink
 from symroute_nm.model.prefixes import last_address, make_prefix_key, prefix_key
 from symroute_nm.model.profiles import profiles_for
-from symroute_nm.model.route_set import is_specific_in_main, pack
+from symroute_nm.model.route_set import is_specific_in_main
 from symroute_nm.model.settings import InterfaceSettings, Settings
 
 
@@ -39,7 +39,7 @@ class DefaultRoutes:
             if is_global(address):
                 self.addresses.setdefault(address.link, []).append(address)
         self.defaults: Dict[Tuple[str, int], List[Tuple[Route, Hop]]] = {}
-        self._routes = pack(host.routes)
+        self._routes = host.routes
         self._inward: Optional[Dict[str, List[Tuple[int, int]]]] = None
         for route in self._routes.select(_is_default_way):
             for hop in route.hops:
@@ -120,7 +120,7 @@ def check_gateways(host: Host, uplinks: Iterable[Uplink]) -> None:
     """Raise `InputError` for a gateway that the link cannot reach, or that is the host itself."""
     ours = {address.ip for address in host.addresses}
     on_link: Dict[str, List[IPNetwork]] = {}
-    for route in pack(host.routes).select(_is_connected_in_main):
+    for route in host.routes.select(_is_connected_in_main):
         for hop in route.hops:
             if hop.gateway is None:
                 on_link.setdefault(hop.link, []).append(route.destination)

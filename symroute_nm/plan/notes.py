@@ -13,7 +13,6 @@ from symroute_nm.model.network import (
     network_key,
 )
 from symroute_nm.model.plan import LeftOut, Uplink, UplinkPlan
-from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.own_tables import TableFiller
 
@@ -64,7 +63,7 @@ def _other_gateways(host: Host, planned: Sequence[UplinkPlan]) -> Iterator[str]:
     for plan in planned:
         for gateway in plan.uplink.gateways:
             chosen[plan.uplink.link.name] = str(gateway.address)
-    for route in pack(host.routes).select(_is_multipath_default):
+    for route in host.routes.select(_is_multipath_default):
         for link, address in chosen.items():
             others = [
                 str(hop.gateway)

@@ -9,7 +9,6 @@ from symroute_nm.model.iproute2 import delete_rule, format_rule
 from symroute_nm.model.marking import Marking
 from symroute_nm.model.ours import foreign_rules, looks_like_ours, our_rules, priorities
 from symroute_nm.model.plan import LeftOut, OwnTable, Plan, Uplink, UplinkPlan
-from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.floating_addresses import notes_on_floating_addresses
 from symroute_nm.plan.gateways import check_gateways
@@ -145,7 +144,7 @@ def make_fillers(
 def used_tables(host: Host) -> FrozenSet[int]:
     """The ids that kernel routes, rules and VRFs use."""
     return frozenset(
-        [table.table for table in pack(host.routes).tables]
+        [table.table for table in host.routes.tables]
         + [rule.table for rule in host.rules]
         + [link.table for link in host.links]
     )

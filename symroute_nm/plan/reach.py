@@ -27,7 +27,7 @@ from symroute_nm.model.prefixes import (
     make_prefix_keys,
     prefix_key,
 )
-from symroute_nm.model.route_set import RouteTable, pack
+from symroute_nm.model.route_set import RouteTable
 
 
 class Reach(NamedTuple):
@@ -74,7 +74,7 @@ class Networks:
 
 def find_networks(host: Host, uplinks: Sequence[Uplink]) -> Dict[int, Networks]:
     """All that main knows specifically: {IP version: networks}."""
-    routes, by_version = pack(host.routes), {}
+    routes, by_version = host.routes, {}
     for version in VERSIONS:
         networks = by_version[version] = Networks(version)
         links = {uplink.link.name for uplink in uplinks if uplink.gateway(version)}

@@ -17,7 +17,7 @@ from symroute_nm.model.network import (
 )
 from symroute_nm.model.ours import STAGES, priorities
 from symroute_nm.model.plan import OwnTable, Uplink
-from symroute_nm.model.route_set import is_specific_in_main, pack
+from symroute_nm.model.route_set import is_specific_in_main
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.guard import uses_iif
 from symroute_nm.plan.marks import Marked, mark_rules
@@ -100,7 +100,7 @@ def _find_network(host: Host, address: Address) -> IPNetwork:
 
     wider = [
         route.destination
-        for route in pack(host.routes).select(is_on_link)
+        for route in host.routes.select(is_on_link)
         if contains(route.destination, network) and route.destination != network
     ]
     return max(wider, key=lambda around: around.prefixlen, default=network)
@@ -129,4 +129,4 @@ def _elsewhere(host: Host, uplink: Uplink) -> Iterator[IPNetwork]:
             hop.link != uplink.link.name for hop in route.hops
         )
 
-    return (route.destination for route in pack(host.routes).select(is_elsewhere))
+    return (route.destination for route in host.routes.select(is_elsewhere))

@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from symroute_nm.errors import InputError, SystemFailure
 from symroute_nm.files import access
@@ -14,7 +14,7 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.network import ANY, VERSIONS, IPNetwork, Route, host_network
 from symroute_nm.model.prefixes import network_of_key, prefix_key
 from symroute_nm.model.profiles import Profiles
-from symroute_nm.model.route_set import Column, Packer, RouteSet, pack
+from symroute_nm.model.route_set import Column, Packer, RouteSet
 
 FORMAT = "symroute-nm host"
 VERSION = 1
@@ -48,14 +48,13 @@ def dump_host(host: Host) -> str:
 
 def dump_parts(host: Host) -> Iterator[str]:
     """The same piece by piece: of hundreds of thousands of routes one after the other."""
-    routes = pack(host.routes)
-    content = {"format": FORMAT, "version": VERSION, "host": encode(host._replace(routes=routes))}
+    content = {"format": FORMAT, "version": VERSION, "host": encode(host)}
     text = json.dumps(content, indent=1, ensure_ascii=True) + "\n"
     before, here, after = text.partition(_ROUTES_HERE)
     yield before
     if here:
         yield '\n  "routes": '
-        yield from _dump_routes(routes)
+        yield from _dump_routes(host.routes)
         yield "\n  ]"
     yield after
 
@@ -102,9 +101,9 @@ def load_host(content: bytes, where: str) -> Host:
             f"version {shown(document.get('version'))}, but this program reads version {VERSION}",
         )
     host: Host = decode(Host, document.get("host"), f"{where}: host")
-    _check(host, where)
+    _check(host, document["host"], where)
     return host._replace(
-        routes=pack(host.routes) if routes is None else routes, profiles=Profiles(host.profiles)
+        routes=host.routes if routes is None else routes, profiles=Profiles(host.profiles)
     )
 
 
@@ -188,8 +187,11 @@ def _find_slot(
     return packer.slot(route)
 
 
-def _check(host: Host, where: str) -> None:
-    """What types alone cannot say: names that are unique, families that agree."""
+def _check(host: Host, content: Mapping[str, Any], where: str) -> None:
+    """What types alone cannot say: names that are unique, families that agree.
+
+    The host was decoded from the content.
+    """
     _check_links(host, where)
     for index, address in enumerate(host.addresses):
         if address.peer is not None and address.peer.version != address.version:
@@ -197,7 +199,7 @@ def _check(host: Host, where: str) -> None:
     for index, table in enumerate(host.tables):
         if _CONTROL.search(table.name):  # it would come out in files and on terminals
             fail(f"{where}: host.tables[{index}].name", "a control character")
-    _check_routes(host, where)
+    _check_routes(host.routes, content.get("routes"), where)
     _check_rules(host, where)
 
 
@@ -220,18 +222,29 @@ def _check_rules(host: Host, where: str) -> None:
             fail(f"{where}: host.rules[{index}]", "a goto that does not lead forward")
 
 
-def _check_routes(host: Host, where: str) -> None:
-    for index, route in enumerate(host.routes):
-        _check_route(route, f"{where}: host.routes[{index}]")
+def _check_routes(routes: RouteSet, listed: Any, where: str) -> None:
+    if any(map(_find_route_fault, routes.templates())):
+        # A set is sorted: where the first one with a fault stands, only the list tells.
+        for index, content in enumerate(listed):
+            place = f"{where}: host.routes[{index}]"
+            _check_route(decode(Route, content, place), place)
 
 
 def _check_route(route: Route, where: str) -> None:
+    fault = _find_route_fault(route)
+    if fault:
+        fail(where, fault)
+
+
+def _find_route_fault(route: Route) -> str:
+    """In what its parts do not fit together; of its destination only the family counts."""
     if route.source is not None and route.source.version != route.version:
-        fail(where, "source and destination are of two families")
+        return "source and destination are of two families"
     for hop in route.hops:
         # An IPv4 route may go by an IPv6 gateway (RFC 5549), not the reverse.
         if hop.gateway is not None and hop.gateway.version < route.version:
-            fail(where, f"an IPv6 route cannot have the gateway {hop.gateway}")
+            return f"an IPv6 route cannot have the gateway {hop.gateway}"
+    return ""
 
 
 def _make_object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

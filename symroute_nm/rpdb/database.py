@@ -30,11 +30,10 @@ from symroute_nm.model.network import (
     VERSIONS,
     IPNetwork,
     Link,
-    Route,
     Rule,
 )
 from symroute_nm.model.prefixes import make_indexes, make_prefix_keys
-from symroute_nm.model.route_set import RouteTable, pack
+from symroute_nm.model.route_set import RouteSet, RouteTable
 from symroute_nm.rpdb.decision import (
     Decision,
     DestinationClass,
@@ -168,7 +167,7 @@ class Rpdb:
     def __init__(
         self,
         rules: Iterable[Rule],
-        routes: Iterable[Route],
+        routes: RouteSet,
         links: Iterable[Link] = (),
         groups: Optional[Mapping[str, int]] = None,
         like: Optional["Rpdb"] = None,
@@ -411,11 +410,11 @@ def _find_space(within: Within, version: int) -> Intervals:
 
 
 def _build_tables(
-    routes: Iterable[Route], known: Mapping[Tuple[int, int], Table]
+    routes: RouteSet, known: Mapping[Tuple[int, int], Table]
 ) -> Dict[Tuple[int, int], Table]:
     """The tables by family and number; the known one where it has the same routes."""
     tables = {}
-    for table in pack(routes).tables:
+    for table in routes.tables:
         key = (table.version, table.table)
         same = key in known and known[key].routes == table
         tables[key] = known[key] if same else Table(table)

@@ -187,7 +187,7 @@ def find_catch_all_links(host: Host, uplinks: AbstractSet[str]) -> FrozenSet[str
         )
 
     reached: Dict[Tuple[str, int], List[int]] = {}
-    for route, keys in pack(host.routes).select_prefix_keys(is_by_others):
+    for route, keys in host.routes.select_prefix_keys(is_by_others):
         for hop in route.hops:
             if hop.link not in uplinks:
                 reached.setdefault((hop.link, route.version), []).extend(keys)
@@ -224,7 +224,7 @@ def _build_database(host: Host, like: Rpdb) -> Rpdb:
         rules.append(Rule(version, 0, table=TABLE_LOCAL))
         rules.append(Rule(version, 1, table=_LINK_SCOPE_TABLE))
         rules.append(Rule(version, 2, table=TABLE_MAIN, suppress_prefixlength=0))
-    kept = [table for table in pack(host.routes).tables if table.table in (TABLE_LOCAL, TABLE_MAIN)]
+    kept = [table for table in host.routes.tables if table.table in (TABLE_LOCAL, TABLE_MAIN)]
     return Rpdb(rules, RouteSet([*kept, *_LINK_SCOPE_ROUTES.tables]), host.links, like=like)
 
 

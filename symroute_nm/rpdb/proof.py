@@ -64,7 +64,7 @@ def _marked(host: Host, plan: Plan, marks: Iterable[Mark]) -> Iterator[Reply]:
         return is_specific_in_main(route) and any(hop.link not in outward for hop in route.hops)
 
     inside: List[Tuple[IPNetwork, str]] = []
-    for route in pack(host.routes).select(is_inward):
+    for route in host.routes.select(is_inward):
         if not contains(LINK_LOCAL[route.version], route.destination):
             links = [hop.link for hop in route.hops if hop.link not in outward]
             inside += [(route.destination, link) for link in links]
@@ -114,7 +114,7 @@ def put_plan(host: Host, settings: Settings, plan: Plan) -> Host:
     rules.sort(key=lambda rule: (rule.version, rule.priority))
     planned_ids = {planned.table.id for planned in plan.uplinks}
     owned_ids = {table.id for table in host.tables if table.owned}
-    others = [table for table in pack(host.routes).tables if table.table not in owned_ids]
+    others = [table for table in host.routes.tables if table.table not in owned_ids]
     routes = list(_find_staying([table for table in others if table.table in planned_ids], plan))
     # A route that somebody else's table has already stays: adding ours says "File exists".
     taken = {route.kernel_key for route in routes}

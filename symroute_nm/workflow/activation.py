@@ -9,7 +9,6 @@ from symroute_nm.model.marking import SCRIPT
 from symroute_nm.model.network import IPAddress, Route, Rule
 from symroute_nm.model.ours import our_rules, selector
 from symroute_nm.model.plan import Uplink
-from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.targets.base import bring_up, choose_target
 from symroute_nm.workflow.proposal import Proposal
@@ -34,7 +33,7 @@ def find_commands(
     Rules and throw routes that no file lists any more would stay: they are deleted by hand.
     """
     tables = _planned_tables(proposal)
-    present = list(pack(host.routes).select(lambda route: route.table in tables))
+    present = list(host.routes.select(lambda route: route.table in tables))
     planned = {
         uplink_plan.table.id: {route.identity for route in uplink_plan.routes}
         for uplink_plan in proposal.plan.uplinks

@@ -19,7 +19,6 @@ from symroute_nm.model.network import (
 from symroute_nm.model.ours import our_rules
 from symroute_nm.model.plan import Skip, Uplink
 from symroute_nm.model.profiles import Profile
-from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.guard import Guard, choose_guard
 from symroute_nm.plan.uplinks import find_uplinks
@@ -108,7 +107,7 @@ def _find_internal(host: Host, uplinks: Set[str]) -> Tuple[InternalNetwork, ...]
         return route.table == TABLE_MAIN and not route.default and leads_elsewhere
 
     found: List[InternalNetwork] = []
-    for route in pack(host.routes).select(is_internal):
+    for route in host.routes.select(is_internal):
         links = (hop.link for hop in route.hops if hop.link not in uplinks)
         found += (InternalNetwork(route.destination, link) for link in links)
     return tuple(found)
@@ -117,7 +116,7 @@ def _find_internal(host: Host, uplinks: Set[str]) -> Tuple[InternalNetwork, ...]
 def _find_unnamed(host: Host) -> Tuple[UnnamedTable, ...]:
     named = {table.id for table in host.tables} | _KERNEL_TABLES
     routes: Counter[int] = Counter()
-    for table in pack(host.routes).tables:
+    for table in host.routes.tables:
         if table.table not in named:
             routes[table.table] += len(table.prefix_keys)
     rules = Counter(rule.table for rule in host.rules if rule.table not in named)

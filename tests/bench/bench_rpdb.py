@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from symroute_nm.model.network import ANY, Hop, Route, Rule, host_network
+from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
@@ -88,7 +89,7 @@ def run(uplinks, routes, own, internal, words):
         f"{len(found) - routes} elsewhere"
     )
     print(ROW % ("", "seconds", "peak MiB"))
-    rpdb = measure("index", lambda: Rpdb(rules, found))
+    rpdb = measure("index", lambda: Rpdb(rules, pack(found)))
     templates = [Packet(IPv4Address(0), address) for address in addresses]
     count = measure("proof: the ways of every address", lambda: count_ways(rpdb, templates))
     one = measure("all classes of one address", lambda: rpdb.classes(templates[0]))

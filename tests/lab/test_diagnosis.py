@@ -61,7 +61,9 @@ def test_asymmetric_before_and_symmetric_after(lab: Lab) -> None:
     assert (1, False) == (code, before["symmetric"])
     # Each address is asymmetric at least for the other uplink's neighbours.
     assert {(address, link) for link in SERVER for address in SERVER[link]} == {
-        (each["address"], each["link"]) for each in before["addresses"] if not each["symmetric"]
+        (assigned["address"], assigned["link"])
+        for assigned in before["addresses"]
+        if not assigned["symmetric"]
     }
     generate(lab)
     code, between = diagnose(lab)

@@ -126,7 +126,7 @@ def test_connections_from_before_go_on(host: PublishingLab) -> None:
     before = [converse(host.ns(client), SERVER["eth1"][0], 8080) for client in ("user", "admin")]
     generate(host, "--forwarded")
     during = [converse(host.ns(client), SERVER["eth0"][0], 8080) for client in ("user", "admin")]
-    assert [True] * 4 == [traffic.echoes(each, SIZE) for each in before + during]
+    assert [True] * 4 == [traffic.echoes(connection, SIZE) for connection in before + during]
 
 
 def test_again_and_again_is_as_good_as_once(host: PublishingLab) -> None:

@@ -60,7 +60,7 @@ def test_what_is_answered_before_and_after_is_answered_meanwhile(
                 ran = lab.python(*program, *arguments)
             assert code == ran.returncode, ran.stdout + ran.stderr
             after = working(lab)
-            kept = {each.name for each in before} & {each.name for each in after}
+            kept = {flow.name for flow in before} & {flow.name for flow in after}
             assert LEAST_FLOWS <= len(kept)
             lost[number, arguments] = {
                 name: count for name, count in streams.lost().items() if name in kept

@@ -182,13 +182,16 @@ def test_rpmlint_finds_nothing_unexplained(packages: Dict[str, Path]) -> None:
 @every_release
 def test_it_requires_only_what_the_release_has(packages: Dict[str, Path], release: str) -> None:
     required = query(packages[release], "--requires")
-    own = {each for each in required if not each.startswith("rpmlib(")}
+    own = {requirement for requirement in required if not requirement.startswith("rpmlib(")}
     script_package = set() if release == "el10" else {SCRIPT_PACKAGE}
     # RPM may tie a configuration file to its package.
     assert {"python3 >= 3.6"} | script_package == {
         each for each in own if not each.startswith("config(symroute-nm)")
     }
-    assert set() == {each.split()[0] for each in required if each not in own} - RPM_4_11
+    assert (
+        set()
+        == {requirement.split()[0] for requirement in required if requirement not in own} - RPM_4_11
+    )
 
 
 @every_release

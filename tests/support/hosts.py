@@ -18,6 +18,7 @@ from symroute_nm.model.network import (
 from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.profiles import Profile, Profiles
+from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan import planner
 from symroute_nm.targets.base import choose_target
@@ -78,18 +79,23 @@ def host(
         "dispatcher": SCRIPT,
         "tables": VENDOR,
         "profiles": Profiles(
-            Profile(name=each.name, device=each.name, id="System " + each.name)
-            for each in links
-            if each.name.startswith("eth")
+            Profile(name=device.name, device=device.name, id="System " + device.name)
+            for device in links
+            if device.name.startswith("eth")
         ),
     }
     given.update(fields)
     return Host(
         links=(Link(1, "lo", loopback=True), *links),
         addresses=addresses,
-        routes=tuple(derived) + tuple(routes),
+        routes=pack((*derived, *routes)),
         **given,
     )
+
+
+def with_routes(host: Host, *routes: Route) -> Host:
+    """The host with these routes, too."""
+    return host._replace(routes=pack((*host.routes, *routes)))
 
 
 def link(number: int, name: str, **fields: Any) -> Link:

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from support.hosts import address, host, link, make_plan, route, two_uplinks
+from support.hosts import address, host, link, make_plan, route, two_uplinks, with_routes
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model.network import Hop, Route, Rule
 from symroute_nm.model.profiles import Profile
@@ -114,11 +114,13 @@ def small_hosts(draw):
     rule_list = draw(
         st.lists(some_rule, max_size=3, unique_by=lambda each: (each.version, each.priority))
     )
-    return base._replace(
-        links=links,
-        addresses=base.addresses + tuple(draw(st.lists(some_address, max_size=3))),
-        routes=base.routes + tuple(draw(st.lists(some_route(), max_size=5))),
-        rules=tuple(rule_list),
+    return with_routes(
+        base._replace(
+            links=links,
+            addresses=base.addresses + tuple(draw(st.lists(some_address, max_size=3))),
+            rules=tuple(rule_list),
+        ),
+        *draw(st.lists(some_route(), max_size=5)),
     )
 
 
@@ -161,6 +163,6 @@ def random_hosts(draw):
     for network in draw(st.lists(networks(st.integers(9, 30)), max_size=2)):
         routes.append(Route(network, type="blackhole"))
     routes.append(route("169.254.0.0/16", "eth0", metric=1002))
-    unique = {(each.destination, each.metric): each for each in routes}
+    unique = {(entry.destination, entry.metric): entry for entry in routes}
     forwarding = draw(st.sampled_from([(), (4,)]))
     return host(links, addresses, unique.values(), forwarding=forwarding)

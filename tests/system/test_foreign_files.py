@@ -280,8 +280,8 @@ def test_an_edited_block_is_shown_and_comes_back_by_undo(root, capsys):
     with pytest.raises(SystemExit):
         main.main()
     said = capsys.readouterr().out.splitlines()
-    assert ["-# the new one"] == [each for each in said if each.startswith("-") and each[1] != "-"]
-    (named,) = [each for each in said if each.startswith("as they were before: backup ")]
+    assert ["-# the new one"] == [line for line in said if line.startswith("-") and line[1] != "-"]
+    (named,) = [line for line in said if line.startswith("as they were before: backup ")]
     backup = root / STATE / "backups" / named.split()[5]
     assert edited == (backup / ROUTE[1:]).read_bytes()
     assert b"the new one" not in below(root, ROUTE).read_bytes()

@@ -28,16 +28,16 @@ ANY = {4: "0.0.0.0/0", 6: "::/0"}
 
 def links(space: Namespace) -> Dict[str, Any]:
     return {
-        each["ifname"]: (
-            each["ifindex"],
-            each.get("linkinfo", {}).get("info_kind", ""),
-            each["address"],
-            each.get("master", ""),
-            "LOOPBACK" in each["flags"],
-            "UP" in each["flags"],
-            "LOWER_UP" in each["flags"],
+        entry["ifname"]: (
+            entry["ifindex"],
+            entry.get("linkinfo", {}).get("info_kind", ""),
+            entry["address"],
+            entry.get("master", ""),
+            "LOOPBACK" in entry["flags"],
+            "UP" in entry["flags"],
+            "LOWER_UP" in entry["flags"],
         )
-        for each in space.ask("link")
+        for entry in space.ask("link")
     }
 
 
@@ -70,20 +70,20 @@ def hop(content: Dict[str, Any]) -> Any:
 
 def routes(space: Namespace, version: int) -> List[Any]:
     found = []
-    for each in space.ask(f"-{version}", "route", "show", "table", "all"):
-        kind = TYPES[each.get("type", "1")]
-        hops = [hop(one) for one in each.get("nexthops", [each])]
+    for entry in space.ask(f"-{version}", "route", "show", "table", "all"):
+        kind = TYPES[entry.get("type", "1")]
+        hops = [hop(one) for one in entry.get("nexthops", [entry])]
         found.append(
             (
-                ip_network(ANY[version] if each["dst"] == "default" else each["dst"]),
-                int(each.get("table", 254)),
+                ip_network(ANY[version] if entry["dst"] == "default" else entry["dst"]),
+                int(entry.get("table", 254)),
                 kind,
                 () if kind in ("blackhole", "unreachable", "prohibit", "throw") else tuple(hops),
-                each.get("metric", 0),
-                int(each.get("tos", "0"), 0),
-                int(each.get("protocol", 3)),  # 3, boot, is what -N leaves out
-                int(each.get("scope", 0)),
-                ip_address(each["prefsrc"]) if "prefsrc" in each else None,
+                entry.get("metric", 0),
+                int(entry.get("tos", "0"), 0),
+                int(entry.get("protocol", 3)),  # 3, boot, is what -N leaves out
+                int(entry.get("scope", 0)),
+                ip_address(entry["prefsrc"]) if "prefsrc" in entry else None,
             )
         )
     return sorted(found, key=str)
@@ -107,31 +107,31 @@ def action(content: Dict[str, Any]) -> str:
 
 def rules(space: Namespace, version: int) -> List[Any]:
     found = []
-    for each in space.ask(f"-{version}", "rule"):
-        mark = int(each.get("fwmark", "0"), 0)
-        group = each.get("suppress_ifgroup")
+    for entry in space.ask(f"-{version}", "rule"):
+        mark = int(entry.get("fwmark", "0"), 0)
+        group = entry.get("suppress_ifgroup")
         found.append(
             (
-                each["priority"],
-                network(each, "src"),
-                network(each, "dst"),
-                each.get("iif", ""),
-                each.get("oif", ""),
+                entry["priority"],
+                network(entry, "src"),
+                network(entry, "dst"),
+                entry.get("iif", ""),
+                entry.get("oif", ""),
                 mark,
-                int(each.get("fwmask", "0"), 0) or (NUMBER if mark else 0),
-                int(each.get("tos", "0"), 0),
-                "not" in each,
-                action(each),
-                int(each.get("table", 0)),
-                each.get("goto", 0),
-                each.get("suppress_prefixlen"),
+                int(entry.get("fwmask", "0"), 0) or (NUMBER if mark else 0),
+                int(entry.get("tos", "0"), 0),
+                "not" in entry,
+                action(entry),
+                int(entry.get("table", 0)),
+                entry.get("goto", 0),
+                entry.get("suppress_prefixlen"),
                 int(group) if group is not None else None,
-                "l3mdev" in each,
+                "l3mdev" in entry,
                 any(
-                    key in each
+                    key in entry
                     for key in ("uid_start", "ipproto", "sport", "sport_start", "dport", "tun_id")
                 ),
-                int(each.get("protocol", 0)),
+                int(entry.get("protocol", 0)),
             )
         )
     return found

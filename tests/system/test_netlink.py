@@ -26,7 +26,7 @@ def test_the_probe_tells_what_the_kernel_can(namespace: Namespace) -> None:
     # This kernel's own word: iproute2 reads back what it has set.
     with Namespace() as other:
         other.ip("rule add pref 1 lookup 1 suppress_prefixlength 0")
-        known = [each.get("suppress_prefixlen") for each in other.ask("rule")]
+        known = [entry.get("suppress_prefixlen") for entry in other.ask("rule")]
     ran = namespace.python(PROBE)
     assert (b"%r\n" % (0 in known), b"") == (ran.stdout, ran.stderr)
 

@@ -96,7 +96,7 @@ def test_what_is_installed_is_known_as_ours_again(namespace: Namespace, tmp_path
     assert 0 == first.returncode, first.stderr
     again = namespace.symroute("generate", "--root", str(tmp_path))
     assert (0, True) == (again.returncode, b"nothing to change" in again.stdout), again
-    written = {path.name for path in folder.iterdir()} - {each.name for each in before}
+    written = {path.name for path in folder.iterdir()} - {path.name for path in before}
     owned = {Path(each).name for each in changes.find_owned(tmp_path)} - {
         "symroute-nm.conf",
         "rt_tables",

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from symroute_nm.model.network import Hop, Route, Rule
+from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
@@ -473,7 +474,7 @@ def judge(case):
     kernel = Kernel(case.version)
     try:
         rules, routes = kernel.rules(), wait_until_settled(kernel)
-        model = Rpdb(rules, routes, groups=GROUPS[case.version])
+        model = Rpdb(rules, pack(routes), groups=GROUPS[case.version])
         networks = [route.destination for route in routes]
         networks += [rule.destination for rule in rules if rule.destination is not None]
         wrong, seen = [], Counter()
@@ -563,7 +564,7 @@ def ask_by_hand(version, commands, packet):
         try:
             routes = wait_until_settled(kernel)
             answer = kernel.ask(packet, RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH)
-            return answer, Rpdb(kernel.rules(), routes).decide(packet)
+            return answer, Rpdb(kernel.rules(), pack(routes)).decide(packet)
         finally:
             kernel.close()
 

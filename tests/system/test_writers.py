@@ -203,8 +203,8 @@ def test_the_installed_command_itself_twice_at_once(stage):
     running = [
         subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
     ]
-    ends = [each.communicate() for each in running]
-    assert [FINE, FINE] == [each.returncode for each in running], ends
+    ends = [process.communicate() for process in running]
+    assert [FINE, FINE] == [process.returncode for process in running], ends
     assert {"files"} <= set(json.loads(ends[0][0].decode()))
     assert stage.after == tree(stage.start)
     assert MINE in (stage.start / ROUTE[1:]).read_bytes()

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from support.golden.cases import plain
 from support.hosts import BRIDGE, DOCKER0, kernel_rules, link, make_plan, route, vlans
 from symroute_nm.model.places import NETWORK_SCRIPTS
+from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.report.links import skip_lines
 from symroute_nm.rpdb.database import Rpdb
@@ -64,7 +65,7 @@ def test_thousands_of_routers_to_one_network_are_told_apart_in_no_time():
     routers = [
         route("2001:db8:77::/48", "eth0", f"fe80::{number:x}") for number in range(1, ROUTERS)
     ]
-    database = Rpdb(kernel_rules(), routers)
+    database = Rpdb(kernel_rules(), pack(routers))
 
     began = time.monotonic()
     found = database.decide(Packet(ip_address("2001:db8:77::1")))

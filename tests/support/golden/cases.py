@@ -23,10 +23,12 @@ from support.hosts import (
     plain,
     route,
     two_uplinks,
+    with_routes,
 )
 from symroute_nm.model.host import Host, Lease, TableName
 from symroute_nm.model.network import Hop, Route, Rule
 from symroute_nm.model.profiles import Profile
+from symroute_nm.model.route_set import pack
 
 
 def three_uplinks() -> Host:
@@ -163,9 +165,8 @@ def vrf() -> Host:
         routes,
         rules=(*kernel_rules(), Rule(4, 1000, l3mdev=True), Rule(6, 1000, l3mdev=True)),
     )
-    return made._replace(
-        addresses=(*made.addresses, member),
-        routes=(*made.routes, route("10.0.6.0/24", "eth2", table=100)),
+    return with_routes(
+        made._replace(addresses=(*made.addresses, member)), route("10.0.6.0/24", "eth2", table=100)
     )
 
 
@@ -222,11 +223,11 @@ def ipv6_on_one() -> Host:
     """Both have IPv4; IPv6 goes by eth0 alone, so there is nothing to choose in it."""
     made = two_uplinks()
     routes = tuple(
-        each
-        for each in made.routes
-        if not (each.default and each.version == 6 and each.hop.link == "eth1")
+        entry
+        for entry in made.routes
+        if not (entry.default and entry.version == 6 and entry.hop.link == "eth1")
     )
-    return made._replace(routes=routes)
+    return made._replace(routes=pack(routes))
 
 
 def many_containers() -> Host:

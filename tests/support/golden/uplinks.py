@@ -24,6 +24,7 @@ from support.hosts import (
 from symroute_nm.model.host import Host, Lease
 from symroute_nm.model.network import Address, Hop, Link, Route
 from symroute_nm.model.profiles import Profile
+from symroute_nm.model.route_set import pack
 
 ANYWHERE = ip_network("0.0.0.0/0")
 DYNAMIC = [each._replace(dynamic=True) for each in (USERS, ADMINS)]
@@ -273,12 +274,12 @@ def ipv6_on_third() -> Host:
     made = two_uplinks()
     return made._replace(
         links=made.links[:3],
-        addresses=tuple(each for each in made.addresses if each.link != "docker0"),
-        routes=tuple(
-            each
-            for each in made.routes
-            if each.hop.link != "docker0"
-            and not (each.default and each.version == 4 and each.hop.link == "eth1")
+        addresses=tuple(assigned for assigned in made.addresses if assigned.link != "docker0"),
+        routes=pack(
+            entry
+            for entry in made.routes
+            if entry.hop.link != "docker0"
+            and not (entry.default and entry.version == 4 and entry.hop.link == "eth1")
         ),
         forwarding=(),
     )

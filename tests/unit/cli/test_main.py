@@ -52,7 +52,7 @@ def test_wrong_usage_is_exit_2_on_stderr_alone(run, host, root, words, said):
     before = sorted(root.rglob("*"))
     code, out, err = run("generate", "--host", host, "--root", root, *words)
     assert (INPUT, "") == (code, out)
-    assert [] == [each for each in said if each not in err]
+    assert [] == [line for line in said if line not in err]
     assert before == sorted(root.rglob("*"))
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from support.golden.cases import CASES
-from support.hosts import address, host, link, make_plan, route, two_uplinks
+from support.hosts import address, host, link, make_plan, route, two_uplinks, with_routes
 from symroute_nm.diagnosis import foreign
 from symroute_nm.diagnosis.diagnose import diagnose
 from symroute_nm.model.host import TableName
@@ -14,6 +14,7 @@ from symroute_nm.model.network import Rule
 from symroute_nm.model.observations import Arp, ConfigFile, Observations, Published, Unread
 from symroute_nm.model.places import FRAGMENT
 from symroute_nm.model.profiles import Profile
+from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.readers import snapshot
 from symroute_nm.report import diagnosis
@@ -90,7 +91,9 @@ def ours(there, **fields):
 
 def loud(there, name, **fields):
     return there._replace(
-        links=tuple(each._replace(**fields) if each.name == name else each for each in there.links)
+        links=tuple(
+            device._replace(**fields) if device.name == name else device for device in there.links
+        )
     )
 
 
@@ -146,7 +149,7 @@ def test_rp_filter_in_effect_is_the_higher_and_only_strict_drops(
     there = loud(bare(rp_filter=everywhere), "eth0", rp_filter=own)
     outcome = diagnose(there, Settings()).outcomes[0]
     assert effective == outcome.rp_filter
-    assert {dropped} == {each.dropped for each in outcome.astray}
+    assert {dropped} == {failure.dropped for failure in outcome.astray}
 
 
 def test_even_loose_rp_filter_drops_what_has_no_way_back():
@@ -154,14 +157,14 @@ def test_even_loose_rp_filter_drops_what_has_no_way_back():
     there = loud(with_rules(cured(), blackhole), "eth0", rp_filter=2)
     astray = diagnose(there, Settings()).outcomes[0].astray
     # What a container asks comes in by docker0, which has no rp_filter.
-    assert {True, False} == {each.dropped for each in astray}
-    assert all(each.dropped != each.failure.internal for each in astray)
+    assert {True, False} == {failure.dropped for failure in astray}
+    assert all(failure.dropped != failure.failure.internal for failure in astray)
 
 
 def test_requests_of_containers_are_judged_by_the_bridges_rp_filter():
     there = loud(cured(guard="none"), "docker0", rp_filter=1)
     astray = diagnose(there, Settings()).outcomes[0].astray
-    assert [True] == [each.dropped for each in astray if each.failure.internal]
+    assert [True] == [failure.dropped for failure in astray if failure.failure.internal]
 
 
 def test_ipv6_has_no_rp_filter():
@@ -171,7 +174,7 @@ def test_ipv6_has_no_rp_filter():
     }
     six = outcomes["2001:db8:6::5"]
     assert six.rp_filter is None
-    assert {False} == {each.dropped for each in six.astray}
+    assert {False} == {failure.dropped for failure in six.astray}
 
 
 def test_the_text_is_a_line_for_each_symmetric_address():
@@ -425,10 +428,10 @@ def test_rules_of_a_link_that_is_down_are_not_missed():
 def moved(there):
     """eth0's lease is in another network now."""
     new = address("eth0", "10.0.9.5/24", dynamic=True)
-    kept = [each for each in there.addresses if str(each.ip) != "10.0.6.5"]
+    kept = [assigned for assigned in there.addresses if str(assigned.ip) != "10.0.6.5"]
     gateway = route("default", "eth0", "10.0.9.1", metric=101)
-    return there._replace(
-        addresses=(*kept, new), routes=(*there.routes, gateway, route("10.0.9.0/24", "eth0"))
+    return with_routes(
+        there._replace(addresses=(*kept, new)), gateway, route("10.0.9.0/24", "eth0")
     )
 
 
@@ -443,8 +446,8 @@ def test_a_lease_that_moved_to_another_network():
 def test_a_lease_that_is_gone_with_its_gateway_needs_prune():
     there = cured()
     gone = there._replace(
-        addresses=tuple(each for each in there.addresses if each.link != "eth0"),
-        routes=tuple(each for each in there.routes if each.hop.link != "eth0"),
+        addresses=tuple(assigned for assigned in there.addresses if assigned.link != "eth0"),
+        routes=pack(entry for entry in there.routes if entry.hop.link != "eth0"),
     )
     assert {"symroute-nm generate --prune"} == {
         finding.remedy for finding in findings(gone, "stale-source")
@@ -467,15 +470,16 @@ def test_one_is_not_many():
 
 def test_a_lease_that_changed_within_its_network_is_fine():
     addresses = tuple(
-        each._replace(dynamic=str(each.ip) == "10.0.6.5") for each in two_uplinks().addresses
+        assigned._replace(dynamic=str(assigned.ip) == "10.0.6.5")
+        for assigned in two_uplinks().addresses
     )
     there = cured(two_uplinks()._replace(addresses=addresses))
     renewed = there._replace(
         addresses=tuple(
-            each._replace(interface=ip_interface("10.0.6.99/24"))
-            if str(each.ip) == "10.0.6.5"
-            else each
-            for each in there.addresses
+            assigned._replace(interface=ip_interface("10.0.6.99/24"))
+            if str(assigned.ip) == "10.0.6.5"
+            else assigned
+            for assigned in there.addresses
         )
     )
     assert [] == findings(renewed, "stale-source")
@@ -484,7 +488,7 @@ def test_a_lease_that_changed_within_its_network_is_fine():
 def test_an_own_table_emptied_by_link_down_and_up():
     there = cured()
     emptied = there._replace(
-        routes=tuple(each for each in there.routes if each.table != 100 or each.version == 6)
+        routes=pack(entry for entry in there.routes if entry.table != 100 or entry.version == 6)
     )
     found = the(emptied, "routes-missing")
     assert "error" == found.severity
@@ -496,7 +500,7 @@ def test_an_own_table_emptied_by_link_down_and_up():
 def test_a_table_that_leaked_rules_alone_look_up_needs_no_routes():
     there = cured()
     emptied = there._replace(
-        routes=tuple(each for each in there.routes if each.table != 100 or each.version == 6)
+        routes=pack(entry for entry in there.routes if entry.table != 100 or entry.version == 6)
     )
     files = tuple(file for file in there.evidence.files if not file.path.endswith("/rule-eth0"))
     emptied = observed(emptied, files=files)
@@ -530,9 +534,9 @@ def test_leaked_rules_that_take_replies_away_are_an_error():
 def test_throw_routes_for_a_network_that_is_gone(text):
     network = ip_network(text)
     throws = tuple(route(text, table=table, type="throw") for table in (100, 101, 7))
-    known = cured()._replace(routes=(*cured().routes, *throws, route(text, "docker0")))
+    known = with_routes(cured(), *throws, route(text, "docker0"))
     assert [] == findings(known, "stale-routes")
-    found = diagnose(cured()._replace(routes=(*cured().routes, *throws)), Settings())
+    found = diagnose(with_routes(cured(), *throws), Settings())
     stale = [finding for finding in found.findings if finding.code == "stale-routes"]
     family = "-6 " if network.version == 6 else ""
     assert {f"ip {family}route del throw {network} table {table}" for table in (100, 101)} == {
@@ -550,15 +554,14 @@ def test_a_throw_in_the_place_of_an_own_default_route_is_stale():
     there = cured()
     throw = route("default", table=100, type="throw", metric=5)
     assert ["stale-routes"] == [
-        finding.code
-        for finding in diagnose(there._replace(routes=(*there.routes, throw)), Settings()).findings
+        finding.code for finding in diagnose(with_routes(there, throw), Settings()).findings
     ]
 
 
 def test_throws_for_an_address_without_connected_route_are_not_stale():
     there = two_uplinks()
     without = there._replace(
-        routes=tuple(each for each in there.routes if str(each.destination) != "10.0.6.0/24")
+        routes=pack(entry for entry in there.routes if str(entry.destination) != "10.0.6.0/24")
     )
     assert [] == findings(cured(without, guard="throw"), "stale-routes")
 
@@ -579,8 +582,8 @@ def test_what_the_files_would_cure_says_generate():
 
 def test_a_vpns_rule_before_ours_that_takes_replies_away():
     there = with_rules(cured(), Rule(4, 5270, table=52))
-    there = there._replace(
-        links=(*there.links, TUN0), routes=(*there.routes, route("default", "tun0", table=52))
+    there = with_routes(
+        there._replace(links=(*there.links, TUN0)), route("default", "tun0", table=52)
     )
     found = the(there, "foreign-rules")
     assert "error" == found.severity
@@ -621,8 +624,8 @@ def test_nobody_is_told_to_come_before_a_prohibition(action):
 def vpn(*taken):
     others = (Rule(4, each, table=7) for each in taken)
     there = with_rules(cured(), Rule(4, 5270, table=52), *others)
-    return there._replace(
-        links=(*there.links, TUN0), routes=(*there.routes, route("default", "tun0", table=52))
+    return with_routes(
+        there._replace(links=(*there.links, TUN0)), route("default", "tun0", table=52)
     )
 
 
@@ -641,8 +644,8 @@ def test_the_priority_base_that_is_told_is_free(taken, base):
 
 def test_no_priority_base_is_told_where_none_is_free():
     there = with_rules(cured(), Rule(4, 3, table=52))
-    there = there._replace(
-        links=(*there.links, TUN0), routes=(*there.routes, route("default", "tun0", table=52))
+    there = with_routes(
+        there._replace(links=(*there.links, TUN0)), route("default", "tun0", table=52)
     )
     assert "priority-base" not in the(there, "foreign-rules").remedy
 
@@ -773,7 +776,7 @@ def test_firewalld_drops_asymmetric_ipv6():
     outcomes = {
         str(outcome.address.ip): outcome for outcome in diagnose(there, Settings()).outcomes
     }
-    assert {True} == {each.dropped for each in outcomes["2001:db8:6::5"].astray}
+    assert {True} == {failure.dropped for failure in outcomes["2001:db8:6::5"].astray}
 
 
 @pytest.mark.parametrize(
@@ -823,9 +826,8 @@ def test_a_published_port_at_the_other_address_alone_never_answers():
 )
 def test_answers_may_leave_by_a_vpns_default_in_pieces(pieces):
     there = observed(cured(), published=(WEB,))
-    there = there._replace(
-        links=(*there.links, TUN0),
-        routes=(*there.routes, *(route(piece, "tun0") for piece in pieces)),
+    there = with_routes(
+        there._replace(links=(*there.links, TUN0)), *(route(piece, "tun0") for piece in pieces)
     )
     found = the(there, "published-ports")
     assert "answer by tun0 whatever" in found.message
@@ -835,7 +837,7 @@ def test_answers_may_leave_by_a_vpns_default_in_pieces(pieces):
 def test_restored_marks_bring_a_containers_answers_back():
     marked = Rule(4, 25000, mark=1, mask=1, table=7)
     there = with_rules(observed(cured(), published=(WEB,)), marked)
-    there = there._replace(routes=(*there.routes, route("default", "eth0", "10.0.6.1", table=7)))
+    there = with_routes(there, route("default", "eth0", "10.0.6.1", table=7))
     assert [] == findings(there, "published-ports")
 
 

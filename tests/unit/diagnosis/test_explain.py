@@ -1,11 +1,11 @@
 """explain: one packet's walk, as it is and as it would be, for people and for programs."""
 
 import json
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from support.hosts import kernel_rules, make_plan, route, two_uplinks
+from support.hosts import kernel_rules, make_plan, route, two_uplinks, with_routes
 from symroute_nm.diagnosis import explain as diagnosis_explain
 from symroute_nm.errors import InputError
 from symroute_nm.model.network import Hop, Rule
@@ -66,7 +66,7 @@ def test_the_hosts_own_address_is_local():
 @pytest.mark.parametrize("kind", ["blackhole", "unreachable", "prohibit"])
 def test_what_is_dropped_says_how(kind):
     here = two_uplinks()
-    here = here._replace(routes=(*here.routes, route("192.0.2.0/24", type=kind)))
+    here = with_routes(here, route("192.0.2.0/24", type=kind))
 
     found = decision("10.0.6.5", "192.0.2.1", host=here)
 
@@ -77,12 +77,10 @@ def test_a_mark_and_the_link_of_arrival_count():
     marked = Rule(4, 50, mark=0x10, mask=0xFF, table=77)
     arrived = Rule(4, 60, iif="docker0", table=78)
     here = two_uplinks(rules=(*kernel_rules(), marked, arrived))
-    here = here._replace(
-        routes=(
-            *here.routes,
-            route("default", "eth0", "10.0.6.1", table=77),
-            route("default", "eth0", "10.0.6.9", table=78),
-        )
+    here = with_routes(
+        here,
+        route("default", "eth0", "10.0.6.1", table=77),
+        route("default", "eth0", "10.0.6.9", table=78),
     )
 
     assert 50 == decision("10.0.5.5", "192.0.2.1", mark="0x10", host=here)["priority"]
@@ -102,11 +100,9 @@ def test_the_trace_lists_every_rule_tried_with_the_reason_and_ends_with_the_deci
 def test_several_ways_out_are_all_listed():
     here = two_uplinks()
     both = route("198.51.100.0/24")._replace(
-        hops=(Hop("eth0", here.routes[-1].hop.gateway), Hop("eth1"))
+        hops=(Hop("eth0", ip_address("2001:db8:6::1")), Hop("eth1"))
     )
-    shown = explanation.as_json(
-        explain("any", "198.51.100.1", host=here._replace(routes=(*here.routes, both)))
-    )
+    shown = explanation.as_json(explain("any", "198.51.100.1", host=with_routes(here, both)))
 
     assert ["eth0", "eth1"] == [hop["device"] for hop in shown["decision"]["hops"]]
 

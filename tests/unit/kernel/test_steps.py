@@ -6,12 +6,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from support import hosts
-from support.hosts import make_plan, route, two_uplinks
+from support.hosts import make_plan, route, two_uplinks, with_routes
 from support.strategies import examples, random_hosts
 from symroute_nm.errors import SymrouteError
 from symroute_nm.kernel.scope import planned_state
 from symroute_nm.kernel.steps import find_steps, spare_tables
 from symroute_nm.model.network import Rule, host_network, is_global
+from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step
 from symroute_nm.rpdb.database import Rpdb
@@ -69,14 +70,14 @@ def arrives(state, wanted):
 
 
 def ways(there, state, packets):
-    ours = Rpdb(there.rules + state.rules, there.routes + state.routes, there.links)
+    ours = Rpdb(there.rules + state.rules, pack((*there.routes, *state.routes)), there.links)
     return [(decision.type, decision.hops) for decision in map(ours.decide, packets)]
 
 
 def packets_of(there, *states):
     """From each address to the ends of every network that any of them knows, and out of them."""
-    networks = {each.destination for each in there.routes}
-    networks |= {each.destination for state in states for each in state.routes}
+    networks = {entry.destination for entry in there.routes}
+    networks |= {entry.destination for state in states for entry in state.routes}
     for address in filter(is_global, there.addresses):
         for network in networks:
             if network.version == address.version:
@@ -125,13 +126,11 @@ def test_a_packet_meets_the_old_state_or_the_new_at_every_step(there, first, sec
 
 def test_the_same_holds_when_the_network_changed():
     there = two_uplinks()
-    more = there._replace(
-        routes=(
-            *there.routes,
-            route("10.0.0.0/8", "eth0", "10.0.6.9"),
-            route("10.200.0.0/16", "docker0"),
-            route("10.0.5.128/25", "eth1", "10.0.5.7"),
-        )
+    more = with_routes(
+        there,
+        route("10.0.0.0/8", "eth0", "10.0.6.9"),
+        route("10.200.0.0/16", "docker0"),
+        route("10.0.5.128/25", "eth1", "10.0.5.7"),
     )
     for guard in ("rules", "throw"):
         old, new = planned(there, guard=guard), planned(more, guard=guard)
@@ -147,7 +146,7 @@ def test_nothing_to_do_is_no_step():
     assert () == find_steps(state, state)
     listed = State(
         tuple(rule._replace(protocol=3) for rule in state.rules),
-        tuple(each._replace(protocol=3, metric=each.kernel_metric) for each in state.routes),
+        tuple(entry._replace(protocol=3, metric=entry.kernel_metric) for entry in state.routes),
     )
     assert () == find_steps(listed, state)
 
@@ -270,7 +269,7 @@ def test_tables_that_change_hands_are_not_mixed_up():
 
     for fields in (swapped, moved):
         old, new = planned(there), planned(there, interface=fields)
-        assert {100, 101} & {each.table for each in new.routes}
+        assert {100, 101} & {entry.table for entry in new.routes}
         assert spare_tables(old, new)
         never_between(there, old, new)
         assert arrives(old, new)

@@ -67,11 +67,11 @@ def test_routes_come_back_in_order_whatever_order_they_came_in(listed):
 @examples(60)
 def test_what_is_wanted_of_them(listed):
     packed = pack(listed)
-    wanted = [each for each in packed if each.table == TABLE_MAIN and each.hop.link == "eth0"]
+    wanted = [entry for entry in packed if entry.table == TABLE_MAIN and entry.hop.link == "eth0"]
     assert wanted == list(
         packed.select(lambda each: each.table == TABLE_MAIN and each.hop.link == "eth0")
     )
-    assert [each for each in packed if each.default] == list(
+    assert [entry for entry in packed if entry.default] == list(
         packed.select(lambda each: each.default)
     )
     keys = sorted(
@@ -80,16 +80,16 @@ def test_what_is_wanted_of_them(listed):
         for number in found
     )
     assert keys == sorted(
-        (each.version, each.metric, prefix_key(each.destination))
-        for each in packed
-        if each.hop.link == "eth0"
+        (entry.version, entry.metric, prefix_key(entry.destination))
+        for entry in packed
+        if entry.hop.link == "eth0"
     )
-    for each in listed:
+    for listed_rule in listed:
         assert [
             other
             for other in packed
-            if other.destination == each.destination and other.table == each.table
-        ] == packed.to(each.table, each.destination)
+            if other.destination == listed_rule.destination and other.table == listed_rule.table
+        ] == packed.to(listed_rule.table, listed_rule.destination)
     assert [] == packed.to(77, ip_network("10.0.0.0/8"))
 
 

@@ -62,9 +62,11 @@ def test_it_is_proved_as_long_as_it_is_awaited_and_once_it_is_there():
     proof = prove(plain(), wished, plan)
     come = plain(addresses=[address("eth0", "10.0.6.100/32")])
 
-    asked = [each for each in proof.after if str(each.address.ip) == "10.0.6.100"]
+    asked = [verdict for verdict in proof.after if str(verdict.address.ip) == "10.0.6.100"]
     assert [True] == [each.symmetric for each in asked]
-    assert [False] == [each.symmetric for each in proof.before if each.address == asked[0].address]
+    assert [False] == [
+        verdict.symmetric for verdict in proof.before if verdict.address == asked[0].address
+    ]
     assert proof.holds
     assert make_plan(come, wished).uplinks == plan.uplinks
     assert prove(come, wished, plan).holds
@@ -169,7 +171,8 @@ def test_a_lease_in_whose_network_it_is_keeps_the_wide_rule():
     made = plain(rules=kernel_rules())
     made = made._replace(
         addresses=tuple(
-            each._replace(dynamic=True) if each.link == "eth0" else each for each in made.addresses
+            assigned._replace(dynamic=True) if assigned.link == "eth0" else assigned
+            for assigned in made.addresses
         )
     )
 

@@ -175,7 +175,7 @@ def test_the_proof_sees_a_rule_that_takes_marked_answers_away():
     host = two_uplinks(rules=(*kernel_rules(), thief), **NFT)
     proof = prove(host, ON, make_plan(host, ON))
     assert not proof.holds
-    assert all(each.symmetric for each in proof.after)
+    assert all(verdict.symmetric for verdict in proof.after)
 
 
 @pytest.mark.parametrize("thief", [{"iif": "eth1"}, {"source": ip_network("10.0.5.0/24")}])
@@ -191,8 +191,8 @@ def test_answers_that_come_in_by_another_uplink_are_proved(thief):
     proof = prove(taken, settings, make_plan(taken, settings))
     assert any(
         failure.mark == 0x64 and failure.decision.rule.priority == 100
-        for each in proof.marked
-        for failure in each.failures
+        for verdict in proof.marked
+        for failure in verdict.failures
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.golden.cases import PROFILES, many_networks, many_vlans, plain
-from support.hosts import DOCKER0, address, host, link, make_plan, route, vlans
+from support.hosts import DOCKER0, address, host, link, make_plan, route, vlans, with_routes
 from support.strategies import examples, planned, small_hosts
 from symroute_nm.diagnosis.diagnose import diagnose
 from symroute_nm.model import route_set as routes_module
@@ -77,7 +77,7 @@ def test_a_link_does_not_need_what_main_has_just_so():
     plan = make_plan(made, settings)
     assert () == plan.left_out
     assert {"10.0.6.0/24", "10.0.5.0/24", "0.0.0.0/0", "172.16.7.0/24"} == {
-        str(each.destination) for each in plan.uplinks[0].routes
+        str(entry.destination) for entry in plan.uplinks[0].routes
     }
     before = Rpdb(made.rules, made.routes, made.links)
     now = put_plan(made, settings, plan)
@@ -104,7 +104,7 @@ def test_only_what_the_bound_left_out_is_excused():
     failed = prove(made, settings, plan._replace(left_out=(others,))).after
     assert [False] == [each.symmetric for each in failed if each.address.link == "eth2"]
     # What was before any plan is not excused.
-    assert not any(each.symmetric for each in prove(made, settings, plan).before)
+    assert not any(verdict.symmetric for verdict in prove(made, settings, plan).before)
 
 
 def test_a_bridge_stands_in_the_way_of_wider_networks():
@@ -132,7 +132,7 @@ def test_link_local_networks_stand_in_the_way_of_wider_networks():
         profiles=tuple(Profile(name, id=name, device=name) for name in names),
     )
     plan = make_plan(made, Settings(most_networks=1))
-    wide = {each.destination for own in plan.uplinks for each in own.routes}
+    wide = {entry.destination for own in plan.uplinks for entry in own.routes}
     assert ip_network("169.252.0.0/15") in wide
     assert [ANY[4]] == [each for each in wide if each.overlaps(LINK_LOCAL[4])]
 
@@ -141,7 +141,9 @@ def test_what_is_wider_than_link_local_networks_is_behind_a_gateway():
     made = plain(
         routes=[route(each, "eth0", "10.0.6.254") for each in ("169.254.0.0/15", "169.254.8.0/24")]
     )
-    told = {str(each.destination): each.hop for each in make_plan(made, DEFAULTS).uplinks[1].routes}
+    told = {
+        str(entry.destination): entry.hop for entry in make_plan(made, DEFAULTS).uplinks[1].routes
+    }
     assert Hop("eth1", ip_address("10.0.5.1")) == told["169.254.0.0/15"]
     assert Hop() == told.get("169.254.8.0/24", Hop())
 
@@ -157,11 +159,11 @@ def test_internal_networks_do_not_count_towards_the_bound():
 
 def test_what_is_behind_routers_stays_where_there_is_room_once_others_are_wider():
     made = vlans(8, step=2)
-    made = made._replace(routes=(*made.routes, route("172.16.0.0/24", "bond0.0", "10.0.0.9")))
+    made = with_routes(made, route("172.16.0.0/24", "bond0.0", "10.0.0.9"))
     plan = make_plan(made, Settings(most_networks=5))
     assert () == plan.left_out
-    assert "10.0.0.0/20" in {str(each.destination) for each in plan.uplinks[1].routes}
-    assert "172.16.0.0/24" in {str(each.destination) for each in plan.uplinks[1].routes}
+    assert "10.0.0.0/20" in {str(entry.destination) for entry in plan.uplinks[1].routes}
+    assert "172.16.0.0/24" in {str(entry.destination) for entry in plan.uplinks[1].routes}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_what_lies_behind_own_routers_is_in_the_own_table_unless_it_is_much(guar
     """Only with rules main has it just so, and nothing needs to say so."""
     made = plain(routes=behind([("eth0", "10.0.6.254")], number, 2))
     plan = make_plan(made, Settings(guard=guard, most_networks=9))
-    own = [each for each in plan.uplinks[0].routes if str(each.destination).startswith("172.")]
+    own = [entry for entry in plan.uplinks[0].routes if str(entry.destination).startswith("172.")]
     assert [str(each.hop.gateway) for each in own] == ["10.0.6.254"] * kept
 
 
@@ -251,13 +253,15 @@ def test_aggregation_changes_no_way_out_but_to_what_is_left_out(routes, most):
     exact = answers(made, Settings(most_networks=256))
     settings = Settings(most_networks=most)
     left_out = {
-        each: network
+        device: network
         for wanted in make_plan(made, settings).left_out
-        for each in wanted.links
+        for device in wanted.links
         for network in [wanted.networks]
     }
     main = {
-        each.destination: each.hops for each in reversed(made.routes) if each.table == TABLE_MAIN
+        entry.destination: entry.hops
+        for entry in reversed(made.routes)
+        if entry.table == TABLE_MAIN
     }
     for (address_, number), hops in answers(made, settings).items():
         around = [
@@ -277,11 +281,11 @@ def answers(made, settings):
     now = put_plan(made, settings, make_plan(made, settings))
     database = Rpdb(now.rules, now.routes, now.links)
     return {
-        (each, number): database.decide(
-            Packet(ip_network(f"10.8.{number}.0/24")[77], source=each.ip)
+        (assigned, number): database.decide(
+            Packet(ip_network(f"10.8.{number}.0/24")[77], source=assigned.ip)
         ).hops
-        for each in made.addresses
-        if each.link != "docker0"
+        for assigned in made.addresses
+        if assigned.link != "docker0"
         for number in range(16)
     }
 
@@ -291,7 +295,7 @@ def test_the_bound_is_counted_for_each_uplink():
     by_main = {
         uplink.uplink.link.name
         for uplink in make_plan(made, Settings(most_networks=4)).uplinks
-        if not any(route.hop == Hop("eth0", made.routes[-1].hop.gateway) for route in uplink.routes)
+        if not any(route.hop == Hop("eth0", ip_address("10.0.6.254")) for route in uplink.routes)
     }
     assert {"eth0", "eth1"} == by_main
     links = [each.links for each in make_plan(made, Settings(most_networks=4)).left_out]
@@ -322,7 +326,9 @@ def test_a_proof_bit_by_bit_is_the_whole_proof(made, guard, most, stretch):
         bits = prove(made, settings, plan)
         found = diagnose(made, settings)
     assert list(map(told, whole.after)) == list(map(told, bits.after))
-    assert [each.symmetric for each in whole.before] == [each.symmetric for each in bits.before]
+    assert [verdict.symmetric for verdict in whole.before] == [
+        verdict.symmetric for verdict in bits.before
+    ]
     known = diagnose(made, settings)
     assert [outcome.symmetric for outcome in known.outcomes] == [
         outcome.symmetric for outcome in found.outcomes

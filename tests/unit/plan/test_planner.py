@@ -25,6 +25,7 @@ from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.iproute2 import format_rule
 from symroute_nm.model.network import Hop, Link, Route, Rule
 from symroute_nm.model.ours import looks_like_ours, our_rules
+from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.plan.guard import choose_guard
 from symroute_nm.plan.planner import used_tables
@@ -265,7 +266,7 @@ def test_tables_in_use_are_seen_in_routes_rules_and_vrfs():
     made = Host(
         links=(link(2, "blue", table=5),),
         rules=(Rule(4, 1, table=6),),
-        routes=(Route(ip_network("10.0.0.0/8"), table=7),),
+        routes=pack((Route(ip_network("10.0.0.0/8"), table=7),)),
     )
     assert {5, 6, 7} == used_tables(made)
 
@@ -289,7 +290,7 @@ def test_the_plan_does_not_depend_on_any_order(made, random, guard):
     other = made._replace(
         links=shuffled(made.links),
         addresses=shuffled(made.addresses),
-        routes=shuffled(made.routes),
+        routes=pack(shuffled(made.routes)),
         rules=shuffled(made.rules),
         profiles=shuffled(made.profiles),
     )
@@ -346,10 +347,10 @@ def test_a_vrfs_table_cannot_be_an_uplinks():
 def test_a_lease_of_one_address_selects_the_network_that_main_has_around_it():
     made = two_uplinks()
     leased = tuple(
-        each._replace(interface=ip_interface("2001:db8:6::5/128"), dynamic=True)
-        if str(each.interface) == "2001:db8:6::5/64"
-        else each
-        for each in made.addresses
+        assigned._replace(interface=ip_interface("2001:db8:6::5/128"), dynamic=True)
+        if str(assigned.interface) == "2001:db8:6::5/64"
+        else assigned
+        for assigned in made.addresses
     )
     plan = make_plan(made._replace(addresses=leased), DEFAULTS)
 

@@ -17,6 +17,7 @@ from support.hosts import (
     one_link,
     route,
     two_uplinks,
+    with_routes,
 )
 from support.strategies import examples
 from symroute_nm.errors import InputError
@@ -53,12 +54,12 @@ def test_each_piece_of_evidence_counts_where_no_better_one_is():
     main = route("default", "eth0", "10.0.6.2", metric=50)
     made = one_link(profiles=(profile,), leases=(lease,), rules=(rule,))
     assert [("10.0.6.1", "configuration")] == gateways(
-        made._replace(routes=(*made.routes, tables, main)), with_gateway("10.0.6.1")
+        with_routes(made, tables, main), with_gateway("10.0.6.1")
     )
     assert [("10.0.6.2", "main's default route (metric 50)")] == gateways(
-        made._replace(routes=(*made.routes, tables, main))
+        with_routes(made, tables, main)
     )
-    assert [("10.0.6.3", "table 200")] == gateways(made._replace(routes=(*made.routes, tables)))
+    assert [("10.0.6.3", "table 200")] == gateways(with_routes(made, tables))
     assert [("10.0.6.4", "GATEWAY in ifcfg-eth0")] == gateways(made)
     assert [("10.0.6.5", "DHCP lease /lease")] == gateways(made._replace(profiles=()))
     assert [] == gateways(made._replace(profiles=(), leases=()))
@@ -75,7 +76,7 @@ def test_of_several_defaults_in_main_the_best_metric_counts():
         for number, metric in ((1, 300), (2, 100), (3, 200))
     ]
     for order in (routes, routes[::-1]):
-        found = gateways(made._replace(routes=made.routes + tuple(order)))
+        found = gateways(with_routes(made, *order))
         assert [("10.0.6.2", "main's default route (metric 100)")] == found
 
 
@@ -94,14 +95,14 @@ def test_of_several_defaults_in_main_the_best_metric_counts():
 )
 def test_another_tables_default_counts_where_a_rule_chooses_it_for_the_link(rule, counts):
     made = one_link(rules=(*kernel_rules(), rule))
-    made = made._replace(routes=(*made.routes, route("default", "eth0", "10.0.6.1", table=200)))
+    made = with_routes(made, route("default", "eth0", "10.0.6.1", table=200))
     assert counts == bool(gateways(made))
 
 
 def test_routes_that_are_no_way_out_do_not_count():
     made = one_link()
     blackhole = route("default", "eth0")._replace(type="unreachable")
-    assert [] == gateways(made._replace(routes=(*made.routes, blackhole)))
+    assert [] == gateways(with_routes(made, blackhole))
 
 
 @pytest.mark.parametrize(
@@ -159,14 +160,14 @@ def test_no_link_is_dropped_in_silence(name):
     made = CASES[name]()
     survey = pair_families(find_uplinks(made, Settings()))
     found = [uplink.link.name for uplink in survey.uplinks] + [skip.link for skip in survey.skips]
-    assert sorted(each.name for each in made.links) == sorted(found)
+    assert sorted(device.name for device in made.links) == sorted(found)
     assert all(skip.reason for skip in survey.skips)
 
 
 def test_a_family_with_one_uplink_is_left_out():
     survey = pair_families(find_uplinks(CASES["ipv6-on-one"](), Settings()))
-    assert [[4], [4]] == [[way.version for way in each.gateways] for each in survey.uplinks]
-    assert {4} == {each.version for uplink in survey.uplinks for each in uplink.addresses}
+    assert [[4], [4]] == [[way.version for way in planned.gateways] for planned in survey.uplinks]
+    assert {4} == {assigned.version for uplink in survey.uplinks for assigned in uplink.addresses}
 
 
 def test_the_only_uplinks_of_each_family_are_skipped():
@@ -203,7 +204,7 @@ def test_a_gateway_that_cannot_be_one(gateway, words):
 @pytest.mark.parametrize("gateway", ["10.0.6.254", "10.9.0.1"])
 def test_a_gateway_that_main_reaches_on_the_link(gateway):
     made = two_uplinks()
-    made = made._replace(routes=(*made.routes, route("10.9.0.1/32", "eth0", scope=253)))
+    made = with_routes(made, route("10.9.0.1/32", "eth0", scope=253))
     check_gateways(made, find_uplinks(made, with_gateway(gateway)).uplinks)
 
 
@@ -219,9 +220,11 @@ def test_what_we_wrote_ourselves_does_not_outrank_what_it_was_learnt_from():
         profiles=(Profile("eth0", device="eth0", gateways=(ip_address("10.0.6.254"),)),),
         tables=(TableName(100, "eth0", owned=True),),
     )
-    made = made._replace(
-        routes=(*made.routes, route("default", "eth0", "10.0.6.1", table=100)),
-        rules=(*made.rules, Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100)),
+    made = with_routes(
+        made._replace(
+            rules=(*made.rules, Rule(4, 20002, source=ip_network("10.0.6.5/32"), table=100))
+        ),
+        route("default", "eth0", "10.0.6.1", table=100),
     )
 
     assert [("10.0.6.254", "GATEWAY in ifcfg-eth0")] == gateways(made)
@@ -241,7 +244,9 @@ def test_a_networks_edge_is_no_gateway(edge):
 
 def test_a_link_that_is_down_says_so():
     made = one_link()
-    made = made._replace(links=tuple(each._replace(up=each.name != "eth0") for each in made.links))
+    made = made._replace(
+        links=tuple(device._replace(up=device.name != "eth0") for device in made.links)
+    )
 
     assert ["down: no default route through it now"] == [
         skip.reason for skip in find_uplinks(made, Settings()).skips if skip.link == "eth0"

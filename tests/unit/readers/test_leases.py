@@ -47,7 +47,7 @@ def write(root, path, text, age=0):
 
 
 def found(root, **names):
-    return {each.link: str(each.gateway) for each in leases.read_leases(root, **names)}
+    return {lease.link: str(lease.gateway) for lease in leases.read_leases(root, **names)}
 
 
 def dhclient(link, *options):

@@ -75,7 +75,7 @@ def test_what_is_no_file_or_too_long_is_said(tmp_path):
     assert () == found.files
     said = [each.reason for each in found.unread if each.subject == RULE_FILES]
     assert ["rule-fifo", "rule-folder", "rule-long"] == [
-        each.split(" is ")[0].rpartition("/")[2] for each in said
+        line.split(" is ")[0].rpartition("/")[2] for line in said
     ]
 
 

@@ -152,4 +152,4 @@ def test_parsers_survive_garbage(words):
     ],
 )
 def test_what_a_firewall_masquerades(text, networks):
-    assert networks == [str(each) for each in parse_masqueraded(text)]
+    assert networks == [str(network) for network in parse_masqueraded(text)]

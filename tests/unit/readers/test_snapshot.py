@@ -137,7 +137,7 @@ hosts = made(
         max_size=3,
     ).map(tuple),
     addresses=several(FOUR[0], SIX[0]),
-    routes=several(FOUR[1], SIX[1]),
+    routes=several(FOUR[1], SIX[1]).map(route_set.pack),
     rules=several(FOUR[2], SIX[2]),
     profiles=several(
         made(Profile, name=words, id=words, gateways=st.lists(fours, max_size=2).map(tuple))
@@ -236,6 +236,10 @@ ROUTE = {"destination": "10.0.0.0/8"}
         (document(routes=[{"destination": ["10.0.0.0", 8]}]), "a list is not a network"),
         (document(routes=[dict(ROUTE, table=2**32)]), "4294967296 is out of range"),
         (document(routes=[dict(ROUTE, source="fe80::1")]), "two families"),
+        (
+            document(routes=[dict(ROUTE, table=255), dict(ROUTE, table=1, source="fe80::1")]),
+            r"host.routes\[1\]: source and destination are of two families",
+        ),
         (
             document(routes=[{"destination": "::/0", "hops": [{"gateway": "10.0.0.1"}]}]),
             "cannot have the gateway 10.0.0.1",

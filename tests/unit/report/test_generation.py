@@ -29,12 +29,12 @@ def test_the_summary_names_files_tables_and_verdicts(made):
         found["dry_run"],
         found["commands"],
     )
-    assert {"create"} == {each["change"] for each in found["files"]}
+    assert {"create"} == {file["change"] for file in found["files"]}
     assert [{"id": 100, "name": "eth0"}, {"id": 101, "name": "eth1"}] == [
-        each["table"] for each in found["uplinks"]
+        uplink["table"] for uplink in found["uplinks"]
     ]
-    assert all(each["after"] for each in found["addresses"])
-    assert not all(each["before"] for each in found["addresses"])
+    assert all(address["after"] for address in found["addresses"])
+    assert not all(address["before"] for address in found["addresses"])
 
 
 def test_nothing_to_bring_to_life_says_nothing():

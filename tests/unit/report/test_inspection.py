@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from support.golden.cases import CASES
-from support.hosts import make_plan, route, two_uplinks, with_table_names
+from support.hosts import make_plan, route, two_uplinks, with_routes, with_table_names
 from symroute_nm.cli.terminal import draw_tables
 from symroute_nm.model.network import Address, Hop, Route, Rule
 from symroute_nm.model.settings import InterfaceSettings, Settings
@@ -66,7 +66,7 @@ def test_every_inspection_can_be_shown_and_is_json(name):
     found = inspected(CASES[name]())
     assert found == json.loads(json.dumps(found))
     text = shown(CASES[name]())
-    assert [] == [each["link"] for each in found["uplinks"] if each["link"] not in text]
+    assert [] == [uplink["link"] for uplink in found["uplinks"] if uplink["link"] not in text]
 
 
 def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addresses():
@@ -75,8 +75,8 @@ def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addres
     rules = (Rule(4, 900, source=ip_network("192.0.2.7/32"), table=778),)
     address = "2001:db8:1111:2222:3333:4444:5555:6666"
     long = Address("eth0", ip_interface(address + "/64"))
-    host = host._replace(
-        routes=host.routes + routes, rules=host.rules + rules, addresses=(*host.addresses, long)
+    host = with_routes(
+        host._replace(rules=host.rules + rules, addresses=(*host.addresses, long)), *routes
     )
     text = shown(host)
     found = inspected(host)["unnamed"]
@@ -88,7 +88,7 @@ def test_people_see_internal_networks_and_tables_without_a_name_and_whole_addres
 def test_of_thousands_of_internal_networks_people_see_some():
     host = two_uplinks()
     routes = tuple(route(f"172.18.{number}.0/24", "docker0") for number in range(20))
-    text = shown(host._replace(routes=host.routes + routes))
+    text = shown(with_routes(host, *routes))
     assert "172.18.6.0/24" in text
     assert "172.18.8.0/24" not in text
     assert "and 13 more (--json has all)" in text
@@ -103,8 +103,8 @@ def test_a_profile_that_is_missing_is_a_problem_not_an_error():
 def test_neither_markup_nor_control_characters_get_through():
     host = two_uplinks()
     links = tuple(
-        each._replace(name="[red]\x1b[31m\x07") if each.name == "docker0" else each
-        for each in host.links
+        link._replace(name="[red]\x1b[31m\x07") if link.name == "docker0" else link
+        for link in host.links
     )
     text = shown(host._replace(links=links))
     assert r"[red]\x1b[31m\x07" in text

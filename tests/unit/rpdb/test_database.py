@@ -12,6 +12,7 @@ from support.strategies import examples
 from symroute_nm.errors import InputError
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import Hop, Link, Route, Rule
+from symroute_nm.model.route_set import pack
 from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
@@ -60,7 +61,7 @@ GUARDED = (
 
 
 def decide(rules, routes, asked, **rest):
-    return Rpdb(rules, routes, **rest).decide(asked)
+    return Rpdb(rules, pack(routes), **rest).decide(asked)
 
 
 def table_of(rules, asked, **rest):
@@ -206,7 +207,7 @@ def test_a_route_by_a_link_of_the_group_is_suppressed():
 
 
 def test_unknown_groups_are_a_doubt():
-    rpdb = Rpdb([rule(1, 1, suppress_ifgroup=7)], [route("0.0.0.0/0", "eth1", table=1)])
+    rpdb = Rpdb([rule(1, 1, suppress_ifgroup=7)], pack([route("0.0.0.0/0", "eth1", table=1)]))
     decision = rpdb.decide(packet("192.0.2.1"))
     assert "rule 1: suppress_ifgroup 7" in str(decision.doubts[0])
     assert [decision] == [class_.decision for class_ in rpdb.classes(packet("0.0.0.0"))]
@@ -215,7 +216,7 @@ def test_unknown_groups_are_a_doubt():
 def test_a_selector_that_is_not_modelled_is_a_doubt_where_it_could_matter():
     rules = [rule(1, 1, destination="10.0.0.0/8", opaque=("uidrange 0-99",)), rule(2, 2)]
     routes = [route("0.0.0.0/0", "eth1", table=1), route("0.0.0.0/0", "eth2", table=2)]
-    rpdb = Rpdb(rules, routes)
+    rpdb = Rpdb(rules, pack(routes))
     decision, steps = rpdb.trace(packet("10.0.0.1"))
     assert ({"eth2"}, 1) == (decision.links, len(decision.doubts))
     assert "not tried: uidrange 0-99 is not modelled" == steps[0].outcome
@@ -238,7 +239,7 @@ def test_the_longest_prefix_then_the_tos_then_the_metric():
         route("10.0.0.0/16", "c", metric=5),
         route("10.0.0.0/16", "d", metric=7, tos=8),
     ]
-    rpdb = Rpdb([MAIN], routes)
+    rpdb = Rpdb([MAIN], pack(routes))
     assert {"c"} == rpdb.decide(packet("10.0.1.1")).links
     assert {"d"} == rpdb.decide(packet("10.0.1.1", tos=8)).links
     assert {"a"} == rpdb.decide(packet("10.9.1.1", tos=8)).links
@@ -283,7 +284,7 @@ def test_several_routes_to_a_destination_are_not_like_the_first_of_them():
         route("2001:db8:9::/48", one),
         route("2001:db8:9::/48", other),
     ]
-    found = Rpdb([rule(9, version=6)], routes).ways(packet("::"))
+    found = Rpdb([rule(9, version=6)], pack(routes)).ways(packet("::"))
     assert {(), (hop(*one.split()),), (hop(*one.split()), hop(*other.split()))} == {
         each.decision.hops for each in found
     }
@@ -300,7 +301,7 @@ def test_ipv6_routes_link_local_destinations_by_the_packet_s_link():
     routes = [route("fe80::/64", "a", metric=1), route("fe80::/10", "b", metric=1)]
     rules = [rule(9, version=6)]
     assert {"b"} == decide(rules, routes, packet("fe80::1", iif="b")).links
-    found = Rpdb(rules, routes).classes(packet("::", iif="b"))
+    found = Rpdb(rules, pack(routes)).classes(packet("::", iif="b"))
     assert {"b"} == found[1].decision.links
     assert [0xFE80 << 112, 0xFEC0 << 112] == [each.first for each in found[1:]]
 
@@ -313,7 +314,7 @@ def test_a_bound_packet_takes_routes_by_its_link_alone():
         route("::/0", "a"),
         route("2001:db8::/32", type="prohibit"),
     ]
-    rpdb = Rpdb([MAIN, rule(9, version=6)], routes)
+    rpdb = Rpdb([MAIN, rule(9, version=6)], pack(routes))
     assert routes[0] == rpdb.decide(packet("10.1.0.1", oif="a")).route
     # IPv4 sends it out of the link where the tables say no; an IPv6 error route is by lo.
     assert ("unicast", (Hop("a"),), None) == rpdb.decide(packet("10.1.1.1", oif="a"))[:3]
@@ -355,7 +356,7 @@ def test_the_trace_says_of_every_rule_why_it_did_not_decide():
         rule(5, 55),
         rule(6, 100, invert=True, source="10.0.6.0/24"),
     ]
-    decision, steps = Rpdb(rules, UPLINKS).trace(packet("8.8.8.8", "10.0.6.5"))
+    decision, steps = Rpdb(rules, pack(UPLINKS)).trace(packet("8.8.8.8", "10.0.6.5"))
     assert [
         (0, "table 255 has no route to 8.8.8.8"),
         (
@@ -385,7 +386,7 @@ def test_the_trace_says_of_every_rule_why_it_did_not_decide():
 
 def test_the_trace_tells_why_a_bound_packet_leaves_in_spite_of_a_rule():
     rules = [rule(7, 0, action="blackhole")]
-    decision, (step,) = Rpdb(rules, []).trace(packet("8.8.8.8", oif="eth0"))
+    decision, (step,) = Rpdb(rules, pack([])).trace(packet("8.8.8.8", oif="eth0"))
     assert ("unicast", {"eth0"}, False) == (decision.type, decision.links, step.decided)
     assert (
         "decides: blackhole; but IPv4 sends what is bound to eth0 out there all the same"
@@ -394,7 +395,7 @@ def test_the_trace_tells_why_a_bound_packet_leaves_in_spite_of_a_rule():
 
 
 def test_the_classes_of_the_guarded_host():
-    found = Rpdb(GUARDED, UPLINKS).classes(packet("0.0.0.0", "10.0.6.5"))
+    found = Rpdb(GUARDED, pack(UPLINKS)).classes(packet("0.0.0.0", "10.0.6.5"))
     assert [
         ("0.0.0.0", 20002),
         ("10.0.5.0", 20000),
@@ -411,12 +412,12 @@ def test_the_classes_of_the_guarded_host():
 
 def test_classes_within_a_network():
     network = ip_network("10.0.5.0/30")
-    found = Rpdb(GUARDED, UPLINKS).classes(packet("0.0.0.0", "10.0.6.5"), network)
+    found = Rpdb(GUARDED, pack(UPLINKS)).classes(packet("0.0.0.0", "10.0.6.5"), network)
     assert [(4, 0x0A000500, 0x0A000503)] == [each[:3] for each in found]
 
 
 def test_the_ways_of_the_guarded_host():
-    found = Rpdb(GUARDED, UPLINKS).ways(packet("0.0.0.0", "10.0.6.5"))
+    found = Rpdb(GUARDED, pack(UPLINKS)).ways(packet("0.0.0.0", "10.0.6.5"))
     assert (
         sorted(
             [
@@ -436,7 +437,7 @@ def test_the_kinds_of_a_full_table_are_few():
     routes = [route("0.0.0.0/0", "eth0 10.0.6.1"), route("192.0.2.0/24", type="blackhole")] + [
         route(f"100.64.{number}.0/24", "eth1 10.0.5.1") for number in range(100)
     ]
-    found = Rpdb([MAIN], routes).kinds(packet("0.0.0.0"))
+    found = Rpdb([MAIN], pack(routes)).kinds(packet("0.0.0.0"))
     assert [
         ("0.0.0.0", (hop("eth0", "10.0.6.1"),)),
         ("100.64.0.0", (hop("eth1", "10.0.5.1"),)),
@@ -446,7 +447,7 @@ def test_the_kinds_of_a_full_table_are_few():
 
 def test_the_largest_table_says_how_many_stretches_there_are():
     routes = [route(f"100.64.{number}.0/24", "eth1", table=77) for number in range(100)]
-    rpdb = Rpdb([MAIN], [*UPLINKS, *routes])
+    rpdb = Rpdb([MAIN], pack([*UPLINKS, *routes]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes_module, "_STRETCH", 10)
         found = [stretch for stretch, _ in rpdb.stretches(4)]
@@ -465,7 +466,7 @@ class RandomHost:
         self.version = self.random.choice((4, 6))
         self.bits = 32 if self.version == 4 else 128
         self.base = 0x0A000000 if self.version == 4 else 0xFE7FFFFF << 96
-        self.routes = [self.route() for _ in range(self.random.randrange(60))]
+        self.routes = pack(self.route() for _ in range(self.random.randrange(60)))
         self.rules = [self.rule() for _ in range(self.random.randrange(15))]
         self.template = self.packet(0)
 

@@ -19,6 +19,7 @@ from support.hosts import (
     make_plan,
     route,
     two_uplinks,
+    with_routes,
 )
 from support.strategies import examples, random_hosts
 from symroute_nm.errors import Refusal
@@ -42,7 +43,7 @@ def with_rules(there, *rules):
 
 
 def with_tunnel(there, *routes):
-    return there._replace(links=(*there.links, TUN0), routes=there.routes + routes)
+    return with_routes(there._replace(links=(*there.links, TUN0)), *routes)
 
 
 def proof_of(there, **fields):
@@ -61,7 +62,7 @@ def refusal(there, **fields):
     with pytest.raises(Refusal) as caught:
         check_proof(made, GenerateOptions())
     warned = check_proof(made, GenerateOptions(force=True))
-    assert all(each.startswith("warning: ") for each in warned) and warned
+    assert all(warning.startswith("warning: ") for warning in warned) and warned
     return str(caught.value)
 
 
@@ -75,8 +76,8 @@ def test_two_uplinks_are_asymmetric_before_and_symmetric_after(guard):
         "10.0.5.5": False,
         "2001:db8:6::5": False,
         "2001:db8:5::5": False,
-    } == {str(each.address.ip): each.symmetric for each in proof.before}
-    assert all(each.symmetric for each in proof.after)
+    } == {str(verdict.address.ip): verdict.symmetric for verdict in proof.before}
+    assert all(verdict.symmetric for verdict in proof.after)
 
 
 def test_plain_recipe_cuts_the_containers_off_and_only_warns_since_it_was_asked_for():
@@ -160,13 +161,13 @@ def test_a_blackhole_route_in_main_is_the_administrators_will():
     blackhole = route("10.244.7.0/26", type="blackhole")
     there = two_uplinks()
     for guard in ("rules", "throw"):
-        assert proof_of(there._replace(routes=(*there.routes, blackhole)), guard=guard).holds
+        assert proof_of(with_routes(there, blackhole), guard=guard).holds
 
 
 def test_another_default_in_the_table_that_was_asked_for_is_refused():
     there = two_uplinks()
     stale = route("default", "eth1", "10.0.5.1", table=7)
-    there = there._replace(routes=(*there.routes, stale))
+    there = with_routes(there, stale)
 
     said = refusal(there, interface={"eth0": InterfaceSettings(table=TableChoice("users", 7))})
 
@@ -227,7 +228,9 @@ def test_what_an_earlier_plan_left_does_not_count_as_others():
     assert len(plan.uplinks) == len(
         {rule.table for rule in our_rules(again, Settings()) if rule.table != 254}
     )
-    assert all(each.symmetric for each in judge(again, [uplink.uplink for uplink in plan.uplinks]))
+    assert all(
+        verdict.symmetric for verdict in judge(again, [uplink.uplink for uplink in plan.uplinks])
+    )
     assert put_plan(again, Settings(), plan).rules == again.rules
     assert set(put_plan(again, Settings(), plan).routes) == set(again.routes)
     assert proof_of(again).holds
@@ -237,31 +240,24 @@ def test_own_tables_are_judged_as_they_will_be():
     there = two_uplinks()
     plan = make_plan(there, Settings())
     wrong = put_plan(there, Settings(), plan)
-    wrong = wrong._replace(
-        tables=(TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True)),
-        routes=(
-            *there.routes,
-            *(
-                each._replace(table=201 - each.table)
-                for each in wrong.routes
-                if each.table in (100, 101)
-            ),
-        ),
-    )
+    swapped = [
+        entry._replace(table=201 - entry.table)
+        for entry in wrong.routes
+        if entry.table in (100, 101)
+    ]
+    names = (TableName(100, "eth0", owned=True), TableName(101, "eth1", owned=True))
+    wrong = with_routes(wrong._replace(tables=names, routes=there.routes), *swapped)
 
-    assert not any(each.symmetric for each in proof_of(wrong).before)
+    assert not any(verdict.symmetric for verdict in proof_of(wrong).before)
     assert proof_of(wrong).holds
 
 
 def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_does_not():
     there = two_uplinks()
-    there = there._replace(
-        links=(*there.links, link(8, "br1", kind="bridge")),
-        routes=(
-            *there.routes,
-            route("172.18.0.0/16", "br1"),
-            route("172.18.0.0/16", "docker0", table=77),
-        ),
+    there = with_routes(
+        there._replace(links=(*there.links, link(8, "br1", kind="bridge"))),
+        route("172.18.0.0/16", "br1"),
+        route("172.18.0.0/16", "docker0", table=77),
     )
     there = with_rules(
         there,
@@ -275,9 +271,9 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
     assert not made.proof.holds
     # No plan could mend that, so it is said and no reason to refuse.
     said = check_proof(made, GenerateOptions())
-    assert said and all("should go to the internal network dev br1" in each for each in said)
+    assert said and all("should go to the internal network dev br1" in line for line in said)
     assert all(
-        each.endswith("that rule is not ours, comes before ours, and stays") for each in said
+        line.endswith("that rule is not ours, comes before ours, and stays") for line in said
     )
 
 
@@ -291,7 +287,7 @@ def test_a_rule_of_others_that_looks_up_main_does_not_vouch_for_another_that_doe
 )
 def test_a_rule_before_ours_that_takes_more_than_a_destination_is_refused(rule, destination):
     there = two_uplinks()
-    there = there._replace(routes=(*there.routes, route(destination, "eth1", "10.0.5.1", table=77)))
+    there = with_routes(there, route(destination, "eth1", "10.0.5.1", table=77))
     there = with_rules(there, rule)
     if rule.iif:  # no reply of ours comes in anywhere
         assert proof_of(there).holds
@@ -302,7 +298,7 @@ def test_a_rule_before_ours_that_takes_more_than_a_destination_is_refused(rule, 
 def test_an_ipv6_route_without_metric_meets_the_one_of_1024():
     there = two_uplinks()
     stale = route("default", "eth1", "2001:db8:5::1", table=77, metric=1024)
-    there = there._replace(routes=(*there.routes, stale))
+    there = with_routes(there, stale)
 
     said = refusal(there, interface={"eth0": InterfaceSettings(table=TableChoice("users", 77))})
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.hosts import BY_ETH0, BY_ETH1, ETH2, address, plain, route, two_uplinks
+from support.hosts import BY_ETH0, BY_ETH1, ETH2, address, plain, route, two_uplinks, with_routes
 from support.strategies import examples, small_hosts
 from symroute_nm.errors import SymrouteError
 from symroute_nm.model import route_set as routes_module
@@ -76,20 +76,15 @@ def test_a_way_out_that_is_one_of_several_is_not_right(rules):
 def test_who_is_excused_is_so_alone_and_in_both_families(excused, other):
     """None of them has rules of its own here, so that packets of both are decided alike."""
     base, here = two_uplinks(), plain([ETH2], [address("eth2", "10.0.7.5/24")])
-    there = base._replace(
-        links=here.links,
-        addresses=(*base.addresses, *here.addresses[-1:]),
-        routes=(
-            *base.routes,
-            route("default", "eth2", "10.0.7.1", metric=900),
-            *(
-                route(str(each), "eth2", table=table)
-                for each in BEHIND
-                for table in (TABLE_MAIN, 77)
-            ),
+    there = with_routes(
+        base._replace(
+            links=here.links,
+            addresses=(*base.addresses, *here.addresses[-1:]),
+            # What says the same as main, and is not main.
+            rules=(Rule(4, 5, table=77), Rule(6, 5, table=77), *base.rules),
         ),
-        # What says the same as main, and is not main.
-        rules=(Rule(4, 5, table=77), Rule(6, 5, table=77), *base.rules),
+        route("default", "eth2", "10.0.7.1", metric=900),
+        *(route(str(each), "eth2", table=table) for each in BEHIND for table in (TABLE_MAIN, 77)),
     )
     left_out = [LeftOut((excused,), PrefixSet(each.version, [prefix_key(each)])) for each in BEHIND]
     told = {
@@ -114,17 +109,16 @@ def test_nobody_judges_what_belongs_to_a_link():
 def test_a_destination_with_several_routes_is_due_what_they_are_together():
     first, second = (route("2001:db8:9::/48", "docker0", f"2001:db8:7::{each}") for each in (1, 2))
     there = two_uplinks()
-    there = there._replace(
-        routes=(
-            *there.routes,
-            *(first._replace(destination=ip_network(f"2001:db8:{each}::/48")) for each in (7, 8)),
-            first,
-            second,
+    there = with_routes(
+        there._replace(
+            rules=(
+                Rule(6, 5, destination=ip_network("2001:db8:7::/48"), action="blackhole"),
+                *there.rules,
+            )
         ),
-        rules=(
-            Rule(6, 5, destination=ip_network("2001:db8:7::/48"), action="blackhole"),
-            *there.rules,
-        ),
+        *(first._replace(destination=ip_network(f"2001:db8:{each}::/48")) for each in (7, 8)),
+        first,
+        second,
     )
     internal = [str(failure.destination) for failure in failures(there, "eth0") if failure.internal]
     assert ["2001:db8:7::1"] == internal
@@ -133,9 +127,9 @@ def test_a_destination_with_several_routes_is_due_what_they_are_together():
 def test_an_internal_network_is_never_left_to_main():
     docker = ip_network("172.17.0.0/16")
     there = two_uplinks()
-    there = there._replace(
-        routes=(*there.routes, route(str(docker), "eth0", "10.0.6.1", table=77)),
-        rules=(Rule(4, 5, destination=docker, table=77), *there.rules),
+    there = with_routes(
+        there._replace(rules=(Rule(4, 5, destination=docker, table=77), *there.rules)),
+        route(str(docker), "eth0", "10.0.6.1", table=77),
     )
     left_out = [LeftOut(("eth0", "eth1"), PrefixSet(4, [prefix_key(docker)]))]
     assert failures(there, "eth0")
@@ -145,19 +139,15 @@ def test_an_internal_network_is_never_left_to_main():
 def test_what_fails_alike_is_told_once_and_counted():
     networks = [ip_network(f"172.18.{each}.0/24") for each in range(3)]
     there = two_uplinks()
-    there = there._replace(
+    there = with_routes(
+        there._replace(
+            rules=(
+                Rule(4, 5, destination=ip_network("172.18.0.0/16"), action="blackhole"),
+                *there.rules,
+            )
+        ),
         # Of several metrics, but all by the same link.
-        routes=(
-            *there.routes,
-            *(
-                route(str(network), "docker0", metric=number)
-                for number, network in enumerate(networks)
-            ),
-        ),
-        rules=(
-            Rule(4, 5, destination=ip_network("172.18.0.0/16"), action="blackhole"),
-            *there.rules,
-        ),
+        *(route(str(network), "docker0", metric=number) for number, network in enumerate(networks)),
     )
     internal = [failure for failure in failures(there, "eth0") if failure.internal]
     # They lie side by side, and so are one way to fail that is met three times.
@@ -252,8 +242,8 @@ def boundaries(there):
     """All destinations at which anything may begin or end."""
     ends = {
         int(end)
-        for each in there.routes
-        for end in (each.destination.network_address, each.destination.broadcast_address)
+        for entry in there.routes
+        for end in (entry.destination.network_address, entry.destination.broadcast_address)
     }
     return [
         IPv4Address(each + step)

@@ -5,9 +5,10 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from support.golden.cases import CASES
-from support.hosts import kernel_rules, make_plan, route, two_uplinks, with_table_names
+from support.hosts import kernel_rules, make_plan, route, two_uplinks, with_routes, with_table_names
 from symroute_nm.model.network import Rule
 from symroute_nm.model.profiles import Profile
+from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.targets.base import EarlierBlocks
@@ -41,7 +42,9 @@ def in_force(made):
 
 def unchanged(made):
     """As it is generated again."""
-    return made._replace(changes=tuple(each._replace(before=each.after) for each in made.changes))
+    return made._replace(
+        changes=tuple(change._replace(before=change.after) for change in made.changes)
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,15 +65,15 @@ def test_only_connections_whose_files_change_go_down(made):
     there = in_force(made)
     kept = made._replace(
         changes=tuple(
-            each._replace(before=each.after) if each.path.endswith("eth0") else each
-            for each in made.changes
+            change._replace(before=change.after) if change.path.endswith("eth0") else change
+            for change in made.changes
         )
     )
     earlier = [
-        route("10.99.0.0/24", each.uplink.link.name, table=each.table.id)
-        for each in made.plan.uplinks
+        route("10.99.0.0/24", uplink.uplink.link.name, table=uplink.table.id)
+        for uplink in made.plan.uplinks
     ]
-    more = there._replace(routes=(*there.routes, *earlier))
+    more = with_routes(there, *earlier)
     assert ["nmcli connection up 'System eth1'"] == activation(kept, host=more)
     # Whatever is written: nobody need go down for what is in force already.
     assert [] == activation(made, host=there)
@@ -82,11 +85,13 @@ def test_what_the_kernel_lacks_is_brought_up_though_no_file_changes(made):
     assert both == commands(unchanged(made), with_table_names(two_uplinks()))  # generated twice
     there = in_force(made)
     down_up = there._replace(
-        routes=tuple(each for each in there.routes if not (each.table == 100 and each.version == 4))
+        routes=pack(
+            entry for entry in there.routes if not (entry.table == 100 and entry.version == 4)
+        )
     )
     assert both[:1] == commands(unchanged(made), down_up)
     deleted = there._replace(
-        rules=tuple(each for each in there.rules if not (each.version == 6 and each.iif == "eth1"))
+        rules=tuple(rule for rule in there.rules if not (rule.version == 6 and rule.iif == "eth1"))
     )
     assert both[1:] == commands(unchanged(made), deleted)
 
@@ -94,12 +99,12 @@ def test_what_the_kernel_lacks_is_brought_up_though_no_file_changes(made):
 def test_what_the_kernel_adds_to_rules_and_routes_is_no_difference(made):
     there = in_force(made)
     seen = there._replace(
-        rules=tuple(each._replace(protocol=3) for each in there.rules),
-        routes=tuple(
-            each._replace(
-                metric=each.metric or (1024 if each.version == 6 else 0), protocol=3, scope=253
+        rules=tuple(rule._replace(protocol=3) for rule in there.rules),
+        routes=pack(
+            entry._replace(
+                metric=entry.metric or (1024 if entry.version == 6 else 0), protocol=3, scope=253
             )
-            for each in there.routes
+            for entry in there.routes
         ),
     )
     assert [] == commands(unchanged(made), seen)
@@ -108,11 +113,11 @@ def test_what_the_kernel_adds_to_rules_and_routes_is_no_difference(made):
 def test_a_gateway_that_changed_is_brought_up(made):
     there = in_force(made)
     other = there._replace(
-        routes=tuple(
+        routes=pack(
             route("default", "eth0", "10.0.6.254", table=100)
-            if each.table == 100 and each.version == 4 and each.default
-            else each
-            for each in there.routes
+            if entry.table == 100 and entry.version == 4 and entry.default
+            else entry
+            for entry in there.routes
         )
     )
     assert ["nmcli connection up 'System eth0'"] == commands(unchanged(made), other)
@@ -122,7 +127,7 @@ def test_a_gateway_that_changed_is_brought_up(made):
 def test_throw_routes_that_nothing_plans_are_to_be_deleted(made, text, family):
     there = in_force(made)
     stale = tuple(route(text, table=table, type="throw") for table in (100, 7))
-    there = there._replace(routes=(*there.routes, *stale, route(text, "eth0", table=101)))
+    there = with_routes(there, *stale, route(text, "eth0", table=101))
     assert [f"ip {family}route del throw {text} table 100"] == commands(unchanged(made), there)
 
 
@@ -130,7 +135,7 @@ def test_planned_throw_routes_stay(tmp_path):
     settings = Settings(guard="throw")
     made = unchanged(propose(tmp_path, two_uplinks(), settings, GenerateOptions()))
     there = with_table_names(put_plan(two_uplinks(), settings, made.plan))
-    assert any(each.type == "throw" for each in there.routes)
+    assert any(entry.type == "throw" for entry in there.routes)
     assert [] == find_commands(there, settings, made, None)
 
 
@@ -149,7 +154,7 @@ def test_names_are_quoted_for_the_shell(tmp_path):
 def test_rules_in_force_that_no_file_lists_any_more_are_to_be_deleted(made):
     stale = make_plan(CASES["three-uplinks"](), DEFAULTS).uplinks[2].rules
     host = with_table_names(two_uplinks())._replace(rules=(*kernel_rules(), *stale))
-    deleted = [each for each in commands(made, host) if "rule del" in each]
+    deleted = [command for command in commands(made, host) if "rule del" in command]
     assert len(stale) == len(deleted)
     assert any("20002" in each and "10.0.7.5" in each for each in deleted)
 
@@ -160,7 +165,7 @@ def test_rules_of_another_priority_base_are_to_be_deleted(tmp_path):
     there = in_force(before)
     made = propose(tmp_path, there, settings, GenerateOptions())
     found = [command.text for command in find_commands(there, settings, made, None)]
-    rules = [rule for each in before.plan.uplinks for rule in each.rules]
+    rules = [rule for uplink in before.plan.uplinks for rule in uplink.rules]
     assert len(rules) == len([each for each in found if "rule del priority 2000" in each])
     specific = "priority 20001 from 10.0.6.5/32 lookup main suppress_prefixlength 0"
     assert "ip rule del " + specific in found
@@ -170,9 +175,9 @@ def test_rules_of_another_priority_base_are_to_be_deleted(tmp_path):
 def test_of_blocks_that_are_kept_the_rules_stay_but_not_those_of_planned_uplinks(made):
     third = make_plan(CASES["three-uplinks"](), DEFAULTS).uplinks[2].rules
     moved = tuple(
-        each._replace(source=ip_network("10.0.6.99/32"))
-        for each in made.plan.uplinks[0].rules
-        if each.version == 4 and each.source
+        rule._replace(source=ip_network("10.0.6.99/32"))
+        for rule in made.plan.uplinks[0].rules
+        if rule.version == 4 and rule.source
     )
     there = in_force(made)
     there = there._replace(rules=(*there.rules, *third, *moved))
@@ -198,13 +203,13 @@ def test_rules_of_others_are_never_to_be_deleted(made):
 def test_when_the_last_blocks_go_so_do_their_rules(tmp_path, made):
     there = in_force(made)
     single = there._replace(
-        addresses=tuple(each for each in there.addresses if each.link != "eth1"),
-        routes=tuple(each for each in there.routes if each.hop.link != "eth1"),
+        addresses=tuple(address for address in there.addresses if address.link != "eth1"),
+        routes=pack(entry for entry in there.routes if entry.hop.link != "eth1"),
     )
     none = propose(tmp_path, single, DEFAULTS, GenerateOptions())
     assert [] == commands(none, single)
     gone = none._replace(earlier_blocks=EarlierBlocks(gone=("/x/rule-eth0",)))
-    rules = [rule for each in made.plan.uplinks for rule in each.rules]
+    rules = [rule for uplink in made.plan.uplinks for rule in uplink.rules]
     assert len(rules) == len(commands(gone, single))
 
 

@@ -52,7 +52,9 @@ def test_a_route_that_would_be_lost_is_refused_and_named(root, path):
     with pytest.raises(Refusal, match=f"{path} line 2 names no link.*--force"):
         check_lines(made(root).check, GenerateOptions())
     warned = check_lines(made(root).check, GenerateOptions(force=True))
-    assert [f"warning: {path} line 2 names no link"] == [each.split(",")[0] for each in warned]
+    assert [f"warning: {path} line 2 names no link"] == [
+        warning.split(",")[0] for warning in warned
+    ]
 
 
 def test_where_a_rule_file_is_already_there_nothing_changes(root):
@@ -78,7 +80,9 @@ OF_THE_DEVICE = [
 def test_routes_in_a_file_of_the_device_come_alive_and_that_is_said(root, content, said):
     (root / ROUTE[1:]).write_bytes(content)
     warned = check_lines(made(root, profile_names()).check, GenerateOptions())
-    assert [f"warning: {each}" for each in said] == [each.split(" with")[0] for each in warned]
+    assert [f"warning: {line}" for line in said] == [
+        warning.split(" with")[0] for warning in warned
+    ]
 
 
 def test_a_default_route_that_sleeps_in_a_file_of_the_device_is_refused(root):
