@@ -46,9 +46,15 @@ def find(name: str) -> Optional[str]:
     return None
 
 
-def run(command: Sequence[str], text: bytes = b"", seconds: float = SECONDS) -> Finished:
+def run(
+    command: Sequence[str],
+    text: bytes = b"",
+    seconds: float = SECONDS,
+    held: Sequence[int] = (),
+) -> Finished:
     """Run a program, named as for `find`, to its end; `text` is its standard input.
 
+    It has the descriptors `held` open, too: should we be killed, locks on them end with it.
     Raises `SystemFailure` where it is not there, cannot be started, or takes longer or says more
     than it may. It is killed then, with all that it started.
     """
@@ -62,6 +68,7 @@ def run(command: Sequence[str], text: bytes = b"", seconds: float = SECONDS) -> 
             env=dict(ENVIRONMENT),
             cwd="/",
             start_new_session=True,
+            pass_fds=held,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,7 +10,13 @@ from symroute_nm.cli.options import Confirmation
 from symroute_nm.cli.terminal import flush, say, show_progress
 from symroute_nm.errors import Refusal, SystemFailure, shown
 from symroute_nm.workflow.commit import Maker
-from symroute_nm.workflow.confirm import KeeperResult, KernelChange, Watch, make_change
+from symroute_nm.workflow.confirm import (
+    KeeperResult,
+    KernelChange,
+    LargerChange,
+    Watch,
+    make_change,
+)
 
 _ELSEWHERE = "symroute-nm confirm"
 _QUESTION = "Enter or y keeps it, n or Ctrl-C takes it back"
@@ -24,14 +30,18 @@ _WHY_NOT = {
 def prepare(confirmation: Confirmation) -> Maker:
     """What makes a change of the kernel and then waits to be told that it is to be kept."""
 
-    def make_confirmed(change: KernelChange, keep: Callable[[], List[str]]) -> Tuple[str, ...]:
+    def make_confirmed(
+        change: KernelChange, keep: Callable[[LargerChange], List[str]]
+    ) -> Tuple[str, ...]:
         return _make_confirmed(change, confirmation, keep)
 
     return make_confirmed
 
 
 def _make_confirmed(
-    change: KernelChange, confirmation: Confirmation, keep: Callable[[], List[str]]
+    change: KernelChange,
+    confirmation: Confirmation,
+    keep: Callable[[LargerChange], List[str]],
 ) -> Tuple[str, ...]:
     """Change the kernel and `keep` it once it is confirmed; returns the notes of `keep`.
 
@@ -71,7 +81,10 @@ def _watch(confirmation: Confirmation) -> Watch:
             f"{confirmation.timeout:g} seconds"
         )
         if not at_terminal:
-            say(f"no terminal here: confirm with {_ELSEWHERE}, or SIGUSR1 to process {os.getpid()}")
+            say(
+                f"no terminal here: confirm with {_ELSEWHERE}, or SIGUSR1 to process "
+                f"{os.getpid()}; symroute-nm rollback takes it back at once"
+            )
 
     def tick(left: float) -> None:
         """Show the seconds that are left."""

@@ -1,13 +1,14 @@
 """The command line: the Typer application, its streams, signals and exit codes."""
 
 import contextlib
+import functools
 import importlib
 import io
 import os
 import signal
 import sys
 from types import FrameType
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 import click
 import typer
@@ -30,10 +31,27 @@ _COMMANDS = (
     "generate",
     "apply",
     "confirm",
+    "rollback",
     "verify",
     "remove",
     "undo",
 )
+
+
+_ENDING_COMMANDS = ("confirm", "rollback")  # they end what is pending
+
+
+def _tell_first(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command, which says first what is pending: also where it refuses then, or fails."""
+
+    @functools.wraps(command)
+    def told(**options: Any) -> Any:
+        from symroute_nm.workflow.pending import pending_lines
+
+        say(*pending_lines(options["root"]))
+        return command(**options)
+
+    return told
 
 
 class _CommandModules(Mapping[str, click.Command]):
@@ -56,7 +74,8 @@ class _CommandModules(Mapping[str, click.Command]):
             alone = typer.Typer(
                 add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
             )
-            alone.command(name)(getattr(module, name))
+            command = getattr(module, name)
+            alone.command(name)(command if name in _ENDING_COMMANDS else _tell_first(command))
             self._built[name] = typer.main.get_command(alone)
         return self._built[name]
 

@@ -54,6 +54,7 @@ TABLE_NAMES = typer.Option(
     None, "--table-names/--table-numbers", help="Name tables by name in rules and routes."
 )
 FORCE = typer.Option(False, "--force", help="Do what would be refused.")
+FILES = typer.Option(False, "--files", help="To what the files list now, not to the plan.")
 APPLY = typer.Option(False, "--apply", help="The running kernel, too, with a timed way back.")
 DRY_RUN = typer.Option(False, "--dry-run", "-n", help="Show what would change, change nothing.")
 SHOW_DIFF = typer.Option(False, "--dry-run", "-n", help="Show the diff, write nothing.")

@@ -30,6 +30,8 @@ from symroute_nm.model.ours import looks_like_ours, our_rules
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.targets.base import bring_up_link
 
+LEAKED_RULES = "leaked-rules"
+
 
 def find_duplicates(case: Case) -> Iterator[Finding]:
     """The same rule several times: of ours, or of a line without a priority."""
@@ -81,7 +83,7 @@ def find_leaked(case: Case) -> Iterator[Finding]:
         }
         them = "them" if leaked[1:] else "it"
         yield Finding(
-            "leaked-rules",
+            LEAKED_RULES,
             WARNING if deciding.isdisjoint(leaked) else ERROR,
             f"{plural(len(leaked), 'rule')} of ours in the kernel no rule file lists, so "
             f"nothing deletes {them}: {some_rules(leaked)}",

@@ -26,7 +26,15 @@ from symroute_nm.files.access import (
     write_at,
 )
 from symroute_nm.files.changes import Change
-from symroute_nm.files.journal import Distrust, Entry, Journal, check_state, check_targets
+from symroute_nm.files.journal import (
+    ALONE,
+    Distrust,
+    Entry,
+    Journal,
+    LargerChange,
+    check_state,
+    check_targets,
+)
 from symroute_nm.files.lock import TIMEOUT, locked
 
 Note = Callable[[str], None]
@@ -58,6 +66,8 @@ def install(  # noqa: PLR0913  # keywords, each with a default
     timeout: float = TIMEOUT,
     find_owned: Optional[FindOwned] = None,
     newest: str = "",
+    order: Callable[[Change], int] = lambda _: 0,
+    part_of: LargerChange = ALONE,
     durable: bool = True,
 ) -> Optional[str]:
     """Write these changes, all or nothing; returns the backup's name, None if nothing changes.
@@ -65,21 +75,24 @@ def install(  # noqa: PLR0913  # keywords, each with a default
     In a tree whose folders others can write, files are replaced one by one, and "" is returned:
     there is no backup. None, too, if another run has written the same meanwhile. With `find_owned`
     they are to deal with every file that it finds below the root; `newest` says which backup must
-    still be the last. Unless `durable`, nothing waits for the disk, see `access.Tree`.
+    still be the last. The lower its `order`, the earlier a file is replaced; putting back goes the
+    other way. `part_of` is told once the new state counts. Unless `durable`, nothing waits for the
+    disk, see `access.Tree`.
     `note` is told what a person should know (an interrupted run was undone, a label not set).
     Refusal if a file is no longer `Change.before` or the lock is held for `timeout` seconds, and
     where others can write and `attributes`, a backup's, are to be given; SystemFailure, with
     everything as before, if a step fails.
     """
-    todo = [change for change in wanted if change.kind != "keep"]
+    todo = sorted((change for change in wanted if change.kind != "keep"), key=order)
     if not todo:
         return None
     folders = sorted({change.path.rpartition("/")[0] for change in wanted})
     with locked(root, timeout, durable=durable):
-        for text in journal.repair(root, folders, durable=durable):
+        for text in journal.repair(root, folders, part_of, durable=durable):
             note(text)
         with Tree(root, durable) as tree:
-            return _install(tree, todo, _Asked(wanted, attributes, find_owned, newest), note)
+            asked = _Asked(wanted, attributes, find_owned, newest, part_of)
+            return _install(tree, todo, asked, note)
 
 
 class _Asked(NamedTuple):
@@ -89,6 +102,7 @@ class _Asked(NamedTuple):
     attributes: Optional[Mapping[str, Attributes]]
     find_owned: Optional[FindOwned]
     newest: str
+    part_of: LargerChange
 
 
 def _install(tree: Tree, todo: Sequence[Change], asked: _Asked, note: Note) -> Optional[str]:
@@ -108,7 +122,7 @@ def _install(tree: Tree, todo: Sequence[Change], asked: _Asked, note: Note) -> O
     given = asked.attributes or {}
     steps = [_prepare(tree, change, given.get(change.path)) for change in todo]
     name = backups.new_name(tree, _now())
-    _write(tree, steps, name, note)
+    _write(tree, steps, name, asked.part_of, note)
     _tell_of_links(steps, note)
     with contextlib.suppress(OSError, SymrouteError):
         backups.prune(tree)  # next time then
@@ -182,14 +196,17 @@ def _tell_of_links(steps: Sequence[_Step], note: Note) -> None:
             )
 
 
-def _write(tree: Tree, steps: Sequence[_Step], backup: str, note: Note) -> None:
-    folders = _folders(tree, steps)
-    record = Journal(backup, tuple(_entry(step) for step in steps), tuple(folders))
+def _write(
+    tree: Tree, steps: Sequence[_Step], backup: str, part_of: LargerChange, note: Note
+) -> None:
+    entries, folders = tuple(map(_entry, steps)), tuple(_folders(tree, steps))
+    record = Journal(backup, entries, folders, part_of.token)
     done = False
     try:
         with os_errors("write", f"the files below {tree.root}", _AS_BEFORE):
             journal.begin(tree, record)
-            backups.save(tree, backup, [(step.change, step.attributes) for step in steps])
+            by_path = sorted(steps, key=lambda step: step.change.path)
+            backups.save(tree, backup, [(step.change, step.attributes) for step in by_path])
             ready = [step._replace(target=tree.made(step.target)) for step in steps]
             _write_steps(ready)
             journal.commit(tree)
@@ -199,6 +216,12 @@ def _write(tree: Tree, steps: Sequence[_Step], backup: str, note: Note) -> None:
         if not done:
             for text in journal.roll_back(tree, record):
                 note(text)
+    try:
+        if part_of.token:
+            part_of.note_commit(part_of.token, backup)
+    except SymrouteError as error:  # the journal stays, by which the next run knows it
+        note(f"warning: {error}")
+        return
     for text in journal.finish(tree, record):
         note(text)
 
@@ -350,7 +373,12 @@ def _relabel(root: Path, paths: Sequence[str], note: Note) -> None:
         note(f"the SELinux labels of {', '.join(paths)} may be wrong: {complaint}")
 
 
-def recover(root: Path, swept: Sequence[str] = (), timeout: float = TIMEOUT) -> Tuple[str, ...]:
+def recover(
+    root: Path,
+    swept: Sequence[str] = (),
+    part_of: LargerChange = ALONE,
+    timeout: float = TIMEOUT,
+) -> Tuple[str, ...]:
     """Undo or tidy up what an interrupted run left below `root`; returns what was done, for people.
 
     To be called before anything below it is read; takes the lock, and writes, only if there is
@@ -359,7 +387,7 @@ def recover(root: Path, swept: Sequence[str] = (), timeout: float = TIMEOUT) -> 
     if not journal.has_interrupted_run(root, swept):
         return ()
     with locked(root, timeout):
-        return journal.repair(root, swept)
+        return journal.repair(root, swept, part_of)
 
 
 class Restoration(NamedTuple):
@@ -387,14 +415,23 @@ def prepare_restoration(root: Path, name: str = "") -> Restoration:
     )
 
 
-def bring_back(root: Path, restoration: Restoration, note: Note = lambda _: None) -> None:
-    """Bring that state back. InputError, Refusal, SystemFailure."""
-    install(
+def bring_back(
+    root: Path,
+    restoration: Restoration,
+    note: Note = lambda _: None,
+    *,
+    order: Callable[[Change], int] = lambda _: 0,
+    part_of: LargerChange = ALONE,
+) -> Optional[str]:
+    """Bring that state back, as `install` does; returns what it does."""
+    return install(
         root,
         restoration.changes,
         note,
         attributes=restoration.attributes,
         newest=restoration.newest,
+        order=order,
+        part_of=part_of,
     )
 
 

@@ -12,7 +12,7 @@ import os
 import re
 from itertools import chain
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import Refusal, SymrouteError
 from symroute_nm.files.access import (
@@ -58,6 +58,21 @@ class Journal(NamedTuple):
     backup: str
     entries: Tuple[Entry, ...]
     folders: Tuple[str, ...] = ()
+    token: str = ""  # of the larger change that it is part of
+
+
+class LargerChange(NamedTuple):
+    """What a write may be part of: its own commit is the whole's, and is told to whom it concerns.
+
+    `note_commit` is called under the lock of the tree with the token and the backup's name, before
+    the journal, which is the evidence until then, is removed: also with those of an earlier write.
+    """
+
+    token: str = ""  # "": the write is all there is
+    note_commit: Callable[[str, str], None] = lambda *_: None
+
+
+ALONE = LargerChange()
 
 
 def digest(content: Optional[bytes]) -> str:
@@ -117,7 +132,8 @@ def roll_back(tree: Tree, journal: Journal) -> Tuple[str, ...]:
         if exists_at(done) and _load(tree, done) == journal:  # an earlier write's is none
             rename(done, begun.name)
         notes: List[str] = []
-        for entry in journal.entries:
+        # Backwards: what was written first is there as long as anything else of it.
+        for entry in reversed(journal.entries):
             notes += _put_back(tree, entry, journal)
         places = _hidden_places(tree, journal)
         for place in places:
@@ -228,7 +244,26 @@ def _journals(tree: Tree) -> Tuple[bool, bool]:
         )
 
 
-def repair(root: Path, swept: Sequence[str] = (), *, durable: bool = True) -> Tuple[str, ...]:
+def find_journals(root: Path) -> Tuple[Optional[Journal], Optional[Journal]]:
+    """A write below `root` that has begun, and one that counts and is not tidied up yet.
+
+    Raises `Refusal` for one that is damaged or not believed, `SystemFailure`.
+    """
+    with Tree(root) as tree:
+        begun, done = _journals(tree)
+        return (
+            _believed(tree, "journal") if begun else None,
+            _believed(tree, "journal.done") if done else None,
+        )
+
+
+def repair(
+    root: Path,
+    swept: Sequence[str] = (),
+    part_of: LargerChange = ALONE,
+    *,
+    durable: bool = True,
+) -> Tuple[str, ...]:
     """Undo or tidy up what an interrupted run left; under the lock. Returns what was done.
 
     A journal that somebody else may have written is not believed, and that is said. From the
@@ -240,7 +275,7 @@ def repair(root: Path, swept: Sequence[str] = (), *, durable: bool = True) -> Tu
         begun, done = _journals(tree)
         try:
             if done:
-                notes += _tidy_up(tree)
+                notes += _tidy_up(tree, part_of)
             if begun:
                 notes += _undo(tree)
         except Distrust as distrust:
@@ -251,8 +286,10 @@ def repair(root: Path, swept: Sequence[str] = (), *, durable: bool = True) -> Tu
         return (*notes, *_remove(tree, list(_strays(tree, swept))))
 
 
-def _tidy_up(tree: Tree) -> List[str]:
+def _tidy_up(tree: Tree, part_of: LargerChange) -> List[str]:
     journal = _believed(tree, "journal.done")
+    if journal.token:
+        part_of.note_commit(journal.token, journal.backup)
     return [
         "an interrupted run had written all its files; its hidden files are removed",
         *finish(tree, journal),
@@ -339,7 +376,8 @@ def _load(tree: Tree, place: Place) -> Journal:
         entries = tuple(typed(Entry, fields) for fields in content["entries"])
         if not isinstance(content["folders"], list):
             raise TypeError("folders is no list")
-        journal = Journal(content["backup"], entries, tuple(content["folders"]))
+        token = content.get("token", "")
+        journal = Journal(content["backup"], entries, tuple(content["folders"]), token)
         _check_places(journal)
         return journal
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -369,7 +407,7 @@ def check_path(text: str) -> None:
 
 def _check_places(journal: Journal) -> None:
     """TypeError, ValueError where a name is none, or leads elsewhere than a journal's can."""
-    names = [journal.backup]
+    names = [journal.backup, journal.token]
     for entry in journal.entries:
         names += (entry.new, entry.old)
     places = [*journal.folders, *(entry.target for entry in journal.entries)]

@@ -11,9 +11,9 @@ import os
 import stat
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Optional
 
-from symroute_nm.errors import Refusal, SystemFailure
+from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.files.access import STATE, Tree, os_errors
 from symroute_nm.files.own_folders import kernel_folder, locks_folder
 
@@ -59,6 +59,26 @@ def lock_place(root: Path) -> Path:
         # Not by its path: one tree may be mounted at several.
         status = os.stat(".", dir_fd=tree.inside("/").folder)
     return locks_folder() / f"tree-{status.st_dev}-{status.st_ino}"
+
+
+def is_held(root: Path) -> Optional[bool]:
+    """Whether a run holds the lock of the tree below `root`; None where that cannot be told."""
+    try:
+        descriptor = os.open(str(lock_place(root)), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # Whoever is not root does not see root's.
+        return False if os.geteuid() == 0 else None
+    except (OSError, SymrouteError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextlib.contextmanager

@@ -35,6 +35,8 @@ _RUN = "symroute-nm"
 _RUN_TABLES = "symroute-nm-tables"
 _LOCKS = "locks"
 _RECORD = "record"
+_KEPT_RECORD = "record.kept"
+_HIDDEN = ".symroute-nm."
 _PRIVATE, _PUBLIC = 0o700, 0o755
 _NAMESPACE = "/proc/self/ns/net"
 _NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)
@@ -68,6 +70,23 @@ def record_place() -> Path:
     return kernel_place(_RECORD)
 
 
+def kept_record_place() -> Path:
+    """Where the record stands once its change counts, until that is at its end; raises so, too."""
+    return kernel_place(_KEPT_RECORD)
+
+
+def sweep_kernel_folder(name: str) -> None:
+    """Remove the file of that name, and what a run that was killed had not given its name yet.
+
+    Under the kernel's lock.
+    """
+    folder = kernel_folder()
+    with contextlib.suppress(OSError):
+        for place in folder.iterdir():
+            if place.name == name or place.name.startswith(_HIDDEN):
+                place.unlink()
+
+
 def tables_folder() -> Path:
     """The folder of `tables_place`, made where it is missing: root's, for everybody to read.
 
@@ -79,6 +98,11 @@ def tables_folder() -> Path:
 def tables_place() -> Path:
     """Where the names of this network namespace's tables stand that no file names."""
     return Path("/run", _RUN_TABLES, _namespace())
+
+
+def trial_place() -> Path:
+    """Where it stands what is on trial in this network namespace, for everybody to read."""
+    return tables_place().with_name(f"{_namespace()}.trial")
 
 
 def locks_folder() -> Path:
@@ -114,6 +138,14 @@ def replace_own(place: Path, content: bytes, mode: int) -> None:
         finally:
             with contextlib.suppress(OSError):  # mostly: it has its own name now
                 unlink(new)
+
+
+def rename_own(place: Path, other: Path) -> None:
+    """Give a file in one of these folders another name, if there is one; raises `SystemFailure`."""
+    with os_errors("rename", place, "mend the cause and run it again"), contextlib.suppress(
+        FileNotFoundError
+    ):
+        place.rename(other)
 
 
 def remove_own(place: Path) -> None:

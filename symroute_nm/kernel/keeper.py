@@ -6,6 +6,7 @@ login, nor the end of the process that began it stops it. It waits by a clock th
 should both be, the record below /run has the next run do so.
 """
 
+import abc
 import contextlib
 import json
 import math
@@ -31,6 +32,7 @@ from typing import (
 )
 
 from symroute_nm.errors import InputError, Refusal, SymrouteError, SystemFailure
+from symroute_nm.kernel.processes import Process, find_process
 
 TIMEOUT = 60.0  # seconds, as `netplan try` has it
 _KEEP, _REVERT = b"k", b"r"
@@ -40,15 +42,46 @@ _MOST_CALLERS = 8  # that wait for an answer; more are sent away
 _RESERVE = 16
 _BREATH = 0.1  # seconds
 _TICK = 1.0  # seconds between two looks at the countdown
+_LONGEST_WORD = 256  # bytes: what is to be done, and who says so
+_ENDING = 5.0  # seconds that the end of a process that was killed may take
+CONFIRM_LIMIT = 30.0  # seconds: files, marks and a lock may take that long
+HALTED_GRACE = 5.0  # seconds that a stopped or frozen keeper is given to go on
+BUSY_GRACE = 45.0  # seconds that one is given which may be at work: programs, locks, the disk
+_WHY = {"timeout": "not confirmed in time", "asked": "not confirmed, as asked"}
 _KINDS: Tuple[Type[SymrouteError], ...] = (InputError, Refusal, SystemFailure)
 
 
-class Work(NamedTuple):
-    """What the keeper does: make the change, and then either of the others."""
+class Settled(NamedTuple):
+    """How a change came to its end."""
 
-    act: Callable[[], None]
-    keep: Callable[[], List[str]]  # what makes it last; returns notes for people
-    revert: Callable[[], None]
+    kept: bool
+    notes: Tuple[str, ...] = ()  # where it was kept: the backup's name, "" for none, and warnings
+
+
+class Work(abc.ABC):
+    """What the keeper does: make the change, and then keep it or have it settled."""
+
+    @abc.abstractmethod
+    def act(self) -> None:
+        """Make the change."""
+
+    @abc.abstractmethod
+    def keep(self, confirmed: str) -> List[str]:
+        """Make it last: it counts from then on. Returns the backup's name, and notes for people.
+
+        `confirmed` says by whom.
+        """
+
+    @abc.abstractmethod
+    def finish(self) -> List[str]:
+        """Do what is left once it counts; returns warnings."""
+
+    @abc.abstractmethod
+    def settle(self, reason: str) -> Settled:
+        """Bring it to its end otherwise, for this reason: back, or forward where it counts.
+
+        Also in the process that began it, if the keeper is gone.
+        """
 
 
 class KeeperResult(NamedTuple):
@@ -87,17 +120,22 @@ def run(work: Work, timeout: Optional[float], socket_path: Path, watch: Watch) -
         _keep(work, timeout, socket_path, theirs)
     theirs.close()
     with contextlib.closing(ours):
-        answer = _follow(ours, timeout, watch)
+        last = _follow(ours, timeout, watch, find_process(child))
     os.waitpid(child, 0)
-    if answer is None:
-        work.revert()
-        return KeeperResult(False, "killed")
-    return _result(answer)
+    if last.answer is not None:
+        return _result(last.answer)
+    settled = work.settle("the process that watched over it was ended")
+    if last.kept is not None or settled.kept:
+        return KeeperResult(True, "killed", last.kept or settled.notes)
+    return KeeperResult(False, "killed")
 
 
-def confirm(socket_path: Path) -> KeeperResult:
-    """Confirm the change whose keeper listens there; raises `Refusal` where nobody does."""
-    answer = ask(socket_path, _KEEP)
+def confirm(socket_path: Path, origin: str) -> KeeperResult:
+    """Confirm the change whose keeper listens there, as `origin` says from where.
+
+    Raises `Refusal` where nobody does, `NoAnswer` where it is silent for `CONFIRM_LIMIT` seconds.
+    """
+    answer = ask(socket_path, _KEEP, origin, lambda waited: waited < CONFIRM_LIMIT)
     if not answer:
         raise SystemFailure(
             "the change was confirmed, but its keeper was killed", "see symroute-nm verify"
@@ -105,19 +143,46 @@ def confirm(socket_path: Path) -> KeeperResult:
     return _result(json.loads(answer.decode("ascii")))
 
 
+def take_back(
+    socket_path: Path, origin: str, patience: Callable[[float], bool]
+) -> Optional[KeeperResult]:
+    """Have the change taken back whose keeper listens there; None where it ended without a word.
+
+    `patience` tells whether to wait on, so many seconds after it was asked. Raises as `confirm`.
+    """
+    answer = ask(socket_path, _REVERT, origin, patience)
+    return _result(json.loads(answer.decode("ascii"))) if answer else None
+
+
 # -- the process at the terminal ------------------------------------------------------------------
-def _follow(channel: socket.socket, timeout: Optional[float], watch: Watch) -> Optional[Any]:
-    """The keeper's last word; None if it went without one."""
+class _Last(NamedTuple):
+    """The keeper's last word, None if it went without one, and the notes on what it had kept."""
+
+    answer: Optional[Any] = None
+    kept: Optional[Tuple[str, ...]] = None
+
+
+def _follow(
+    channel: socket.socket, timeout: Optional[float], watch: Watch, keeper: Process
+) -> _Last:
+    """Listen to the keeper, to its last word.
+
+    One that is stopped or frozen when its time is over is ended.
+    """
     words = _Words(channel)
     answers = _Answers(watch, channel)
     inputs: List[Any] = [channel]
     end = 0.0
+    kept: Optional[Tuple[str, ...]] = None
     with _signals(channel):
         while True:
             ready = _wait_for_any(inputs, _TICK)
             for word in words.read() if channel in ready else ():
                 if word is None or "kept" in word:
-                    return word
+                    return _Last(word, kept)
+                if word["stage"] == "kept":
+                    kept = tuple(word["notes"])
+                    continue
                 end = time.monotonic() + (timeout or 0)
                 inputs += [watch.confirms] if watch.confirms is not None else []
                 watch.began()
@@ -125,6 +190,8 @@ def _follow(channel: socket.socket, timeout: Optional[float], watch: Watch) -> O
                 inputs.remove(watch.confirms)
             if end:
                 watch.tick(max(0.0, end - time.monotonic()))
+                if not is_patient(keeper, time.monotonic() - end):
+                    keeper.end(_ENDING)
 
 
 def parse_answer(line: str) -> Optional[bool]:
@@ -133,6 +200,11 @@ def parse_answer(line: str) -> Optional[bool]:
     Any other line is no answer: None.
     """
     return {"": True, "y": True, "yes": True, "n": False, "no": False}.get(line.lower())
+
+
+def is_patient(keeper: Process, waited: float) -> bool:
+    """Whether to wait on for a keeper that should have answered so many seconds ago."""
+    return waited < (HALTED_GRACE if keeper.halted else BUSY_GRACE)
 
 
 class _Answers:
@@ -294,6 +366,7 @@ class _Keeper:
         self._channel = channel
         self._signals_fd = signals_fd
         self._callers: List[socket.socket] = []
+        self._by = ""  # who has said what counts
         self._listeners: List[Any] = [channel, signals_fd]
 
     def answer(self, work: Work, timeout: Optional[float], socket_path: Path) -> Dict[str, Any]:
@@ -310,25 +383,36 @@ class _Keeper:
             return {"kept": False, "error": [error.exit_code, error.message, error.hint]}
 
     def _try(self, work: Work, timeout: Optional[float], entrance: socket.socket) -> Dict[str, Any]:
-        notes: List[str] = []
-        kept = False
         reserve = _reserve()
+        kept, reason = False, ""
+        failure: Optional[SymrouteError] = None
         try:
             work.act()
             reason = "" if timeout is None else self._wait(timeout, entrance)
             if not reason:
                 _release(reserve)
-                notes = work.keep()
+                notes = work.keep(self._by)
                 kept = True
         except SymrouteError as error:
-            raise type(error)(
-                f"{error.message}; the kernel is as it was before", error.hint
-            ) from error
+            failure = error
         finally:
             _release(reserve)
             if not kept:
-                work.revert()
-        return {"kept": kept, "reason": reason, "notes": notes}
+                # Of a bug, too, which is told by what comes next.
+                why = failure.message if failure else _WHY.get(reason, reason)
+                settled = work.settle(f"{why} {self._by}".rstrip())
+        if kept:
+            # First said, then done: whoever reads it need not find out whether it was.
+            self._say({"stage": "kept", "notes": notes})
+            return {"kept": True, "reason": "", "notes": [*notes, *work.finish()]}
+        if settled.kept:
+            warning = [f"warning: {failure.message}"] if failure else []
+            return {"kept": True, "reason": "", "notes": [*settled.notes, *warning]}
+        if failure:
+            raise type(failure)(
+                f"{failure.message}; the kernel is as it was before", failure.hint
+            ) from failure
+        return {"kept": False, "reason": reason, "notes": []}
 
     def _wait(self, timeout: float, entrance: socket.socket) -> str:
         """Wait for the answer: "" once it is confirmed, else why not."""
@@ -348,11 +432,13 @@ class _Keeper:
             self._admit(entrance)
             return b""
         if source is self._signals_fd:
+            self._by = "by a signal"
             return _KEEP if signal.SIGUSR1 in os.read(self._signals_fd, _CHUNK) else _REVERT
         try:
-            word = bytes(source.recv(1))
+            said = bytes(source.recv(_LONGEST_WORD))
         except OSError:
-            word = b""
+            said = b""
+        word, self._by = said[:1], said[1:].decode("utf-8", "replace")
         if not word:  # whoever it was has gone
             self._listeners.remove(source)
             if source in self._callers:
@@ -391,23 +477,31 @@ class _Keeper:
 
 
 _ANSWER_CHUNK = 1 << 16
-_ANSWER_TIMEOUT = 60.0  # seconds
+_LOOK = 0.5  # seconds between two looks at whether to wait on
 
 
-def ask(socket_path: Path, word: bytes) -> bytes:
-    """What whoever listens there answers, b"" if nothing; raises `Refusal` where nobody does."""
+class NoAnswer(SystemFailure):
+    """Whoever listens does not answer: it is stopped, frozen or at work."""
+
+
+def ask(socket_path: Path, word: bytes, origin: str, patience: Callable[[float], bool]) -> bytes:
+    """What whoever listens there answers, b"" if nothing; raises `Refusal` where nobody does.
+
+    `patience` tells whether to wait on after so many seconds; `NoAnswer` where it ends.
+    """
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
-        connection.settimeout(_ANSWER_TIMEOUT)
+        connection.settimeout(_LOOK)
         try:
             with _short(socket_path) as address:
                 connection.connect(address)
-            connection.sendall(word)
-            return _hear_out(connection)
+            connection.sendall(word + origin.encode("utf-8", "replace")[: _LONGEST_WORD - 1])
+            return _hear_out(connection, patience)
         except PermissionError as error:
             raise SystemFailure(f"{socket_path}: {error.strerror}", "run as root") from error
         except socket.timeout as error:
-            raise SystemFailure(
-                "whoever watches over the change does not answer", "see symroute-nm verify"
+            raise NoAnswer(
+                "the process that watches over the change does not answer",
+                "symroute-nm rollback ends it, and takes the change back",
             ) from error
         except OSError as error:
             raise Refusal(
@@ -415,15 +509,22 @@ def ask(socket_path: Path, word: bytes) -> bytes:
             ) from error
 
 
-def _hear_out(connection: socket.socket) -> bytes:
-    answer = b""
-    try:
-        for piece in iter(lambda: connection.recv(_ANSWER_CHUNK), b""):
-            answer += piece
-    except ConnectionResetError:  # it answered and went without having heard us
-        if not answer:
-            raise
-    return answer
+def _hear_out(connection: socket.socket, patience: Callable[[float], bool]) -> bytes:
+    answer, begun = b"", time.monotonic()
+    while True:
+        try:
+            piece = connection.recv(_ANSWER_CHUNK)
+        except socket.timeout:
+            if not patience(time.monotonic() - begun):
+                raise
+            continue
+        except ConnectionResetError:  # it answered and went without having heard us
+            if not answer:
+                raise
+            return answer
+        if not piece:
+            return answer
+        answer += piece
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ The listings are what nft and iptables-save print of our own table and chains.
 """
 
 import re
+from collections import Counter
 from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.model.marking import NAME, PARENTS, PROGRAMS, Marking, Setting, planned_rules
@@ -64,7 +65,7 @@ def find_differences(
 
 
 def _differences(marking: Marking, loaded: LoadedMarks, versions: FrozenSet[int]) -> Iterator[str]:
-    wanted = set(planned_rules(marking))
+    wanted = planned_rules(marking)
     planned = marking.program
     for backend in loaded.backends:
         if backend != planned:
@@ -76,16 +77,17 @@ def _differences(marking: Marking, loaded: LoadedMarks, versions: FrozenSet[int]
         if present is None:
             yield f"{place}: no packet comes to our chain {NAME}"
             continue
-        for sign, settings in (("missing", wanted - present), ("stale", present - wanted)):
-            for setting in sorted(settings):
-                yield f"{place}: {sign}: {_describe(setting)}"
+        for difference in _compare(wanted, present):
+            yield f"{place}: {difference}"
+    for program, parent, times in _repeated_jumps(loaded):
+        yield f"{program}: {times} jumps from {parent} lead to our chain {NAME}"
     if not loaded.valid_mark:
         yield "net.ipv4.conf.all.src_valid_mark is 0: strict rp_filter does not see marks"
 
 
 def _settings_by_place(
     backend: str, loaded: LoadedMarks, versions: FrozenSet[int]
-) -> Iterator[Tuple[str, Optional[FrozenSet[Setting]]]]:
+) -> Iterator[Tuple[str, Optional[Tuple[Setting, ...]]]]:
     """Our rules by the program that lists them; None: nothing jumps to our chain."""
     if backend == "nft":
         yield "nft", _nft_settings(loaded.nft)
@@ -93,6 +95,37 @@ def _settings_by_place(
     for version, program, lines in zip((4, 6), PROGRAMS, (loaded.iptables, loaded.ip6tables)):
         if version in versions:
             yield program, _settings(lines)
+
+
+def _compare(wanted: Sequence[Setting], present: Sequence[Setting]) -> Iterator[str]:
+    """Where rules are not the wanted ones, each as often, and in their order."""
+    planned, there = Counter(wanted), Counter(present)
+    for sign, settings in (
+        ("missing", [setting for setting in planned if setting not in there]),
+        ("stale", [setting for setting in there if setting not in planned]),
+        ("twice", [setting for setting in planned if there[setting] > planned[setting]]),
+    ):
+        for setting in sorted(settings):
+            yield f"{sign}: {_describe(setting)}"
+    if planned == there and tuple(wanted) != tuple(present):
+        yield "its rules stand in another order"
+
+
+def _repeated_jumps(loaded: LoadedMarks) -> Iterator[Tuple[str, str, int]]:
+    """The program, the parent, and how often, where more than one jump leads to our chain."""
+    for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables)):
+        parents = Counter(jump.group(1) for jump in _jumps(lines))
+        for parent, times in parents.items():
+            if times > 1:
+                yield program, parent, times
+
+
+def end_repeated_jumps(loaded: LoadedMarks) -> str:
+    """The shell script that leaves one jump from each chain."""
+    lines = []
+    for program, parent, times in _repeated_jumps(loaded):
+        lines += [f"{program} -w -t mangle -D {parent} -j {NAME}\n"] * (times - 1)
+    return "".join(lines)
 
 
 def _describe(setting: Setting) -> str:
@@ -137,8 +170,8 @@ def _script_rule(line: str) -> Optional[Setting]:
     return iptables_rule(line)
 
 
-def _nft_settings(text: str) -> FrozenSet[Setting]:
-    return frozenset(rule for rule in map(nft_rule, text.splitlines()) if rule)
+def _nft_settings(text: str) -> Tuple[Setting, ...]:
+    return tuple(rule for rule in map(nft_rule, text.splitlines()) if rule)
 
 
 def _find_all(patterns: Sequence["re.Pattern[str]"], line: str) -> Tuple[str, ...]:
@@ -157,16 +190,16 @@ def _find_all(patterns: Sequence["re.Pattern[str]"], line: str) -> Tuple[str, ..
     return groups
 
 
-def _settings(lines: Tuple[str, ...]) -> Optional[FrozenSet[Setting]]:
+def _settings(lines: Tuple[str, ...]) -> Optional[Tuple[Setting, ...]]:
     """None where nothing jumps to the chain."""
     if not any(_JUMP.match(line) for line in lines):
         return None
-    return frozenset(rule for rule in map(iptables_rule, lines) if rule)
+    return tuple(rule for rule in map(iptables_rule, lines) if rule)
 
 
 def marked_links(text: str) -> FrozenSet[str]:
     """The links whose connections get a mark of ours, in any listing by nft or iptables-save."""
-    settings = _nft_settings(text) | (_settings(tuple(text.splitlines())) or frozenset())
+    settings = (*_nft_settings(text), *(_settings(tuple(text.splitlines())) or ()))
     return frozenset(setting.link for setting in settings if setting.link)
 
 

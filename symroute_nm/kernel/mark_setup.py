@@ -262,12 +262,11 @@ def _list(content: Any) -> List[Any]:
 
 
 # -- brought back ---------------------------------------------------------------------------------
-def render_reversal(reversal: Reversal) -> Tuple[Command, ...]:
-    """The programs that have marks set as before, in order; each is to be tried."""
+def render_restoration(before: MarkSetup) -> Tuple[Command, ...]:
+    """The programs that have marks set so, in order, once nothing sets any; each is to be tried."""
     from symroute_nm.rendering import load_templates  # jinja2, where there are marks
 
-    before = reversal.before
-    commands = list(_unloading(reversal.backend))
+    commands: List[Command] = []
     templates = load_templates("marks", "nft", "iptables", "matches")
     if before.nft is not None:
         text = templates["nft"].render(name=NAME, rules=before.nft)
@@ -278,18 +277,27 @@ def render_reversal(reversal: Reversal) -> Tuple[Command, ...]:
     return tuple(commands)
 
 
-def _unloading(backend: str) -> Iterator[Command]:
-    """The end of all that a backend has set up, also by firewalld; it may be gone already."""
-    if backend == "nft":
+def end_all(loaded: LoadedMarks, backends: AbstractSet[str]) -> Iterator[Command]:
+    """The programs that end all that is loaded, each jump as often as it is there.
+
+    Of `backends` besides, in case that nobody could look: they may have set up nothing.
+    """
+    if loaded.nft or "nft" in backends:
         yield Command(("nft", "delete", "table", "inet", NAME), needed=False)
-    if backend == "iptables":
-        for program in PROGRAMS:
-            for parent in PARENTS:
-                yield Command(
-                    (program, "-w", "-t", "mangle", "-D", parent, "-j", NAME), needed=False
-                )
-            for option in ("-F", "-X"):
-                yield Command((program, "-w", "-t", "mangle", option, NAME), needed=False)
+    for program, lines in zip(PROGRAMS, (loaded.iptables, loaded.ip6tables)):
+        if not lines and "iptables" not in backends:
+            continue
+        parents = [jump.parent for jump in map(_read_jump, lines) if jump]
+        for parent in parents or PARENTS:
+            words = (program, "-w", "-t", "mangle", "-D", parent, "-j", NAME)
+            yield Command(words, needed=False)
+        for option in ("-F", "-X"):
+            yield Command((program, "-w", "-t", "mangle", option, NAME), needed=False)
+
+
+def _read_jump(line: str) -> Optional[Jump]:
+    jump = _PLACED_JUMP.match(line)
+    return Jump(jump.group(1), int(jump.group(2) or 0)) if jump else None
 
 
 def _restoring(

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from symroute_nm import programs
 from symroute_nm.errors import SystemFailure, pass_on_exhaustion
@@ -22,10 +22,14 @@ def read_loaded() -> LoadedMarks:
     return LoadedMarks(_table(), iptables, ip6tables, _valid_mark())
 
 
-def run_script(text: str) -> None:
-    """Have the shell run a script; raises `SystemFailure` with what it says."""
+def run_script(text: str, held: Sequence[int] = ()) -> None:
+    """Have the shell run a script; raises `SystemFailure` with what it says.
+
+    `held` as `programs.run` has it.
+    """
     # Not as an argument: of hundreds of uplinks it would be too long (MAX_ARG_STRLEN).
-    ran = programs.run(["sh"], text.encode("utf-8", "surrogateescape")) if text else None
+    content = text.encode("utf-8", "surrogateescape")
+    ran = programs.run(["sh"], content, held=held) if text else None
     if ran and ran.code:
         raise SystemFailure(
             f"marks cannot be set: {ran.errors.strip() or ran.complaint}",
@@ -33,13 +37,16 @@ def run_script(text: str) -> None:
         )
 
 
-def run_command(command: Command) -> None:
-    """Start a program, without a shell; raises `SystemFailure` with what it says."""
+def run_command(command: Command, held: Sequence[int] = ()) -> None:
+    """Start a program, without a shell; raises `SystemFailure` with what it says.
+
+    `held` as `programs.run` has it.
+    """
     if programs.find(command.words[0]) is None and not (command.needed or command.instead):
         return  # what is to go cannot have been set by a program that is not here
-    ran = programs.run(command.words, command.text.encode("ascii"))
+    ran = programs.run(command.words, command.text.encode("ascii"), held=held)
     if ran.code and command.instead:
-        ran = programs.run(command.instead)
+        ran = programs.run(command.instead, held=held)
     elif not command.needed:
         return
     if ran.code:

@@ -45,6 +45,7 @@ class Host(NamedTuple):
     drop_ins: bool = True  # iproute2 reads rt_tables.d
     firewalls: Tuple[str, ...] = ()  # of nft, iptables, firewalld: what is there
     evidence: Optional[Observations] = None  # None: not read
+    on_trial: Tuple[Rule, ...] = ()  # without who added them: ours, though no file lists them
 
 
 # linux 7764a45a8f1f and 73f5698e7721: fib_rules know suppress_prefixlength since 3.12.

@@ -39,14 +39,18 @@ def looks_like_ours(rule: Rule, settings: Settings) -> bool:
 def our_rules(host: Host, settings: Settings) -> FrozenSet[Rule]:
     """The kernel's rules of ours: they look up our tables, or main for the same selector beside.
 
-    Known at any priority, so that another priority-base finds those of the one before.
+    Known at any priority, so that another priority-base finds those of the one before. What is on
+    trial may be there in part: it is known as it is.
     """
     tables = our_tables(host.tables, (interface.table for interface in settings.interface.values()))
     plain = [rule for rule in host.rules if _is_plain(rule)]
     own = [rule for rule in plain if rule.table in tables]
     beside = {(selector(rule), rule.priority - 1) for rule in own}
     beside |= {(selector(rule), rule.priority + 1) for rule in own}
-    return frozenset(own).union(rule for rule in plain if _is_through_main(rule, beside))
+    trial = frozenset(host.on_trial)
+    on_trial = [rule for rule in host.rules if trial and rule.without_protocol in trial]
+    through = (rule for rule in plain if _is_through_main(rule, beside))
+    return frozenset(own).union(on_trial, through)
 
 
 def _is_through_main(rule: Rule, beside: AbstractSet[Tuple[Selector, int]]) -> bool:

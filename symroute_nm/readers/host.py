@@ -25,7 +25,7 @@ def read_host(
         return _with_tables_of(root, snapshot.read_host(host_file))
     require_root(root)
     # A snapshot needs none of these, above all no netlink.
-    from symroute_nm.kernel import rtnetlink
+    from symroute_nm.kernel import rtnetlink, run_tables
     from symroute_nm.readers import firewall, leases
     from symroute_nm.readers.ifcfg import dispatcher, profiles
 
@@ -34,6 +34,7 @@ def read_host(
         from symroute_nm.readers.observations import read_observations
 
         kernel = kernel._replace(evidence=read_observations(root, kernel.links))
+    trial = run_tables.read_trial()
     connections = leases.read_connections(root)
     return kernel._replace(
         links=tuple(
@@ -47,6 +48,7 @@ def read_host(
         network_service=dispatcher.has_network_service(root),
         drop_ins=rt_tables.reads_drop_ins(root),
         firewalls=firewall.find_firewalls(root),
+        on_trial=trial.rules if trial else (),
     )
 
 

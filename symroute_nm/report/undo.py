@@ -6,10 +6,10 @@ from symroute_nm.files.changes import changed
 from symroute_nm.report.changes import files_json, kernel_json, kernel_lines, written_lines
 from symroute_nm.workflow.undo import Undone
 
+_DONE = {"keep": "unchanged", "create": "restored", "update": "restored", "delete": "removed"}
 _AFTER_UNDO = (
-    "to bring the restored files to life: symroute-nm apply, or nmcli connection up for each of "
-    "their connections, your own session's last; symroute-nm diagnose names rules in force that no "
-    "file lists any more"
+    "the kernel is as it was; to bring it to these files (no connection goes down): symroute-nm "
+    "apply --files"
 )
 
 
@@ -25,9 +25,8 @@ def as_json(undone: Undone) -> Dict[str, Any]:
 
 def lines(undone: Undone) -> List[str]:
     """What was done to each file and to the kernel, and what is left to do."""
-    verbs = {"keep": "unchanged"}
     return [
-        *(f"{verbs.get(change.kind, 'restored ')}  {change.path}" for change in undone.changes),
+        *(f"{_DONE[change.kind]:<9}  {change.path}" for change in undone.changes),
         *written_lines(undone.written),
         *kernel_lines(undone.kernel_change),
         *_notes(undone),

@@ -191,6 +191,10 @@ class Target(abc.ABC):
         """What people are told about blocks of earlier runs: those that stay, and why."""
 
     @abc.abstractmethod
+    def writing_order(self, change: Change) -> int:
+        """Which files are written first: the lower, the earlier; back it goes the other way."""
+
+    @abc.abstractmethod
     def profile_of(self, path: str) -> str:
         """The name of the profile whose lines a file holds; "" for other files."""
 

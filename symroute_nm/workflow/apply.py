@@ -7,7 +7,7 @@ from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.readers.host import read_host
 from symroute_nm.workflow.commit import Maker, Say
-from symroute_nm.workflow.kernel_changes import for_proposal
+from symroute_nm.workflow.kernel_changes import for_files, for_proposal, with_purpose
 from symroute_nm.workflow.proposal import (
     Proposal,
     check_names,
@@ -46,5 +46,16 @@ def apply(  # noqa: PLR0913  # no two of them belong together
     )
     change = for_proposal(root, host, settings, proposal)
     if make is not None:
-        make(change, list)
+        make(with_purpose(change, "apply", root), lambda _: [""])
     return Applied(proposal, change)
+
+
+def apply_files(root: Path, settings: Settings, make: Optional[Maker]) -> KernelChange:
+    """Bring the kernel to what our files below `root` list, by `make`, None for a dry run.
+
+    As after `undo`, when they are not what is planned. Raises `SymrouteError`.
+    """
+    change = for_files(root, read_host(root, None, probe=False), settings, ())
+    if make is not None:
+        make(with_purpose(change, "apply --files", root), lambda _: [""])
+    return change

@@ -1,12 +1,23 @@
 """Files written at once, or as the last thing of a change of the kernel that is confirmed."""
 
+import contextlib
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access
 from symroute_nm.files.changes import Change
-from symroute_nm.model.plan import OwnTable
+from symroute_nm.files.journal import ALONE, LargerChange
 from symroute_nm.readers import rt_tables
 from symroute_nm.readers.host import read_host
 from symroute_nm.targets.base import choose_target
@@ -16,7 +27,7 @@ if TYPE_CHECKING:
 
 # Makes a change of the kernel and calls what keeps it once it is confirmed; returns what that
 # returned. Raises `SymrouteError`, with all as before, where it was not confirmed.
-Maker = Callable[["KernelChange", Callable[[], List[str]]], Tuple[str, ...]]
+Maker = Callable[["KernelChange", Callable[[LargerChange], List[str]]], Tuple[str, ...]]
 Say = Callable[..., None]  # of lines for people
 
 
@@ -47,18 +58,19 @@ def write_changes(
     `everything`: no block is to be left.
     """
 
-    def write(note: Callable[[str], None]) -> str:
-        return install_changes(root, changes, note, everything=everything)
+    def write(note: Callable[[str], None], part_of: LargerChange) -> str:
+        return install_changes(root, changes, note, everything=everything, part_of=part_of)
 
     return commit(root, write, kernel, say)
 
 
-def install_changes(
+def install_changes(  # noqa: PLR0913  # keywords
     root: Path,
     changes: Sequence[Change],
     note: Callable[[str], None],
     *,
     everything: bool,
+    part_of: LargerChange = ALONE,
     durable: bool = True,
 ) -> str:
     """As `write_changes`, for files alone; returns the backup's name, "" if nothing was to do.
@@ -67,8 +79,16 @@ def install_changes(
     """
     from symroute_nm.files import install  # a dry run does without the writer
 
-    find_owned = choose_target().find_owned if everything else None
-    name = install.install(root, changes, note=note, find_owned=find_owned, durable=durable)
+    target = choose_target()
+    name = install.install(
+        root,
+        changes,
+        note=note,
+        find_owned=target.find_owned if everything else None,
+        order=target.writing_order,
+        part_of=part_of,
+        durable=durable,
+    )
     return name or ""
 
 
@@ -79,13 +99,20 @@ def recover_files(root: Path, swept: Sequence[str], note: Callable[[str], None])
     """
     from symroute_nm.files import install  # a dry run does without the writer
 
-    for line in install.recover(root, swept):
+    for line in install.recover(root, swept, LargerChange("", _note_commit)):
         note(line)
+
+
+def _note_commit(token: str, backup: str) -> None:
+    """As `recovery.note_commit`; most runs need it not."""
+    from symroute_nm.kernel import recovery
+
+    recovery.note_commit(token, backup)
 
 
 def commit(
     root: Path,
-    write: Callable[[Callable[[str], None]], str],
+    write: Callable[[Callable[[str], None], LargerChange], str],
     kernel: Optional[KernelPart],
     say: Say,
 ) -> Written:
@@ -94,31 +121,48 @@ def commit(
     Tables that no file names any more may be in the kernel still: they stay known as ours.
     """
     if kernel is None:
-        before = rt_tables.own_tables(root)
-        backup = write(say)
-        _remember_tables(root, before, say)
+        with _tables_remembered(root, say):
+            backup = write(say, LargerChange("", _note_commit))
         return Written(backup)
 
-    def keep() -> List[str]:
+    def keep(part_of: LargerChange) -> List[str]:
         notes: List[str] = []
-        backup = write(notes.append)
+        backup = write(notes.append, part_of)
         return [backup, *notes]
 
     backup, *notes = kernel.make(kernel.change, keep)
     return Written(backup, tuple(notes))
 
 
-def _remember_tables(root: Path, before: AbstractSet[OwnTable], say: Say) -> None:
-    """Know tables of ours that files have ceased to name, as long as this kernel has them."""
-    named = {table.id for table in rt_tables.own_tables(root, lasting=True)}
-    lost = [table for table in before if table.id not in named]
-    if not lost or not access.is_own(root):  # below another the kernel is not asked
+@contextlib.contextmanager
+def _tables_remembered(root: Path, say: Say) -> Iterator[None]:
+    """Know tables of ours that files cease to name, as long as this kernel has them.
+
+    All of them from before the files are written: a run that is killed in between must not leave
+    any that nobody knows.
+    """
+    before = rt_tables.own_tables(root)
+    # Below another root the kernel is not asked, and whoever is not root writes nothing there.
+    if not before or not access.is_own(root) or os.geteuid() != 0:
+        yield
         return
     from symroute_nm.kernel import run_tables
+
+    if run_tables.read_trial():  # what waits to be confirmed knows its own
+        yield
+        return
+    names = run_tables.read_names()
+    run_tables.write_tables(before)
+    with contextlib.ExitStack() as stack:
+        stack.callback(run_tables.put_back, names)
+        yield
+        stack.pop_all()
+    named = {table.id for table in rt_tables.own_tables(root, lasting=True)}
+    lost = [table for table in before if table.id not in named]
     from symroute_nm.plan.planner import used_tables
 
     try:
-        used = used_tables(read_host(root, None, probe=False))
+        used = used_tables(read_host(root, None, probe=False)) if lost else ()
         run_tables.write_tables(table for table in lost if table.id in used)
     except SymrouteError as error:  # all that was asked for is done
         say(f"warning: {error}")

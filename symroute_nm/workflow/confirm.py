@@ -1,13 +1,8 @@
-"""`confirm`, and what a change of the kernel that waits for it is made with."""
+"""What a change of the kernel that waits to be confirmed is made with."""
 
-from symroute_nm.kernel import keeper
+from symroute_nm.files.journal import LargerChange
 from symroute_nm.kernel.keeper import KeeperResult, Watch
-from symroute_nm.kernel.transaction import KernelChange, make_change, socket_path
+from symroute_nm.kernel.transaction import KernelChange, make_change
 
 # Who waits for people's answers takes these from here: commands know nothing below workflow.
-__all__ = ["KeeperResult", "KernelChange", "Watch", "confirm", "make_change"]
-
-
-def confirm() -> bool:
-    """Keep what waits to be confirmed; False: it is too late. Raises `SymrouteError`."""
-    return keeper.confirm(socket_path()).kept
+__all__ = ["KeeperResult", "KernelChange", "LargerChange", "Watch", "make_change"]

@@ -1,7 +1,19 @@
 """Plan, files and kernel against each other ."""
 
 from collections import Counter
-from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Sequence, Set, Tuple, Union
+from typing import (
+    Any,
+    Collection,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 from symroute_nm.files.changes import Change
 from symroute_nm.model.iproute2 import format_item
@@ -9,6 +21,7 @@ from symroute_nm.model.network import Route, Rule
 from symroute_nm.model.state import State
 
 MISSING, STALE, CHANGED, TWICE = "missing", "stale", "changed", "twice"
+MISPLACED = "order"  # of equal priority the first decides
 NOT_RUN = "not run"
 
 
@@ -27,7 +40,7 @@ class Drift(NamedTuple):
     planned: bool
     listed: bool
     present: bool
-    kind: str  # missing stale changed twice
+    kind: str  # missing stale changed twice order
 
     @property
     def text(self) -> str:
@@ -70,7 +83,38 @@ def find_drift(states: States) -> Tuple[Drift, ...]:
     return (
         *differing,
         *(Drift(rule, rule in rules[0], rule in rules[1], True, TWICE) for rule in again),
+        *_repeated_routes(states, routes),
+        *_misplaced(states, rules),
     )
+
+
+def _repeated_routes(states: States, routes: Sequence[Dict[Any, Any]]) -> Iterator[Drift]:
+    planned = Counter(route.identity for route in states.plan.routes)
+    for key, times in Counter(route.identity for route in states.kernel.routes).items():
+        if times > max(1, planned[key]):
+            yield Drift(routes[2][key], key in routes[0], key in routes[1], True, TWICE)
+
+
+def _misplaced(states: States, rules: Sequence[Dict[Any, Any]]) -> Iterator[Drift]:
+    """Rules that are planned and there, but come behind one of their priority that follows them."""
+    planned, present = _by_priority(states.plan.rules), _by_priority(states.kernel.rules)
+    for place, wanted in planned.items():
+        there = present.get(place, [])
+        if there == wanted:
+            continue
+        known, found = set(wanted), set(there)
+        inside = dict.fromkeys(rule for rule in there if rule in known)
+        for rule, right in zip(inside, dict.fromkeys(rule for rule in wanted if rule in found)):
+            if rule != right:
+                yield Drift(rule, True, rule in rules[1], True, MISPLACED)
+                break
+
+
+def _by_priority(rules: Iterable[Rule]) -> Dict[Any, List[Rule]]:
+    found: Dict[Any, List[Rule]] = {}
+    for rule in rules:
+        found.setdefault((rule.version, rule.priority), []).append(rule.without_protocol)
+    return found
 
 
 def _differences(items: Sequence[Dict[Any, Any]], planned: Sequence[Route]) -> List[Drift]:

@@ -8,7 +8,7 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
 from symroute_nm.readers.session import session_address
 from symroute_nm.targets.base import choose_target
-from symroute_nm.workflow.activation import Command, find_commands
+from symroute_nm.workflow.activation import DELETE, Command, find_commands
 from symroute_nm.workflow.commit import (
     KernelPart,
     Maker,
@@ -18,6 +18,7 @@ from symroute_nm.workflow.commit import (
     write_changes,
 )
 from symroute_nm.workflow.inputs import read_host
+from symroute_nm.workflow.pending import is_on_trial
 from symroute_nm.workflow.proposal import (
     Proposal,
     check_lines,
@@ -70,11 +71,12 @@ def generate(
     host, proposal, commands = plan_host(request, say, show)
     kernel = None
     if make is not None:
-        from symroute_nm.workflow.kernel_changes import for_proposal
+        from symroute_nm.workflow.kernel_changes import for_proposal, with_purpose
 
         change = for_proposal(request.root, host, request.settings, proposal)
         # The fragment, which is written as well, names the tables.
-        kernel = KernelPart(change._replace(tables=()), make)
+        change = with_purpose(change._replace(tables=()), "generate --apply", request.root)
+        kernel = KernelPart(change, make)
     written = Written()
     if not request.generate_options.dry_run:
         everything = not proposal.earlier_blocks.kept
@@ -97,6 +99,8 @@ def plan_host(request: Request, say: Say, show: Callable[[str], None]) -> Planne
     warnings = preflight(root, host, proposal, generate_options, from_snapshot=from_snapshot)
     warnings += check_lines(proposal.check, generate_options)
     commands = find_commands(host, settings, proposal, session_address())
+    if is_on_trial(request.host_file):  # what no file lists is about to be kept, or taken back
+        commands = [command for command in commands if command.kind != DELETE]
     say(
         *warnings,
         *proposal.plan.notes,

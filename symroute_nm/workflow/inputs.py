@@ -64,10 +64,10 @@ def hold_kernel(
         yield
         return
     from symroute_nm.files import ownership
-    from symroute_nm.kernel import transaction
+    from symroute_nm.kernel import recovery, transaction
     from symroute_nm.targets.base import choose_target
 
     ownership.require_owned(root, (*choose_target().folders, *_READ))
     with transaction.hold():
-        transaction.recover(note)
+        recovery.recover(note)
         yield

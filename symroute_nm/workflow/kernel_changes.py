@@ -8,10 +8,15 @@ from symroute_nm.files import blocks
 from symroute_nm.files.access import read
 from symroute_nm.files.changes import Change
 from symroute_nm.kernel import netfilter
-from symroute_nm.kernel.loaded_marks import LoadedMarks, find_differences, unload_script
+from symroute_nm.kernel.loaded_marks import (
+    LoadedMarks,
+    end_repeated_jumps,
+    find_differences,
+    unload_script,
+)
 from symroute_nm.kernel.mark_setup import read_script
 from symroute_nm.kernel.scope import add_kept, find_change, find_tables, planned_state
-from symroute_nm.kernel.transaction import KernelChange, Marks
+from symroute_nm.kernel.transaction import KernelChange, Marks, Purpose
 from symroute_nm.model.host import Host, TableName
 from symroute_nm.model.listing import Files
 from symroute_nm.model.marking import SCRIPT
@@ -43,7 +48,15 @@ def for_plan(
             if (uplink_plan.table.id, uplink_plan.table.name) not in named
         ),
         _planned_marks(plan),
+        tuple(uplink_plan.table for uplink_plan in plan.uplinks),
     )
+
+
+def with_purpose(change: KernelChange, what: str, root: Path) -> KernelChange:
+    """The change with what is on record of it: which command makes it, who gave that, and where."""
+    from symroute_nm.readers.session import describe_session
+
+    return change._replace(purpose=Purpose(what, describe_session(), root))
 
 
 def for_proposal(root: Path, host: Host, settings: Settings, proposal: "Proposal") -> KernelChange:
@@ -121,6 +134,8 @@ def _listed_marks(root: Path, changes: Sequence[Change]) -> Optional[Marks]:
 def _change_marks(loaded: LoadedMarks, backend: str, script: str, words: Tuple[str, ...]) -> Marks:
     """From what is loaded to what the script sets up by that backend."""
     unload = unload_script(*(name for name in loaded.backends if name != backend))
+    if backend == "iptables":
+        unload += end_repeated_jumps(loaded)
     return Marks(unload + script, backend, loaded, words)
 
 

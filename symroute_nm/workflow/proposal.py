@@ -160,5 +160,6 @@ def unwritten_notes(changes: Iterable[Change]) -> List[str]:
     if not changed(changes):
         return []
     return [
-        "the files do not say the same yet, and they count at the next boot: symroute-nm generate"
+        "the files list something else, and they count at the next boot: symroute-nm generate "
+        "writes the plan, symroute-nm apply --files brings the kernel to what they list"
     ]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional
 
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.host import read_host
+from symroute_nm.workflow.pending import is_on_trial
 
 if TYPE_CHECKING:
     from symroute_nm.diagnosis.diagnose import Diagnosis
@@ -24,9 +25,14 @@ class Question(NamedTuple):
 def diagnose(root: Path, host_file: Optional[Path], settings: Settings) -> "Diagnosis":
     """How the addresses fare, and why; raises `SymrouteError`."""
     from symroute_nm.diagnosis import diagnose
+    from symroute_nm.diagnosis.own_rules import LEAKED_RULES
 
     host = read_host(root, host_file, probe=False, evidence=True)
-    return diagnose.diagnose(host, settings)
+    found = diagnose.diagnose(host, settings)
+    if is_on_trial(host_file):  # what no file lists is about to be kept, or taken back
+        lasting = tuple(finding for finding in found.findings if finding.code != LEAKED_RULES)
+        found = found._replace(findings=lasting)
+    return found
 
 
 def take_snapshot(root: Path) -> Iterator[str]:

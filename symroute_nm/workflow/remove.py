@@ -18,7 +18,7 @@ from symroute_nm.workflow.commit import (
     recover_files,
     write_changes,
 )
-from symroute_nm.workflow.kernel_changes import for_removal
+from symroute_nm.workflow.kernel_changes import for_removal, with_purpose
 
 
 class Removed(NamedTuple):
@@ -54,7 +54,7 @@ def remove(  # noqa: PLR0913  # no two of them belong together
         commands = find_commands(root, settings)
     else:
         change = for_removal(root, read_host(root, None, probe=False), settings)
-        kernel = KernelPart(change, make)
+        kernel = KernelPart(with_purpose(change, "remove --apply", root), make)
     changes = choose_target().draft_removal(root)
     if dry_run:
         show(unified_diff(changes))

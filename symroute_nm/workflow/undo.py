@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.files.changes import Change
+from symroute_nm.files.journal import LargerChange
 from symroute_nm.kernel.transaction import KernelChange
 from symroute_nm.model.settings import Settings
 from symroute_nm.readers.host import read_host
+from symroute_nm.targets.base import choose_target
 from symroute_nm.workflow.commit import KernelPart, Maker, Say, Written, commit, recover_files
-from symroute_nm.workflow.kernel_changes import for_files
+from symroute_nm.workflow.kernel_changes import for_files, with_purpose
 
 
 class Undone(NamedTuple):
@@ -35,15 +37,18 @@ def undo(
     kernel = None
     if settings and make:
         host = read_host(root, None, probe=False)
-        kernel = KernelPart(for_files(root, host, settings, restoration.changes), make)
+        change = for_files(root, host, settings, restoration.changes)
+        kernel = KernelPart(with_purpose(change, "undo --apply", root), make)
 
-    def bring_back(note: Callable[[str], None]) -> str:
-        install.bring_back(root, restoration, note)
+    def bring_back(note: Callable[[str], None], part_of: LargerChange) -> str:
+        order = choose_target().writing_order
+        install.bring_back(root, restoration, note, order=order, part_of=part_of)
         return ""
 
     written = commit(root, bring_back, kernel, say)
-    change = kernel.change if kernel else None
-    return Undone(restoration.name, tuple(restoration.changes), written, change)
+    return Undone(
+        restoration.name, tuple(restoration.changes), written, kernel.change if kernel else None
+    )
 
 
 def list_backups(root: Path) -> List[str]:

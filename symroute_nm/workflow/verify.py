@@ -8,7 +8,6 @@ from typing import Dict, List, Set
 from symroute_nm.errors import SymrouteError
 from symroute_nm.files import access, backups
 from symroute_nm.files.journal import digest
-from symroute_nm.kernel import transaction
 from symroute_nm.model.host import Host
 from symroute_nm.model.listing import Listing
 from symroute_nm.model.marking import SCRIPT
@@ -45,7 +44,6 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
         kernel=_without(scoped.present, kept),
     )
     notes = (
-        *transaction.pending_notes(),
         *draft.plan.notes,
         *choose_target().notes_on_earlier(draft.earlier_blocks),
     )

@@ -9,9 +9,9 @@ from symroute_nm.errors import Refusal
 
 def confirm(root: Path = ROOT) -> int:  # noqa: ARG001  # one kernel, whatever the root
     """Keep what apply, or --apply, has changed and is about to take back."""
-    from symroute_nm.workflow import confirm
+    from symroute_nm.workflow import pending
 
-    if not confirm.confirm():
+    if not pending.confirm():
         raise Refusal("too late: it is being taken back", "run it again")
     write_lines(["kept"])
     return 0

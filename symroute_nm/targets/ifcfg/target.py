@@ -1,6 +1,6 @@
 """Target "ifcfg": route and rule files that NetworkManager's dispatcher script applies."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from symroute_nm.files import access
@@ -119,6 +119,12 @@ class IfcfgTarget(Target):
         from symroute_nm.targets.ifcfg.earlier_blocks import notes_on_earlier_blocks
 
         return notes_on_earlier_blocks(earlier)
+
+    def writing_order(self, change: Change) -> int:
+        """Rule files first, and last those that go: without, NetworkManager takes route files."""
+        if not PurePosixPath(change.path).name.startswith(("rule-", "rule6-")):
+            return 1
+        return 2 if change.after is None else 0
 
     def profile_of(self, path: str) -> str:
         """The profile that a route or rule file is named after; "" for other files."""

@@ -72,8 +72,9 @@ class Namespace:
         state, tables = self.state, self.tables
         subprocess.run(["ip", "netns", "del", self.name], check=False)
         shutil.rmtree(str(state), ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):
-            tables.unlink()
+        for place in (tables, tables.with_name(tables.name + ".trial")):
+            with contextlib.suppress(FileNotFoundError):
+                place.unlink()
 
     @property
     def state(self) -> Path:

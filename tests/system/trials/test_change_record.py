@@ -37,7 +37,14 @@ from symroute_nm.files.lock import lock_place, locked
 from symroute_nm.kernel import mark_setup, netlink, state
 from symroute_nm.kernel.attempts import attempt
 from symroute_nm.kernel.loaded_marks import LoadedMarks
-from symroute_nm.kernel.mark_setup import Chain, Jump, MarkSetup, Reversal, render_reversal
+from symroute_nm.kernel.mark_setup import (
+    Chain,
+    Jump,
+    MarkSetup,
+    Reversal,
+    end_all,
+    render_restoration,
+)
 from symroute_nm.kernel.scope import Scope
 from symroute_nm.model.marking import Mark, Marking, Setting
 from symroute_nm.model.network import Rule
@@ -202,14 +209,24 @@ def test_what_is_on_record_comes_back_from_data_alone():
     content = json.loads(json.dumps(mark_setup.dump(Reversal("iptables", SETUP))))
     assert Reversal("iptables", SETUP) == mark_setup.load(content)
     assert mark_setup.load(json.loads(json.dumps(mark_setup.dump(None)))) is None
-    commands = render_reversal(mark_setup.load(content))
-    assert {"nft", "iptables", "ip6tables", "iptables-restore"} == {
-        command.words[0] for command in commands
-    }
+    commands = render_restoration(mark_setup.load(content).before)
+    assert {"nft", "iptables", "iptables-restore"} == {command.words[0] for command in commands}
     (table,) = (command.text for command in commands if command.words == ("nft", "-f", "-"))
     assert (Mark("eth0", 0x64),) == mark_setup.read_script(b"nft -f -\n" + table.encode()).marks
     (jump,) = (command for command in commands if command.instead)
     assert ("-I", "PREROUTING", "2", "-j", "symroute_nm") == jump.words[-5:]
+
+
+def test_all_that_is_there_is_ended_as_often_as_it_is_there():
+    jump = "-I PREROUTING 1 -j symroute_nm"
+    loaded = LoadedMarks("table inet symroute_nm {", (":symroute_nm - [0:0]", jump, jump))
+    words = [command.words for command in end_all(loaded, frozenset())]
+    assert ("nft", "delete", "table", "inet", "symroute_nm") == words[0]
+    assert 2 == words.count(
+        ("iptables", "-w", "-t", "mangle", "-D", "PREROUTING", *jump.split()[3:])
+    )
+    assert not [each for each in words if each[0] == "ip6tables"]
+    assert [] == list(end_all(LoadedMarks(), frozenset()))
 
 
 @pytest.mark.parametrize("backend", ["nft", "iptables"])

@@ -3,7 +3,7 @@
 import pytest
 
 from symroute_nm.kernel import loaded_marks
-from symroute_nm.kernel.loaded_marks import LoadedMarks, find_differences
+from symroute_nm.kernel.loaded_marks import LoadedMarks, end_repeated_jumps, find_differences
 from symroute_nm.model.marking import Mark, Marking
 
 TWO = Marking("nft", 0x7F, (Mark("eth0", 0x64), Mark("eth1", 0x65)))
@@ -75,3 +75,28 @@ def test_links_are_found_in_any_listing():
     assert {"eth0", "eth1"} == loaded_marks.marked_links("\n".join(("*mangle", *CHAIN, "COMMIT")))
     without = [each for each in CHAIN if "PREROUTING" not in each]
     assert set() == loaded_marks.marked_links("\n".join(without))
+
+
+def test_how_often_and_in_which_order_counts_too():
+    marking = TWO._replace(backend="iptables")
+
+    def differences(lines):
+        return find_differences(marking, LoadedMarks("", tuple(lines), (), True), FOUR)
+
+    head, jump, *rules = CHAIN
+    placed = "-I PREROUTING 1 -j symroute_nm"
+    assert () == differences([head, placed, *rules])
+    assert ("iptables: 2 jumps from PREROUTING lead to our chain symroute_nm",) == differences(
+        [head, placed, placed, *rules]
+    )
+    assert ("iptables: twice: connections from eth0 get 0x64/0x7f",) == differences(
+        [head, jump, *rules, rules[0]]
+    )
+    assert ("iptables: its rules stand in another order",) == differences(
+        [head, jump, rules[1], rules[0], *rules[2:]]
+    )
+    # firewalld has a jump of its own, from direct.xml.
+    assert () == differences([head, jump, "-A PREROUTING_direct -j symroute_nm", *rules])
+    two = LoadedMarks("", (head, placed, placed, *rules))
+    assert "iptables -w -t mangle -D PREROUTING -j symroute_nm\n" == end_repeated_jumps(two)
+    assert "" == end_repeated_jumps(LoadedMarks("", CHAIN))

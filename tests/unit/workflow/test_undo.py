@@ -55,11 +55,11 @@ def test_the_rules_in_force_are_found_while_the_files_are_there(monkeypatch, tmp
 
 def test_undo_says_what_it_did_and_what_is_left_to_do(run, root):
     code, out, _ = run("undo", "--root", root)
-    assert (FINE, True, True) == (code, "restored   /" + RULE in out, "diagnose names" in out)
+    assert (FINE, True, True) == (code, "removed    /" + RULE in out, "apply --files" in out)
     assert {} == contents(root)
     found = json.loads(run("undo", "--root", root, "--json")[1])
     assert {"path": "/" + RULE, "change": "create"} in found["files"]
-    assert ["diagnose" in note for note in found["notes"]] == [True]
+    assert ["apply --files" in note for note in found["notes"]] == [True]
 
 
 def test_undo_that_changes_nothing_says_so(run, root):
