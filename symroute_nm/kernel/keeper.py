@@ -438,7 +438,9 @@ class _Keeper:
             said = bytes(source.recv(_LONGEST_WORD))
         except OSError:
             said = b""
-        word, self._by = said[:1], said[1:].decode("utf-8", "replace")
+        word = said[:1]
+        if word in (_KEEP, _REVERT):
+            self._by = said[1:].decode("utf-8", "replace") or "where it was begun"
         if not word:  # whoever it was has gone
             self._listeners.remove(source)
             if source in self._callers:

@@ -14,6 +14,7 @@ from support.network.trials import (
     MADE,
     REFUSED,
     SCRIPTS,
+    SYSTEM,
     clean,
     files,
     is_planned,
@@ -238,6 +239,48 @@ def test_a_log_that_nobody_reads_holds_nothing_up(tmp_path):
             change_log.log("x\n" * 1000, place)
         first = log.recv(4096)
     assert first.startswith(b"<29>") and b"\n" not in first and 1024 == len(first)
+
+
+def test_confirm_gives_up_where_the_keeper_is_stopped(space, root):
+    ran = pending(space, root)
+    os.kill(keeper_of(ran, root), signal.SIGSTOP)
+    limited = "from symroute_nm.kernel import keeper; keeper.CONFIRM_LIMIT = 1.0; "
+    run = f"import sys; sys.argv[1:] = ['confirm', '--root', '{root}']; "
+    confirmed = space.python(limited + run + "from symroute_nm.cli.main import main; main()")
+    rolled = space.symroute("rollback", "--root", str(root))
+    ran.communicate()
+
+    assert SYSTEM == confirmed.returncode
+    assert b"does not answer; symroute-nm rollback ends it, and takes the change back" in (
+        confirmed.stderr
+    )
+    assert FINE == rolled.returncode, rolled.stderr
+    clean(space, root)
+
+
+def test_a_run_that_tidies_files_up_knows_that_the_change_counts(space, root):
+    ran = pending(space, root)
+    for pid in keepers(root):
+        os.kill(pid, signal.SIGKILL)
+    ran.communicate()
+    # As if it had been killed just after its files counted, with none left to be written.
+    token = json.loads((space.state / "record").read_text())["token"]
+    state = root / "var/lib/symroute-nm"
+    state.mkdir(parents=True)
+    journal = {"backup": "x", "entries": [], "folders": [], "format": 1, "token": token}
+    (state / "journal.done").write_text(json.dumps(journal))
+
+    told = space.symroute("verify", "--root", str(root))
+    assert FINE == space.symroute("generate", "--force", "--root", str(root)).returncode
+    left = {place.name for place in space.state.iterdir()}
+    rolled = space.symroute("rollback", "--root", str(root))
+
+    assert b"was cut off after it was kept" in told.stderr
+    assert "record.kept" in left and "record" not in left
+    assert REFUSED == rolled.returncode
+    assert b"too late: it was kept; symroute-nm undo --apply takes it back" in rolled.stderr
+    assert is_planned(space)
+    clean(space, root)
 
 
 # -- after undo -----------------------------------------------------------------------------------
