@@ -3,11 +3,10 @@
     python tests/corpus.py FOLDER [HOST ...]
 
 FOLDER/ifcfg/HOST has etc/…, case.json (links and their addresses), nm.json (NetworkManager's view
-of the profiles) and script.json (what the dispatcher script put into the kernel). It compares
-our view
-with both and then, in a namespace that has the host's links, a second uplink and the real script:
-generate, boot, verify, remove, undo. The exit code is 1 for what `EXPLAINED` does not explain. It
-needs root, and stands beside CI: FOLDER is not part of the repository.
+of the profiles) and script.json (what the dispatcher script put into the kernel). It compares our
+view with both and then, in a namespace that has the host's links, a second uplink and the real
+script: generate, boot, verify, remove, undo. The exit code is 1 for what `EXPLAINED` does not
+explain. It needs root, and stands beside CI: FOLDER is not part of the repository.
 """
 
 import ipaddress
@@ -248,7 +247,7 @@ class Server(Machine):
             yield f"route add default via 10.253.77.1 dev {SECOND} proto static metric 150"
             return
         now = self.case.nm["profiles"]["ifcfg-" + profile]
-        ruled = any(self.path(f"{NETWORK_SCRIPTS}/{rule}-{profile}").exists() for rule in RULES)
+        ruled = self.is_ruled(profile)
         bare = self.case.bare.get("ifcfg-" + profile) or now
         for version in ("4", "6"):
             gateway = now.get(f"ipv{version}.gateway")
@@ -258,33 +257,40 @@ class Server(Machine):
             # What leads to a link alone comes first, as NetworkManager does it.
             texts = [text for text in routes.split(", ") if text]
             for text in sorted(texts, key=_has_gateway):
-                yield f"-{version} route replace {self.as_ip(text, link, metric)}"
+                yield from self.as_ip(text, link, metric)
 
-    def as_ip(self, text: str, link: str, metric: int) -> str:
-        """NetworkManager's text of a route as `ip route` takes it."""
+    def as_ip(self, text: str, link: str, metric: int) -> Iterator[str]:
+        """What sets a route that NetworkManager writes so: before it the one to its gateway.
+
+        nm_l3_config_data_add_dependent_onlink_routes(): where it lies outside the link's networks.
+        """
         destination, *rest = text.split(" ")
-        options = [word.split("=", 1) for word in rest if "=" in word]
+        options = [word for word in rest if "=" in word]
         plain = [word for word in rest if "=" not in word]
         gateway = next((word for word in plain if not word.isdigit()), "")
         number = next((word for word in plain if word.isdigit()), str(metric))
-        line = [str(ipaddress.ip_network(destination, strict=False))]
-        if gateway:
-            line += ["via", gateway]
-        line += ["dev", link, "proto", "static", "metric", number]
-        # nm_l3_config_data: what lies outside the link's networks is reached all the same.
+        network = ipaddress.ip_network(destination, strict=False)
+        command = f"-{network.version} route replace"
+        behind = f"dev {link} proto static metric {number}"
         if gateway and not self.is_on(link, ipaddress.ip_address(gateway)):
-            line.append("onlink")
-        for key, value in options:
-            line += [key, value]
-        return " ".join(line)
+            yield f"{command} {gateway} {behind}"
+        via = f"via {gateway}" if gateway else ""
+        yield f"{command} {network} {via} {behind} {' '.join(options).replace('=', ' ')}"
+
+    def is_ruled(self, profile: str) -> bool:
+        """Whether a profile has a rule file."""
+        return any(self.path(f"{NETWORK_SCRIPTS}/{rule}-{profile}").exists() for rule in RULES)
 
     def is_on(self, link: str, gateway: IPAddress) -> bool:
         """Whether an address is link-local, or lies in a network of the link."""
         networks = [
             ipaddress.ip_interface(text).network for text in self.case.links[link][1] if text
         ]
-        values = self.case.nm["profiles"]["ifcfg-" + self.case.profiles[link]]
-        for text in f"{values['ipv4.routes']}, {values['ipv6.routes']}".split(", "):
+        profile = self.case.profiles[link]
+        values = self.case.nm["profiles"]["ifcfg-" + profile]
+        texts = f"{values['ipv4.routes']}, {values['ipv6.routes']}".split(", ")
+        # With a rule file NetworkManager reads no routes.
+        for text in [] if self.is_ruled(profile) else texts:
             if text and " " not in text:  # leads to the link itself
                 networks.append(ipaddress.ip_network(text, strict=False))
         return gateway.is_link_local or any(gateway in network for network in networks)
@@ -332,7 +338,7 @@ def there_and_back(case: Case, script: Path) -> Iterator[Tuple[str, str]]:
             server.leave()
 
 
-def _there_and_back(server: Server) -> Iterator[Tuple[str, str]]:  # noqa: C901  # one step after the other
+def _there_and_back(server: Server) -> Iterator[Tuple[str, str]]:
     said_before = server.start()
     before, main = server.etc(), server.main()
     options = list(_gateways(server))
@@ -357,12 +363,7 @@ def _there_and_back(server: Server) -> Iterator[Tuple[str, str]]:  # noqa: C901 
     said = server.start()
     for line in _new(said, said_before):
         yield "the script says", line
-    after = server.main()
-    for destination, ways in main.items():
-        if not after.get(destination):
-            yield "route lost", f"{destination}: {ways}"
-        elif after[destination][0] != ways[0]:
-            yield "main changed", f"{destination}: {ways[0]} -> {after[destination][0]}"
+    yield from _compare_main(main, server.main())
     ran = server.symroute("verify", *(word for word in options if word != "--convert"))
     if ran.returncode:
         yield "verify", f"exit {ran.returncode}: {ran.stdout.strip()} {ran.stderr.strip()}"
@@ -376,6 +377,17 @@ def _there_and_back(server: Server) -> Iterator[Tuple[str, str]]:  # noqa: C901 
     ran = server.symroute("undo")
     if ran.returncode or server.etc() != before:
         yield "undo", f"exit {ran.returncode}: {_differences(server.etc(), before)} {ran.stderr}"
+
+
+def _compare_main(
+    before: Dict[str, List[Tuple[str, ...]]], after: Dict[str, List[Tuple[str, ...]]]
+) -> Iterator[Tuple[str, str]]:
+    """Routes of main that are lost, or lead elsewhere."""
+    for destination, ways in before.items():
+        if not after.get(destination):
+            yield "route lost", f"{destination}: {ways}"
+        elif after[destination][0] != ways[0]:
+            yield "main changed", f"{destination}: {ways[0]} -> {after[destination][0]}"
 
 
 def _new(said: str, before: str) -> List[str]:
@@ -395,7 +407,10 @@ def _differences(after: Dict[str, bytes], before: Dict[str, bytes]) -> List[str]
 
 def _gateways(server: Server) -> Iterator[str]:
     """Where nothing tells a link's gateway, the first address of its network is one."""
-    known = {way[1] for ways in server.main().values() for way in ways if way[0]}
+    known = set()
+    for destination, ways in server.main().items():
+        if destination.startswith("default"):
+            known |= {way[1] for way in ways}
     for link, (_, addresses) in server.case.links.items():
         first = addresses[0]
         if link in known or not first or ":" in first or link not in server.profiles:

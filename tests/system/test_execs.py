@@ -21,6 +21,7 @@ SCRIPTS = "etc/sysconfig/network-scripts"
 # All that is ever meant to run: what lists and sets marks, the shell for scripts of marks, labels.
 EXPECTED = (
     "sh",
+    "unshare",
     "nft",
     "iptables",
     "ip6tables",

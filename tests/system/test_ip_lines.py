@@ -6,7 +6,9 @@ from typing import Iterator, List
 import pytest
 
 from support.network.namespaces import Namespace, kernel, two_uplinks
+from support.program import unprivileged
 from symroute_nm.kernel import scratch
+from symroute_nm.model.host import Host
 from symroute_nm.model.ip_lines import LineError, read_route, read_rule
 from symroute_nm.model.trial import TriedLine
 from symroute_nm.targets.ifcfg.acceptance import try_routes
@@ -96,6 +98,18 @@ def test_routes_are_taken_and_refused_as_the_kernel_does(
             command = ["ip", f"-{family}", "route", "flush", "table", "all", "exact", network]
             space.run(command)
         assert bool(refused.text) == bool(said.returncode), (line, refused, said.stderr)
+
+
+def test_without_root_there_is_no_scratch_namespace(space: Namespace) -> None:
+    with unprivileged():
+        assert scratch.try_lines(Host(), [TriedLine(4, "10.9.0.0/16 dev lo")]) is None
+
+
+def test_the_scratch_namespace_leaves_nothing(space: Namespace) -> None:
+    before = (space.ask("link"), space.ask("route", "show", "table", "all"))
+    host = kernel(space)
+    assert [""] == space.call(scratch.try_lines, host, [TriedLine(4, "10.9.0.0/16 dev eth0")])
+    assert before == (space.ask("link"), space.ask("route", "show", "table", "all"))
 
 
 def test_the_scratch_namespace_says_what_the_kernel_says(space: Namespace) -> None:

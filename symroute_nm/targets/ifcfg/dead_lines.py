@@ -1,8 +1,8 @@
 """Lines of route and rule files that `ip` never takes, as the host is now."""
 
-from typing import Dict, Iterable, Iterator, List, Set
+from typing import Dict, Iterable, Iterator, List, Set, Tuple
 
-from symroute_nm.errors import shown
+from symroute_nm.errors import Refusal, shown
 from symroute_nm.model.host import Host
 from symroute_nm.model.ip_lines import LineError, read_rule
 from symroute_nm.model.network import IPV4
@@ -25,20 +25,37 @@ def find_dead_lines(files: Iterable[ConfigFile], host: Host) -> List[str]:
 
     Only files of profiles with a rule file, for of others the script reads none.
     """
+    files = list(files)
+    if not any(_has_own_lines(file) for file in files):
+        return []  # as mostly
     texts = {file.path: file.text for file in files}
     sentences = list(find_dead_rules(_read_by_script(texts, host, RULE), host))
     lines: List[OwnLine] = []
     for link in host.links:
         for profile in profiles_for(link, host.profiles):
             for path in _route_paths(texts, profile, link.name):
-                content = texts[path].encode("utf-8", "surrogateescape")
-                pair = Pair(profile.name, link.name)
-                lines += own_lines(content, path, pair, by_networkmanager=False)
+                file = ConfigFile(path, texts[path])
+                content = file.text.encode("utf-8", "surrogateescape")
+                if _has_own_lines(file):
+                    pair = Pair(profile.name, link.name)
+                    lines += own_lines(content, path, pair, by_networkmanager=False)
     refusals = try_routes(host, [line.tried for line in lines])
     for line, refused in zip(lines, refusals):
         if refused.text and not line.flawed:
             sentences.append(describe_dead_line(line, refused.text))
     return list(dict.fromkeys(sentences))
+
+
+def _has_own_lines(file: ConfigFile) -> bool:
+    return any(True for _ in _own_numbered_lines(file))
+
+
+def _own_numbered_lines(file: ConfigFile) -> List[Tuple[int, str]]:
+    """The lines outside our block; none of a file whose block is damaged, which others tell."""
+    try:
+        return list(numbered_lines(file.text.encode("utf-8", "surrogateescape"), file.path))
+    except Refusal:
+        return []
 
 
 def _route_paths(texts: Dict[str, str], profile: Profile, link: str) -> List[str]:
@@ -69,7 +86,7 @@ def find_dead_rules(files: Iterable[ConfigFile], host: Host) -> Iterator[str]:
         name = parse_path(file.path)
         content = file.text.encode("utf-8", "surrogateescape")
         flawed = find_flawed_lines(content)
-        for number, text in numbered_lines(content, file.path):
+        for number, text in _own_numbered_lines(file):
             try:
                 read_rule(text, name.version if name else IPV4, tables)
             except LineError as error:

@@ -173,10 +173,13 @@ def _meaning(line: RouteLine) -> Tuple[object, ...]:
     return (line.type, line.destination, line.table, gateways, line.tos, line.source)
 
 
-def correct_line(line: OwnLine, host: Host, metric: int = 0) -> List[str]:
+def correct_line(
+    line: OwnLine, host: Host, metric: int = 0, *, onlink_known: bool = True
+) -> List[str]:
     """Lines of which `ip` makes what NetworkManager makes of this one; none where it makes nothing.
 
-    Two where the gateway is on no network of the link and the kernel may not know ``onlink``.
+    Two where the gateway is on no network of the link and the kernel may not know ``onlink``: then
+    the first leads to the gateway, as a route that NetworkManager adds by itself.
     """
     now = line.now
     if now is None:
@@ -190,7 +193,7 @@ def correct_line(line: OwnLine, host: Host, metric: int = 0) -> List[str]:
         if hop.gateway is not None:
             words += ["via", str(hop.gateway)]
             if not onlink and not _reaches(host, line.link, hop.gateway):
-                onlink = _knows_onlink(host, line.version)
+                onlink = onlink_known and _knows_onlink(host, line.version)
                 if not onlink:
                     before = [f"{hop.gateway} dev {line.link}"]
         words += ["dev", line.link, *(["onlink"] if onlink else [])]
@@ -345,11 +348,13 @@ def _correct_lines(content: bytes, path: str, pair: Pair, host: Host) -> bytes:
         joined = texts[line.number - 1].endswith(b"\\")  # several lines for one
         if find_faults(line, host, refused.text) and not joined:
             metric = find_present_metric(line.now, host) if line.now and refused.again else 0
-            corrected[line.number] = correct_line(line, host, metric)
+            # Main is to be as NetworkManager has made it, so that the plan stays the same.
+            corrected[line.number] = correct_line(line, host, metric, onlink_known=False)
     if not corrected:
         return content
     written: List[bytes] = []
     for number, text in enumerate(texts, 1):
         new = [line.encode("utf-8", "surrogateescape") for line in corrected.get(number, [])]
-        written += new or [text]
+        # One way to a gateway does for all routes by it.
+        written += [line for line in new if line not in written] or [text]
     return b"\n".join(written)

@@ -343,6 +343,30 @@ def test_lines_that_the_script_cannot_read():
     assert "line 1 ends in CR LF" in the(there, "broken-lines").message
 
 
+def test_lines_that_never_work():
+    routes = ConfigFile(
+        f"{SCRIPTS}/route-eth0", "192.0.2.0/24 via 10.9.9.9\n192.0.2.0/24 dev eth0\n"
+    )
+    there = two_uplinks(evidence=Observations(files=(routes,)))
+    assert [] == findings(there, "dead-line")  # no rule file of the profile: not the script's
+    ruled = with_file(there, "rule-eth0", "# mine\nfrom 10.0.6.5 reject\n")
+    found = [each.message for each in findings(ruled, "dead-line")]
+    assert [
+        f"{SCRIPTS}/rule-eth0 line 2 never works: 'from 10.0.6.5 reject' has 'reject', which is no "
+        "word that ip knows",
+        f"{SCRIPTS}/route-eth0 line 1 never works, as the host is now: '192.0.2.0/24 via 10.9.9.9' "
+        "has the gateway 10.9.9.9, which is on no network of any link",
+    ] == found
+    damaged = with_file(ruled, "rule-eth1", "# BEGIN symroute-nm\nfrom x\n")
+    assert 2 == len(findings(damaged, "dead-line"))
+
+
+def test_tables_that_iproute2_reads_in_part():
+    there = cured()
+    there = there._replace(evidence=Observations(damaged_tables=("rt_tables line 3 is odd",)))
+    assert "rt_tables line 3 is odd" == the(there, "tables-damaged").message
+
+
 # -- our own rules and tables ------------------------------------------------------------------
 
 

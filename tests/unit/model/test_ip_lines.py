@@ -31,12 +31,12 @@ GATEWAY = ip_address("10.0.6.1")
         ("goto 30000", {"action": "goto", "target": 30000}),
         ("nop", {"action": "nop"}),
         (
-            "ipproto tcp dport 80 table 7",
-            {"opaque": ("dport_range 80:80", "ip_proto 6"), "table": 7},
+            "ipproto tcp dport 80 nop",
+            {"opaque": ("dport_range 80:80", "ip_proto 6"), "action": "nop"},
         ),
         (
-            "sport 1-9 ipproto 17 table 7",
-            {"opaque": ("sport_range 1:9", "ip_proto 17"), "table": 7},
+            "sport 1-9 ipproto 17 nop",
+            {"opaque": ("sport_range 1:9", "ip_proto 17"), "action": "nop"},
         ),
         ("uidrange 0-99 table 7", {"opaque": ("uid_range 0:99",), "table": 7}),
         ("fwmark 0x10/0xff table 7", {"mark": 16, "mask": 255, "table": 7}),

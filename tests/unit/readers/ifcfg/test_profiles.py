@@ -223,10 +223,7 @@ STATIC = "DEVICE=eth0\nIPADDR=10.0.6.5\n"
         # What a real NetworkManager 1.42 says of each: "failure to read file".
         (STATIC + "DNS1=202.xxx.xxx.xxx", "line 3: DNS1=202.xxx.xxx.xxx is not an address"),
         ("DEVICE=eth0\nBOOTPROTO=dhcp\nDNS1=1.1.1.1\nDNS2=x", "line 4: DNS2=x is not an address"),
-        (
-            "DEVICE=br0\nTYPE=Bridge\nMACADDR=ab:cd:ef:gh:ij",
-            "line 3: MACADDR=ab:cd:ef:gh:ij is not",
-        ),
+        ("DEVICE=br0\nTYPE=Bridge\nMACADDR=ab:cd:ef:gh:ij", "line 3: MACADDR=ab:cd:ef:gh:ij is"),
         ("DEVICE=eth0\nUUID=x12345y6-789z-1x23-y456-7890z1x2345y", "line 2: UUID=x12345y6"),
         ("DEVICE=team0\nTEAM_CONFIG='{\"runner'", 'line 2: TEAM_CONFIG={"runner is not JSON'),
         ("DEVICE=eth0\nTEAM_MASTER=t\nTEAM_PORT_CONFIG='{\"prio:9}'", "line 3: TEAM_PORT_CONFIG="),
