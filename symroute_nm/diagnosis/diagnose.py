@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional, Tuple
 
-from symroute_nm.diagnosis import foreign, own_rules, services
+from symroute_nm.diagnosis import foreign, own_rules, published_ports
 from symroute_nm.diagnosis.case import Case, find_ours, gather
 from symroute_nm.diagnosis.foreign import STRICT_IPV6
 from symroute_nm.model.finding import Finding
@@ -11,8 +11,8 @@ from symroute_nm.model.network import TABLE_MAIN, VERSIONS, Address, Rule
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.planner import left_to_main
 from symroute_nm.plan.uplinks import find_uplinks, pair_families
-from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.rpdb.symmetry import Failure, judge
 from symroute_nm.targets.base import Inspected, choose_target
@@ -30,9 +30,9 @@ _FINDERS = (
     foreign.find_taken,
     foreign.find_shared_networks,
     foreign.find_rpfilter,
-    services.find_published,
-    services.find_unmarked,
-    services.find_routed,
+    published_ports.find_published,
+    published_ports.find_unmarked,
+    published_ports.find_routed,
     foreign.find_left_out,
     foreign.find_without_gateway,
     foreign.find_unread,

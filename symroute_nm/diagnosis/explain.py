@@ -10,8 +10,8 @@ from symroute_nm.model.network import TABLE_MAIN, IPAddress, Rule
 from symroute_nm.model.ours import our_rules
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import Settings
-from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.decision import Decision, TraceStep
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.rpdb.rules import Packet
 

@@ -21,8 +21,8 @@ from symroute_nm.model.network import (
 from symroute_nm.model.observations import PUBLISHED_PORTS, Arp
 from symroute_nm.model.ours import STAGES, looks_like_ours, our_rules, priorities
 from symroute_nm.model.plan import NO_WAY_OUT, Skip
-from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.fib import ERRORS
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.rpdb.symmetry import Failure, is_by_destination
 

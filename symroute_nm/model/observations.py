@@ -58,6 +58,7 @@ class Observations(NamedTuple):
     masqueraded: Tuple[IPNetwork, ...] = ()  # whose own addresses stay inside
     marked: Tuple[str, ...] = ()  # links whose connections get a mark of ours
     unread: Tuple[Unread, ...] = ()
+    damaged_tables: Tuple[str, ...] = ()  # sentences on rt_tables files that iproute2 stops in
 
     def has_read(self, subject: str) -> bool:
         """Whether nothing of that subject of `Unread` was left out."""

@@ -16,6 +16,7 @@ from symroute_nm.readers.firewall import has_firewalld
 from symroute_nm.readers.ifcfg.dispatcher import find_service_fault
 from symroute_nm.readers.ifcfg.route_files import read_route_files_below
 from symroute_nm.readers.published_ports import parse_iptables, parse_masqueraded, parse_nft
+from symroute_nm.readers.rt_tables import find_damage
 
 _FIREWALLD_CONF = "etc/firewalld/firewalld.conf"
 _RPFILTER = re.compile(r"^[ \t]*IPv6_rpfilter[ \t]*=[ \t]*(\S+)", re.MULTILINE)
@@ -62,6 +63,7 @@ def read_observations(root: Path, links: Iterable[Link]) -> Observations:
         masqueraded=tuple(sorted(masqueraded, key=str)),
         marked=tuple(sorted(marked)),
         unread=(*unread_files, *unread_listings),
+        damaged_tables=find_damage(root),
     )
 
 

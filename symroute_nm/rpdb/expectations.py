@@ -29,9 +29,9 @@ from symroute_nm.model.network import (
 )
 from symroute_nm.model.prefixes import BITS, PrefixSet, collapse, first_address, last_address
 from symroute_nm.model.route_set import RouteSet, RouteTable, pack
-from symroute_nm.rpdb.database import DecidedPart, Rpdb
 from symroute_nm.rpdb.decision import Decision
 from symroute_nm.rpdb.intervals import Intervals, LabelledIntervals, make_labelled
+from symroute_nm.rpdb.lookup import DecidedPart, Rpdb
 from symroute_nm.rpdb.rules import Packet
 
 # A link that has specific routes to this much of a family's addresses is a way to everything, in

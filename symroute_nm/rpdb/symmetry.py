@@ -8,12 +8,12 @@ from symroute_nm.model.host import Host
 from symroute_nm.model.iproute2 import format_hop, format_route, format_rule
 from symroute_nm.model.network import ANY, IPV4, VERSIONS, Address, IPAddress
 from symroute_nm.model.plan import LeftOut, Uplink
-from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.decision import Decision
+from symroute_nm.rpdb.deviations import MOST_WAYS, Deviation, Flow, Group, Judge
 from symroute_nm.rpdb.expectations import Expectations, find_catch_all_links
 from symroute_nm.rpdb.fib import Query
 from symroute_nm.rpdb.intervals import Intervals
-from symroute_nm.rpdb.judge import MOST_WAYS, Deviation, Flow, Group, Judge
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
 # What no mark has to do with: local comes first, and of IPv6's link-local each link has its own

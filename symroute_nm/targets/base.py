@@ -8,7 +8,16 @@ import abc
 import importlib
 import shlex
 from pathlib import Path
-from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from symroute_nm.files.changes import Change
 from symroute_nm.model.finding import Finding
@@ -19,6 +28,7 @@ from symroute_nm.model.observations import ConfigFile, Observations
 from symroute_nm.model.plan import OwnTable, Plan, Uplink
 from symroute_nm.model.profiles import Profile, profiles_for
 from symroute_nm.model.settings import Settings
+from symroute_nm.model.trial import Trial
 
 
 class Obstacle(NamedTuple):
@@ -179,8 +189,22 @@ class Target(abc.ABC):
         """The changes that take away all that is ours; raises `SymrouteError`."""
 
     @abc.abstractmethod
-    def check(self, root: Path, host: Host, plan: Plan, changes: Sequence[Change]) -> Check:
-        """What the changes of `draft` do to the administrator's lines; raises `SymrouteError`."""
+    def check(
+        self,
+        root: Path,
+        host: Host,
+        plan: Plan,
+        changes: Sequence[Change],
+        trial: Optional[Trial] = None,
+    ) -> Check:
+        """What the changes do to the administrator's lines; raises `SymrouteError`.
+
+        The lines are tried by `trial`, where it can, else in the model.
+        """
+
+    @abc.abstractmethod
+    def find_dead_lines(self, files: Iterable[ConfigFile], host: Host) -> Sequence[str]:
+        """A sentence for each of the administrator's lines in these files that never works."""
 
     @abc.abstractmethod
     def find_findings(self, inspected: Inspected) -> Iterable[Iterator[Finding]]:

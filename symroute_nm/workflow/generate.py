@@ -1,11 +1,13 @@
 """`generate` for one host: plan, prove, tell, and write."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.files.changes import replaced, unified_diff
 from symroute_nm.model.host import Host
 from symroute_nm.model.settings import GenerateOptions, Options, Settings
+from symroute_nm.model.trial import TriedLine
+from symroute_nm.readers.rt_tables import find_damage
 from symroute_nm.readers.session import session_address
 from symroute_nm.targets.base import choose_target
 from symroute_nm.workflow.activation import DELETE, Command, find_commands
@@ -94,8 +96,9 @@ def plan_host(request: Request, say: Say, show: Callable[[str], None]) -> Planne
         recover_files(root, choose_target().folders, say)
     host = read_host(root, request.host_file, probe=settings.guard == "auto")
     check_names(host, request.options)
-    proposal = propose(root, host, settings, generate_options)
     from_snapshot = request.host_file is not None
+    trial = None if from_snapshot else _try_lines
+    proposal = propose(root, host, settings, generate_options, trial)
     warnings = preflight(root, host, proposal, generate_options, from_snapshot=from_snapshot)
     warnings += check_lines(proposal.check, generate_options)
     commands = find_commands(host, settings, proposal, session_address())
@@ -108,6 +111,7 @@ def plan_host(request: Request, say: Say, show: Callable[[str], None]) -> Planne
         *name_notes(host, settings),
         *choose_target().notes_on_earlier(proposal.earlier_blocks),
         *(f"warning: {flaw}" for flaw in proposal.check.flaws),
+        *(f"warning: {damage}" for damage in find_damage(root)),
     )
     if generate_options.dry_run and not request.quiet:
         say(*(change.text for change in proposal.uplink_changes))
@@ -117,3 +121,9 @@ def plan_host(request: Request, say: Say, show: Callable[[str], None]) -> Planne
     if not (generate_options.dry_run or request.quiet):
         show(unified_diff(replaced(proposal.changes)))
     return PlannedHost(host, proposal, tuple(commands))
+
+
+def _try_lines(host: Host, lines: Sequence[TriedLine]) -> Optional[Sequence[str]]:
+    from symroute_nm.kernel import scratch  # few have lines to try
+
+    return scratch.try_lines(host, lines)

@@ -1,7 +1,7 @@
 """A plan that is proved, with the files that it changes, and what stands in its way."""
 
 from pathlib import Path
-from typing import Iterable, List, NamedTuple, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Tuple
 
 from symroute_nm.errors import InputError, Refusal
 from symroute_nm.files import access
@@ -9,6 +9,7 @@ from symroute_nm.files.changes import Change, changed
 from symroute_nm.model.host import Host
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Options, Settings, named_links
+from symroute_nm.model.trial import Trial
 from symroute_nm.plan.planner import check_block
 from symroute_nm.readers.settings import nearest
 from symroute_nm.rpdb.proof import Proof, prove
@@ -54,12 +55,19 @@ def name_notes(host: Host, settings: Settings) -> List[str]:
 
 
 def propose(
-    root: Path, host: Host, settings: Settings, generate_options: GenerateOptions
+    root: Path,
+    host: Host,
+    settings: Settings,
+    generate_options: GenerateOptions,
+    trial: Optional[Trial] = None,
 ) -> Proposal:
-    """The draft for the host, proved. Raises `SymrouteError`."""
+    """The draft for the host, proved; the administrator's lines are tried by `trial`.
+
+    Raises `SymrouteError`.
+    """
     draft = make_draft(root, host, settings, generate_options)
     target = choose_target()
-    check = target.check(root, host, draft.plan, draft.changes)
+    check = target.check(root, host, draft.plan, draft.changes, trial)
     host_with_sleeping = with_rules(host, draft.plan, check.sleeping.rules)
     check_block(host_with_sleeping, settings)
     profiles_gone = {target.profile_of(path) for path in draft.earlier_blocks.gone}

@@ -14,6 +14,8 @@ from symroute_nm.model.marking import SCRIPT
 from symroute_nm.model.plan import Plan
 from symroute_nm.model.settings import GenerateOptions, Settings
 from symroute_nm.model.state import State
+from symroute_nm.readers.ifcfg.route_files import read_route_files
+from symroute_nm.readers.rt_tables import find_damage
 from symroute_nm.targets.base import choose_target
 from symroute_nm.workflow import kernel_changes
 from symroute_nm.workflow.draft import make_draft
@@ -43,9 +45,12 @@ def verify(root: Path, host: Host, settings: Settings) -> Verification:
         files=_without(files.ours.state, kept),
         kernel=_without(scoped.present, kept),
     )
+    target = choose_target()
     notes = (
         *draft.plan.notes,
-        *choose_target().notes_on_earlier(draft.earlier_blocks),
+        *target.notes_on_earlier(draft.earlier_blocks),
+        *target.find_dead_lines(read_route_files(root), host),
+        *find_damage(root),
     )
     differing = [
         *find_file_drift(draft.changes, _changed_by_hand(root)),

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from symroute_nm.model.network import ANY, Hop, Route, Rule, host_network
 from symroute_nm.model.route_set import pack
-from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
 INTERNAL = 8

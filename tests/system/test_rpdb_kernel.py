@@ -21,7 +21,7 @@ import pytest
 
 from symroute_nm.model.network import Hop, Route, Rule
 from symroute_nm.model.route_set import pack
-from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
 SEED = int(os.environ.get("SYMROUTE_SEED", "1"))

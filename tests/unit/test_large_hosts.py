@@ -9,7 +9,7 @@ from symroute_nm.model.places import NETWORK_SCRIPTS
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import Settings
 from symroute_nm.report.links import skip_lines
-from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.proof import prove
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.targets.base import EarlierBlocks

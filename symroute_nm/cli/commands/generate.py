@@ -46,7 +46,7 @@ def generate(
         False, "--prune", help="Remove the blocks of links that are no uplinks now."
     ),
     convert: bool = typer.Option(
-        False, "--convert", help="Rewrite ADDRESSn= route files in ip form."
+        False, "--convert", help="Rewrite routes of yours that ip cannot take."
     ),
     force: bool = FORCE,
     apply: bool = APPLY,

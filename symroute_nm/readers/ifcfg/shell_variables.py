@@ -59,6 +59,16 @@ def parse(text: Union[bytes, str]) -> Mapping[str, Optional[str]]:
     return MappingProxyType(values)
 
 
+def line_numbers(text: Union[bytes, str]) -> Mapping[str, int]:
+    """The line, from 1, of each variable's last assignment, the one that counts."""
+    numbers: Dict[str, int] = {}
+    for number, line in enumerate(_encode(text).split(b"\n"), 1):
+        assignment = _LINE.fullmatch(line)
+        if assignment:
+            numbers[assignment.group(1).decode("ascii")] = number
+    return numbers
+
+
 def _encode(text: Union[bytes, str]) -> bytes:
     raw = text if isinstance(text, bytes) else _encode_text(text)
     return raw.partition(b"\0")[0]  # to NetworkManager a file is a C string

@@ -1,7 +1,7 @@
 """Lines of route and rule files that the dispatcher script cannot read, with what breaks them."""
 
 import re
-from typing import List, Tuple
+from typing import FrozenSet, List, Tuple
 
 from symroute_nm.targets.ifcfg.conversion import is_variables_form
 
@@ -23,6 +23,17 @@ def find_flaws(content: bytes) -> Tuple[str, ...]:
         found = _line_flaws(line, after, first=number == 1, shell=shell)
         flaws += [f"line {number} {flaw}" for flaw in found]
     return tuple(flaws)
+
+
+def find_flawed_lines(content: bytes) -> FrozenSet[int]:
+    """The numbers of the lines that `find_flaws` names."""
+    lines = content.split(b"\n")
+    shell = is_variables_form(content)
+    return frozenset(
+        number
+        for number, (line, after) in enumerate(zip(lines, [*lines[1:], b""]), 1)
+        if _line_flaws(line, after, first=number == 1, shell=shell)
+    )
 
 
 def _line_flaws(line: bytes, after: bytes, *, first: bool, shell: bool) -> List[str]:

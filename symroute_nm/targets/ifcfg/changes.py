@@ -3,7 +3,7 @@
 import re
 import stat
 from pathlib import Path, PurePosixPath
-from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from symroute_nm.errors import Refusal
 from symroute_nm.files import blocks
@@ -13,7 +13,7 @@ from symroute_nm.model.marking import DIRECT, MARKING_FILES, SCRIPT
 from symroute_nm.model.places import FRAGMENT, NETWORK_SCRIPTS, RT_TABLES
 from symroute_nm.model.profiles import BACKUP_NAME
 from symroute_nm.targets import direct_xml
-from symroute_nm.targets.ifcfg.conversion import convert, is_variables_form
+from symroute_nm.targets.ifcfg.conversion import is_variables_form
 from symroute_nm.targets.ifcfg.names import ROUTE, is_kind
 
 # Folders, and the names of files in them that may hold a block of ours.
@@ -31,24 +31,32 @@ FOLDERS = tuple(folder for folder, _ in _OWN_NAMES)
 _SCRIPT_MODE = 0o755
 
 
+# Makes lines that `ip` takes of the administrator's in a route file; raises `SymrouteError`.
+Rewriter = Callable[[bytes], bytes]
+
+
 def find_changes(
     root: Path,
     wanted: Mapping[str, str],
     unwanted: Iterable[str] = (),
-    devices: Optional[Mapping[str, str]] = None,
+    rewriters: Optional[Mapping[str, Rewriter]] = None,
 ) -> Tuple[Change, ...]:
     """The changes below `root` that put and remove blocks, sorted by path, keeping ones included.
 
-    `wanted` is {path: body}, `unwanted` paths that lose their block, `devices` {path: link} the
-    files that may be rewritten from ``ADDRESSn=`` form. InputError, Refusal, SystemFailure.
+    `wanted` is {path: body}, `unwanted` paths that lose their block, `rewriters` {path: what makes
+    lines that `ip` takes of the administrator's}. InputError, Refusal, SystemFailure.
     """
     gone = set(unwanted) - set(wanted)
+    rewritten = set(rewriters or {}) - set(wanted) - gone
     with Tree(root) as tree:
-        places = {path: tree.place(path) for path in (*wanted, *gone)}
+        places = {path: tree.place(path) for path in (*wanted, *gone, *rewritten)}
         changes = [
-            _with_block(places[path], path, body, devices or {}) for path, body in wanted.items()
+            _with_block(places[path], path, body, rewriters or {}) for path, body in wanted.items()
         ]
         changes += [_without_block(tree, places[path], path) for path in gone]
+        # Of a family that has no block the script reads the file all the same.
+        for path in rewritten:
+            changes += _rewritten(places[path], path, rewriters or {})
     return _distinct(places, sorted(changes))
 
 
@@ -71,20 +79,30 @@ def _content(place: Place, path: str) -> Optional[bytes]:
     return None if file is None else file.content
 
 
-def _with_block(place: Place, path: str, body: str, devices: Mapping[str, str]) -> Change:
+def _with_block(place: Place, path: str, body: str, rewriters: Mapping[str, Rewriter]) -> Change:
     before = _content(place, path)
     if path == DIRECT:
         return Change(path, before, direct_xml.put(before, body, path))
     content = before
-    if before is not None and is_kind(path, ROUTE) and is_variables_form(before):
-        if path not in devices:
+    if before is not None and is_kind(path, ROUTE):
+        if path in rewriters:
+            content = rewriters[path](before)
+        elif is_variables_form(before):
             raise Refusal(
                 f"{path} is in ADDRESSn= form, in which ip lines are not read",
                 "rewrite it in ip form, or let --convert do so (the original goes to the backup)",
             )
-        content = convert(blocks.take_out(before, path) or b"", devices[path], path)
     change = Change(path, before, blocks.put(content, body, path))
     return change._replace(mode=_SCRIPT_MODE) if path == SCRIPT else change
+
+
+def _rewritten(place: Place, path: str, rewriters: Mapping[str, Rewriter]) -> List[Change]:
+    """The change of a file that gets no block, if there is one."""
+    before = _content(place, path)
+    if before is None or is_variables_form(before):
+        return []
+    after = rewriters[path](before)
+    return [Change(path, before, after)] if after != before else []
 
 
 def _without_block(tree: Tree, place: Place, path: str) -> Change:

@@ -38,7 +38,9 @@ def convert(content: bytes, device: str, path: str = "the file") -> bytes:
     """
     if not _SAFE_DEVICE.match(device):
         raise InputError(f"{path}: no usable device name: {device!r}", "give the link's name")
-    lines = [_read_line(line, number, path) for number, line in enumerate(_lines(content), 1)]
+    lines: List[_Line] = []
+    for number, text in enumerate(_lines(content), 1):
+        lines += _read_line(text, number, path)
     values = _collect(lines, path)
     order = [line.number for line in lines if line.key == "ADDRESS"]
     if order != list(range(len(order))):
@@ -67,19 +69,26 @@ def _lines(content: bytes) -> List[str]:
     return content.decode("utf-8", "surrogateescape").split("\n")
 
 
-def _read_line(text: str, at: int, path: str) -> _Line:
+def _read_line(text: str, at: int, path: str) -> List[_Line]:
+    """The assignments of a line; the shell takes several, NetworkManager none of those."""
     bare = text.strip(" \t\r")
     if not bare or bare.startswith("#"):
-        return _Line(at, text)
+        return [_Line(at, text)]
     words, comment = _shell_words(bare)
-    assignment = _ASSIGNMENT.match(words[0]) if len(words) == 1 else None
-    if assignment is None:
+    lines: List[_Line] = []
+    for word in words:
+        assignment = _ASSIGNMENT.match(word)
+        if assignment is None:
+            lines = []
+            break
+        key, route, value = assignment.groups()
+        lines.append(_Line(at, "" if lines else comment, key, int(route), value.strip()))
+    if not lines:
         raise InputError(
             f"{path} line {at} is not understood: {shown(bare)}",
             "rewrite the file in ip form by hand (one 'NET/PREFIX via GATEWAY dev LINK' a line)",
         )
-    key, route, value = assignment.groups()
-    return _Line(at, comment, key, int(route), value.strip())
+    return lines
 
 
 def _shell_words(text: str) -> Tuple[List[str], str]:

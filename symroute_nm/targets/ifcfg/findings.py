@@ -16,6 +16,7 @@ from symroute_nm.model.places import ROUTES_SCRIPT
 from symroute_nm.model.plan import Uplink
 from symroute_nm.model.profiles import profiles_for
 from symroute_nm.targets.base import Inspected, Obstacle
+from symroute_nm.targets.ifcfg import dead_lines
 from symroute_nm.targets.ifcfg.broken_lines import find_flaws
 from symroute_nm.targets.ifcfg.conversion import is_variables_form
 from symroute_nm.targets.ifcfg.names import KINDS, RULE, is_kind, path_of, profile_of
@@ -183,6 +184,18 @@ def find_broken_lines(inspected: Inspected) -> Iterator[Finding]:
             )
 
 
+def find_dead_lines(inspected: Inspected) -> Iterator[Finding]:
+    """The administrator's lines that `ip` refuses each time."""
+    for sentence in dead_lines.find_dead_lines(inspected.files, inspected.host):
+        yield Finding("dead-line", NOTICE, sentence, "correct or delete the line")
+
+
+def find_damaged_tables(inspected: Inspected) -> Iterator[Finding]:
+    """Files of table names that iproute2 does not read to their ends."""
+    for sentence in inspected.evidence.damaged_tables:
+        yield Finding("tables-damaged", NOTICE, sentence, "")
+
+
 def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
@@ -193,4 +206,6 @@ FINDERS = (
     find_profiles,
     find_variables_form,
     find_broken_lines,
+    find_dead_lines,
+    find_damaged_tables,
 )

@@ -4,13 +4,8 @@ from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, 
 
 from symroute_nm.files import blocks
 from symroute_nm.model.host import Host
-from symroute_nm.model.iproute2 import (
-    KERNEL_TABLES,
-    parse_route,
-    parse_route_key,
-    parse_rule,
-    read_lines,
-)
+from symroute_nm.model.ip_lines import KERNEL_TABLES, LineError, read_rule
+from symroute_nm.model.iproute2 import parse_route, parse_route_key, parse_rule, read_lines
 from symroute_nm.model.listing import Files, ListedRoute, ListedRule, Listing
 from symroute_nm.model.network import Route
 from symroute_nm.model.observations import ConfigFile, config_file
@@ -33,7 +28,7 @@ def read_files(files: Iterable[ConfigFile], host: Host) -> Files:
 
 def list_rules(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...]:
     """The rules in all of the rule files, in order; lines that are not understood are left out."""
-    tables = _table_numbers(host)
+    tables = table_numbers(host)
     listed: List[ListedRule] = []
     for file, name in _of_kind(files, RULE):
         for line in read_lines(file.text):
@@ -44,11 +39,15 @@ def list_rules(files: Iterable[ConfigFile], host: Host) -> Tuple[ListedRule, ...
 
 
 def unread_rules(files: Iterable[ConfigFile], host: Host) -> Iterator[Tuple[str, str]]:
-    """The lines of rule files that `list_rules` leaves out, each behind its file's path."""
-    tables = _table_numbers(host)
+    """The lines of rule files that `ip` takes and `list_rules` leaves out, behind their paths."""
+    tables = table_numbers(host)
     for file, name in _of_kind(files, RULE):
         for line in read_lines(file.text):
-            if parse_rule(line, name.version, tables) is None:
+            try:
+                known = read_rule(line, name.version, tables) is not None
+            except LineError:  # then no kernel has it
+                continue
+            if not known:
                 yield file.path, line
 
 
@@ -70,7 +69,7 @@ def _list_routes(
     host: Host,
     parse: Callable[[str, int, Mapping[str, int]], Optional[Route]],
 ) -> Tuple[ListedRoute, ...]:
-    tables = _table_numbers(host)
+    tables = table_numbers(host)
     listed: List[ListedRoute] = []
     for file, name in _of_kind(files, ROUTE):
         for line in read_lines(file.text):
@@ -88,6 +87,6 @@ def _of_kind(files: Iterable[ConfigFile], kind: str) -> Iterator[Tuple[ConfigFil
             yield file, name
 
 
-def _table_numbers(host: Host) -> Dict[str, int]:
+def table_numbers(host: Host) -> Dict[str, int]:
     """What iproute2 takes a table's name for: {name: number}."""
     return {**{table.name: table.id for table in host.tables}, **KERNEL_TABLES}

@@ -1,7 +1,8 @@
 """Target "ifcfg": route and rule files that NetworkManager's dispatcher script applies."""
 
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from symroute_nm.files import access
 from symroute_nm.files.changes import Change
@@ -13,6 +14,7 @@ from symroute_nm.model.observations import ConfigFile, config_file
 from symroute_nm.model.plan import Plan, Uplink
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
+from symroute_nm.model.trial import Trial
 from symroute_nm.targets.base import (
     Check,
     Draft,
@@ -93,8 +95,8 @@ class IfcfgTarget(Target):
         earlier = sort_earlier_blocks(host, plan, owned, wanted, prune=options.prune)
         if earlier.tables:
             wanted = _render(plan, host, earlier)
-        devices = _devices(plan) if options.convert else {}
-        return Draft(find_changes(root, wanted, earlier.gone, devices), earlier)
+        rewriters = _rewriters(root, host, plan) if options.convert else {}
+        return Draft(find_changes(root, wanted, earlier.gone, rewriters), earlier)
 
     def draft_removal(self, root: Path) -> Tuple[Change, ...]:
         """The changes that take every block and file of ours away."""
@@ -102,11 +104,24 @@ class IfcfgTarget(Target):
 
         return find_changes(root, {}, self.find_owned(root))
 
-    def check(self, root: Path, host: Host, plan: Plan, changes: Sequence[Change]) -> Check:
+    def check(
+        self,
+        root: Path,
+        host: Host,
+        plan: Plan,
+        changes: Sequence[Change],
+        trial: Optional[Trial] = None,
+    ) -> Check:
         """What NetworkManager applies now and the dispatcher script would apply otherwise."""
         from symroute_nm.targets.ifcfg.checks import check
 
-        return check(root, host, plan, changes)
+        return check(root, host, plan, changes, trial)
+
+    def find_dead_lines(self, files: Iterable[ConfigFile], host: Host) -> Sequence[str]:
+        """The lines outside our blocks that the dispatcher script hands to `ip` in vain."""
+        from symroute_nm.targets.ifcfg.dead_lines import find_dead_lines
+
+        return find_dead_lines(files, host)
 
     def find_findings(self, inspected: Inspected) -> Iterable[Iterator[Finding]]:
         """The dispatcher script, names of files, profiles, forms and lines."""
@@ -142,11 +157,16 @@ def _render(plan: Plan, host: Host, earlier: EarlierBlocks) -> Dict[str, str]:
     return render(plan, host, earlier.tables)
 
 
-def _devices(plan: Plan) -> Dict[str, str]:
-    """The link of each route file: {path: link}."""
-    devices: Dict[str, str] = {}
-    for uplink in (planned.uplink for planned in plan.uplinks):
-        if uplink.profile is not None:
-            paths = paths_of(ROUTE, [uplink.profile.name])
-            devices.update(dict.fromkeys(paths, uplink.link.name))
-    return devices
+def _rewriters(root: Path, host: Host, plan: Plan) -> Dict[str, Callable[[bytes], bytes]]:
+    """What makes lines that `ip` takes of those of each route file: {path: function}."""
+    from symroute_nm.targets.ifcfg.checks import pairs_of, without_rule_file
+    from symroute_nm.targets.ifcfg.static_routes import rewrite
+
+    bare = without_rule_file(root, plan)
+    rewriters: Dict[str, Callable[[bytes], bytes]] = {}
+    for pair in pairs_of(plan):
+        for path in paths_of(ROUTE, [pair.profile]):
+            rewriters[path] = partial(
+                rewrite, path=path, pair=pair, host=host, by_networkmanager=pair in bare
+            )
+    return rewriters

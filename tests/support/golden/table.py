@@ -542,7 +542,7 @@ OWN_LINES = (
     refused(
         "routes-for-networkmanager-alone",
         "a route that `ip` takes otherwise than NetworkManager does",
-        "mend the line",
+        "the message has the line that works, `--convert` writes it",
         "line 2 ends in CR LF",
         "line 3 names no link",
     ),

@@ -18,7 +18,7 @@ from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.readers import snapshot
 from symroute_nm.report import diagnosis
-from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.proof import put_plan
 from symroute_nm.targets.ifcfg.findings import find_obstacle
 from symroute_nm.targets.ifcfg.render import render

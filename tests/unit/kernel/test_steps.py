@@ -15,7 +15,7 @@ from symroute_nm.model.network import Rule, host_network, is_global
 from symroute_nm.model.route_set import pack
 from symroute_nm.model.settings import InterfaceSettings, Settings, TableChoice
 from symroute_nm.model.state import ADD, DELETE, REPLACE, State, Step
-from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
 NOTHING = State()

@@ -28,10 +28,10 @@ def test_any_line_is_a_rule_or_none(words):
         "priority x from 10.0.6.5 lookup 7",
         "priority -1 lookup 7",
         "from",
-        "blackhole",
         "",
         "# x y",
-        "uidrange 0-99 lookup 7",
+        "realms 7 lookup 7",
+        "ipproto frobnicate lookup 7",
     ],
 )
 def test_rules_that_are_not_understood_are_none(line):
@@ -47,7 +47,6 @@ def test_rules_that_are_not_understood_are_none(line):
         "priority \u0663 lookup 5",
         "priority 4294967296 lookup 5",
         "from 10.0.0.0/0.255.255.255 lookup 5",
-        "from 010.0.0.0/8 lookup 5",
         "from fe80::1 lookup 5",
         "priority 08 lookup 5",
     ],

@@ -19,7 +19,7 @@ from symroute_nm.model.settings import (
 )
 from symroute_nm.readers.settings import parse_settings
 from symroute_nm.report.explanation import as_json, lines
-from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.targets.ifcfg.render import render

@@ -16,7 +16,7 @@ from symroute_nm.model.plan import Plan
 from symroute_nm.model.prefixes import PrefixSet
 from symroute_nm.model.profiles import Profile
 from symroute_nm.model.settings import Settings
-from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.proof import prove, put_plan
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.rpdb.symmetry import judge

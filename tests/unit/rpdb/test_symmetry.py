@@ -16,11 +16,11 @@ from symroute_nm.model.plan import LeftOut
 from symroute_nm.model.prefixes import PrefixSet, prefix_key
 from symroute_nm.model.settings import Settings
 from symroute_nm.plan.uplinks import find_uplinks
+from symroute_nm.rpdb import deviations as judge_module
 from symroute_nm.rpdb import expectations, symmetry
-from symroute_nm.rpdb import judge as judge_module
-from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.expectations import Expectations, find_catch_all_links, is_internal
 from symroute_nm.rpdb.fib import WHOLE
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.rules import Packet
 from symroute_nm.rpdb.symmetry import judge
 

@@ -177,7 +177,7 @@ def test_routing_rules(key, expected):
     [
         ("TYPE=Bond", "Bond"),
         ("DEVICETYPE=Team", "Team"),
-        ("TEAM_CONFIG='{}'", "Team"),
+        ("DEVICE=team0\nTEAM_CONFIG='{}'", "Team"),
         ("DEVICETYPE=TeamPort", "Ethernet"),
         ("DEVICETYPE=TeamPort\nTYPE=Vlan", "Vlan"),
         ("", ""),
@@ -220,10 +220,57 @@ STATIC = "DEVICE=eth0\nIPADDR=10.0.6.5\n"
         ("DEVICE=eth0\nBOOTPROTO=dhcp\nIPADDR1=x", "IPADDR1=x is not an address"),
         (STATIC + "IPADDR1=10.0.6.6\nGATEWAY1=x", "GATEWAY1=x is not an address"),
         ("DEVICE=eth0\nIPV6INIT=yes\nIPV6ADDR=2001:db8::5\nIPV6_DEFAULTGW=x", "IPV6_DEFAULTGW=x"),
+        # What a real NetworkManager 1.42 says of each: "failure to read file".
+        (STATIC + "DNS1=202.xxx.xxx.xxx", "line 3: DNS1=202.xxx.xxx.xxx is not an address"),
+        ("DEVICE=eth0\nBOOTPROTO=dhcp\nDNS1=1.1.1.1\nDNS2=x", "line 4: DNS2=x is not an address"),
+        (
+            "DEVICE=br0\nTYPE=Bridge\nMACADDR=ab:cd:ef:gh:ij",
+            "line 3: MACADDR=ab:cd:ef:gh:ij is not",
+        ),
+        ("DEVICE=eth0\nUUID=x12345y6-789z-1x23-y456-7890z1x2345y", "line 2: UUID=x12345y6"),
+        ("DEVICE=team0\nTEAM_CONFIG='{\"runner'", 'line 2: TEAM_CONFIG={"runner is not JSON'),
+        ("DEVICE=eth0\nTEAM_MASTER=t\nTEAM_PORT_CONFIG='{\"prio:9}'", "line 3: TEAM_PORT_CONFIG="),
+        ("DEVICE=eth0\nBOOTPROTO=static\nNETMASK=255.255.255.0", "there is no IPADDR"),
+        ("DEVICE=eth0\nIPADDR='10.0.6.5\nPREFIX=24", "line 2: the address is static"),
+        ("DEVICE=eth0\nIPADDR=<your IPv4 address>\nNETMASK=255.255.255.0", "line 2: the address"),
+        (STATIC + "PREFIX=33", "PREFIX=33 is not a prefix length"),
+        (STATIC + "NETMASK=24", "NETMASK=24 is not an address"),
+        ("DEVICE=eth0\nIPV6INIT=yes\nIPV6ADDR=2001:db8::5/129", "IPV6ADDR=2001:db8::5/129 is not"),
+        ("DEVICE=eth0\nTYPE=Ethernet\nBONDING_MASTER=yes", "line 3: BONDING_MASTER=yes"),
+        ("TYPE=Bond\nBONDING_OPTS=mode=1", "a bond needs a DEVICE"),
+        ("DEVICE=br0\nTYPE=Bridge\nBRIDGING_OPTS='group_address=1'", "line 3: 'group_address=1'"),
+        ("DEVICE=br0\nTYPE=Bridge\nBRIDGE_MACADDR=x", "line 3: BRIDGE_MACADDR=x"),
+        ("DEVICE=eth0.3\nVLAN=yes\nVLAN_ID=4096", "line 3: VLAN_ID=4096"),
+        ("DEVICE=uplink\nVLAN=yes\nPHYSDEV=eth0", "gives the number of the VLAN"),
+        ("DEVICE=vlan5\nVLAN=yes", "gives the link that the VLAN is on"),
     ],
 )
 def test_problems(text, word):
     assert word in ifcfg.parse("eth0", text).problem
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("DEVICE=eth0", "System eth0"),
+        ("DEVICE=eth0\nNAME=users", "users"),
+        ("DEVICE=bond0\nTYPE=Bond", "Bond eth0"),
+        ("DEVICE=bond0\nTYPE=bond", "Bond eth0"),
+        ("DEVICE=bond0\nBONDING_MASTER=yes", "Bond eth0"),
+        ("DEVICE=bond0\nTYPE=Ethernet\nBONDING_OPTS=mode=1", "Bond eth0"),
+        ("DEVICE=bond0\nBONDING_OPTS=mode=1", "System eth0"),
+        ("DEVICE=br0\nTYPE=Bridge", "Bridge eth0"),
+        ("DEVICE=team0\nDEVICETYPE=Team", "Team eth0"),
+        ("DEVICE=team0\nTEAM_CONFIG='{}'", "Team eth0"),
+        ("DEVICE=eth1\nDEVICETYPE=TeamPort", "System eth0"),
+        ("DEVICE=eth0.3\nVLAN=yes", "Vlan eth0"),
+        ("DEVICE=eth0.3\nTYPE=Vlan", "Vlan eth0"),
+        ("DEVICE=eth0.3\nTYPE=Ethernet\nVLAN=yes", "System eth0"),
+        ("TYPE=Wireless\nESSID=office", "System office (eth0)"),
+    ],
+)
+def test_names_as_networkmanager_makes_them(text, name):
+    assert name == ifcfg.parse("eth0", text).id
 
 
 @pytest.mark.parametrize(
@@ -234,7 +281,7 @@ def test_problems(text, word):
         "TYPE=Ethernet",
         "DEVICE=eth0\nTYPE=ETHERNET",
         "DEVICE=ctc0\nTYPE=CTC",
-        "TEAM_CONFIG='{}'",
+        "DEVICE=team0\nTEAM_CONFIG='{}'",
         "DEVICE=eth0\nBOOTPROTO=DHCP",
         "DEVICE=eth0\nGATEWAY=x",  # no address: NetworkManager does not look at it
         "DEVICE=eth0\nBOOTPROTO=dhcp\nGATEWAY=x",
@@ -242,6 +289,12 @@ def test_problems(text, word):
         STATIC + "GATEWAY='10.0.6",  # rejected quoting is as good as nothing
         STATIC + "GATEWAY=10.0.6.1\nIPADDR1=10.0.6.6\nGATEWAY1=x",  # the first one decides
         "DEVICE=eth0\nIPV6ADDR=2001:db8::5\nIPV6_DEFAULTGW=x",  # IPV6INIT is not set
+        STATIC + "DNS1=1.1.1.1#dns.example\nDNS2=2001:db8::53\nDNS4=x",  # counting stops at DNS3
+        "DEVICE=eth0\nBOOTPROTO=none\nDNS1=x",  # no family that has any
+        "DEVICE=eth0\nMACADDR=stable\nUUID=5FB06BD0-0bb0-7ffb-45f1-d6edd65f3e03",
+        "DEVICE=br0\nTYPE=Bridge\nBRIDGING_OPTS='priority=x nonsense=1'",  # warned of
+        "DEVICE=eth0.3\nVLAN=yes",
+        "DEVICE=vlan5\nVLAN=yes\nPHYSDEV=eth0",
         "NM_CONTROLLED=no",
         "NM_CONTROLLED=no\nDEVICE=eth0\nTYPE=xDSL\nBOOTPROTO=x",
     ],

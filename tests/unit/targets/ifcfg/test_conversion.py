@@ -55,7 +55,7 @@ def test_convert_reads_crlf_and_a_missing_last_newline():
         (b"ADDRESS0=\nNETMASK0=255.0.0.0\n", 1),
         (b"\nADDRESS0=$NET\nNETMASK0=255.0.0.0\n", 2),
         (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\n10.9.0.0/16 via 10.0.0.1\n", 3),
-        (b"ADDRESS0=10.0.0.0 NETMASK0=255.0.0.0\n", 1),
+        (b"ADDRESS0=10.0.0.0 frobnicate\n", 1),
         (b"ADDRESS0='10.0.0.0\nNETMASK0=255.0.0.0\n", 1),
         (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nexport GATEWAY0=10.0.0.1\n", 3),
         (b"ADDRESS0=10.0.0.0\nNETMASK0=255.0.0.0\nNETMASK0=255.255.0.0\n", 3),

@@ -38,12 +38,14 @@ def test_rules_that_the_kernel_has_do_not_sleep():
 
 
 def test_a_line_that_is_not_understood_is_told():
-    file = lines("rule-eth0", "not from 10.0.6.5 lookup main", "from 10.0.6.5 frobnicate")
+    text = ("not from 10.0.6.5 lookup main", "from 10.0.6.5 frobnicate", "realms 7 lookup main")
+    sleeping = find_sleeping_rules([lines("rule-eth0", *text)], two_uplinks(), {"eth0"})
 
-    notes = find_sleeping_rules([file], two_uplinks(), {"eth0"}).notes
-
-    assert 2 == len(notes)
-    assert "rule-eth0: this line is not understood" in notes[0]
+    # The second is none to `ip`, either, and is named as such.
+    (note,) = sleeping.notes
+    assert "rule-eth0: this line is not understood" in note
+    assert note.endswith("realms 7 lookup main")
+    assert [True] == [rule.invert for rule in sleeping.rules]
 
 
 def test_a_rule_without_priority_comes_before_ours_at_worst():

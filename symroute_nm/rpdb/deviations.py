@@ -15,10 +15,10 @@ from typing import (
 )
 
 from symroute_nm.model.network import TABLE_MAIN, Address
-from symroute_nm.rpdb.database import Rpdb, Signature
 from symroute_nm.rpdb.decision import Decision
 from symroute_nm.rpdb.expectations import Expectation, is_internal
 from symroute_nm.rpdb.intervals import Overlap, find_overlaps
+from symroute_nm.rpdb.lookup import Rpdb, Signature
 from symroute_nm.rpdb.rules import Packet
 
 # So many ways to go wrong are told one by one

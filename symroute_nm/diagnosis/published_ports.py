@@ -23,9 +23,9 @@ from symroute_nm.model.network import (
 )
 from symroute_nm.model.observations import PUBLISHED_PORTS, Published
 from symroute_nm.model.plan import Uplink
-from symroute_nm.rpdb.database import Rpdb
 from symroute_nm.rpdb.decision import Decision
 from symroute_nm.rpdb.expectations import find_catch_all_links
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
 _FORWARDED = "symroute-nm generate --forwarded"

@@ -13,7 +13,7 @@ from symroute_nm.errors import InputError
 from symroute_nm.model import route_set as routes_module
 from symroute_nm.model.network import Hop, Link, Route, Rule
 from symroute_nm.model.route_set import pack
-from symroute_nm.rpdb.database import Rpdb
+from symroute_nm.rpdb.lookup import Rpdb
 from symroute_nm.rpdb.rules import Packet
 
 LAST = {4: (1 << 32) - 1, 6: (1 << 128) - 1}
