@@ -21,6 +21,7 @@ from symroute_nm.readers.snapshot import dump_host
 
 # What CI may skip: beginning of the reason -> why it may be.
 _MAY_BE_SKIPPED = {
+    "no control groups can be made here": "a property of the machine, or of its container",
     "no ACLs on this file system": "a property of the machine's /tmp",
     "no security.selinux on this file system": "only kernels with SELinux have it",
     "chattr +i does not work on this file system": "a property of the machine's /tmp",

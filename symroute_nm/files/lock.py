@@ -92,6 +92,16 @@ def kernel_locked(timeout: float = _KERNEL_TIMEOUT) -> Iterator[None]:
         yield
 
 
+def give_up_kernel_lock() -> None:
+    """Take the lock's file away from holders that can do nothing more, and hold it all the same.
+
+    Whoever asks for the lock next makes the file anew. Raises `SystemFailure`.
+    """
+    lock = kernel_folder() / "lock"
+    with os_errors("remove", lock), contextlib.suppress(FileNotFoundError):
+        lock.unlink()
+
+
 def _make_state(tree: Tree) -> Path:
     """The folder for state below that root, which is made; SystemFailure where it is no such."""
     state = Path(tree.shown(tree.place(STATE).real))

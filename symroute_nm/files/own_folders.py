@@ -4,7 +4,8 @@ What is kept of a kernel belongs to a network namespace, whatever root a run was
 folder is found by the namespace alone, by its inode (namespaces(7)), and by no environment
 variable: ``/run/symroute-nm/net-INODE`` has the lock, the record and the socket, and whoever is not
 root sees none of it. Two namespaces never meet there, even where they share /run. The names of
-tables that no file names are no secret, and reading needs no root: ``/run/symroute-nm-tables``.
+tables that no file names, and what is on trial, are no secret, and reading needs no root:
+``/run/symroute-nm-tables``.
 
 Whoever is not root has locks in a runtime folder of their own: ``$XDG_RUNTIME_DIR/symroute-nm``
 where that is theirs alone, else ``/tmp/symroute-nm-UID``. For root no variable counts.

@@ -121,7 +121,8 @@ def run(work: Work, timeout: Optional[float], socket_path: Path, watch: Watch) -
     theirs.close()
     with contextlib.closing(ours):
         last = _follow(ours, timeout, watch, find_process(child))
-    os.waitpid(child, 0)
+    # A frozen one ends when it is thawed.
+    os.waitpid(child, os.WNOHANG if find_process(child).halted else 0)
     if last.answer is not None:
         return _result(last.answer)
     settled = work.settle("the process that watched over it was ended")
@@ -190,8 +191,8 @@ def _follow(
                 inputs.remove(watch.confirms)
             if end:
                 watch.tick(max(0.0, end - time.monotonic()))
-                if not is_patient(keeper, time.monotonic() - end):
-                    keeper.end(_ENDING)
+                if not is_patient(keeper, time.monotonic() - end) and keeper.end(_ENDING):
+                    return _Last(None, kept)
 
 
 def parse_answer(line: str) -> Optional[bool]:

@@ -68,10 +68,18 @@ def set_valid_mark(wanted: bool) -> None:
         ) from error
 
 
+def _listed(command: Sequence[str]) -> programs.Finished:
+    """What a program lists; raises `SystemFailure` where it was killed: then nothing is known."""
+    ran = programs.run(command)
+    if ran.code < 0:
+        raise SystemFailure(f"{command[0]} was killed by signal {-ran.code}", "run it again")
+    return ran
+
+
 def _table() -> str:
     if not programs.find("nft"):
         return ""
-    ran = programs.run(["nft", "list", "table", "inet", NAME])
+    ran = _listed(["nft", "list", "table", "inet", NAME])
     return ran.output if ran.code == 0 else ""
 
 
@@ -85,7 +93,7 @@ def _chain(program: str) -> Tuple[str, ...]:
     lines: List[str] = []
     places: Dict[str, int] = {}
     inside = False
-    for line in programs.run([program + "-save"]).output.splitlines():
+    for line in _listed([program + "-save"]).output.splitlines():
         inside = line == "*mangle" or (inside and not line.startswith("*"))
         words = line.split() if inside else []
         if words[:1] == ["-A"]:

@@ -38,8 +38,10 @@ class Process(NamedTuple):
         return fields[_STATE] == _STOPPED or _sleeps_in(self.pid) in _FROZEN
 
     def end(self, seconds: float) -> bool:
-        """Kill it with the programs that it runs, and wait so long; whether it is gone.
+        """Kill it with the programs that it runs, and wait so long; whether it does nothing more.
 
+        One that is frozen is still there until it is thawed, and ends then before it does anything:
+        it counts as ended.
         What has its number by now is left alone: by pidfd_open(2) where there is one, else as sure
         as the look at its start time just before.
         """
@@ -58,7 +60,7 @@ class Process(NamedTuple):
         end = time.monotonic() + seconds
         while self.alive and time.monotonic() < end:
             time.sleep(_PAUSE)
-        return not self.alive
+        return not self.alive or self.halted
 
 
 def find_process(pid: int) -> Process:

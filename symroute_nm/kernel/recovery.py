@@ -16,8 +16,9 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from symroute_nm.errors import Refusal, SymrouteError, SystemFailure
 from symroute_nm.files import own_folders
+from symroute_nm.files.access import os_errors
 from symroute_nm.files.journal import LargerChange, find_journals
-from symroute_nm.files.lock import kernel_locked
+from symroute_nm.files.lock import give_up_kernel_lock, kernel_locked
 from symroute_nm.kernel import change_log, change_record, keeper, netfilter, run_tables, state
 from symroute_nm.kernel.attempts import attempt
 from symroute_nm.kernel.change_record import Record
@@ -30,6 +31,7 @@ from symroute_nm.kernel.mark_setup import (
     read_setup,
     render_restoration,
 )
+from symroute_nm.kernel.processes import Process
 
 SOCKET = "confirm"  # where the keeper listens, beside the record
 _PROGRAMS = 35.0  # seconds: longer than `programs.SECONDS`, after which each is killed
@@ -77,7 +79,7 @@ def recover(note: Callable[[str], None]) -> Optional[Settled]:
     sweep()
     if record is None:
         return None
-    wait_for_programs()
+    wait_for_programs(record.keeper)
     settled = settle(record)
     note(
         f"an earlier change was cut off after it was kept, and is complete now: {record.words}"
@@ -127,10 +129,14 @@ def take_over(record: Record, note: Callable[[str], None]) -> Optional[Settled]:
             try:
                 stack.enter_context(kernel_locked())
             except Refusal:
-                if not record.command.alive:  # it is another's
+                if not (record.command.alive or record.keeper.alive):  # it is another's
                     raise
-                if not is_patient(record.command, time.monotonic() - begun):
+                # A keeper that is frozen still is there, and its command does not learn of its end.
+                holder = record.keeper if record.keeper.alive else record.command
+                if not is_patient(holder, time.monotonic() - begun):
                     _end(record.command.end(_ENDING), "the command that began the change")
+                    if record.command.alive or record.keeper.alive:  # frozen, and killed
+                        give_up_kernel_lock()
                 continue
             return recover(note)
 
@@ -138,7 +144,8 @@ def take_over(record: Record, note: Callable[[str], None]) -> Optional[Settled]:
 def _end(ended: bool, who: str) -> None:
     if not ended:
         raise SystemFailure(
-            f"{who} is frozen, and cannot be ended", "thaw its control group, and run it again"
+            f"{who} was killed, and does not end",
+            "it waits for a disk; run it again when it is gone",
         )
 
 
@@ -274,7 +281,9 @@ def hold_programs() -> int:
     Those of whoever was killed before are, for so long as they may take.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    folder = os.open(str(own_folders.kernel_folder()), flags)
+    place = own_folders.kernel_folder()
+    with os_errors("open", place, "nothing was changed; see ulimit -n"):
+        folder = os.open(str(place), flags)
     end = time.monotonic() + _PROGRAMS
     while time.monotonic() < end:
         with contextlib.suppress(BlockingIOError):
@@ -284,6 +293,10 @@ def hold_programs() -> int:
     return folder
 
 
-def wait_for_programs() -> None:
-    """Wait until the programs of whoever was killed have ended, or for so long as they may take."""
-    os.close(hold_programs())
+def wait_for_programs(keeper: Process) -> None:
+    """Wait until the programs of a keeper that was killed have ended, or as long as they may take.
+
+    Not for those of one that is frozen, which end with it, before they do anything more.
+    """
+    if not keeper.halted:
+        os.close(hold_programs())

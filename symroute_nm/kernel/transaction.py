@@ -167,9 +167,10 @@ class _Change(Work):
         from symroute_nm.kernel import change_record, recovery
 
         if not self._held:  # we are not the keeper, who is gone
-            recovery.wait_for_programs()
             recovery.sweep()
         record = change_record.read_record()
+        if record is not None and not self._held:
+            recovery.wait_for_programs(record.keeper)
         if record is None or record.token != self._record.token:
             return Settled(False)  # nothing of it was begun
         if reason:

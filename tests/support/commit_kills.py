@@ -55,6 +55,7 @@ SCENES: Dict[str, Tuple[List[List[str]], List[str]]] = {
     "generate unconfirmed": ([], ["generate", "--apply", "--timeout", "1", "--force"]),
     "remove unconfirmed": ([_GENERATE], ["remove", "--apply", "--timeout", "1"]),
 }
+RECORDS = ("record", "record.kept")  # of a change that does not count yet, and of one that does
 MARKS = ("", "nft", "iptables")
 
 
@@ -207,8 +208,9 @@ class Ground:
 
     def pending(self) -> bool:
         """Whether anything is left that a run has not brought to its end."""
-        journals = [self.root / STATE / each for each in ("journal", "journal.done")]
-        return any(each.exists() for each in [*journals, self.space.state / "record"])
+        journals = [self.root / STATE / name for name in ("journal", "journal.done")]
+        records = [self.space.state / name for name in RECORDS]
+        return any(place.exists() for place in [*journals, *records])
 
     # -- putting back -----------------------------------------------------------------------------
 
@@ -422,8 +424,8 @@ class Judge:
             self._check_told(where)
         for path in ground.orphaned():
             self.problems.append(f"{where}: {path} is there without its rule file")
-        record = ground.space.state / "record"
-        kept = record.read_bytes() if record.exists() else None
+        records = [ground.space.state / name for name in RECORDS]
+        kept = next((place.read_bytes() for place in records if place.exists()), None)
         self._recover(ground)
         recovered = ground.look()
         if recovered not in (ground.before, ground.after):
@@ -432,7 +434,8 @@ class Judge:
             self.problems.append(f"{where}: still pending after a recovery")
         self.count["new" if recovered == ground.after else "old"] += 1
         if kept is not None:  # as if it had been killed before it dropped the record
-            record.write_bytes(kept)
+            forward = recovered == ground.after != ground.before
+            records[forward].write_bytes(kept)
             self._recover(ground)
             again = ground.look()
             if again != recovered:

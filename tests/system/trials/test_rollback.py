@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +124,57 @@ def test_rollback_takes_over_where_keeper_and_command_are_stopped(space, root):
     assert FINE == rolled.returncode, rolled.stderr
     assert b"was cut off before it was confirmed; it was taken back" in rolled.stderr
     assert before == kernel(space)
+    clean(space, root)
+
+
+FREEZER = Path("/sys/fs/cgroup/freezer")  # of cgroup v1; of v2 each folder has cgroup.freeze
+UNIFIED = [Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")]
+
+
+@pytest.fixture
+def freezer():
+    """What freezes processes, and thaws them in the end."""
+    parents = [FREEZER] if FREEZER.is_dir() else [each for each in UNIFIED if _is_v2(each)]
+    if not parents:
+        pytest.skip("no control groups can be made here")
+    group = parents[0] / f"symroute-test-{os.getpid()}"
+    group.mkdir()
+    first = (group / "freezer.state").exists()
+    switch = group / ("freezer.state" if first else "cgroup.freeze")
+
+    def freeze(*pids):
+        for pid in pids:
+            (group / "cgroup.procs").write_text(str(pid))
+        switch.write_text("FROZEN" if first else "1")
+
+    def thaw():
+        switch.write_text("THAWED" if first else "0")
+
+    yield freeze, thaw
+    thaw()
+    until(lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+def _is_v2(folder):
+    return (folder / "cgroup.controllers").exists() and os.access(str(folder), os.W_OK)
+
+
+@pytest.mark.parametrize("whom", ["keeper", "both"])
+def test_rollback_takes_over_from_who_is_frozen_and_nothing_comes_after(space, root, freezer, whom):
+    freeze, thaw = freezer
+    before = kernel(space)
+    ran = pending(space, root)
+    freeze(*(keepers(root) if whom == "both" else [keeper_of(ran, root)]))
+
+    rolled = space.symroute("rollback", "--root", str(root))
+    after = kernel(space)
+    thaw()
+    ran.communicate()
+
+    assert FINE == rolled.returncode, rolled.stderr
+    assert before == after == kernel(space)
+    assert FINE == space.symroute("apply", "--yes", "--root", str(root)).returncode
     clean(space, root)
 
 
