@@ -17,6 +17,9 @@ def main() -> None:
     except OSError as error:  # not even a module can be read
         sys.stderr.write(f"symroute-nm: {error.strerror}; see ulimit -n\n")
         sys.exit(4)
+    except MemoryError:
+        sys.stderr.write("symroute-nm: out of memory; see ulimit -v\n")
+        sys.exit(4)
 
     try:
         cli_main.main()

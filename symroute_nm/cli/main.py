@@ -88,6 +88,12 @@ class _Commands(TyperGroup):
         commands: Any = _CommandModules()
         self.commands = commands
 
+    def _main_shell_completion(self, *_: Any, **__: Any) -> None:
+        """Nothing: no variable of the environment has a say, and click would start bash by PATH.
+
+        The completion that is packaged asks nobody.
+        """
+
 
 app = typer.Typer(
     cls=_Commands,

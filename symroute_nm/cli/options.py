@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional
 
 import typer
 
+from symroute_nm.errors import InputError, shown
+
 if TYPE_CHECKING:
     from symroute_nm.model.settings import Options
 
@@ -20,8 +22,29 @@ def _number(value: float) -> float:
 
 
 def _real(root: Path) -> Path:
-    """The folder that is meant: a link that is named is followed once, here, and never later."""
-    return Path(os.path.realpath(str(root)))  # resolve() raises for one that leads in circles
+    """The folder that is meant: a link that is named is followed once, here, and never later.
+
+    Raises `InputError` for a link whose text is not where it leads, as proc(5) has them: the text
+    of ``/proc/PID/root`` names a folder as that process sees it, often ``/``.
+    """
+    real = Path(os.path.realpath(str(root)))  # resolve() raises for one that leads in circles
+    try:
+        named = root.stat()
+    except (OSError, ValueError):  # it is not there, or cannot be looked at: that is told later
+        return real
+    if not _is_at(named, real):
+        raise InputError(
+            f"{shown(str(root))} is a link of /proc that names no folder of this system",
+            "name the folder itself, or run it inside (nsenter --mount)",
+        )
+    return real
+
+
+def _is_at(found: os.stat_result, place: Path) -> bool:
+    try:
+        return os.path.samestat(found, place.stat())
+    except OSError:
+        return False
 
 
 ROOT = typer.Option("/", "--root", metavar="DIR", callback=_real, help="All files below DIR.")

@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Optional, TextIO
 
@@ -117,26 +118,24 @@ def draw_tables(tables: "Iterable[Table]", lines: Iterable[str], width: Optional
     from rich.table import Column
     from rich.table import Table as RichTable
 
-    console = Console(width=width)
+    # The text is others': no markup, no :a: of an address made a picture. rich takes sizes from the
+    # environment without asking whether they are numbers.
+    size = shutil.get_terminal_size()
+    console = Console(width=width or size.columns, height=size.lines, markup=False, emoji=False)
     with console.capture() as capture:
         for table in tables:
             columns = (Column(name, overflow="fold") for name in table.columns)
             drawn = RichTable(*columns, title=table.title)
             for row in table.rows:
-                drawn.add_row(*map(_escape_cell, row))
+                drawn.add_row(*map(_visible_cell, row))
             console.print(drawn)
         for line in lines:
-            console.print(_escape(line))
+            console.print(visible(line))
     return capture.get()
 
 
-def _escape_cell(cell: "Cell") -> str:
-    return _escape(cell) if isinstance(cell, str) else "\n".join(map(_escape, cell))
-
-
-def _escape(line: str) -> str:
-    """Neither rich's markup nor a terminal's control characters."""
-    return visible(line).replace("[", "\\[")
+def _visible_cell(cell: "Cell") -> str:
+    return visible(cell) if isinstance(cell, str) else "\n".join(map(visible, cell))
 
 
 @contextlib.contextmanager

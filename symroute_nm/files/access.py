@@ -116,20 +116,9 @@ class Tree:
         self._folders: Dict[_Parts, int] = {}
 
     def __enter__(self) -> "Tree":
-        with os_errors("look up", self.root):
-            try:
-                self._folders[()] = os.open(str(self.root), _FOLDER)
-            except FileNotFoundError:
-                pass  # it is made on writing
-            except NotADirectoryError:
-                if self.root.is_symlink():
-                    raise Refusal(
-                        f"the root {self.root} is a link",
-                        "name the folder that it leads to, if that is meant",
-                    ) from None
-                raise InputError(
-                    f"the root {self.root} is not a folder", "correct --root"
-                ) from None
+        # One that is not there is made on writing.
+        with os_errors("look up", self.root), contextlib.suppress(FileNotFoundError):
+            self._folders[()] = _open_root(self.root)
         return self
 
     def __exit__(
@@ -369,6 +358,32 @@ class Tree:
         access control list, which shows in the group's bits (acl(5)). SystemFailure.
         """
         return min((path for path, status in self.passed() if may_be_others(status)), default="")
+
+
+def _open_root(root: Path) -> int:
+    """The root's descriptor; FileNotFoundError, `Refusal`, `InputError`.
+
+    Each folder on the way is opened from the one above it: the command line has resolved the links
+    that were named, so that a link which is met here has come since. Whoever can write a folder
+    above the root could lead us anywhere by it.
+    """
+    here = os.open("/", _FOLDER)
+    place = Path("/")
+    for name in (Path.cwd() / root).parts[1:]:
+        place /= name
+        above = here
+        try:
+            here = os.open(name, _FOLDER, dir_fd=above)
+        except NotADirectoryError:
+            if place.is_symlink():
+                raise Refusal(
+                    f"the root {root} is a link, or lies behind one: {place}",
+                    "name the folder that it leads to, if that is meant",
+                ) from None
+            raise InputError(f"the root {root} is not a folder", "correct --root") from None
+        finally:
+            os.close(above)
+    return here
 
 
 def may_be_others(status: os.stat_result) -> bool:

@@ -98,9 +98,10 @@ def _chain(program: str) -> Tuple[str, ...]:
         words = line.split() if inside else []
         if words[:1] == ["-A"]:
             places[words[1]] = places.get(words[1], 0) + 1
-        if words[:1] == ["-A"] and words[1] != NAME and NAME in words:
+        # What names our chain as its target, or is in it: a comment may hold any word.
+        if words[:1] == ["-A"] and words[1] != NAME and words[-2:] == ["-j", NAME]:
             lines.append(f"-I {words[1]} {places[words[1]]} {' '.join(words[2:])}")
-        elif NAME in words or words[:1] == [":" + NAME]:
+        elif words[:2] == ["-A", NAME] or words[:1] == [":" + NAME]:
             lines.append(line)
     return tuple(lines)
 

@@ -198,3 +198,15 @@ def test_nothing_is_started_at_a_terminal_either(tmp_path, hostile, command):
         assert command[0] == ended.executed[0]
         check(ended, tmp_path, 1)
         assert 0 == ended.code, ended.said
+
+
+@pytest.mark.parametrize("word", ["source_bash", "complete_bash", "bash_source", "source_zsh"])
+def test_no_variable_asks_for_a_completion_that_starts_a_shell(tmp_path, hostile, command, word):
+    ended = execs.watch(
+        [*command, "--version"],
+        tmp_path / "output",
+        hostile,
+        dict(environment(hostile), _SYMROUTE_NM_COMPLETE=word),
+    )
+    check(ended, tmp_path, within=1)
+    assert symroute_nm.__version__ in ended.said

@@ -1,6 +1,7 @@
 """The command line: exit codes, what goes where, and never a traceback."""
 
 import json
+import os
 
 import pytest
 
@@ -129,3 +130,19 @@ def test_undo_brings_the_state_before_back(run, host, root):
     assert b"# mine" != (root / SCRIPTS / "rule-eth0").read_bytes()
     assert FINE == run("undo", "--root", root)[0]
     assert [b"# mine"] == [path.read_bytes() for path in (root / SCRIPTS).iterdir()]
+
+
+def test_a_link_of_proc_that_names_no_folder_of_this_system_is_refused(run, host, tmp_path):
+    """As ``/proc/PID/root`` of a container: its text is ``/``, and that is another folder here."""
+    names = "/proc/self/fd/%d"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    descriptor = os.open(str(folder), os.O_RDONLY)
+    try:
+        folder.rename(tmp_path / "moved")
+        folder.mkdir()  # what the link named once
+        (tmp_path / "moved").rmdir()
+        code, _, err = run("generate", "--host", host, "--root", names % descriptor)
+    finally:
+        os.close(descriptor)
+    assert (INPUT, True) == (code, "link of /proc" in err), err
