@@ -376,6 +376,7 @@ def _open_root(root: Path) -> int:
             here = os.open(name, _FOLDER, dir_fd=above)
         except NotADirectoryError:
             if place.is_symlink():
+                place.stat()  # one that leads in circles is told as such
                 raise Refusal(
                     f"the root {root} is a link, or lies behind one: {place}",
                     "name the folder that it leads to, if that is meant",

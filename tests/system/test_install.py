@@ -44,6 +44,7 @@ from symroute_nm.files import changes as files_changes
 from symroute_nm.files.changes import Change
 from symroute_nm.files.lock import lock_place, locked
 from symroute_nm.targets.ifcfg import changes as changing
+from symroute_nm.targets.ifcfg.conversion import convert
 
 NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.timezone.utc)
 
@@ -151,13 +152,17 @@ def test_a_wanted_file_that_is_unwanted_too_is_wanted(root):
     ]
 
 
+def for_eth0(content):
+    return convert(content, "eth0", ROUTE)
+
+
 def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
     original = b"# lab\nADDRESS0=10.10.0.0\nNETMASK0=255.255.0.0\nGATEWAY0=10.0.6.9\n"
     place = write(root, ROUTE, original)
     with pytest.raises(Refusal, match=f"{ROUTE}.*--convert"):
         changing.find_changes(root, {ROUTE: BODY})
     name = install.install(
-        root, changing.find_changes(root, {ROUTE: BODY}, devices={ROUTE: "eth0"})
+        root, changing.find_changes(root, {ROUTE: BODY}, rewriters={ROUTE: for_eth0})
     )
     expected = blocks.put(b"# lab\n10.10.0.0/16 via 10.0.6.9 dev eth0\n", BODY)
     assert expected == place.read_bytes()
@@ -168,7 +173,7 @@ def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
 def test_a_variables_file_that_got_our_block_too_converts(root):
     content = blocks.put(b"ADDRESS0=10.10.0.0\nNETMASK0=255.255.0.0\n", BODY) + b"# end\n"
     write(root, ROUTE, content)
-    change = changing.find_changes(root, {ROUTE: BODY}, devices={ROUTE: "eth0"})[0]
+    change = changing.find_changes(root, {ROUTE: BODY}, rewriters={ROUTE: for_eth0})[0]
     assert blocks.put(b"10.10.0.0/16 dev eth0\n# end\n", BODY) == change.after
 
 
