@@ -153,7 +153,7 @@ def test_a_wanted_file_that_is_unwanted_too_is_wanted(root):
 
 
 def for_eth0(content):
-    return convert(content, "eth0", ROUTE)
+    return convert(blocks.take_out(content, ROUTE) or b"", "eth0", ROUTE)
 
 
 def test_the_variables_form_is_refused_unless_it_may_be_converted(root):
