@@ -17,7 +17,7 @@ from typing import (
 
 from symroute_nm.files.changes import Change
 from symroute_nm.model.iproute2 import format_item
-from symroute_nm.model.network import Route, Rule
+from symroute_nm.model.network import Route, Rule, contains
 from symroute_nm.model.state import State
 
 MISSING, STALE, CHANGED, TWICE = "missing", "stale", "changed", "twice"
@@ -96,18 +96,40 @@ def _repeated_routes(states: States, routes: Sequence[Dict[Any, Any]]) -> Iterat
 
 
 def _misplaced(states: States, rules: Sequence[Dict[Any, Any]]) -> Iterator[Drift]:
-    """Rules that are planned and there, but come behind one of their priority that follows them."""
+    """Rules that are planned and there, but before one of their priority that should decide first.
+
+    Only where some packet is selected by both: uplinks may come up in any order, and the rules of
+    two addresses never meet.
+    """
     planned, present = _by_priority(states.plan.rules), _by_priority(states.kernel.rules)
     for place, wanted in planned.items():
         there = present.get(place, [])
         if there == wanted:
             continue
-        known, found = set(wanted), set(there)
-        inside = dict.fromkeys(rule for rule in there if rule in known)
-        for rule, right in zip(inside, dict.fromkeys(rule for rule in wanted if rule in found)):
-            if rule != right:
+        positions = {rule: position for position, rule in enumerate(wanted)}
+        known = list(dict.fromkeys(rule for rule in there if rule in positions))
+        for number, rule in enumerate(known):
+            behind = (other for other in known[number + 1 :] if positions[other] < positions[rule])
+            if any(_may_meet(rule, other) for other in behind):
                 yield Drift(rule, True, rule in rules[1], True, MISPLACED)
                 break
+
+
+def _may_meet(one: Rule, other: Rule) -> bool:
+    """Whether some packet may be selected by both rules, and their order is the plan's to say.
+
+    Not a rule by source and one by the link of arrival: what comes in with an address of this host
+    is dropped (fib_validate_source), and uplinks come up in any order.
+    """
+    if bool(one.iif) != bool(other.iif):
+        return False
+    for mine, its in ((one.source, other.source), (one.destination, other.destination)):
+        if mine and its and not (contains(mine, its) or contains(its, mine)):
+            return False
+    for link, another in ((one.iif, other.iif), (one.oif, other.oif)):
+        if link and another and link != another:
+            return False
+    return not (one.mark ^ other.mark) & one.mask & other.mask
 
 
 def _by_priority(rules: Iterable[Rule]) -> Dict[Any, List[Rule]]:

@@ -422,7 +422,7 @@ def following(packages: Dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     example = copy / "rpm" / "symroute-nm.conf"
     example.write_text(example.read_text() + "\n# A remark of the next version's.\n")
     wing = copy / "symroute_nm" / "diagnosis"
-    (wing / "services.py").rename(wing / "served.py")
+    (wing / "published_ports.py").rename(wing / "served.py")
     return installed.build(CURRENT, copy, copy.parent, "el8")["el8"]
 
 

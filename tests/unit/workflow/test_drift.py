@@ -27,6 +27,17 @@ def test_rules_of_one_priority_have_their_order():
     assert () == find_drift(swapped)
 
 
+def test_rules_of_two_addresses_have_no_order():
+    """Uplinks come up in any order, and no packet is selected by both."""
+    apart = [FIRST._replace(source=ip_network(text)) for text in ("10.0.6.5", "10.0.5.5")]
+    planned = State(tuple(apart), ())
+    assert () == find_drift(States(planned, planned, State(tuple(apart[::-1]), ())))
+    wide = [apart[0], FIRST._replace(source=ip_network("10.0.6.0/24"))]
+    planned = State(tuple(wide), ())
+    swapped = find_drift(States(planned, planned, State(tuple(wide[::-1]), ())))
+    assert [(MISPLACED, wide[1])] == [(each.kind, each.item) for each in swapped]
+
+
 def test_what_is_there_twice_is_told_once():
     assert [(TWICE, FIRST)] == drift(State((FIRST, SECOND, FIRST), (ROUTE,)))
     assert [(TWICE, ROUTE)] == drift(State((FIRST, SECOND), (ROUTE, ROUTE, ROUTE)))
