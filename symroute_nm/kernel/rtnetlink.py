@@ -16,6 +16,7 @@ from symroute_nm.kernel.netlink import Message
 from symroute_nm.model.host import Host
 from symroute_nm.model.network import (
     ANY,
+    ROUTE_TYPES,
     Address,
     Hop,
     IPAddress,
@@ -42,19 +43,7 @@ VERSIONS = {2: 4, 10: 6}  # AF_INET, AF_INET6; the other families are multicast 
 _FAMILIES = {version: family for family, version in VERSIONS.items()}
 _ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 _ACTION_NUMBERS = {name: number for number, name in _ACTIONS.items()}
-_ROUTE_TYPES = {
-    1: "unicast",
-    2: "local",
-    3: "broadcast",
-    4: "anycast",
-    5: "multicast",
-    6: "blackhole",
-    7: "unreachable",
-    8: "prohibit",
-    9: "throw",
-    10: "nat",
-}
-_ROUTE_NUMBERS = {name: number for number, name in _ROUTE_TYPES.items()}
+_ROUTE_NUMBERS = {name: number for number, name in ROUTE_TYPES.items()}
 _WITHOUT_HOPS = {"blackhole", "unreachable", "prohibit", "throw"}
 _MODELLED = {
     "FRA_DST",
@@ -311,7 +300,7 @@ class RouteReader:
         if version is None or source_bits or flags & _RTM_F_CLONED:
             return None
         attributes = dict(_attributes(content, start + _MESSAGE.size, offset + length))
-        type_ = _ROUTE_TYPES.get(kind) or f"type {kind}"
+        type_ = ROUTE_TYPES.get(kind) or f"type {kind}"
         return Route(
             _network(version, attributes.get(_DST), bits),
             _number(attributes.get(_TABLE)) or table,

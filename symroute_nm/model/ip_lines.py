@@ -16,6 +16,7 @@ from symroute_nm.model.network import (
     IPV4,
     IPV6,
     LARGEST_UINT32,
+    ROUTE_TYPES,
     TABLE_DEFAULT,
     TABLE_LOCAL,
     TABLE_MAIN,
@@ -95,19 +96,7 @@ _TYPES = (
     "xresolve",
     "unicast",
 )
-_TYPE_NUMBERS = {
-    1: "unicast",
-    2: "local",
-    3: "broadcast",
-    4: "anycast",
-    5: "multicast",
-    6: "blackhole",
-    7: "unreachable",
-    8: "prohibit",
-    9: "throw",
-    10: "nat",
-    11: "xresolve",
-}
+_TYPE_NUMBERS = {**ROUTE_TYPES, 11: "xresolve"}
 # The words of ip-route(8) in the order in which they are tried, and whether a beginning will do.
 _ROUTE_WORDS: Tuple[Tuple[str, bool, str], ...] = (
     ("src", False, "src"),

@@ -38,6 +38,20 @@ LINK_LOCAL: Mapping[int, IPNetwork] = {
     6: IPv6Network("fe80::/10"),
 }
 
+# linux/rtnetlink.h, enum rtn_type: those that the kernel may list
+ROUTE_TYPES: Mapping[int, str] = {
+    1: "unicast",
+    2: "local",
+    3: "broadcast",
+    4: "anycast",
+    5: "multicast",
+    6: "blackhole",
+    7: "unreachable",
+    8: "prohibit",
+    9: "throw",
+    10: "nat",
+}
+
 
 class Link(NamedTuple):
     """A kernel network device."""

@@ -1,7 +1,7 @@
 """Target "ifcfg": route and rule files that NetworkManager's dispatcher script applies."""
 
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from symroute_nm.files import access
@@ -24,7 +24,7 @@ from symroute_nm.targets.base import (
     Obstacle,
     Target,
 )
-from symroute_nm.targets.ifcfg.names import ROUTE, paths_of, profile_of
+from symroute_nm.targets.ifcfg.names import ROUTE, RULE, is_kind, paths_of, profile_of
 
 
 class IfcfgTarget(Target):
@@ -137,7 +137,7 @@ class IfcfgTarget(Target):
 
     def writing_order(self, change: Change) -> int:
         """Rule files first, and last those that go: without, NetworkManager takes route files."""
-        if not PurePosixPath(change.path).name.startswith(("rule-", "rule6-")):
+        if not is_kind(change.path, RULE):
             return 1
         return 2 if change.after is None else 0
 
